@@ -1,0 +1,249 @@
+"""Where every artifact lies and what it looks like; reading and writing both check.
+
+Row keys: captcha tables (captcha, condition); prediction tables (captcha, condition, position).
+Everything is written beside its place and moved there whole, so that half a file is never taken for an artifact.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+CAPTCHAS = Path("data/captchas")        # <split>/part-<i>.parquet
+GLYPHS = Path("data/glyphs.parquet")    # label, count by split, mean glyph
+READERS = Path("data/readers")          # <name>/weights.safetensors, <name>/reader.json
+PREDICTIONS = Path("data/predictions")  # <name>.parquet
+REGRESSION = Path("data/regression")
+METRICS = Path("metrics")
+PLOTS = Path("plots")
+SPLITS = ("train", "validation", "test")
+
+VERSION = "1"  # of the tables below; raise it when a column changes
+
+FACTORS = [
+    pa.field("noise", pa.dictionary(pa.int8(), pa.string())),  # "none" where the rendering is clean
+    pa.field("level", pa.float64()),                           # dose in [0, 1]; 0 where clean
+    pa.field("colour", pa.dictionary(pa.int8(), pa.string())),
+    pa.field("contrast", pa.float32()),                        # foreground minus background luma, -1 to 1
+    pa.field("rmse", pa.float32()),                            # of luma, against the clean rendering; full scale = 1
+    pa.field("ssim", pa.float32()),
+]
+
+
+def captcha_schema(height: int, width: int, metadata: Mapping[str, str]) -> pa.Schema:
+    """Schema of a captcha table whose images are (height, width, 3); `metadata` needs alphabet and source."""
+    fields = [
+        pa.field("captcha", pa.int32()),
+        pa.field("condition", pa.int16()),
+        pa.field("text", pa.string()),
+        pa.field("glyphs", pa.list_(pa.int32())),            # ids in the source; empty for a captcha folder
+        *FACTORS[:3],
+        pa.field("foreground", pa.list_(pa.string())),       # #rrggbb by character; empty for "original"
+        pa.field("background", pa.string()),                 # #rrggbb
+        pa.field("hue", pa.list_(pa.float32())),             # of the foreground by character, degrees
+        pa.field("saturation", pa.list_(pa.float32())),      # of the foreground by character, 0 to 1
+        pa.field("background_hue", pa.float32()),
+        pa.field("background_saturation", pa.float32()),
+        *FACTORS[3:],
+        pa.field("image", pa.binary(height * width * 3)),
+    ]
+    return pa.schema(fields, {"version": VERSION, "height": str(height), "width": str(width), **metadata})
+
+
+PREDICTION_SCHEMA = pa.schema([
+    pa.field("captcha", pa.int32()),
+    pa.field("condition", pa.int16()),
+    pa.field("position", pa.int8()),       # from 0
+    pa.field("text", pa.string()),         # the whole truth
+    pa.field("reading", pa.string()),      # the whole guess
+    pa.field("truth", pa.string()),        # one character
+    pa.field("guess", pa.string()),        # one character, "" where it was missed
+    pa.field("confidence", pa.float32()),  # of the guess, 0 where it was missed
+    pa.field("success", pa.bool_()),
+    pa.field("glyph", pa.int32()),         # id in the source, -1 where unknown
+    *FACTORS,
+])  # fmt: skip
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes `path` when the block ends well, and is removed when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def rounded(value: Any, digits: int = 6) -> Any:
+    """`value` to `digits` significant digits where it is a number; numpy scalars become plain ones."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float):
+        return float(f"{value:.{digits}g}")
+    return value
+
+
+def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
+    """Flat, sorted JSON of numbers to six significant digits: what `dvc metrics diff` compares.
+
+    Raises ValueError where a value is nested, or not a finite number.
+    """
+    for name, value in metrics.items():
+        if not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
+            raise ValueError(f"{path}: metric {name} should be a finite number, got {value!r}")
+    write_json(path, {name: rounded(metrics[name]) for name in sorted(metrics)})
+
+
+def write_json(path: Path, tree: object) -> None:
+    write_text(path, json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing: run `dvc repro`") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): remove it and run `dvc repro`") from None
+
+
+def part_path(split: str, part: int, root: Path = CAPTCHAS) -> Path:
+    return root / split / f"part-{part:05d}.parquet"
+
+
+def write_captchas(path: Path, table: pa.Table, *, part: int, parts: int) -> None:
+    """One part of a split, sorted by its key; `part` of `parts` is kept in it, so that a missing part shows."""
+    metadata = {**(table.schema.metadata or {}), b"part": str(part).encode(), b"parts": str(parts).encode()}
+    check_columns(path, table.schema, captcha_schema(*image_size(table.schema, path), {}))
+    with replacing(path) as temporary:
+        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd", compression_level=1,
+                       use_dictionary=["text", "noise", "colour", "background"], write_statistics=False)
+
+
+def parts_of(split: str, root: Path = CAPTCHAS) -> list[Path]:
+    """The paths of a split's parts in order. Raises ValueError where one is missing or left over."""
+    found = sorted((root / split).glob("part-*.parquet"))
+    if not found:
+        raise ValueError(f"{root / split} has no parts: run `dvc repro generate`")
+    parts = int(_metadata(found[0])[b"parts"])
+    expected = [part_path(split, i, root) for i in range(parts)]
+    wrong = sorted(set(expected) ^ set(found))
+    if wrong:
+        state = "is left over" if wrong[0].exists() else "is missing"
+        raise ValueError(f"{wrong[0]} {state} ({root / split} should have {parts} parts): run `dvc repro -f generate`")
+    return expected
+
+
+def read_captchas(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """A captcha table, or some of its columns. Raises ValueError where the file is missing, truncated or of another
+    schema."""
+    table = _read_parquet(path, columns)
+    wanted = captcha_schema(*image_size(table.schema, path), {})
+    wanted = wanted if columns is None else pa.schema([wanted.field(name) for name in columns])
+    check_columns(path, table.schema, wanted)
+    return table
+
+
+def image_size(schema: pa.Schema, path: Path) -> tuple[int, int]:
+    """Height and width, px, that a captcha table states."""
+    metadata = schema.metadata or {}
+    if metadata.get(b"version") != VERSION.encode():
+        raise ValueError(f"{path}: expected a captcha table of version {VERSION}, got "
+                         f"{metadata.get(b'version', b'none').decode()}: run `dvc repro -f generate`")
+    return int(metadata[b"height"]), int(metadata[b"width"])
+
+
+def alphabet_of(schema: pa.Schema) -> str:
+    return str((schema.metadata or {})[b"alphabet"], "utf-8")
+
+
+def images_of(table: pa.Table) -> NDArray[np.uint8]:
+    """The images of a captcha table, (n, H, W, 3) uint8, read-only."""
+    height, width = image_size(table.schema, Path("table"))
+    column = table["image"].combine_chunks()
+    column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
+    flat = np.frombuffer(column.buffers()[1], dtype=np.uint8, count=len(column) * height * width * 3,
+                         offset=column.offset * height * width * 3)
+    return flat.reshape(len(column), height, width, 3)
+
+
+def images_array(images: NDArray[np.uint8]) -> pa.Array:
+    """Images (n, H, W, 3) uint8 as the column `image`."""
+    flat = np.ascontiguousarray(images)
+    return pa.Array.from_buffers(pa.binary(int(np.prod(images.shape[1:]))), len(images), [None, pa.py_buffer(flat)])
+
+
+def read_predictions(reader: str, columns: list[str] | None = None, root: Path = PREDICTIONS) -> pa.Table:
+    """The prediction table of a reader, or some of its columns. Raises ValueError on another schema."""
+    path = root / f"{reader}.parquet"
+    check_columns(path, _read_schema(path), PREDICTION_SCHEMA)
+    return _read_parquet(path, columns)
+
+
+@contextmanager
+def prediction_writer(path: Path) -> Iterator[pq.ParquetWriter]:
+    """Write a prediction table part by part; it appears when the block ends well."""
+    with replacing(path) as temporary, pq.ParquetWriter(temporary, PREDICTION_SCHEMA, compression="zstd") as writer:
+        yield writer
+
+
+def check_columns(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
+    """Raise ValueError, one line, where names or types of the columns differ."""
+    differing = [f"{field.name} should be {field.type}, got "
+                 f"{found.field(field.name).type if field.name in found.names else 'nothing'}"
+                 for field in wanted if field.name not in found.names or found.field(field.name).type != field.type]
+    differing += [f"{name} is unknown" for name in found.names if name not in wanted.names]
+    if differing:
+        raise ValueError(f"{path}: other columns than expected: {'; '.join(differing)}: "
+                         "it was written by another version; run `dvc repro -f`")
+
+
+def _read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
+    with _telling(path):
+        return pq.read_table(path, columns=columns, partitioning=None)
+
+
+def _read_schema(path: Path) -> pa.Schema:
+    with _telling(path):
+        return pq.read_schema(path)
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Say in one line what is wrong with a Parquet file and what to do."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing: run `dvc repro`") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is damaged ({str(error).splitlines()[0]}): "
+                         "remove it and run `dvc repro -f`") from None
+
+
+def _metadata(path: Path) -> dict[bytes, bytes]:
+    schema = _read_schema(path)
+    image_size(schema, path)
+    return dict(schema.metadata)

@@ -1,0 +1,40 @@
+"""How a stage runs as a command: an error is one line, and no process outlives the one that started it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def run(stage: Callable[[], None]) -> None:
+    """Run a stage's main; on bad input print one line and exit 1, on an interrupt exit 130."""
+    die_with_parent()
+    try:
+        stage()
+    except (ValueError, OSError) as error:
+        sys.stdout.flush()
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr, flush=True)
+        raise SystemExit(130) from None
+
+
+def die_with_parent() -> None:
+    """Ask Linux to end this process when its parent dies (killed DVC would leave a trainer behind); no-op elsewhere."""
+    if sys.platform != "linux":
+        return
+    parent = os.getppid()
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:  # it died in between
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def progress(message: str) -> None:
+    """One flushed line, named after the DVC stage."""
+    print(f"[{os.environ.get('DVC_STAGE', 'stage')}] {message}", flush=True)

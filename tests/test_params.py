@@ -1,0 +1,129 @@
+"""The grammar of params.yaml, and that it and the file stay in step."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from stages import params
+from stages.captcha.noise import NOISES
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def tree() -> Any:
+    return copy.deepcopy(params.load(ROOT / "params.yaml"))
+
+
+def test_the_committed_file_fits_the_grammar(tree: Any) -> None:
+    assert params.parse(tree).seed == tree["seed"]
+
+
+def test_the_grammar_knows_exactly_the_noise_types_of_the_registry() -> None:
+    assert set(get_args(params.NoiseType)) == set(NOISES)
+
+
+def test_every_bad_key_is_named_in_one_line(tree: Any) -> None:
+    del tree["seed"]
+    tree["surprise"] = 1
+    tree["captcha"]["part"] = True
+    tree["captcha"]["length"]["min"] = "four"
+    tree["noise"]["level"] = 1.5
+    tree["readers"]["noisy"]["epochs"] = 2.5
+    with pytest.raises(ValueError, match=r"params\.yaml") as caught:
+        params.parse(tree)
+    message = str(caught.value)
+    assert "\n" not in message
+    for expected in ("seed: missing", "surprise: unknown", "captcha.part: expected a whole number, got True",
+                     "captcha.length.min: expected a whole number, got 'four'", "noise.level: expected 0.01 to 1",
+                     "readers.noisy.epochs: expected a whole number, got 2.5"):
+        assert expected in message
+
+
+@pytest.mark.parametrize(("section", "key", "value"), [
+    ("noise", "types", ["gausian"]), ("colour", "schemes", ["blak"])])
+def test_an_unknown_noise_or_colour_offers_the_list(tree: Any, section: str, key: str, value: list[str]) -> None:
+    tree[section][key] = value
+    with pytest.raises(ValueError, match="expected one of") as caught:
+        params.parse(tree)
+    known = get_args(params.NoiseType) if section == "noise" else get_args(params.Scheme)
+    assert all(name in str(caught.value) for name in known)
+
+
+@pytest.mark.parametrize(("path", "value", "complaint"), [
+    ("captcha.gap", {"min": 5, "max": 2}, "captcha.gap: min 5 is above max 2"),
+    ("captcha.length", {"min": 0, "max": 2}, "captcha.length.min: expected at least 1"),
+    ("captcha.scale", {"min": 0.0, "max": 1.0}, "captcha.scale.min: expected more than 0"),
+    ("glyphs.alphabet", "0012", "glyphs.alphabet: has an entry twice"),
+    ("colour.schemes", ["original"], "original is for captcha.source folder"),
+    ("plot.reader", "nobody", "plot.reader: expected one of noisy, clean, dense"),
+    ("regression.references.reader", "nobody", "regression.references.reader: expected one of"),
+    ("readers", {}, "readers: expected a map with at least one entry"),
+    ("noise.types", [], "noise.types: expected at least 1 entries, got"),
+    ("captcha", 3, "captcha: expected a map of parameters, got 3"),
+    ("seed", None, "seed: expected a whole number, got None"),
+])  # fmt: skip
+def test_contradictions_are_told(tree: Any, path: str, value: object, complaint: str) -> None:
+    *sections, key = path.split(".")
+    branch = tree
+    for section in sections:
+        branch = branch[section]
+    branch[key] = value
+    with pytest.raises(ValueError, match=r"params\.yaml") as caught:
+        params.parse(tree)
+    assert complaint in str(caught.value)
+
+
+def test_validation_and_test_must_leave_something_to_train_on(tree: Any) -> None:
+    tree["glyphs"].update(validation=0.4, test=0.7)
+    with pytest.raises(ValueError, match="leave nothing to train on"):
+        params.parse(tree)
+
+
+def test_yaml_is_read_as_version_1_2(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("rate: 1e-3\nword: yes\n", encoding="utf-8")
+    assert params.load(path) == {"rate": 0.001, "word": "yes"}
+
+
+def test_a_file_that_is_no_yaml_is_told_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("seed: 1\nnoise: [1, 2\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"params\.yaml, line \d+: not YAML"):
+        params.load(path)
+
+
+def test_a_duplicate_key_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("seed: 1\nseed: 2\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="not YAML"):
+        params.load(path)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="is missing: run from the root"):
+        params.load(tmp_path / "params.yaml")
+
+
+def test_a_stage_gets_only_the_sections_it_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    selected = params.read("seed")
+    assert selected.seed == params.parse(params.load(ROOT / "params.yaml")).seed
+    with pytest.raises(AttributeError, match="'noise' is not declared"):
+        _ = selected.noise
+
+
+def test_code_of_another_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="do not install the project"):
+        params.read("seed")
+
+
+def test_the_file_is_in_block_style_so_that_an_experiment_changes_one_line() -> None:
+    lines = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
+    values = [line.split("#")[0].split(":", 1)[-1] for line in lines]
+    assert not [value for value in values if "[" in value or "{" in value or "null" in value]
