@@ -1,0 +1,131 @@
+"""Colour schemes: foregrounds and a background for each captcha, painted through its ink."""
+
+from __future__ import annotations
+
+import colorsys
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.captcha.composition import Bases
+
+Images = NDArray[np.uint8]  # (n, H, W, 3), 0 black to 255 white
+Floats = NDArray[np.float64]
+
+LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+
+
+@dataclass(frozen=True)
+class Colours:
+    """Colours of n captchas of T characters each, 0 to 255. `scheme` names where they come from."""
+
+    scheme: list[str]  # (n,)
+    foreground: list[NDArray[np.uint8]]  # each (T, 3); (0, 3) for "original"
+    background: NDArray[np.uint8]  # (n, 3)
+
+    def contrast(self) -> Floats:
+        """Luminance contrast (n,): luma of the foreground, mean over characters, less the background's; -1 to 1."""
+        return np.array([luma(foreground).mean() - luma(background) if len(foreground) else np.nan
+                         for foreground, background in zip(self.foreground, self.background, strict=True)])
+
+
+def luma(colour: NDArray[np.uint8]) -> Floats:
+    """Luma (...,) of RGB colours (..., 3), 0 black to 1 white."""
+    weighted: Floats = np.asarray(colour, np.float64) @ LUMA / 255
+    return weighted
+
+
+def hexadecimal(colour: NDArray[np.uint8]) -> str:
+    return "#" + bytes(colour.tolist()).hex()
+
+
+def hue_saturation(colour: NDArray[np.uint8]) -> tuple[float, float]:
+    """Hue in degrees (0 where grey) and saturation, 0 to 1, of one RGB colour, after the HSV hexcone (Smith, 1978)."""
+    red, green, blue = (colour / 255).tolist()
+    hue, saturation, _ = colorsys.rgb_to_hsv(red, green, blue)
+    return hue * 360, saturation
+
+
+def draw_colours(schemes: list[str], lengths: list[int], *, per_character: bool, least_contrast: float,
+                 rng: np.random.Generator) -> Colours:
+    """Draw the colours of n captchas by scheme; `least_contrast` (full scale = 1) bounds grey and colour below.
+
+    The luma of foreground and background keep that distance for each character, and all characters of a captcha lie
+    on the same side of the background. Hue and saturation are uniform where the luma allows them.
+    """
+    drawn = [_draw(scheme, length, per_character, least_contrast, rng)
+             for scheme, length in zip(schemes, lengths, strict=True)]
+    return Colours(schemes, [foreground for foreground, _ in drawn], np.array([background for _, background in drawn]))
+
+
+def _draw(scheme: str, length: int, per_character: bool, least_contrast: float,
+          rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    black, white = np.zeros(3, np.uint8), np.full(3, 255, np.uint8)
+    if scheme == "black_on_white":
+        return np.repeat(black[None], length, 0), white
+    if scheme == "white_on_black":
+        return np.repeat(white[None], length, 0), black
+    if scheme not in ("grey", "colour"):
+        raise ValueError(f"colour scheme {scheme!r} does not exist: "
+                         "choose from black_on_white, white_on_black, grey, colour")
+    inks = length if per_character else 1
+    dark_text = rng.random() < 0.5
+    background = rng.uniform(least_contrast, 1) if dark_text else rng.uniform(0, 1 - least_contrast)
+    room = background - least_contrast if dark_text else 1 - least_contrast - background
+    distance = least_contrast + rng.uniform(0, room, size=inks)
+    lumas = background + np.where(dark_text, -distance, distance)
+    hues = rng.random(inks + 1)
+    saturations = rng.uniform([0.0] + [0.3] * inks, [0.6] + [1.0] * inks) * (scheme == "colour")
+    colours = np.stack([with_luma(hue, saturation, target) for hue, saturation, target
+                        in zip(hues, saturations, [background, *lumas], strict=True)])
+    foreground = colours[1:] if per_character else np.repeat(colours[1:], length, 0)
+    return foreground, colours[0]
+
+
+def with_luma(hue: float, saturation: float, target: float) -> NDArray[np.uint8]:
+    """The RGB colour (3,) of a hue and saturation (0 to 1) at luma `target`: darkened, or mixed with white, to it."""
+    pure = np.array(colorsys.hsv_to_rgb(hue, saturation, 1.0))
+    brightness = float(pure @ LUMA)
+    if target <= brightness:
+        mixed = pure * target / brightness
+    else:
+        mixed = pure + (1 - pure) * (target - brightness) / (1 - brightness)
+    return np.rint(np.clip(mixed, 0, 1) * 255).astype(np.uint8)
+
+
+def paint(bases: Bases, colours: Colours) -> Images:
+    """Blend foreground over background by ink: images (n, H, W, 3). Scheme "original" keeps what the folder holds."""
+    images = np.empty((*bases.ink.shape, 3), np.uint8)
+    for i, (scheme, foreground) in enumerate(zip(colours.scheme, colours.foreground, strict=True)):
+        if scheme == "original":
+            images[i] = _original(bases)[i]
+            continue
+        ink = bases.ink[i].astype(np.uint16)[..., None]  # (H, W, 1)
+        over = _foreground(foreground, bases.owner[i])  # (H, W, 3) or (3,)
+        images[i] = (ink * over + (255 - ink) * colours.background[i].astype(np.uint16) + 127) // 255
+    return images
+
+
+def _foreground(foreground: NDArray[np.uint8], owner: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """What colour each pixel's ink has: one for the captcha where all characters share it."""
+    wide = foreground.astype(np.uint16)
+    return wide[0] if (wide == wide[0]).all() else wide[owner]
+
+
+def _original(bases: Bases) -> Images:
+    if bases.original is None:
+        raise ValueError("colour scheme 'original' needs captcha.source: folder")
+    return bases.original
+
+
+def ink_of(images: Images) -> NDArray[np.uint8]:
+    """Estimate the ink (n, H, W) of captchas found elsewhere: distance from the border's median colour, scaled so that
+    the 99th percentile is full ink."""
+    inks = np.empty(images.shape[:3], np.uint8)
+    for i, image in enumerate(images):
+        border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+        distance = np.linalg.norm(image - np.median(border, axis=0), axis=-1)
+        full = max(float(np.percentile(distance, 99)), 1.0)
+        inks[i] = np.rint(np.clip(distance / full, 0, 1) * 255)
+    return inks

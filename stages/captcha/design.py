@@ -1,0 +1,151 @@
+"""The experiment: which renderings of which captcha exist, and the random stream behind each.
+
+The test split is paired and crossed: every captcha under every noise type and level, and once clean. Train and
+validation hold every captcha clean and under one random condition. Colour is balanced within each cell.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.captcha import measures
+from stages.captcha.colour import Colours, Images, draw_colours, ink_of, luma, paint
+from stages.captcha.composition import Bases, balanced
+from stages.captcha.noise import apply, background
+
+CLEAN = "none"
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Which colours the captchas of an experiment have."""
+
+    schemes: tuple[str, ...]
+    per_character: bool
+    least_contrast: float
+
+
+@dataclass(frozen=True)
+class Doses:
+    """Which noise the captchas of an experiment get: types, strongest level, and levels tested up to it."""
+
+    types: tuple[str, ...]
+    level: float
+    steps: int
+
+    def grid(self) -> list[tuple[str, float]]:
+        """Conditions of the test split: clean, then each type at each level."""
+        levels = [round(self.level * (step + 1) / self.steps, 12) for step in range(self.steps)]
+        return [(CLEAN, 0.0)] + [(noise, level) for noise in self.types for level in levels]
+
+
+@dataclass(frozen=True)
+class Renderings:
+    """n base captchas under C conditions each, rows sorted by (captcha, condition): row = base * C + condition."""
+
+    condition: NDArray[np.int16]  # (n * C,)
+    noise: list[str]  # (n * C,)
+    level: NDArray[np.float64]  # (n * C,)
+    colours: Colours  # of n * C captchas
+    contrast: NDArray[np.float64]  # (n * C,)
+    rmse: NDArray[np.float32]  # (n * C,)
+    ssim: NDArray[np.float32]  # (n * C,)
+    images: Images  # (n * C, H, W, 3)
+
+
+def stream(seed: int, *identity: str | int) -> np.random.Generator:
+    """The random stream of what `identity` names (split, part, purpose), whatever was made before it."""
+    words = [zlib.crc32(str(word).encode()) for word in identity]
+    return np.random.default_rng(np.random.SeedSequence([seed, *words]))
+
+
+def render_crossed(bases: Bases, first: int, doses: Doses, palette: Palette, *, seed: int,
+                   identity: tuple[str | int, ...]) -> Renderings:
+    """Every base captcha under every condition of the grid.
+
+    The levels of one type share their random numbers, so a dose grows the noise that is there instead of drawing
+    another. `first` is the index of the first captcha, which keeps colours balanced over parts.
+    """
+    n, grid = len(bases.ink), doses.grid()
+    columns = []
+    for condition, (noise, level) in enumerate(grid):
+        colours = _colours(bases, first + condition, palette, stream(seed, *identity, "colour", condition))
+        noises, levels = np.full(n, noise), np.full(n, level)
+        columns.append(_render(bases, colours, noises, levels, seed, identity))
+    return _interleave(columns, n)
+
+
+def render_random(bases: Bases, first: int, doses: Doses, palette: Palette, *, seed: int,
+                  identity: tuple[str | int, ...]) -> Renderings:
+    """Every base captcha clean, and under one noise type (balanced) at one level, uniform up to the strongest."""
+    n = len(bases.ink)
+    rng = stream(seed, *identity, "condition")
+    types = np.array(doses.types)[balanced(first, n, len(doses.types), rng=rng)]
+    levels = doses.level * (1 - rng.random(n))  # (0, level]
+    columns = []
+    for condition, (noises, dose) in enumerate([(np.full(n, CLEAN), np.zeros(n)), (types, levels)]):
+        colours = _colours(bases, first + condition, palette, stream(seed, *identity, "colour", condition))
+        columns.append(_render(bases, colours, noises, dose, seed, identity))
+    return _interleave(columns, n)
+
+
+def _colours(bases: Bases, first: int, palette: Palette, rng: np.random.Generator) -> Colours:
+    """Colours of n captchas, schemes balanced; an original keeps the background that was found, and no foreground."""
+    schemes = [palette.schemes[i] for i in balanced(first, len(bases.ink), len(palette.schemes), rng=rng)]
+    painted = [scheme if scheme != "original" else "black_on_white" for scheme in schemes]
+    colours = draw_colours(painted, [len(text) for text in bases.texts], per_character=palette.per_character,
+                           least_contrast=palette.least_contrast, rng=rng)
+    if "original" not in schemes or bases.original is None:
+        return Colours(schemes, colours.foreground, colours.background)
+    kept = np.array([scheme == "original" for scheme in schemes])
+    foreground = [np.zeros((0, 3), np.uint8) if keep else drawn
+                  for keep, drawn in zip(kept, colours.foreground, strict=True)]
+    return Colours(schemes, foreground, np.where(kept[:, None], background(bases.original), colours.background))
+
+
+def _render(bases: Bases, colours: Colours, noises: NDArray[np.str_], levels: NDArray[np.float64], seed: int,
+            identity: tuple[str | int, ...]) -> Renderings:
+    clean = paint(bases, colours)
+    images = clean.copy()
+    for noise in sorted(set(noises.tolist()) - {CLEAN}):
+        chosen = noises == noise
+        images[chosen] = apply(noise, clean[chosen], levels[chosen], rng=stream(seed, *identity, "noise", noise))
+    before, after = measures.lumas(clean), measures.lumas(images)
+    return Renderings(np.zeros(len(images), np.int16), noises.tolist(), levels, colours,
+                      _contrast(clean, bases, colours), measures.rmse(before, after), measures.ssim(before, after),
+                      images)
+
+
+def _contrast(clean: Images, bases: Bases, colours: Colours) -> NDArray[np.float64]:
+    """Luminance contrast (n,); for originals, of the pixels with more than half the ink against the background."""
+    contrast = colours.contrast()
+    for i in np.flatnonzero(np.isnan(contrast)):
+        inked = clean[i][bases.ink[i] > 127]
+        contrast[i] = (luma(inked).mean() if len(inked) else 0.0) - luma(colours.background[i])
+    return contrast
+
+
+def _interleave(columns: list[Renderings], n: int) -> Renderings:
+    """Merge one column a condition, each of n captchas, into rows sorted by (captcha, condition)."""
+
+    def woven(name: str) -> NDArray[Any]:
+        arrays = [getattr(column, name) for column in columns]
+        return np.stack(arrays, axis=1).reshape(n * len(columns), *arrays[0].shape[1:])
+
+    order = [(column, i) for i in range(n) for column in columns]
+    colours = Colours([column.colours.scheme[i] for column, i in order],
+                      [column.colours.foreground[i] for column, i in order],
+                      np.array([column.colours.background[i] for column, i in order]))
+    return Renderings(np.tile(np.arange(len(columns), dtype=np.int16), n), [column.noise[i] for column, i in order],
+                      woven("level"), colours, woven("contrast"), woven("rmse"), woven("ssim"), woven("images"))
+
+
+def bases_from_images(captcha: NDArray[np.int32], texts: list[str], images: Images) -> Bases:
+    """Base captchas of labelled images found elsewhere: their ink is estimated, and the images are kept."""
+    ink = ink_of(images)
+    return Bases(captcha, texts, [[] for _ in texts], ink, np.zeros_like(ink), images)

@@ -1,0 +1,173 @@
+"""Glyphs: single characters of ink, 28x28 px, each with a label in an alphabet and a pool (train, validation, test)."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+POOLS = ("train", "validation", "test")  # a pool's number is its place here
+SIDE = 28  # px, of a glyph
+BOX = 20  # px, that the ink fits in; as in MNIST (LeCun et al. 1998), whose ink is centred by mass at pixel 14
+CENTRE = SIDE // 2
+
+
+@dataclass(frozen=True, eq=False)
+class GlyphSet:
+    """Glyphs of a source; a glyph id is a row here. Raises ValueError where the arrays do not fit each other."""
+
+    images: Glyphs
+    labels: Ints  # (n,) index into alphabet
+    pool: NDArray[np.uint8]  # (n,) index into POOLS
+    alphabet: str  # single characters, NFC
+
+    def __post_init__(self) -> None:
+        n = len(self.labels)
+        if self.images.shape != (n, SIDE, SIDE) or self.images.dtype != np.uint8 or self.pool.shape != (n,):
+            raise ValueError(f"glyphs: expected {n} images of {SIDE}x{SIDE} uint8 and {n} pools, got "
+                             f"{self.images.shape} {self.images.dtype} and {self.pool.shape}")
+        if n and not (self.labels.min() >= 0 and self.labels.max() < len(self.alphabet) and self.pool.max() < 3):
+            raise ValueError(f"glyphs: expected labels below {len(self.alphabet)} and pools 0 to 2, got labels "
+                             f"{self.labels.min()} to {self.labels.max()}, pools to {self.pool.max()}")
+
+    def pool_of(self, split: str) -> dict[str, Ints]:
+        """The glyph ids of a pool by character, ascending."""
+        chosen = self.pool == POOLS.index(split)
+        return {character: np.flatnonzero(chosen & (self.labels == i)) for i, character in enumerate(self.alphabet)}
+
+    def counts(self) -> Ints:
+        """Glyphs by label and pool, (A, 3)."""
+        cell = self.labels * len(POOLS) + self.pool
+        return np.bincount(cell, minlength=len(self.alphabet) * len(POOLS)).reshape(-1, len(POOLS))
+
+    def means(self) -> Glyphs:
+        """The mean glyph of each label, (A, 28, 28)."""
+        return np.stack([np.rint(self.images[self.labels == label].mean(axis=0)).astype(np.uint8)
+                         for label in range(len(self.alphabet))])
+
+
+def normalise_alphabet(alphabet: str) -> str:
+    """The alphabet in Unicode's composed form (NFC). Raises ValueError where it has a character twice."""
+    composed = unicodedata.normalize("NFC", alphabet)
+    twice = [character for i, character in enumerate(composed) if character in composed[:i]]
+    if twice or not composed:
+        raise ValueError(f"glyphs.alphabet: expected distinct characters, got {composed!r}"
+                         + (f" with {twice[0]!r} twice: remove one" if twice else ": list the characters in use"))
+    return composed
+
+
+def require_characters(alphabet: str, available: Iterable[str], where: str) -> None:
+    """Raise ValueError where a character of the alphabet is not available in the source named `where`."""
+    there = sorted(set(available))
+    lacking = [character for character in alphabet if character not in there]
+    if lacking:
+        rest = f" and {len(there) - 40} more" if len(there) > 40 else ""
+        raise ValueError(f"{where} has no {', '.join(map(repr, lacking[:5]))}{' …' if len(lacking) > 5 else ''}: take "
+                         f"glyphs.alphabet from the characters it has ({''.join(there[:40])}{rest})")
+
+
+def labels_of(characters: NDArray[np.str_], alphabet: str) -> Ints:
+    """The index of each character in the alphabet, (n,); -1 where it is not listed."""
+    place = {character: i for i, character in enumerate(alphabet)}
+    known, inverse = np.unique(characters, return_inverse=True)
+    return np.array([place.get(str(character), -1) for character in known], np.int64)[inverse]
+
+
+def hold_out(labels: NDArray[np.generic], share: float, *, keep: int = 1, rng: np.random.Generator) -> Bools:
+    """Draw `share` of each class, at least one and leaving at least `keep`; labels (n,), returns (n,) True where drawn.
+
+    Raises ValueError, naming the class, where it has too few.
+    """
+    drawn = np.zeros(len(labels), bool)
+    for name in np.unique(labels):
+        members = np.flatnonzero(labels == name)
+        if len(members) <= keep:
+            raise ValueError(f"class {name!s} has {len(members)} glyph(s), expected at least {keep + 1}, so that each "
+                             "pool gets its own: add glyphs of it, or remove it from glyphs.alphabet")
+        size = min(max(round(share * len(members)), 1), len(members) - keep)
+        drawn[rng.permutation(members)[:size]] = True
+    return drawn
+
+
+def assign_pools(labels: NDArray[np.generic], validation: float, test: float, *,
+                 rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Split each class between the pools by the shares: (n,) uint8, 0 train, 1 validation, 2 test.
+
+    Every pool gets at least one of each class. labels (n,), of any type that sorts.
+    Raises ValueError, naming the class, where it has fewer than three, and where the shares leave nothing to train on.
+    """
+    if not (validation >= 0 and test >= 0 and validation + test < 1):
+        raise ValueError(f"glyphs: validation {validation:g} and test {test:g} should be shares that leave some to "
+                         "train on: lower them")
+    pool = np.zeros(len(labels), np.uint8)
+    pool[hold_out(labels, test, keep=2, rng=rng)] = POOLS.index("test")
+    rest = np.flatnonzero(pool == 0)
+    pool[rest[hold_out(labels[rest], validation / (1 - test), rng=rng)]] = POOLS.index("validation")
+    return pool
+
+
+def centre(gray: NDArray[np.uint8], *, scale: float | None = None) -> Glyphs:
+    """One glyph (28, 28) from ink 255 on 0 of any size (H, W), as MNIST was made: fitted into 20x20, centred by mass.
+
+    `scale` (px a px) overrides the fit, so that small letters stay small; what passes 28 px is still made to fit.
+    Ink is what exceeds an eighth of full scale. Raises ValueError where there is none.
+    """
+    rows, columns = (np.flatnonzero((gray > 31).any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        raise ValueError("no ink: expected a glyph darker or lighter than its background, got an even image")
+    box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)  # left, top, right, bottom
+    width, height = box[2] - box[0], box[3] - box[1]
+    factor = BOX / max(height, width) if scale is None else min(scale, SIDE / max(height, width))
+    size = (max(round(width * factor), 1), max(round(height * factor), 1))
+    # Pillow's resize is in whole numbers for uint8, so that every machine makes the same bytes.
+    ink = np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BICUBIC, box=box))
+    glyph = np.zeros((SIDE, SIDE), np.uint8)
+    top, left = _corner(ink, axis=0), _corner(ink, axis=1)
+    glyph[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
+    return glyph
+
+
+def _corner(ink: NDArray[np.uint8], axis: int) -> int:
+    """Where the ink should start on an axis so that its centre of mass is at pixel 14, all of it inside."""
+    profile = ink.sum(axis=1 - axis, dtype=np.int64)
+    mass = float(np.average(np.arange(len(profile)), weights=profile))
+    return int(np.clip(round(CENTRE - mass), 0, SIDE - len(profile)))
+
+
+FINE = 4  # fine pixels a pixel of the 8x8 images
+MARGIN = 2  # px of no ink put around them
+
+
+def upsample_digits(images8: NDArray[np.float64]) -> Glyphs:
+    """Pen strokes (n, 28, 28) from scikit-learn's digits (n, 8, 8), whose values, 0 to 16, count the ink of a cell.
+
+    The smooth image whose cells hold that much ink (cubic B-splines), a steep contrast about 0.6 of the ink near by, so
+    that faint strokes stay and thick ones get an edge, then `centre`. Raises ValueError on images of another kind.
+    """
+    if images8.ndim != 3 or images8.shape[1:] != (8, 8) or images8.min() < 0 or images8.max() > 16:
+        raise ValueError(f"digits: expected images of 8x8 with values 0 to 16, got {images8.shape} with "
+                         f"{images8.min()} to {images8.max()}")
+    cells = np.pad(images8 / 16, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)))
+    spread = _area_spline(cells.shape[1])
+    ink = spread @ cells @ spread.T  # (n, 48, 48), 1 full
+    near = (1, 2 * FINE + 1, 2 * FINE + 1)
+    peak = np.maximum(ndimage.uniform_filter(ndimage.maximum_filter(ink, near), near), 0.4)
+    strokes = np.rint(255 / (1 + np.exp((0.6 - ink / peak) / 0.08))).astype(np.uint8)
+    return np.stack([centre(stroke) for stroke in strokes])
+
+
+def _area_spline(cells: int) -> NDArray[np.float64]:
+    """Matrix (cells * FINE, cells) from the means of cells to a cubic spline at fine pixels with those very means."""
+    place = (np.arange(cells * FINE) + 0.5) / FINE - 0.5
+    distance = np.abs(place[:, None] - np.arange(cells))
+    basis = np.where(distance < 1, 2 / 3 - distance**2 + distance**3 / 2, np.maximum(2 - distance, 0) ** 3 / 6)
+    return np.asarray(basis @ np.linalg.inv(basis.reshape(cells, FINE, cells).mean(axis=1)))

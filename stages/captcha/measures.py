@@ -1,0 +1,54 @@
+"""How far a rendering is from its clean twin: RMS change of luma, and structural similarity."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Images = NDArray[np.uint8]  # (n, H, W, 3)
+Lumas = NDArray[np.float32]  # (n, H, W), 0 black to 1 white
+
+WINDOW = 7  # px, of the structural similarity
+
+
+def lumas(images: Images) -> Lumas:
+    """Luma (n, H, W) of images, after ITU-R BT.601."""
+    scaled = images.reshape(-1, *images.shape[2:])  # one tall picture, since OpenCV takes no batch
+    grey = cv2.cvtColor(np.ascontiguousarray(scaled).astype(np.float32), cv2.COLOR_RGB2GRAY)
+    return (np.asarray(grey, np.float32) / np.float32(255)).reshape(images.shape[:3])
+
+
+def rmse(clean: Lumas, noisy: Lumas) -> NDArray[np.float32]:
+    """Root mean squared change of luma (n,), full scale = 1."""
+    change = (noisy - clean).reshape(len(clean), -1)
+    root: NDArray[np.float32] = np.sqrt(np.einsum("np,np->n", change, change) / change.shape[1])
+    return root
+
+
+def ssim(clean: Lumas, noisy: Lumas) -> NDArray[np.float32]:
+    """Mean structural similarity (n,) in 7x7 windows, with K1 = .01, K2 = .03 (Wang, Bovik, Sheikh & Simoncelli, 2004).
+
+    The covariance is the sample's (N - 1), as in scikit-image, whose border of 3 px is left out as well.
+    """
+    return np.array([_ssim(a, b) for a, b in zip(clean, noisy, strict=True)], np.float32)
+
+
+def _ssim(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    if a.shape[0] < WINDOW or a.shape[1] < WINDOW:
+        raise ValueError(f"structural similarity needs at least {WINDOW} x {WINDOW} px, "
+                         f"got {a.shape[1]} x {a.shape[0]}")
+    sample = WINDOW**2 / (WINDOW**2 - 1)
+    mean_a, mean_b = _mean(a), _mean(b)
+    variance_a = sample * (_mean(a * a) - mean_a * mean_a)
+    variance_b = sample * (_mean(b * b) - mean_b * mean_b)
+    covariance = sample * (_mean(a * b) - mean_a * mean_b)
+    c1, c2 = 0.01**2, 0.03**2
+    ratio = ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+             / ((mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2)))  # fmt: skip
+    edge = WINDOW // 2
+    return float(ratio[edge:-edge or None, edge:-edge or None].mean())
+
+
+def _mean(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.blur(x, (WINDOW, WINDOW)), np.float32)
