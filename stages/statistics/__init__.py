@@ -1,0 +1,1 @@
+"""Effects and their errors: least squares with clustered errors, and intervals of proportions."""

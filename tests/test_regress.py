@@ -1,0 +1,288 @@
+"""The regress stage: known effects are found again, every file is whole and stable, bad input is named."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from stages import artifacts, params, regress
+
+ROOT = Path(__file__).resolve().parents[1]
+READERS = {"noisy": 0.0, "clean": -0.15, "dense": -0.05}  # what each adds to the probability of success
+SLOPES = {"gaussian": -0.3, "fog": -0.1}
+COLOURS = {"black_on_white": 0.0, "grey": -0.05}
+LEVELS = (0.25, 0.5, 0.75)
+BASE = 0.88
+
+
+def predict(reader: str, *, captchas: int = 120, levels: tuple[float, ...] = LEVELS, digits: str = "012", T: int = 4,
+            colours: tuple[str, ...] = tuple(COLOURS), glyph: int | None = None) -> pa.Table:
+    """A prediction table in which success follows a linear probability model; a captcha's rows err together."""
+    rng = np.random.default_rng([3, captchas])       # the design is the same for every reader
+    luck = np.random.default_rng([4, *reader.encode()])
+    doses = [("none", 0.0), *((noise, level) for noise in SLOPES for level in levels)]
+    columns: dict[str, list[Any]] = {name: [] for name in artifacts.PREDICTION_SCHEMA.names}
+    for captcha in range(captchas):
+        text = "".join(rng.choice(list(digits), T))
+        shared = rng.uniform(-0.06, 0.06)
+        colour = colours[captcha % len(colours)]
+        for condition, (noise, level) in enumerate(doses):
+            for position, truth in enumerate(text):
+                chance = (BASE + READERS[reader] + COLOURS[colour] + SLOPES.get(noise, 0) * level - 0.02 * position
+                          + 0.03 * (truth == "1") + shared)
+                success = bool(luck.random() < chance)
+                row = {"captcha": captcha, "condition": condition, "position": position, "text": text, "reading": text,
+                       "truth": truth, "guess": truth if success else "", "confidence": 0.5, "success": success,
+                       "glyph": 7 * captcha % 60 + position if glyph is None else glyph, "noise": noise, "level": level,
+                       "colour": colour, "contrast": -1.0, "rmse": level, "ssim": 1 - level}
+                for name, value in row.items():
+                    columns[name].append(value)
+    return pa.table([pa.array(columns[field.name]).cast(field.type) for field in artifacts.PREDICTION_SCHEMA],
+                    schema=artifacts.PREDICTION_SCHEMA)
+
+
+def replace(table: pa.Table, name: str, values: Any) -> pa.Table:
+    i = table.column_names.index(name)
+    return table.set_column(i, table.schema.field(i), pa.array(values).cast(table.schema.field(i).type))
+
+
+class Study:
+    """A folder with predictions, and the stage run in it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.tree: Any = params.load(ROOT / "params.yaml")
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr(regress, "read", lambda *sections: params.Selected(params.parse(self.tree), sections))
+
+    def write(self, **tables: pa.Table) -> None:
+        """The prediction tables; params.yaml names just their readers, the first as the reference."""
+        reader = self.tree["readers"]["noisy"]
+        self.tree["readers"] = dict.fromkeys(tables, reader)
+        self.tree["regression"]["references"]["reader"] = self.tree["plot"]["reader"] = next(iter(tables))
+        for name, table in tables.items():
+            with artifacts.prediction_writer(artifacts.PREDICTIONS / f"{name}.parquet") as writer:
+                writer.write_table(table, row_group_size=700)
+
+    def refused(self, pattern: str) -> None:
+        with pytest.raises(ValueError, match=pattern):
+            regress.main()
+        assert not (self.folder / "metrics").exists()
+
+    def rows(self, specification: str, reader: str = "all") -> dict[str, dict[str, str]]:
+        with (self.folder / "plots/regress/coefficients.csv").open(encoding="utf-8") as file:
+            return {row["term"] + (f"[{row['category']}]" if row["category"] else ""): row
+                    for row in csv.DictReader(file)
+                    if (row["specification"], row["reader"]) == (specification, reader)}
+
+    def fits(self) -> Any:
+        return json.loads((self.folder / "data/regression/fits.json").read_text(encoding="utf-8"))
+
+    def metrics(self) -> dict[str, float]:
+        metrics: dict[str, float] = json.loads((self.folder / "metrics/regress.json").read_text(encoding="utf-8"))
+        return metrics
+
+    def outputs(self) -> dict[str, bytes]:
+        files = [path for folder in ("data/regression", "plots", "metrics") for path in Path(folder).rglob("*.*")]
+        return {str(path): path.read_bytes() for path in files}
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    return Study(tmp_path, monkeypatch)
+
+
+def test_known_effects_lie_in_their_intervals(study: Study) -> None:
+    study.tree["regression"]["confidence"] = 0.999  # of twenty intervals at 0.95 one misses as a rule
+    study.write(**{name: predict(name, captchas=200) for name in READERS})
+    regress.main()
+    rows = study.rows("slopes")
+    truth = {"level:noise[gaussian]": -0.3, "level:noise[fog]": -0.1, "colour[grey]": -0.05, "digit[1]": 0.03,
+             "digit[2]": 0.0, "position[2]": -0.02, "position[4]": -0.06, "reader[clean]": -0.15,
+             "reader[dense]": -0.05, "constant": BASE}
+    for name, value in truth.items():
+        assert float(rows[name]["low"]) < value < float(rows[name]["high"]), name
+        assert float(rows[name]["standard_error"]) < 0.03  # wide intervals hold anything
+    assert set(truth) | {"position[3]"} == set(rows)
+    for reader in READERS:
+        own = study.rows("slopes", reader)
+        assert float(own["level:noise[gaussian]"]["low"]) < -0.3 < float(own["level:noise[gaussian]"]["high"])
+        assert "reader[clean]" not in own
+
+
+def test_metrics_are_few_flat_and_those_of_the_table(study: Study) -> None:
+    study.write(**{name: predict(name) for name in READERS})
+    regress.main()
+    metrics = study.metrics()
+    effects = ["level", "colour_grey", "reader_clean", "reader_dense", "slope_fog", "slope_gaussian"]
+    assert set(metrics) == {"adjusted_r2", "observations", "clusters", *effects, *(f"{name}_se" for name in effects)}
+    assert (metrics["observations"], metrics["clusters"]) == (3 * 120 * 7 * 4, 120)
+    full, slopes = study.rows("full"), study.rows("slopes")
+    assert metrics["level"] == float(full["level"]["estimate"])
+    assert metrics["reader_clean_se"] == float(full["reader[clean]"]["standard_error"])
+    assert metrics["slope_fog_se"] == float(slopes["level:noise[fog]"]["standard_error"])
+
+
+def test_the_specifications_stand_side_by_side_and_each_reader_has_its_slopes(study: Study) -> None:
+    study.write(noisy=predict("noisy"), clean=predict("clean"))
+    regress.main()
+    fits = study.fits()["fits"]
+    assert [(fit["specification"], fit["reader"]) for fit in fits] == [
+        ("main", "all"), ("full", "all"), ("slopes", "all"), ("slopes", "noisy"), ("slopes", "clean")]
+    assert {fit["clusters"] for fit in fits} == {120}  # a captcha is one cluster over readers and conditions
+    assert fits[0]["terms"] == ["constant", "noise", "level", "colour", "digit"]
+    assert fits[1]["references"] == {"noise": "none", "colour": "black_on_white", "digit": "0", "position": "1",
+                                     "reader": "noisy"}
+    assert fits[3]["observations"] == 120 * 7 * 4
+    assert not any(fit["dropped"] for fit in fits)
+    for suffix in ("md", "tex", "html"):
+        assert "(5)" in Path(f"plots/regress/table.{suffix}").read_text(encoding="utf-8")
+
+
+def test_the_same_predictions_give_the_same_bytes(study: Study) -> None:
+    study.write(noisy=predict("noisy"), clean=predict("clean"))
+    regress.main()
+    first = study.outputs()
+    regress.main()
+    assert len(first) == 6
+    assert study.outputs() == first
+    assert all(content.endswith(b"\n") and b"\r" not in content for content in first.values())
+
+
+def test_a_leftover_file_of_another_reader_is_ignored_and_named(study: Study,
+                                                                capsys: pytest.CaptureFixture[str]) -> None:
+    study.write(noisy=predict("noisy"), old=predict("clean"))
+    study.write(noisy=predict("noisy"))
+    regress.main()
+    assert "data/predictions/old.parquet is of no reader in params.yaml: ignored" in capsys.readouterr().out
+    assert study.metrics()["observations"] == 120 * 7 * 4
+
+
+def test_one_reader_and_one_colour_are_dropped_with_a_line(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    study.write(noisy=predict("noisy", colours=("grey",)))
+    regress.main()
+    said = capsys.readouterr().out
+    assert "colour has one value in this run (grey): dropped from main" in said
+    assert "reader has one value in this run (noisy): dropped from full" in said
+    assert study.fits()["fits"][1]["dropped"] == {"colour": "has one value in this run (grey)",
+                                                  "reader": "has one value in this run (noisy)"}
+    assert "Left out: reader, which has one value" in Path("plots/regress/table.html").read_text(encoding="utf-8")
+    assert study.rows("slopes", "noisy")
+
+
+def test_one_level_a_noise_drops_level_and_keeps_the_slopes(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    study.write(noisy=predict("noisy", levels=(0.6,)), clean=predict("clean", levels=(0.6,)))
+    regress.main()
+    assert "level has one value within each noise" in capsys.readouterr().out
+    assert "level" not in study.rows("full")
+    assert {"level", "level_se"}.isdisjoint(study.metrics())
+    assert {"slope_fog", "slope_gaussian_se"} <= set(study.metrics())
+
+
+def test_a_reader_that_never_fails_has_no_regression_of_its_own(study: Study,
+                                                                capsys: pytest.CaptureFixture[str]) -> None:
+    perfect = predict("clean")
+    study.write(noisy=predict("noisy"), clean=replace(perfect, "success", [True] * len(perfect)))
+    regress.main()
+    assert "reader clean read every character right: no regression of its own" in capsys.readouterr().out
+    assert study.fits()["skipped_readers"] == {"clean": "read every character right"}
+    assert not study.rows("slopes", "clean")
+    assert study.metrics()["reader_clean"] > 0
+
+
+def test_effects_without_error_are_named_and_kept_out_of_the_metrics(study: Study,
+                                                                     capsys: pytest.CaptureFixture[str]) -> None:
+    table = predict("noisy", levels=(0.5,))
+    noises = table["noise"].cast(pa.string()).to_pylist()
+    study.write(noisy=replace(table, "success", [noise != "fog" for noise in noises]))  # a perfect fit
+    regress.main()
+    assert "all clusters agree exactly on constant" in capsys.readouterr().out
+    metrics = study.metrics()
+    assert set(metrics) == {"adjusted_r2", "observations", "clusters"}
+    assert metrics["adjusted_r2"] == 1
+    row = study.rows("slopes")["level:noise[fog]"]
+    assert (row["estimate"], row["standard_error"], row["t"], row["low"]) == ("-2.0", "0.0", "", "")
+
+
+def test_positions_stand_in_the_order_of_numbers(study: Study) -> None:
+    study.write(noisy=predict("noisy", captchas=20, T=11))
+    regress.main()
+    positions = [name for name in study.rows("full") if name.startswith("position")]
+    assert positions == [f"position[{i}]" for i in range(2, 12)]
+
+
+def test_errors_may_cluster_by_glyph(study: Study) -> None:
+    study.tree["regression"]["cluster"] = "glyph"
+    table = predict("noisy")
+    study.write(noisy=table)
+    regress.main()
+    assert study.metrics()["clusters"] == len(set(table["glyph"].to_pylist()))
+    assert "clustered by glyph" in Path("plots/regress/table.md").read_text(encoding="utf-8")
+
+
+def test_glyph_clusters_of_a_captcha_folder_are_refused(study: Study) -> None:
+    study.tree["regression"]["cluster"] = "glyph"
+    study.write(noisy=predict("noisy", glyph=-1))
+    study.refused("the glyph of some rows is unknown, as it is in a captcha folder: set it to captcha")
+
+
+def test_an_unknown_reference_is_refused_with_the_list(study: Study) -> None:
+    study.tree["regression"]["references"]["digit"] = "7"
+    study.write(noisy=predict("noisy"))
+    study.refused(r"regression\.references\.digit: '7' does not occur in the predictions, which have 0, 1, 2")
+
+
+def test_outcomes_that_are_all_equal_are_refused(study: Study) -> None:
+    table = predict("noisy")
+    study.write(noisy=replace(table, "success", [False] * len(table)))
+    study.refused("regression main, all: the outcome is 0 in every row: there is nothing to explain")
+
+
+def test_one_captcha_is_refused(study: Study) -> None:
+    study.write(noisy=predict("noisy", captchas=1, digits="01", T=6))
+    study.refused("all rows are in one cluster")
+
+
+def test_a_missing_prediction_file_is_refused(study: Study) -> None:
+    study.write(noisy=predict("noisy"), clean=predict("clean"))
+    (artifacts.PREDICTIONS / "clean.parquet").unlink()
+    study.refused(r"data/predictions/clean\.parquet is missing")
+
+
+def test_a_missing_column_is_refused(study: Study) -> None:
+    study.write(noisy=predict("noisy"))
+    path = artifacts.PREDICTIONS / "noisy.parquet"
+    pa.parquet.write_table(pa.parquet.read_table(path).drop_columns(["level"]), path)
+    study.refused(r"data/predictions/noisy\.parquet.*\blevel\b")
+
+
+def test_an_empty_cell_is_refused(study: Study) -> None:
+    table = predict("noisy")
+    study.write(noisy=replace(table, "level", [None, *table["level"].to_pylist()[1:]]))
+    study.refused("level should have a value in every row")
+
+
+def test_a_table_without_rows_is_refused(study: Study) -> None:
+    study.write(noisy=predict("noisy").slice(0, 0))
+    study.refused(r"noisy\.parquet has no rows")
+
+
+def test_two_readers_of_different_test_sets_are_refused(study: Study) -> None:
+    study.write(noisy=predict("noisy"), clean=predict("clean", captchas=119))
+    study.refused(r"clean\.parquet is of other test characters than noisy\.parquet")
+
+
+def test_a_reader_called_all_is_refused(study: Study) -> None:
+    study.write(all=predict("noisy"))
+    study.refused(r"readers\.all: this name stands for all readers together")
+
+
+def test_readers_whose_metrics_would_share_a_name_are_refused(study: Study) -> None:
+    study.write(noisy=predict("noisy"), clean=predict("clean"), clean_se=predict("dense"))
+    study.refused("two metrics have one name")
