@@ -1,0 +1,290 @@
+#!/usr/bin/env python
+"""Write, as Markdown, what a commit changes in parameters, metrics and figures against a base commit.
+
+Usage: ci/report.py BASE [HEAD] [--shown-as SHA]
+
+`dvc metrics diff` and `dvc params diff` know the numbers, but their tables come in random order and cannot tell a
+change from noise. A metric `m` with companions `m_low` and `m_high` (95 % interval) or `m_se` (standard error) is
+shown with its interval, and its change is judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+IMAGES = (".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp")
+COMPANIONS = ("_low", "_high", "_se")
+NORMAL_95 = 1.959964  # half-width of a 95 % interval in standard errors
+COMMENT_LIMIT = 65_000  # characters; GitHub refuses comments above 65,536
+
+Diff = Mapping[str, Mapping[str, Mapping[str, Any]]]  # path, name, "old" or "new"
+
+
+@dataclass(frozen=True)
+class Value:
+    """A metric or parameter in one commit; `number` is None where it is absent, low and high where unknown."""
+
+    number: Any
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    path: str
+    name: str
+    old: Value
+    new: Value
+
+
+@dataclass(frozen=True)
+class Figure:
+    path: str
+    status: str  # Git's letter: A added, D deleted, M modified
+
+
+@dataclass(frozen=True)
+class Commits:
+    """The full names of what is compared; `repository` is its web address, None where that is unknown."""
+
+    base: str
+    head: str
+    repository: str | None = None
+
+    @property
+    def columns(self) -> tuple[str, str]:
+        return code(self.base[:7]), code(self.head[:7])
+
+
+def metric_rows(diff: Diff) -> list[Row]:
+    """The metrics that changed, sorted by path and name; companions join the metric they belong to."""
+    rows = [
+        Row(path, name, _value(metrics, name, "old"), _value(metrics, name, "new"))
+        for path, metrics in sorted(diff.items())
+        for name in sorted(metrics)
+        if not _is_companion(name, metrics)
+    ]
+    return [row for row in rows if row.old != row.new]
+
+
+def parameter_rows(diff: Diff) -> list[Row]:
+    """The parameters that changed, sorted by path and name."""
+    rows = [
+        Row(path, name, Value(_present(sides.get("old"))), Value(_present(sides.get("new"))))
+        for path, parameters in sorted(diff.items())
+        for name, sides in sorted(parameters.items())
+    ]
+    return [row for row in rows if row.old != row.new]
+
+
+def interval_of_change(old: Value, new: Value) -> tuple[float, float] | None:
+    """The 95 % interval of new minus old, from the intervals of both; None where one is missing.
+
+    Square-and-add (Newcombe 1998, method 10; Zou & Donner 2008), as if the commits were independent. They mostly test
+    the same captchas, so the interval is rather too wide than too narrow.
+    """
+    if old.low is None or old.high is None or new.low is None or new.high is None:
+        return None
+    difference = new.number - old.number
+    below = math.hypot(new.number - new.low, old.high - old.number)
+    above = math.hypot(new.high - new.number, old.number - old.low)
+    return difference - below, difference + above
+
+
+def beyond_noise(row: Row) -> bool | None:
+    """Whether the 95 % interval of a change excludes zero; None where it is unknown."""
+    interval = interval_of_change(row.old, row.new)
+    return None if interval is None else not interval[0] <= 0 <= interval[1]
+
+
+def _is_companion(name: str, metrics: Mapping[str, object]) -> bool:
+    return any(name.endswith(suffix) and name.removesuffix(suffix) in metrics for suffix in COMPANIONS)
+
+
+def _value(metrics: Mapping[str, Mapping[str, Any]], name: str, side: str) -> Value:
+    number, low, high, error = (
+        _present(metrics.get(name + suffix, {}).get(side)) for suffix in ("", "_low", "_high", "_se")
+    )
+    if not _is_number(number):
+        return Value(number)
+    if _is_number(low) and _is_number(high):
+        return Value(number, low, high)
+    if _is_number(error):
+        return Value(number, number - NORMAL_95 * error, number + NORMAL_95 * error)
+    return Value(number)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _present(value: Any) -> Any:
+    """None for NaN, which JSON does not have, and which differs from itself."""
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def number(value: float) -> str:
+    """Four significant digits, all digits of whole numbers, no exponent where a person needs none."""
+    if isinstance(value, int) or abs(value) == math.inf:
+        return str(value)
+    if abs(value) >= 1e4:
+        return f"{value:.0f}"
+    return f"{value:.4g}" if abs(value) >= 1e-3 or value == 0 else f"{value:.2g}"
+
+
+def code(text: str) -> str:
+    """`text` in backticks, safe inside a Markdown table."""
+    return "`" + " ".join(text.split()).replace("`", "'").replace("|", "\\|") + "`"
+
+
+def cell(value: Value) -> str:
+    """A value and its interval, safe inside a Markdown table."""
+    if value.number is None:
+        return "–"
+    if not _is_number(value.number):
+        text = value.number if isinstance(value.number, str) else json.dumps(value.number, ensure_ascii=False)
+        return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;") or '""'
+    if value.low is None or value.high is None:
+        return number(value.number)
+    return f"{number(value.number)} ({number(value.low)} to {number(value.high)})"
+
+
+def change(row: Row) -> str:
+    """The change with its sign and an arrow, or what happened instead."""
+    old, new = row.old.number, row.new.number
+    if old is None or new is None:
+        return "added" if old is None else "removed"
+    if not (_is_number(old) and _is_number(new)):
+        return "changed"
+    if old == new:
+        return "interval only"
+    difference = new - old
+    sign = "+" if difference > 0 else ""
+    return f"{'▲' if difference > 0 else '▼'} {sign}{number(float(f'{difference:.3g}'))}"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; columns after the second are numbers and lean right."""
+    rule = ["---" if i < 2 else "--:" for i in range(len(header))]
+    return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *rows))
+
+
+def parameters_section(rows: Sequence[Row], commits: Commits) -> str:
+    if not rows:
+        return "No parameter changed."
+    lines = [(code(row.path), code(row.name), cell(row.old), cell(row.new)) for row in rows]
+    return table(("File", "Parameter", *commits.columns), lines)
+
+
+def metrics_section(rows: Sequence[Row], commits: Commits) -> str:
+    if not rows:
+        return "No metric changed."
+    verdicts = {True: "**yes**", False: "no", None: ""}
+    judged = [beyond_noise(row) for row in rows]
+    lines = [
+        (code(row.path), code(row.name), cell(row.old), cell(row.new), change(row), verdicts[verdict])
+        for row, verdict in zip(rows, judged, strict=True)
+    ]
+    header = ("File", "Metric", *commits.columns, "Change", "Beyond noise?")
+    legend = (
+        f"{sum(v is True for v in judged)} of {sum(v is not None for v in judged)} changes that have a 95 % interval "
+        "(in brackets) lie beyond it: beyond noise means that the interval of the change excludes 0."
+    )
+    return table(header, lines) + f"\n\n{legend}" * any(v is not None for v in judged)
+
+
+def figures_section(figures: Sequence[Figure], commits: Commits) -> str:
+    if not figures:
+        return "No figure changed."
+    lines = [(code(figure.path), *_pictures(figure, commits)) for figure in figures]
+    return table(("Figure", *commits.columns), lines)
+
+
+def _pictures(figure: Figure, commits: Commits) -> Iterator[str]:
+    """The figure in either commit: as a picture where the web address is known, else a word."""
+    for sha, absent, word in ((commits.base, "A", "before"), (commits.head, "D", "after")):
+        if figure.status == absent:
+            yield "–"
+        elif commits.repository is None:
+            yield word
+        else:
+            yield f'<img width="420" src="{commits.repository}/blob/{sha}/{quote(figure.path)}?raw=true">'
+
+
+def report(parameters: Diff, metrics: Diff, figures: Sequence[Figure], commits: Commits, page: str | None) -> str:
+    """The whole report; `page` is where the interactive plots can be had."""
+    changed_parameters, changed_metrics = parameter_rows(parameters), metric_rows(metrics)
+    base, head = commits.columns
+    title = f"## What {head} changes against {base}"
+    if not (changed_parameters or changed_metrics or figures):
+        return f"{title}\n\nNothing changed: no parameter, no metric, no figure.\n"
+    sections = [
+        title,
+        f"### Parameters\n\n{parameters_section(changed_parameters, commits)}",
+        f"### Metrics\n\n{metrics_section(changed_metrics, commits)}",
+        f"### Figures\n\n{figures_section(figures, commits)}",
+    ]
+    if page:
+        sections.append(f"The plots of both commits on one page: the artifact `plots` of [this run]({page}).")
+    return cut("\n\n".join(sections) + "\n", COMMENT_LIMIT)
+
+
+def cut(text: str, limit: int) -> str:
+    """Whole lines of `text`, at most `limit` characters, and a last line that says so where some were left out."""
+    if len(text) <= limit:
+        return text
+    note = "\n\nThe rest is too long for a comment: run `dvc metrics diff` and `dvc params diff`.\n"
+    return text[: text.rindex("\n", 0, limit - len(note))] + note
+
+
+def run(*command: str) -> str:
+    """Standard output of a command. Exits with one line where the command fails."""
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    if done.returncode:
+        reason = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()[-1]
+        raise SystemExit(f"error: `{' '.join(command)}` failed: {reason}")
+    return done.stdout
+
+
+def full_sha(revision: str) -> str:
+    return run("git", "rev-parse", "--verify", f"{revision}^{{commit}}").strip()
+
+
+def changed_figures(base: str, head: str) -> list[Figure]:
+    """The pictures in Git that differ between two commits, sorted by path."""
+    fields = run("git", "diff", "--name-status", "--no-renames", "-z", base, head).split("\0")[:-1]
+    pairs = zip(fields[1::2], fields[::2], strict=True)
+    return [Figure(path, status) for path, status in sorted(pairs) if path.lower().endswith(IMAGES)]
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description="Markdown report of what HEAD changes against BASE.")
+    parser.add_argument("base")
+    parser.add_argument("head", nargs="?", default="HEAD")
+    parser.add_argument("--shown-as", help="commit to name and link instead of HEAD, where HEAD is a temporary merge")
+    options = parser.parse_args(arguments)
+    base, head = full_sha(options.base), full_sha(options.head)
+    server, repository, job = (os.environ.get(f"GITHUB_{key}") for key in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
+    address = f"{server}/{repository}" if server and repository else None
+    text = report(
+        parameters=json.loads(run("dvc", "params", "diff", "--json", base, head)),
+        metrics=json.loads(run("dvc", "metrics", "diff", "--all", "--json", base, head)),
+        figures=changed_figures(base, head),
+        commits=Commits(base, options.shown_as or head, address),
+        page=f"{address}/actions/runs/{job}" if address and job else None,
+    )
+    sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
