@@ -1,0 +1,195 @@
+"""How much is read, and how sure that is: by noise and level, by character, by colour.
+
+An observation is one character of one rendering: a row of a prediction table, as columns captcha, condition, position,
+text, reading, truth, guess, success, noise, level, colour. Intervals are clustered by captcha, since the same captcha
+comes back under every condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.special import stdtrit
+
+from stages.figures.style import INK, MUTED, WIDTH, label_ends, level_ticks, line_look, percent_axis, styled, words
+from stages.statistics.proportions import clustered_proportion
+
+LINE = 0.15  # inches, of a label
+READ = {"character": "characters read right", "exact": "captchas read whole"}
+COLUMNS = ["reader", "noise", "level", "character_accuracy", "character_low", "character_high",
+           "exact_match", "exact_low", "exact_high", "observations", "clusters"]  # fmt: skip
+
+
+def renderings_of(observations: pd.DataFrame) -> pd.DataFrame:
+    """One row a rendering, with `exact`: whether the whole captcha was read."""
+    renderings = observations.drop_duplicates(["captcha", "condition"])
+    return renderings.assign(exact=renderings["text"].to_numpy(str) == renderings["reading"].to_numpy(str))
+
+
+def accuracy_by_level(observations: Mapping[str, pd.DataFrame], noises: Sequence[str],
+                      confidence: float) -> pd.DataFrame:
+    """Character accuracy and exact match of each reader under each noise type and level, with intervals (COLUMNS).
+
+    Level 0 is the clean rendering, which every noise type shares: its row comes once for each.
+    """
+    rows = []
+    for reader, characters in observations.items():
+        characters = characters.assign(exact=characters["text"].to_numpy(str) == characters["reading"].to_numpy(str))
+        clean = characters["level"].to_numpy() == 0
+        start = _cell(characters[clean], confidence)
+        for noise in noises:
+            rows.append([reader, noise, 0.0, *start])
+            doses = characters[~clean & (characters["noise"] == noise).to_numpy()]
+            rows += [[reader, noise, level, *_cell(cell, confidence)] for level, cell in doses.groupby("level")]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _cell(characters: pd.DataFrame, confidence: float) -> list[float]:
+    """The last eight COLUMNS of one cell of the design."""
+    whole = characters.drop_duplicates(["captcha", "condition"])
+    return [*_interval(characters, "success", confidence), *_interval(whole, "exact", confidence), len(characters),
+            whole["captcha"].nunique()]
+
+
+def _interval(rows: pd.DataFrame, column: str, confidence: float) -> tuple[float, float, float]:
+    """Share and interval of a column of truths; of a single captcha no interval is known (NaN)."""
+    values, captchas = rows[column].to_numpy(), rows["captcha"].to_numpy()
+    if (captchas == captchas[0]).all():
+        return float(values.mean()), np.nan, np.nan
+    return clustered_proportion(values, captchas, confidence)
+
+
+def accuracy_by(factor: str, observations: Mapping[str, pd.DataFrame], values: Iterable[str],
+                confidence: float) -> pd.DataFrame:
+    """Character accuracy of each reader by `factor`, a column of the observations, over all conditions.
+
+    Columns reader, `factor`, accuracy, low, high, observations, clusters; in the order of `values`, those that occur.
+    """
+    rows = []
+    for reader, characters in observations.items():
+        cells = dict(iter(characters.groupby(factor, observed=True)))
+        for value in values:
+            if value in cells:
+                cell = cells[value]
+                rows.append([reader, value, *_interval(cell, "success", confidence), len(cell),
+                             cell["captcha"].nunique()])
+    return pd.DataFrame(rows, columns=["reader", factor, "accuracy", "low", "high", "observations", "clusters"])
+
+
+def paired_gain(ours: pd.DataFrame, theirs: pd.DataFrame, confidence: float) -> tuple[float, float, float]:
+    """Difference of character accuracy on noisy renderings, ours less theirs, with its interval clustered by captcha.
+
+    Both are observations of the same characters, row by row. Liang & Zeger (1986) for a mean, times G/(G-1), and t with
+    G-1 degrees of freedom. Raises ValueError where the rows do not match.
+    """
+    key = ["captcha", "condition", "position"]
+    if len(ours) != len(theirs) or (ours[key].to_numpy() != theirs[key].to_numpy()).any():
+        raise ValueError("two readers have read different characters: run `dvc repro -f`")
+    noisy = ours["level"].to_numpy() > 0
+    gain = ours["success"].to_numpy(float)[noisy] - theirs["success"].to_numpy(float)[noisy]
+    codes = np.unique(ours["captcha"].to_numpy()[noisy], return_inverse=True)[1]
+    scores = np.bincount(codes, weights=gain - gain.mean())  # (G,)
+    G = len(scores)
+    error = float(np.sqrt(G / (G - 1) * (scores @ scores))) / len(gain)
+    half = float(stdtrit(G - 1, (1 + confidence) / 2)) * error
+    return float(gain.mean()), float(gain.mean()) - half, float(gain.mean()) + half
+
+
+@styled
+def draw_levels(table: pd.DataFrame, measure: str, guess: float) -> Figure:
+    """One small panel a noise type, one line a reader; `measure` is "character" or "exact", `guess` its guess rate.
+
+    `table` is what accuracy_by_level gives.
+    """
+    estimate = "character_accuracy" if measure == "character" else "exact_match"
+    noises, readers = list(dict.fromkeys(table["noise"])), list(dict.fromkeys(table["reader"]))
+    columns = min(3, len(noises))
+    rows = -(-len(noises) // columns)
+    figure = Figure((WIDTH, 0.45 + 1.85 * rows))
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for panel, noise in zip(panels, noises, strict=False):
+        panel.set_title(words(noise))
+        for index, reader in enumerate(readers):
+            line = table[(table["noise"] == noise) & (table["reader"] == reader)]
+            _line(panel, line["level"], line[estimate], line[f"{measure}_low"], line[f"{measure}_high"], index, reader)
+        panel.axhline(guess, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
+        percent_axis(panel)
+        panel.tick_params(labelbottom=True)
+        level_ticks(panel, sorted(set(table["level"])))
+    for panel in panels[len(noises):]:
+        panel.set_visible(False)
+    figure.supxlabel("level of the noise", fontsize=8.5, color=MUTED)
+    figure.supylabel(READ[measure], fontsize=8.5, color=MUTED)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend([*handles, panels[0].lines[-1]], [*labels, f"by guessing, {100 * guess:.2g} %"],
+                  loc="outside upper left", ncols=min(4, len(labels) + 1))
+    return figure
+
+
+def _line(axes: Axes, x: pd.Series, y: pd.Series, low: pd.Series, high: pd.Series, index: int, name: str) -> None:
+    """A line with its intervals: a band for the eye that sees colour, whiskers for the one that does not."""
+    look = line_look(index)
+    axes.fill_between(x, low, high, color=look["color"], alpha=0.13, linewidth=0)
+    axes.vlines(x, low, high, color=look["color"], linewidth=0.8)
+    axes.plot(x, y, label=name, zorder=3 - 0.01 * index, **look)
+
+
+@styled
+def draw_answer(table: pd.DataFrame, readers: Mapping[str, str]) -> Figure:
+    """One panel a reader, one line a noise type, labelled at its end: exact match against level.
+
+    `readers` maps the names of those to draw to a few words about each.
+    """
+    noises = list(dict.fromkeys(table["noise"]))
+    height = max(2.2, LINE * len(noises))  # inches, of the panels
+    figure = Figure((WIDTH, height + 1))
+    panels = figure.subplots(1, len(readers), sharey=True, squeeze=False)[0]
+    for panel, (reader, about) in zip(panels, readers.items(), strict=True):
+        lines = table[table["reader"] == reader]
+        ends = []
+        for index, noise in enumerate(noises):
+            line = lines[lines["noise"] == noise].sort_values("level")
+            panel.vlines(line["level"], line["exact_low"], line["exact_high"], color=line_look(index)["color"],
+                         linewidth=0.7, alpha=0.7)
+            panel.plot(line["level"], line["exact_match"], **line_look(index))
+            ends.append(float(line["exact_match"].iloc[-1]))
+        panel.axhline(0.5, color=INK, linewidth=0.7, linestyle=(0, (2, 3)), zorder=1)
+        percent_axis(panel, READ["exact"] if panel is panels[0] else "")
+        level_ticks(panel, sorted(set(table["level"])), "level of the noise")
+        panel.set_title(reader, pad=17)
+        panel.text(0, 1.025, about, transform=panel.transAxes, fontsize=8, color=MUTED)
+        label_ends(panel, float(table["level"].max()), ends, [words(noise) for noise in noises],
+                   1.06 * LINE / height)
+    return figure
+
+
+@styled
+def draw_breakdown(tables: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
+    """Character accuracy with intervals, one panel a factor; each table is what accuracy_by gives for that factor."""
+    figure = Figure((WIDTH, 0.4 + 2.2 * len(tables)))
+    panels = figure.subplots(len(tables), 1, sharey=True, squeeze=False)[:, 0]
+    for panel, (factor, table) in zip(panels, tables, strict=True):
+        names, readers = list(dict.fromkeys(table[factor])), list(dict.fromkeys(table["reader"]))
+        for index, reader in enumerate(readers):
+            part = table[table["reader"] == reader]
+            shift = 0.44 * (index / (len(readers) - 1) - 0.5) if len(readers) > 1 else 0.0
+            x = np.array([names.index(name) for name in part[factor]]) + shift
+            look = {**line_look(index), "linestyle": "none"}
+            panel.vlines(x, part["low"], part["high"], color=look["color"], linewidth=1.1)
+            panel.plot(x, part["accuracy"], label=reader, **look)
+        panel.set_xticks(range(len(names)), [words(str(name)) for name in names])
+        panel.set_xlim(-0.6, len(names) - 0.4)
+        panel.grid(False, axis="x")
+        panel.set_title(f"by {factor}")
+    lowest = min(float(table[["low", "accuracy"]].min(axis=None)) for _, table in tables)
+    bottom = min(0.9, np.floor(lowest * 10) / 10)
+    ticks = np.arange(round(100 * bottom), 101, 10 if bottom >= 0.4 else 20)
+    panels[0].set_yticks(ticks / 100, [f"{tick} %" for tick in ticks])
+    panels[0].set_ylim(bottom - 0.01, 1.01)
+    figure.supylabel(READ["character"], fontsize=8.5, color=MUTED)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=5)
+    return figure

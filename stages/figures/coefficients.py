@@ -1,0 +1,105 @@
+"""The regression's effects as points with intervals, in percentage points of character accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from stages.figures.style import INK, WIDTH, line_look, styled, words
+
+Floats = NDArray[np.float64]
+
+TERMS = {"colour": "colour", "digit": "character", "position": "position"}  # drawn, and how they are called here
+STEP = 0.1  # of the level, at which slopes are told: nobody asks about a whole unit
+
+
+def dose_slopes(coefficients: pd.DataFrame, readers: Sequence[str]) -> pd.DataFrame:
+    """Percentage points of character accuracy that 0.1 of level adds (costs, where negative), by reader and noise type.
+
+    `coefficients` are the rows of plots/regress/coefficients.csv. Columns reader, noise, points, low, high; readers as
+    given, and no row where the regression could tell no slope.
+    """
+    doses = coefficients[(coefficients["specification"] == "slopes") & (coefficients["term"] == "level:noise")]
+    parts = []
+    for reader in readers:
+        rows = doses[doses["reader"] == reader]
+        parts.append(pd.DataFrame({"reader": reader, "noise": rows["category"].astype(str)}).join(_points(rows, STEP)))
+    return pd.concat(parts, ignore_index=True)
+
+
+def factor_effects(coefficients: pd.DataFrame) -> pd.DataFrame:
+    """Percentage points of character accuracy that a category adds beside its reference, all readers together.
+
+    Columns reader (a word for all), term (of TERMS), category, label, points, low, high; no row for a term that the
+    full regression left out.
+    """
+    full = coefficients[coefficients["specification"] == "full"]
+    parts = [full[full["term"] == term] for term in TERMS]
+    rows = pd.concat(parts, ignore_index=True)
+    return rows[["reader", "term", "category", "label"]].astype(str).join(_points(rows, 1))
+
+
+def _points(rows: pd.DataFrame, step: float) -> pd.DataFrame:
+    """Estimates and intervals in percentage points."""
+    return (100 * step * rows[["estimate", "low", "high"]].astype(float)).rename(columns={"estimate": "points"})
+
+
+@styled
+def draw_slopes(slopes: pd.DataFrame, reader: str) -> Figure:
+    """One row a noise type, one point a reader; the steepest loss of `reader` on top."""
+    readers = list(dict.fromkeys(slopes["reader"]))
+    first = slopes[slopes["reader"] == reader].sort_values("points", kind="stable")
+    noises = list(dict.fromkeys([*first["noise"], *slopes["noise"]]))
+    figure = Figure((WIDTH, 0.9 + len(noises) * (0.2 + 0.12 * len(readers))))
+    axes = figure.subplots()
+    for index, name in enumerate(readers):
+        part = slopes[slopes["reader"] == name]
+        y = np.array([noises.index(noise) for noise in part["noise"]]) + _shift(index, len(readers))
+        _intervals(axes, part, y, index, name)
+    _finish(axes, [words(noise) for noise in noises], f"percentage points of character accuracy for {STEP:g} of level")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=5)
+    return figure
+
+
+@styled
+def draw_effects(effects: pd.DataFrame, references: Mapping[str, str]) -> Figure:
+    """One panel a term, one row a category, beside the term's reference; `references` names them.
+
+    The term with the most categories has the right half, from top to bottom.
+    """
+    sizes = effects.groupby("term", sort=False).size()
+    tall = sizes.idxmax() if len(sizes) > 1 else None
+    left = [term for term in sizes.index if term != tall]
+    figure = Figure((WIDTH, 0.3 + max(0.21 * sizes.max(), sum(0.65 + 0.21 * sizes[term] for term in left))))
+    mosaic = [[term] if tall is None else [term, tall] for term in left]
+    panels = figure.subplot_mosaic(mosaic, sharex=True, height_ratios=[2 + sizes[term] for term in left])
+    for term, panel in panels.items():
+        part = effects[effects["term"] == term]
+        panel.tick_params(labelbottom=True)
+        _intervals(panel, part, np.arange(len(part), dtype=float), 0, term)
+        _finish(panel, [words(category) for category in part["category"]], f"points, beside {words(references[term])}")
+        panel.set_title(TERMS[term])
+    return figure
+
+
+def _shift(index: int, count: int) -> float:
+    return 0.0 if count == 1 else 0.56 * (index / (count - 1) - 0.5)
+
+
+def _intervals(axes: Axes, part: pd.DataFrame, y: Floats, index: int, name: str) -> None:
+    look = {**line_look(index), "linestyle": "none"}
+    axes.hlines(y, part["low"], part["high"], color=look["color"], linewidth=1.2)
+    axes.plot(part["points"], y, label=name, **look)
+
+
+def _finish(axes: Axes, names: list[str], label: str) -> None:
+    axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(False, axis="y")
+    axes.set_xlabel(label)

@@ -1,0 +1,83 @@
+"""Which character is taken for which, and which are missed altogether."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from stages.figures.style import INK, SEQUENTIAL, styled
+
+MISSED = "missed"  # the column of characters for which nothing was read
+MOST_NUMBERED = 24  # characters; with more, only cells of at least 5 % are numbered
+
+Floats = NDArray[np.float64]
+
+
+def confusion_table(observations: Mapping[str, pd.DataFrame], alphabet: str) -> pd.DataFrame:
+    """Cells of each reader's confusion matrix that are not empty, in the order of the alphabet, missed last.
+
+    Columns reader, actual, predicted, count, share (of the characters that are `actual`).
+    """
+    rows = []
+    for reader, characters in observations.items():
+        counts = characters.groupby(["truth", "guess"], observed=True).size()
+        totals = characters.groupby("truth", observed=True).size()
+        for actual in alphabet:
+            for predicted in [*alphabet, ""]:
+                count = int(counts.get((actual, predicted), 0))
+                if count:
+                    rows.append([reader, actual, predicted or MISSED, count, count / totals[actual]])
+    return pd.DataFrame(rows, columns=["reader", "actual", "predicted", "count", "share"])
+
+
+def share_matrix(cells: pd.DataFrame, alphabet: str) -> Floats:
+    """Shares (A, A + 1) of one reader's cells: rows actual, columns predicted, the last one missed."""
+    matrix = np.zeros((len(alphabet), len(alphabet) + 1))
+    columns = {character: column for column, character in enumerate([*alphabet, MISSED])}
+    for actual, predicted, share in zip(cells["actual"], cells["predicted"], cells["share"], strict=True):
+        matrix[columns[actual], columns[predicted]] = share
+    return matrix
+
+
+@styled
+def draw_confusion(cells: pd.DataFrame, alphabet: str) -> Figure:
+    """Heat map of one reader's cells, in percent of each row."""
+    shares = share_matrix(cells, alphabet)
+    side = float(np.clip(0.3 * len(alphabet) + 1.2, 5, 12))
+    figure = Figure((side * 1.12, side))
+    axes = figure.subplots()
+    heat_map(axes, shares, list(alphabet), [*alphabet, MISSED])
+    axes.axvline(len(alphabet) - 0.5, color="white", linewidth=3)
+    axes.set_xlabel("read as")
+    axes.set_ylabel("actual character")
+    numbered = shares >= (0.005 if len(alphabet) <= MOST_NUMBERED else 0.05)
+    number_cells(axes, 100 * shares, numbered, dark=shares > 0.5)
+    return figure
+
+
+def heat_map(axes: Axes, values: Floats, rows: list[str], columns: list[str], highest: float = 1.0) -> None:
+    """Values from 0 to `highest` as shades, pale to dark, with the names of rows and columns."""
+    axes.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=highest, aspect="auto", interpolation="none")
+    axes.set_xticks(range(len(columns)), columns)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def number_cells(axes: Axes, values: Floats, shown: NDArray[np.bool_], dark: NDArray[np.bool_],
+                 form: str = ".0f") -> None:
+    """Write the values into the cells that are `shown`, in white where the cell is `dark`, as large as they fit."""
+    written = {cell: format(values[cell], form) for cell in zip(*np.nonzero(shown), strict=True)}
+    longest = max(map(len, written.values()), default=1)
+    box, point = axes.get_window_extent(), axes.figure.dpi / 72
+    width, height = box.width / point / values.shape[1], box.height / point / values.shape[0]  # of a cell
+    size = min(8.0, 0.9 * width / (0.62 * longest), 0.6 * height)
+    for (row, column), number in written.items():
+        axes.text(column, row, number, ha="center", va="center", fontsize=size,
+                  color="white" if dark[row, column] else INK)

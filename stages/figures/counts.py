@@ -1,0 +1,65 @@
+"""Are the texts balanced? How often each character stands at each position, and how many glyphs it has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from stages.figures.confusion import heat_map, number_cells
+from stages.figures.style import WIDTH, picture_axes, styled
+
+MOST_NUMBERED = 40  # characters; with more, the numbers would be too small to read
+SIDE = 28  # px, of a mean glyph
+COLUMNS, GAP, LINE = 13, 6, 13  # of the sheet of mean glyphs; gap and line of lettering in px
+
+
+def count_characters(texts: Mapping[str, Iterable[str]], alphabet: str) -> pd.DataFrame:
+    """How often a character stands at a position (from 1), by split; columns split, character, position, count."""
+    rows = []
+    for split, captchas in texts.items():
+        counts = Counter(place for text in captchas for place in enumerate(text, start=1))
+        longest = max((position for position, _ in counts), default=0)
+        rows += [[split, character, position, counts[position, character]]
+                 for character in alphabet for position in range(1, longest + 1)]
+    return pd.DataFrame(rows, columns=["split", "character", "position", "count"])
+
+
+@styled
+def draw_counts(table: pd.DataFrame) -> Figure:
+    """One heat map a split: positions down, characters across; `table` is what count_characters gives."""
+    splits = list(dict.fromkeys(table["split"]))
+    squares = [table[table["split"] == split].pivot(index="position", columns="character", values="count")
+               for split in splits]
+    characters = list(dict.fromkeys(table["character"]))
+    figure = Figure((WIDTH, sum(0.55 + 0.27 * len(square) for square in squares) + 0.2))
+    panels = figure.subplots(len(splits), 1, squeeze=False, height_ratios=[len(square) for square in squares])[:, 0]
+    for panel, split, square in zip(panels, splits, squares, strict=True):
+        counts = square[characters].to_numpy(float)
+        darkest = 2 * max(1.0, float(counts.max()))  # so that the largest count is mid-blue, to write on
+        heat_map(panel, counts, [str(position) for position in square.index], characters, darkest)
+        panel.set_title(split)
+        panel.set_ylabel("position")
+        if len(characters) <= MOST_NUMBERED:
+            number_cells(panel, counts, counts > 0, np.zeros_like(counts, bool))
+    return figure
+
+
+@styled
+def draw_mean_glyphs(means: NDArray[np.uint8], labels: list[str], counts: list[int]) -> Figure:
+    """The mean glyph of each class, dark on white; means (A, 28, 28), ink 255; `counts` of glyphs stand beneath."""
+    columns = min(COLUMNS, max(10, len(labels)))
+    across, down = SIDE + GAP, SIDE + LINE
+    sheet = np.full((-(-len(labels) // columns) * down, columns * across - GAP, 3), 255, np.uint8)
+    figure = Figure()
+    axes = picture_axes(figure, 0, sheet.shape[1], sheet.shape[0], 0)
+    for index, (mean, label, count) in enumerate(zip(means, labels, counts, strict=True)):
+        top, left = index // columns * down, index % columns * across
+        sheet[top:top + SIDE, left:left + SIDE] = 255 - mean[..., None]
+        axes.text(left + SIDE / 2, top + SIDE + LINE / 2, f"{label}  ({count})", ha="center", va="center", fontsize=7.5)
+    axes.imshow(sheet, interpolation="none", extent=(0, sheet.shape[1], sheet.shape[0], 0))
+    return figure

@@ -1,0 +1,35 @@
+"""How the readers learned: loss and validation accuracy by epoch."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stages.figures.style import WIDTH, line_look, percent_axis, styled
+
+LOSSES = {"train_loss": "training", "validation_loss": "validation"}
+ACCURACIES = {"validation_character_accuracy": "validation characters read",
+              "validation_exact_match": "validation captchas read whole"}  # fmt: skip
+COLUMNS = ["epoch", *LOSSES, *ACCURACIES]
+
+
+@styled
+def draw_learning(table: pd.DataFrame) -> Figure:
+    """Four panels, one line a reader; `table` has reader and COLUMNS, one row an epoch."""
+    figure = Figure((WIDTH, 4.4))
+    panels = figure.subplots(2, 2, sharex=True).ravel()
+    for panel, column in zip(panels, [*LOSSES, *ACCURACIES], strict=True):
+        for index, (reader, epochs) in enumerate(table.groupby("reader", sort=False)):
+            panel.plot(epochs["epoch"], epochs[column], label=reader, **line_look(index))
+        panel.tick_params(labelbottom=True)
+        if column in ACCURACIES:
+            panel.set_title(ACCURACIES[column])
+            percent_axis(panel)
+        else:
+            panel.set_title(f"{LOSSES[column]} loss")
+            panel.set_ylim(0)
+    last = int(table["epoch"].max())
+    panels[0].set_xticks(range(1, last + 1, -(-last // 12)))
+    figure.supxlabel("epoch", fontsize=8.5)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=5)
+    return figure

@@ -1,0 +1,364 @@
+"""Draw the figures and write the report.
+
+Reads   data/captchas/train (texts), data/captchas/test, data/glyphs.parquet, data/predictions/<name>.parquet,
+        data/regression/fits.json, plots/regress/coefficients.csv and table.html, plots/train/<name>.csv,
+        metrics/predict/<name>.json, metrics/regress.json
+Writes  plots/figures/*.svg, *.png and *.csv, plots/report.html
+Params  seed, glyphs, captcha, colour, noise, readers, regression, plot (the report shows them all)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from matplotlib.figure import Figure
+
+from stages import artifacts
+from stages.command import progress, run
+from stages.figures import captions, findings, wording
+from stages.figures.accuracy import (
+    accuracy_by,
+    accuracy_by_level,
+    draw_answer,
+    draw_breakdown,
+    draw_levels,
+    paired_gain,
+)
+from stages.figures.associations import associations, draw_associations
+from stages.figures.coefficients import dose_slopes, draw_effects, draw_slopes, factor_effects
+from stages.figures.confusion import confusion_table, draw_confusion
+from stages.figures.counts import SIDE, count_characters, draw_counts, draw_mean_glyphs
+from stages.figures.learning import COLUMNS as EPOCHS
+from stages.figures.learning import draw_learning
+from stages.figures.pixels import draw_pixels, luma_statistics, pixels_by_level
+from stages.figures.report import (
+    Chapter,
+    Plate,
+    Tile,
+    bullets,
+    definitions,
+    metrics_table,
+    page,
+    parameters_tables,
+    scrolling,
+)
+from stages.figures.samples import MOST_COLUMNS, chosen_levels, draw_sheet
+from stages.figures.style import png, svg, words
+from stages.params import read
+
+FIGURES = artifacts.PLOTS / "figures"
+OBSERVED = ["captcha", "condition", "position", "text", "reading", "truth", "guess", "success", "noise", "level",
+            "colour"]  # fmt: skip
+MEASURED = ["contrast", "rmse", "ssim"]
+PICTURES = ("samples", "schemes", "glyphs")  # figures that are pictures themselves: PNG, where the others are SVG
+DESIGNED = ["noise", "level", "colour", "character", "position"]  # level goes with noise, since clean is level 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the stages before have made, as tables."""
+
+    params: Any
+    alphabet: str
+    observations: Mapping[str, pd.DataFrame]  # by reader, see figures.accuracy
+    measured: pd.DataFrame  # contrast, rmse and ssim of the rows of the headline's reader
+    first: pd.DataFrame  # renderings of the first test part, with `image` (H, W, 3), luma_mean and luma_sd
+    texts: Mapping[str, list[str]]  # of the captchas, by split
+    glyphs: pd.DataFrame  # label, count by split, mean; no rows for a captcha folder
+    coefficients: pd.DataFrame
+    references: Mapping[str, str]  # of the regression's factors
+    learning: pd.DataFrame
+    metrics: Mapping[str, Mapping[str, float]]  # of predict, by reader
+    regression: Mapping[str, float]  # metrics of regress
+    regression_table: str  # HTML
+
+    @property
+    def reader(self) -> str:
+        return str(self.params.plot.reader)
+
+    @property
+    def confidence(self) -> float:
+        return float(self.params.regression.confidence)
+
+
+def main() -> None:
+    result = load(read("seed", "glyphs", "captcha", "colour", "noise", "readers", "regression", "plot"))
+    progress(f"{len(result.observations)} readers, {len(result.measured)} test characters each")
+    tables = tabulate(result)
+    for name, table in tables.items():
+        text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        artifacts.write_text(FIGURES / f"{name}.csv", text)
+    plates = {}
+    for name, figure, found in draw(result, tables):
+        plates[name] = plate(result, name, figure, found)
+        progress(f"figure {name}")
+    artifacts.write_text(artifacts.PLOTS / "report.html", report(result, tables, plates))
+
+
+def load(params: Any) -> Run:
+    names = list(params.readers)
+    first, alphabet = first_test_part()
+    fits = artifacts.read_json(artifacts.REGRESSION / "fits.json")
+    full = next(fit for fit in fits["fits"] if fit["specification"] == "full")
+    observations = {name: artifacts.read_predictions(name, OBSERVED).to_pandas() for name in names}
+    return Run(
+        params, alphabet, observations, artifacts.read_predictions(params.plot.reader, MEASURED).to_pandas(), first,
+        {"train": train_texts(),
+         "test": observations[names[0]].drop_duplicates("captcha")["text"].tolist()},
+        pq.read_table(artifacts.GLYPHS).to_pandas(), read_coefficients(), full["references"],
+        pd.concat([read_epochs(name) for name in names], ignore_index=True),
+        {name: artifacts.read_json(artifacts.METRICS / "predict" / f"{name}.json") for name in names},
+        artifacts.read_json(artifacts.METRICS / "regress.json"),
+        (artifacts.PLOTS / "regress" / "table.html").read_text(encoding="utf-8"))
+
+
+def first_test_part() -> tuple[pd.DataFrame, str]:
+    """The renderings of the first test part, and the alphabet: enough to look at, however large the study."""
+    table = artifacts.read_captchas(artifacts.part_path("test", 0))
+    images = artifacts.images_of(table)
+    means, spreads = luma_statistics(images)
+    frame = table.select(["captcha", "condition", "text", "noise", "level", "colour", "rmse", "ssim"]).to_pandas()
+    return (frame.assign(image=list(images), luma_mean=means, luma_sd=spreads), artifacts.alphabet_of(table.schema))
+
+
+def train_texts() -> list[str]:
+    """The texts of the training captchas, one a captcha."""
+    texts: list[str] = []
+    for path in artifacts.parts_of("train"):
+        part = artifacts.read_captchas(path, ["captcha", "text"]).to_pandas()
+        texts += part.drop_duplicates("captcha")["text"].tolist()
+    return texts
+
+
+def read_coefficients() -> pd.DataFrame:
+    """The regression's coefficients; a character such as "NA" stays a text, an interval that is not there is NaN."""
+    numbers = ["estimate", "low", "high"]
+    return pd.read_csv(artifacts.PLOTS / "regress" / "coefficients.csv", keep_default_na=False,
+                       usecols=["specification", "reader", "term", "category", "label", *numbers],
+                       na_values={name: [""] for name in numbers}, dtype=dict.fromkeys(numbers, float) | dict.fromkeys(
+                           ["specification", "reader", "term", "category", "label"], str))
+
+
+def read_epochs(name: str) -> pd.DataFrame:
+    path = artifacts.PLOTS / "train" / f"{name}.csv"
+    epochs = pd.read_csv(path)
+    missing = [column for column in EPOCHS if column not in epochs]
+    if missing or epochs.empty:
+        raise ValueError(f"{path}: expected the columns {', '.join(EPOCHS)} and an epoch a row, got "
+                         f"{', '.join(epochs.columns)} and {len(epochs)} rows: run `dvc repro -f train@{name}`")
+    return epochs[EPOCHS].assign(reader=name)
+
+
+def tabulate(result: Run) -> dict[str, pd.DataFrame]:
+    """All that the figures draw; each becomes a CSV of this name."""
+    observations, confidence, noises = result.observations, result.confidence, result.params.noise.types
+    renamed = {name: rows.rename(columns={"truth": "character"}) for name, rows in observations.items()}
+    own = renamed[result.reader].join(result.measured)
+    return {
+        "accuracy": accuracy_by_level(observations, noises, confidence),
+        "characters": accuracy_by("character", renamed, result.alphabet, confidence),
+        "colours": accuracy_by("colour", observations, result.params.colour.schemes, confidence),
+        "confusion": confusion_table(observations, result.alphabet),
+        "slopes": dose_slopes(result.coefficients, list(observations)),
+        "effects": factor_effects(result.coefficients),
+        "learning": result.learning[["reader", *EPOCHS]],
+        "counts": count_characters(result.texts, result.alphabet),
+        "glyphs": result.glyphs.drop(columns="mean"),
+        "pixels": pixels_by_level(result.first, own.drop_duplicates(["captcha", "condition"]), noises),
+        "associations": associations(own[[*DESIGNED, *MEASURED]]),
+    }
+
+
+def draw(result: Run, tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure | None, str]]:
+    """Every figure of the report: its name, the drawing, and what it found."""
+    reader, confidence, levels = result.reader, result.confidence, tables["accuracy"]
+    rival = rival_of(result)
+    compared = {name: f"learned from {findings.LEARNS[result.params.readers[name].learns_from]}"
+                for name in (reader, *([rival.name] if rival else []))}
+    yield "answer", draw_answer(levels, compared), captions.about_halves(levels, reader)
+    yield "samples", *draw_samples(result)
+    yield "schemes", *draw_schemes(result)
+    for measure, column in (("character", "character_accuracy"), ("exact", "exact_match")):
+        yield column, draw_levels(levels, measure, guess_rate(result, measure)), \
+            captions.about_levels(levels, reader, column)
+    broken_down = [("character", tables["characters"]), ("colour", tables["colours"])]
+    yield "breakdown", draw_breakdown(broken_down), captions.about_breakdown(broken_down, reader)
+    cells = tables["confusion"]
+    yield "confusion", draw_confusion(cells[cells["reader"] == reader], result.alphabet), \
+        captions.about_confusion(cells, reader)
+    slopes, effects = tables["slopes"], tables["effects"]
+    yield "slopes", None if slopes.empty else draw_slopes(slopes, reader), captions.about_slopes(slopes, confidence)
+    yield "effects", None if effects.empty else draw_effects(effects, result.references), \
+        captions.about_effects(effects, result.references, confidence)
+    yield "learning", draw_learning(tables["learning"]), captions.about_learning(tables["learning"])
+    yield from draw_exploration(result, tables)
+
+
+def draw_exploration(result: Run, tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str, Figure | None, str]]:
+    yield "counts", draw_counts(tables["counts"]), captions.about_counts(tables["counts"])
+    means = result.glyphs["mean"]
+    if len(means):
+        pictures = np.stack([np.frombuffer(mean, np.uint8).reshape(SIDE, SIDE) for mean in means])
+        totals = result.glyphs[list(artifacts.SPLITS)].sum(axis=1)
+        yield "glyphs", draw_mean_glyphs(pictures, result.glyphs["label"].tolist(), totals.tolist()), \
+            captions.about_glyphs(result.glyphs)
+    else:
+        yield "glyphs", None, "These captchas were found, not composed, so there are no glyphs to lay over each other."
+    yield "pixels", draw_pixels(tables["pixels"]), captions.about_pixels(tables["pixels"])
+    apart = [name for name in DESIGNED if name != "level"]
+    yield "associations", draw_associations(tables["associations"]), \
+        captions.about_associations(tables["associations"], apart)
+
+
+def draw_samples(result: Run) -> tuple[Figure, str]:
+    """The first test captcha under every noise, and how many of the pictures were read."""
+    shown = result.first[result.first["captcha"] == result.first["captcha"].iloc[0]]
+    clean = shown[shown["level"] == 0].head(1)
+    levels = chosen_levels(sorted(set(shown["level"]) - {0.0}))
+    noisy = shown[shown["level"].isin(levels)]
+    rows = [(words(noise), pd.concat([clean, noisy[noisy["noise"] == noise].sort_values("level")]))
+            for noise in result.params.noise.types]
+    return sheet(result, rows, ["clean", *(f"level {level:g}" for level in levels)])
+
+
+def draw_schemes(result: Run) -> tuple[Figure, str]:
+    """Some clean captchas of each colour scheme."""
+    clean = result.first[result.first["level"] == 0]
+    rows = []
+    for scheme in result.params.colour.schemes:
+        chosen = clean[clean["colour"] == scheme].drop_duplicates("captcha").head(result.params.plot.samples)
+        rows += [(words(scheme) if start == 0 else "", chosen[start:start + MOST_COLUMNS])
+                 for start in range(0, len(chosen), MOST_COLUMNS)]
+    return sheet(result, rows, [])
+
+
+def sheet(result: Run, rows: Sequence[tuple[str, pd.DataFrame]], columns: Sequence[str]) -> tuple[Figure, str]:
+    """A sheet of renderings in named rows with what was read beneath, and how many were read right."""
+    own = result.observations[result.reader]
+    own = own[own["captcha"] <= result.first["captcha"].max()].drop_duplicates(["captcha", "condition"])
+    readings = dict(zip(zip(own["captcha"], own["condition"], strict=True), own["reading"], strict=True))
+    keys = [list(zip(row["captcha"], row["condition"], strict=True)) for _, row in rows]
+    unread = [key for line in keys for key in line if key not in readings]
+    if unread:
+        raise ValueError(f"{artifacts.PREDICTIONS / result.reader}.parquet has no reading of captcha {unread[0][0]}, "
+                         f"condition {unread[0][1]}: run `dvc repro -f predict@{result.reader}`")
+    read_as = [[readings[key] for key in line] for line in keys]
+    right = [[reading == text for reading, text in zip(line, row["text"], strict=True)]
+             for line, (_, row) in zip(read_as, rows, strict=True)]
+    pictures, names = [row["image"].tolist() for _, row in rows], [name for name, _ in rows]
+    figure = draw_sheet(pictures, names, columns, read_as, right)
+    return figure, f"`{result.reader}` reads {sum(map(sum, right))} of these {sum(map(len, right))} pictures."
+
+
+def rival_of(result: Run) -> findings.Rival | None:
+    """The reader to compare the headline's with, and the difference on noisy captchas."""
+    kinds = {name: (reader.architecture, reader.learns_from) for name, reader in result.params.readers.items()}
+    name = findings.rival_of(result.reader, kinds)
+    own = result.observations[result.reader]
+    if name is None:
+        return None
+    gain = paired_gain(own, result.observations[name], result.confidence)
+    return findings.Rival(name, kinds[name][1], gain)
+
+
+def guess_rate(result: Run, measure: str) -> float:
+    """What blind guessing gets, of characters or of whole captchas (of known length)."""
+    if measure == "character":
+        return 1 / len(result.alphabet)
+    return float(np.mean([len(result.alphabet) ** -float(len(text)) for text in result.texts["test"]]))
+
+
+def plate(result: Run, name: str, figure: Figure | None, found: str) -> Plate:
+    """Write the figure and set it into its words."""
+    title, shows = wording.SHOWS[name]
+    shows = shows.format(interval=f"{100 * result.confidence:g} %", reader=result.reader,
+                         first=f"{result.first['captcha'].nunique():,}")
+    if figure is None:
+        return Plate(name, title, shows, found, None)
+    drawing = svg(figure)
+    if name in PICTURES:
+        artifacts.write_bytes(FIGURES / f"{name}.png", png(figure))
+    else:
+        artifacts.write_text(FIGURES / f"{name}.svg", drawing)
+    return Plate(name, title, shows, found, drawing)
+
+
+def report(result: Run, tables: Mapping[str, pd.DataFrame], plates: Mapping[str, Plate]) -> str:
+    reader, confidence = result.reader, result.confidence
+    own = result.observations[reader]
+    answer = findings.answer(tables["accuracy"], tables["slopes"], reader, rival_of(result),
+                             float(own.loc[own["level"] > 0, "success"].mean()), tables["characters"],
+                             tables["colours"], confidence)
+    doubts = findings.uncertain(tables["slopes"], reader, tables["characters"], own["captcha"].nunique(),
+                                own["condition"].nunique(), result.params.seed, confidence)
+    html = {
+        "uncertain": bullets(doubts),
+        "regression": scrolling(result.regression_table, "Table of the regressions"),
+        "readers": metrics_of_readers(result),
+        "parameters": parameters_tables(*parameters_of(result.params)),
+        "change": definitions(wording.RECIPES, "recipes"),
+        "glossary": definitions(((term, meaning.format(interval=f"{100 * confidence:g} %"))
+                                 for term, meaning in wording.GLOSSARY), "glossary"),
+    }
+    chapters = [Chapter(anchor, title, lead, [html.get(name) or plates[name] for name in wording.CONTENT[anchor]])
+                for anchor, (title, lead) in wording.LEADS.items()]
+    return page(answer, tiles_of(result, tables), chapters)
+
+
+def tiles_of(result: Run, tables: Mapping[str, pd.DataFrame]) -> list[Tile]:
+    reader, metrics = result.reader, result.metrics[result.reader]
+    halves = findings.halves(tables["accuracy"], reader)
+    tiles = [Tile(*share(metrics, "clean_exact_match"), f"of the clean captchas are read whole by {reader}"),
+             Tile(*share(metrics, "exact_match"), f"of the captchas under all conditions are read whole by {reader}")]
+    if halves and halves[0][0] > 0:
+        level, noise = halves[0]
+        tiles.append(Tile(f"{level:.2f}", f"level of {words(noise)}",
+                          f"brings {reader} below half of the captchas: no noise needs less"))
+    own = result.observations[reader]
+    tiles.append(Tile(f"{own['captcha'].nunique():,} × {own['condition'].nunique()}", "captchas × conditions",
+                      f"read by {len(result.observations)} reader{'s' * (len(result.observations) > 1)}"))
+    return tiles
+
+
+def share(metrics: Mapping[str, float], name: str) -> tuple[str, str]:
+    """A share of the metrics with its interval, as texts."""
+    low, high = (findings.percent(metrics[f"{name}_{end}"]) for end in ("low", "high"))
+    return findings.percent(metrics[name]), f"{low.removesuffix(' %')} to {high}"
+
+
+def metrics_of_readers(result: Run) -> str:
+    """The table of the readers' metrics, as HTML; predict's intervals are of 95 %, whatever the regression's are."""
+    columns = {"clean_character_accuracy": "characters, clean", "clean_exact_match": "whole, clean",
+               "character_accuracy": "characters, all", "exact_match": "whole, all"}
+    rows = {}
+    for name, metrics in result.metrics.items():
+        reader = result.params.readers[name]
+        rows[name] = [(findings.LEARNS[reader.learns_from], reader.architecture),
+                      *(share(metrics, column) for column in columns)]
+    return metrics_table("Share read right, with 95 % intervals", ["learned from", *columns.values()], rows)
+
+
+def parameters_of(params: Any) -> tuple[dict[str, list[tuple[str, str]]], dict[str, list[tuple[str, str]]]]:
+    """All parameters by section, and those of the readers by reader."""
+    sections = {"params.yaml": [("seed", str(params.seed))]}
+    for section in ("glyphs", "captcha", "colour", "noise", "regression", "plot"):
+        sections[section] = list(flattened(asdict(getattr(params, section))))
+    return sections, {name: list(flattened(asdict(reader))) for name, reader in params.readers.items()}
+
+
+def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from flattened(value, f"{prefix}{key}.")
+        else:
+            written = ", ".join(value) if isinstance(value, tuple) else str(value)
+            yield prefix + key, written or "(none)"
+
+
+if __name__ == "__main__":
+    run(main)

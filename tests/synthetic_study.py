@@ -1,0 +1,123 @@
+"""A small study as its stages would leave it, made without drawing or training anything: what the plot stage reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from ruamel.yaml import YAML
+
+from stages import artifacts, params, regress
+
+ROOT = Path(__file__).resolve().parents[1]
+HEIGHT, WIDTH = 12, 30  # px
+
+
+def write_study(folder: Path, patch: pytest.MonkeyPatch, *, noises: Sequence[str] = ("fog", "gaussian_blur"),
+                readers: Sequence[str] = ("noisy", "clean", "dense"), alphabet: str = "0123456789",
+                lengths: tuple[int, int] = (4, 4), captchas: int = 40, composed: bool = True, seed: int = 0) -> None:
+    """Write params.yaml and all that the stages before plot make into `folder`, which becomes the current one."""
+    patch.chdir(folder)
+    patch.setattr(params, "refuse_foreign_code", lambda: None)  # the code is here, the study is there
+    rng = np.random.default_rng(seed)
+    tree = write_params(noises, readers, alphabet)
+    levels = [0.4, 0.8]
+    grid = [("none", 0.0), *((noise, level) for noise in noises for level in levels)]
+    characters = list(alphabet) * 4  # each occurs in the test split, whatever its size
+    texts = []
+    while len(texts) < captchas or characters:
+        length = int(rng.integers(lengths[0], lengths[1] + 1))
+        texts.append("".join(characters.pop() if characters else str(rng.choice(list(alphabet)))
+                             for _ in range(length)))
+    schemes = tree["colour"]["schemes"]
+    train = captcha_table(texts[:6], [("none", 0.0), (noises[0], 0.3)], schemes, alphabet, composed, rng)
+    artifacts.write_captchas(artifacts.part_path("train", 0), train, part=0, parts=1)
+    test = captcha_table(texts, grid, schemes, alphabet, composed, rng)
+    half = len(texts) // 2 * len(grid)
+    for part, rows in enumerate((test[:half], test[half:])):
+        artifacts.write_captchas(artifacts.part_path("test", part), rows, part=part, parts=2)
+    for skill, reader in enumerate(readers):
+        write_predictions(reader, test.drop_columns(["image"]), alphabet, 3.0 - 0.7 * skill, rng)
+        write_records(reader, skill)
+    write_glyphs(alphabet if composed else "", rng)
+    regress.main()
+
+
+def write_params(noises: Sequence[str], readers: Sequence[str], alphabet: str) -> Any:
+    yaml = YAML()
+    tree = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    tree["glyphs"]["alphabet"] = alphabet
+    tree["noise"].update(types=list(noises), steps=2, level=0.8)
+    tree["readers"] = {name: tree["readers"][name] for name in readers}
+    tree["regression"]["references"].update(digit=alphabet[0], reader=readers[0], colour=tree["colour"]["schemes"][0])
+    tree["plot"]["reader"] = readers[0]
+    with Path("params.yaml").open("w", encoding="utf-8") as file:
+        yaml.dump(tree, file)
+    return tree
+
+
+def captcha_table(texts: Sequence[str], grid: Sequence[tuple[str, float]], schemes: Sequence[str], alphabet: str,
+                  composed: bool, rng: np.random.Generator) -> pa.Table:
+    """Every text under every condition of the grid; the pictures are noise, brighter where the level is higher."""
+    schema = artifacts.captcha_schema(HEIGHT, WIDTH, {"alphabet": alphabet, "source": "synthetic"})
+    rows = []
+    for captcha, text in enumerate(texts):
+        for condition, (noise, level) in enumerate(grid):
+            rows.append({"captcha": captcha, "condition": condition, "text": text, "noise": noise, "level": level,
+                         "glyphs": [0] * len(text) if composed else [],
+                         "colour": schemes[(captcha + condition) % len(schemes)], "foreground": ["#000000"],
+                         "background": "#ffffff", "hue": [0.0], "saturation": [0.0], "background_hue": 0.0,
+                         "background_saturation": 0.0, "contrast": rng.uniform(-1, 1), "rmse": level / 2,
+                         "ssim": 1 - level / 2})
+    images = rng.integers(0, 100, (len(rows), HEIGHT, WIDTH, 3))
+    images += np.array([round(100 * row["level"]) for row in rows])[:, None, None, None]
+    arrays = [artifacts.images_array(images.astype(np.uint8)) if field.name == "image"
+              else pa.array([row[field.name] for row in rows]).cast(field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def write_predictions(reader: str, captchas: pa.Table, alphabet: str, skill: float, rng: np.random.Generator) -> None:
+    """A reader that fails more as the level rises, of the first noise type most, and that sometimes misses."""
+    rows = []
+    first = next(noise for noise in captchas["noise"].to_pylist() if noise != "none")
+    for row in captchas.to_pylist():
+        log_odds = skill - row["level"] * (5 if row["noise"] == first else 2)
+        wrong = rng.random(len(row["text"])) > 1 / (1 + np.exp(-log_odds))
+        guesses = [str(rng.choice(["", *alphabet.replace(truth, "")])) if fails else truth
+                   for truth, fails in zip(row["text"], wrong, strict=True)]
+        for position, (truth, guess) in enumerate(zip(row["text"], guesses, strict=True)):
+            rows.append({**row, "position": position, "reading": "".join(guesses), "truth": truth, "guess": guess,
+                         "confidence": 0.5, "success": truth == guess,
+                         "glyph": row["glyphs"][0] if row["glyphs"] else -1})
+    arrays = [pa.array([row[field.name] for row in rows]).cast(field.type) for field in artifacts.PREDICTION_SCHEMA]
+    with artifacts.prediction_writer(artifacts.PREDICTIONS / f"{reader}.parquet") as writer:
+        writer.write_table(pa.Table.from_arrays(arrays, schema=artifacts.PREDICTION_SCHEMA))
+
+
+def write_records(reader: str, skill: int) -> None:
+    """Metrics and learning curve of a reader."""
+    metrics = {}
+    for name in ("character_accuracy", "exact_match", "clean_character_accuracy", "clean_exact_match"):
+        share = 0.9 - 0.1 * skill
+        metrics.update({name: share, f"{name}_low": share - 0.02, f"{name}_high": share + 0.02})
+    artifacts.write_metrics(artifacts.METRICS / "predict" / f"{reader}.json", metrics)
+    lines = [",".join(EPOCHS), *(f"{epoch},{2 / epoch},{2.2 / epoch},{1 - 0.4 / epoch},{1 - 0.7 / epoch}"
+                                 for epoch in (1, 2, 3))]
+    artifacts.write_text(artifacts.PLOTS / "train" / f"{reader}.csv", "\n".join(lines) + "\n")
+
+
+EPOCHS = ["epoch", "train_loss", "validation_loss", "validation_character_accuracy", "validation_exact_match"]
+
+
+def write_glyphs(alphabet: str, rng: np.random.Generator) -> None:
+    means = [rng.integers(0, 256, 784, dtype=np.uint8).tobytes() for _ in alphabet]
+    table = pa.table({"label": pa.array(list(alphabet), pa.string()),
+                      **{split: pa.array([9 + i for i in range(len(alphabet))], pa.int64())
+                         for split in artifacts.SPLITS}, "mean": pa.array(means, pa.binary(784))})
+    with artifacts.replacing(artifacts.GLYPHS) as temporary:
+        pq.write_table(table, temporary)

@@ -1,0 +1,136 @@
+"""Accuracy by level, character and colour, against counting by hand and statsmodels."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+
+from stages.figures.accuracy import (
+    COLUMNS,
+    accuracy_by,
+    accuracy_by_level,
+    draw_answer,
+    draw_breakdown,
+    draw_levels,
+    paired_gain,
+    renderings_of,
+)
+from stages.figures.style import line_look
+from stages.statistics.proportions import clustered_proportion
+
+
+def observations(seed: int, length: int = 3, captchas: int = 8) -> pd.DataFrame:
+    """Characters of every captcha under clean, two fogs and one elastic; text "abc…", now and then an insertion."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for captcha, (condition, (noise, level)) in itertools.product(
+            range(captchas), enumerate([("none", 0.0), ("fog", 0.5), ("fog", 1.0), ("elastic", 0.5)])):
+        truth = "abcd"[:length]
+        guesses = [character if rng.random() > 0.4 * level + 0.1 else "" for character in truth]
+        reading = "".join(guesses) + ("d" if rng.random() < 0.2 else "")
+        rows += [{"captcha": captcha, "condition": condition, "position": position, "text": truth, "reading": reading,
+                  "truth": truth[position], "guess": guess, "success": guess == truth[position], "noise": noise,
+                  "level": level, "colour": ("grey", "colour")[captcha % 2]} for position, guess in enumerate(guesses)]
+    return pd.DataFrame(rows)
+
+
+READ = {"one": observations(1), "two": observations(2)}
+
+
+def test_a_whole_captcha_with_one_character_too_many_is_no_exact_match() -> None:
+    rows = observations(1).head(3).assign(reading="abcx", text="abc", success=True)
+    assert not renderings_of(rows)["exact"].any()
+
+
+@pytest.mark.parametrize("reader", READ)
+@pytest.mark.parametrize(("noise", "level"), [("fog", 0.0), ("fog", 0.5), ("fog", 1.0), ("elastic", 0.5)])
+def test_a_cell_is_what_counting_by_hand_gives(reader: str, noise: str, level: float) -> None:
+    table = accuracy_by_level(READ, ["fog", "elastic"], 0.9)
+    row = table[(table["reader"] == reader) & (table["noise"] == noise) & (table["level"] == level)].iloc[0]
+    cell = [r for r in READ[reader].to_dict("records")
+            if r["level"] == level and r["noise"] == (noise if level else "none")]
+    whole = {r["captcha"]: r["text"] == r["reading"] for r in cell}
+    right = np.array([r["success"] for r in cell])
+    assert row["character_accuracy"] == pytest.approx(sum(right) / len(cell))
+    assert row["exact_match"] == pytest.approx(sum(whole.values()) / len(whole))
+    assert (row["observations"], row["clusters"]) == (len(cell), len(whole))
+    expected = clustered_proportion(right, np.array([r["captcha"] for r in cell]), 0.9)
+    assert tuple(row[["character_accuracy", "character_low", "character_high"]]) == pytest.approx(expected)
+    assert row["exact_low"] <= row["exact_match"] <= row["exact_high"]
+
+
+def test_every_noise_type_starts_at_the_same_clean_captchas() -> None:
+    table = accuracy_by_level(READ, ["fog", "elastic"], 0.95)
+    assert list(table.columns) == COLUMNS
+    starts = table[table["level"] == 0].groupby("reader")[["character_accuracy", "exact_match"]].nunique()
+    assert (starts == 1).all(axis=None)
+    assert len(table) == 2 * (3 + 2)
+
+
+def test_accuracy_by_a_factor_is_a_mean_in_the_order_asked_for_and_leaves_out_what_does_not_occur() -> None:
+    table = accuracy_by("truth", READ, "czba", 0.95)
+    assert table["truth"].tolist() == ["c", "b", "a"] * 2
+    for row in table.to_dict("records"):
+        rows = [r["success"] for r in READ[row["reader"]].to_dict("records") if r["truth"] == row["truth"]]
+        assert row["accuracy"] == pytest.approx(np.mean(rows))
+        assert (row["observations"], row["clusters"]) == (len(rows), 8)
+
+
+def test_a_character_of_a_single_captcha_has_a_share_and_no_interval() -> None:
+    rows = {name: table.assign(truth=table["truth"].where(table["captcha"] != 3, "x")) for name, table in READ.items()}
+    row = accuracy_by("truth", rows, "x", 0.95).iloc[0]
+    assert row["accuracy"] == pytest.approx(READ["one"].loc[READ["one"]["captcha"] == 3, "success"].mean())
+    assert row[["low", "high"]].isna().all()
+    assert row["clusters"] == 1
+
+
+def test_the_gain_of_one_reader_over_another_is_the_clustered_regression_of_the_difference_on_one() -> None:
+    estimate, low, high = paired_gain(READ["one"], READ["two"], 0.9)
+    noisy = (READ["one"]["level"] > 0).to_numpy()
+    gain = (READ["one"]["success"].astype(float) - READ["two"]["success"].astype(float))[noisy]
+    fit = sm.OLS(gain.to_numpy(), np.ones(noisy.sum())).fit(
+        cov_type="cluster", cov_kwds={"groups": READ["one"]["captcha"][noisy].to_numpy()}, use_t=True)
+    assert (low, high) == pytest.approx(tuple(fit.conf_int(alpha=0.1)[0]))
+    assert estimate == pytest.approx(fit.params[0])
+
+
+def test_readers_of_different_characters_are_not_compared() -> None:
+    with pytest.raises(ValueError, match="two readers have read different characters"):
+        paired_gain(READ["one"], READ["two"].iloc[::-1], 0.95)
+
+
+def test_a_panel_has_a_line_a_reader_through_its_accuracies() -> None:
+    table = accuracy_by_level(READ, ["fog", "elastic"], 0.95)
+    figure = draw_levels(table, "exact", 0.01)
+    fog = next(axes for axes in figure.axes if axes.get_title(loc="left") == "fog")
+    drawn = {line.get_label(): line.get_ydata() for line in fog.lines}
+    for reader in READ:
+        rows = table[(table["reader"] == reader) & (table["noise"] == "fog")]
+        np.testing.assert_array_equal(drawn[reader], rows["exact_match"])
+
+
+def test_lines_can_be_told_apart_without_colour() -> None:
+    looks = {(look["marker"], str(look["linestyle"])) for look in map(line_look, range(40))}
+    assert len(looks) == 40
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 22])
+def test_any_number_of_noise_types_can_be_drawn(count: int) -> None:
+    table = pd.concat([accuracy_by_level(READ, ["fog"], 0.95).assign(noise=f"noise_{i}") for i in range(count)])
+    panels = [axes for axes in draw_levels(table, "character", 0.1).axes if axes.get_visible()]
+    assert len(panels) == count
+    labels = [text.get_text() for text in draw_answer(table, {"one": "about it"}).axes[0].texts]
+    assert {f"noise {i}" for i in range(count)} <= set(labels)
+
+
+def test_a_breakdown_shows_every_interval_whole() -> None:
+    tables = [(factor, accuracy_by(factor, READ, values, 0.95))
+              for factor, values in (("truth", ["a", "b", "c"]), ("colour", ["grey"]))]
+    figure = draw_breakdown(tables)
+    bottom, top = figure.axes[0].get_ylim()
+    assert bottom < min(table["low"].min() for _, table in tables)
+    assert top > max(table["high"].max() for _, table in tables)

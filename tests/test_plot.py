@@ -1,0 +1,135 @@
+"""The plot stage, whole, on small synthetic studies; and the templates of `dvc plots`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import vl_convert
+from dvc_render.vega import VegaRenderer
+from synthetic_study import write_study
+from test_figures_report import check
+
+from stages import artifacts, plot
+
+TEMPLATES = Path(__file__).resolve().parents[1] / "plots" / "templates"
+DRAWN = ["answer", "associations", "breakdown", "character_accuracy", "confusion", "counts", "effects", "exact_match",
+         "glyphs", "learning", "pixels", "samples", "schemes", "slopes"]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of three readers and two noise types, plotted."""
+    folder = tmp_path_factory.mktemp("study")
+    with pytest.MonkeyPatch.context() as patch:
+        write_study(folder, patch)
+        plot.main()
+    return folder
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes()
+            for path in [*folder.glob("plots/figures/*"), folder / "plots/report.html"]}
+
+
+def test_every_figure_and_its_data_are_written(study: Path) -> None:
+    names = {path.stem for suffix in ("svg", "png") for path in (study / "plots/figures").glob(f"*.{suffix}")}
+    assert sorted(names) == DRAWN
+    tables = {path.stem for path in (study / "plots/figures").glob("*.csv")}
+    assert tables == {"accuracy", "associations", "characters", "colours", "confusion", "counts", "effects", "glyphs",
+                      "learning", "pixels", "slopes"}
+
+
+def test_drawing_again_gives_the_same_bytes(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = written(study)
+    monkeypatch.chdir(study)
+    monkeypatch.setattr("stages.params.refuse_foreign_code", lambda: None)
+    plot.main()
+    assert written(study) == before
+
+
+def test_the_report_is_one_page_of_less_than_two_megabytes_that_loads_nothing(study: Path) -> None:
+    html = (study / "plots/report.html").read_text(encoding="utf-8")
+    assert len(html.encode()) < 2_000_000
+    checker = check(html)
+    assert all(address.startswith(("#", "data:")) for address in checker.addresses)
+    assert "script" not in checker.tags
+    assert len(set(checker.ids)) == len(checker.ids)
+    assert checker.tags.count("h1") == 1
+    assert checker.tags.count("svg") == len(DRAWN)
+
+
+def test_the_report_tells_the_parameters_and_the_regression(study: Path) -> None:
+    html = (study / "plots/report.html").read_text(encoding="utf-8")
+    assert '<th scope="row">types</th><td>fog, gaussian_blur</td>' in html
+    assert '<table class="regression">' in html
+    assert "noise.level=0.4" in html
+
+
+def test_the_answer_holds_the_numbers_of_this_run(study: Path) -> None:
+    """The noise that was made the worst is the one that the report names, with the regression's own slope."""
+    html = (study / "plots/report.html").read_text(encoding="utf-8")
+    coefficients = pd.read_csv(study / "plots/regress/coefficients.csv", dtype={"category": str})
+    slope = coefficients[(coefficients["specification"] == "slopes") & (coefficients["reader"] == "noisy")
+                         & (coefficients["term"] == "level:noise") & (coefficients["category"] == "fog")].iloc[0]
+    assert (f"<strong>Fog</strong> makes the reader <code>noisy</code> fail fastest: every 0.1 of level costs it "
+            f"{-10 * slope['estimate']:.1f} percentage points of its characters (95\u00a0% interval "
+            f"{-10 * slope['high']:.1f} to {-10 * slope['low']:.1f})") in html
+
+
+def test_the_accuracy_table_is_what_the_predictions_give(study: Path) -> None:
+    table = pd.read_csv(study / "plots/figures/accuracy.csv")
+    for row in table.to_dict("records"):
+        rows = artifacts.read_predictions(row["reader"], root=study / artifacts.PREDICTIONS).to_pandas()
+        cell = rows[(rows["level"] == row["level"]) & (rows["noise"] == (row["noise"] if row["level"] else "none"))]
+        assert row["character_accuracy"] == pytest.approx(cell["success"].mean(), rel=1e-5)
+        whole = cell.groupby("captcha")[["text", "reading"]].first()
+        assert row["exact_match"] == pytest.approx((whole["text"] == whole["reading"]).mean(), rel=1e-5)
+        assert row["observations"] == len(cell)
+    assert len(table) == 3 * 2 * 3
+
+
+@pytest.mark.parametrize("options", [
+    {"noises": ["shot"], "readers": ["noisy"], "alphabet": "абвгґдеєжзиіїйкл", "lengths": (3, 6)},
+    {"readers": ["clean", "noisy"], "alphabet": "<$&\"'*`A\\", "composed": False},
+], ids=["one reader, one noise, Ukrainian, any length", "a captcha folder, awkward characters"])  # fmt: skip
+def test_other_studies_are_reported_as_well(options: dict[str, object], tmp_path: Path,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    write_study(tmp_path, monkeypatch, **options)  # type: ignore[arg-type]
+    plot.main()
+    html = (tmp_path / "plots/report.html").read_text(encoding="utf-8")
+    check(html)
+    assert ("there are no glyphs" in html) is (options.get("composed") is False)
+    cells = pd.read_csv(tmp_path / "plots/figures/confusion.csv", keep_default_na=False, dtype=str)
+    assert set(cells["actual"]) == set(str(options["alphabet"]))
+
+
+def test_a_learning_curve_without_its_columns_is_refused(study: Path, monkeypatch: pytest.MonkeyPatch,
+                                                         tmp_path: Path) -> None:
+    monkeypatch.setattr(artifacts, "PLOTS", tmp_path)
+    artifacts.write_text(tmp_path / "train" / "noisy.csv", "epoch,loss\n1,2\n")
+    with pytest.raises(ValueError, match=r"noisy\.csv: expected the columns epoch, train_loss.*got epoch, loss"):
+        plot.read_epochs("noisy")
+
+
+@pytest.mark.parametrize(("template", "table", "x", "y"), [
+    ("accuracy", "accuracy", "level", "exact_match"), ("accuracy", "accuracy", "level", "character_accuracy"),
+    ("coefficients", "slopes", "points", "noise"), ("coefficients", "effects", "points", "label"),
+    ("confusion", "confusion", "predicted", "actual"),
+])  # fmt: skip
+def test_a_template_draws_two_revisions(study: Path, template: str, table: str, x: str, y: str) -> None:
+    with (study / f"plots/figures/{table}.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))  # texts, as DVC reads them
+    renderer = VegaRenderer([{**row, "rev": rev} for rev in ("HEAD", "workspace") for row in rows], table,
+                            template=str(TEMPLATES / f"{template}.json"), x=x, y=y, title="A title")
+    specification = json.dumps(renderer.get_filled_template())
+    assert "<DVC_METRIC" not in specification
+    drawn = vl_convert.vegalite_to_svg(specification)
+    assert "A title" in drawn
+    assert not re.search(r"\bNaN\b", drawn)
+    for name in ("HEAD", "workspace", *({row["reader"] for row in rows} if template != "confusion" else ())):
+        assert f">{name}<" in drawn
