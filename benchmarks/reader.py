@@ -1,0 +1,96 @@
+"""Captchas a second, trained and read: the default reader in bf16 and fp32, and a reader with a full-resolution stem.
+
+Run from the root: `python -m benchmarks.reader [rounds]`; prints a Markdown table of medians. 1,600 random captchas of
+40 x 128 px with four digits; training is one epoch with everything in it but reading the parts from disk, reading
+includes decoding and alignment. The peer is the trunk that most captcha repositories have: 3x3 convolutions of 16, 32,
+64 and 64 channels at full resolution, with pooling, in fp32. `a CPU second` is what one core does in a second of its
+own; `a second` is by the clock, with all threads, and falls where others use the machine.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from stages.reader.alignment import answers
+from stages.reader.batches import batches, steps_of
+from stages.reader.fitting import decayed, run_epoch
+from stages.reader.networks import Ctc, Standardise, block, build, initialise
+from stages.reader.reading import Recogniser
+
+COUNT, HEIGHT, WIDTH, BATCH, CHANNELS = 1600, 40, 128, 64, 32
+CPU = torch.device("cpu")
+
+
+@dataclass
+class RandomPart:
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def images(self) -> NDArray[np.uint8]:
+        return self.pixels
+
+
+def random_part() -> RandomPart:
+    rng = np.random.default_rng(0)
+    return RandomPart(rng.integers(0, 256, (COUNT, HEIGHT, WIDTH, 3), np.uint8), rng.integers(1, 11, (COUNT, 4)))
+
+
+def ours() -> nn.Module:
+    return build("ctc", alphabet_size=10, height=HEIGHT, width=WIDTH, channels=CHANNELS, positions=4)
+
+
+def peer() -> nn.Module:
+    reader = Ctc(11, 16)
+    reader.features = nn.Sequential(Standardise(), block(3, 16), nn.MaxPool2d(2), block(16, 32), nn.MaxPool2d(2),
+                                    block(32, 64), nn.MaxPool2d((2, 1)), block(64, 64))
+    return reader.to(memory_format=torch.channels_last)
+
+
+def timed(work: object) -> tuple[float, float]:
+    """Captchas a second by the CPU time of one core, and by the clock."""
+    cpu, wall = time.process_time(), time.monotonic()
+    work()  # type: ignore[operator]
+    return COUNT / (time.process_time() - cpu), COUNT / (time.monotonic() - wall)
+
+
+def measure(network: nn.Module, precision: str, part: RandomPart) -> list[tuple[float, float]]:
+    """Training and reading, each by CPU and by the clock."""
+    initialise(network, generator=torch.Generator().manual_seed(0))
+    optimiser = torch.optim.AdamW(decayed(network, 0.01), 1e-3, fused=True)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, 10_000 * steps_of([part], BATCH))
+    trained = timed(lambda: run_epoch(network, optimiser, scheduler, batches([part], BATCH, seed=0, epoch=1),
+                                      precision, CPU))
+    recogniser = Recogniser(network, precision=precision, device=CPU)
+    recogniser.read(part.pixels[:100])  # warm
+    return [trained, timed(lambda: answers(part.labels, recogniser.read(part.pixels)))]
+
+
+def main() -> None:
+    rounds, part = int(sys.argv[1]) if len(sys.argv) > 1 else 5, random_part()
+    cases = {"ours, bf16": (ours(), "bf16"), "ours, fp32": (ours(), "fp32"),
+             "full-resolution stem, fp32": (peer(), "fp32"), "full-resolution stem, bf16": (peer(), "bf16")}
+    results: dict[str, list[list[tuple[float, float]]]] = {name: [] for name in cases}
+    for i in range(rounds + 1):  # by turns, so that a busy minute hits all; the first round warms up
+        for name, (network, precision) in cases.items():
+            figures = measure(network, precision, part)
+            if i:
+                results[name].append(figures)
+    print(f"{torch.get_num_threads()} threads, median of {rounds}\n")
+    print("| reader | weights | trained a CPU second | trained a second | read a CPU second | read a second |")
+    print("|---|--:|--:|--:|--:|--:|")
+    for name, (network, _) in cases.items():
+        medians = np.array(results[name]).reshape(rounds, 4)
+        numbers = " | ".join(f"{statistics.median(column):,.0f}" for column in medians.T)
+        print(f"| {name} | {sum(p.numel() for p in network.parameters()):,} | {numbers} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""Let one reader read the test captchas.
+
+Reads   data/captchas/test, data/readers/<name>
+Writes  data/predictions/<name>.parquet, metrics/predict/<name>.json
+Params  none: reader.json tells how the reader was built
+
+`python -m stages.predict <name>`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from stages import artifacts
+from stages.command import progress, run
+from stages.reader.alignment import answers
+from stages.reader.decoding import Floats, Ints, Readings, encode, to_texts
+from stages.reader.reading import Recogniser, choose_device
+from stages.reader_files import Description, check_reader, load_reader
+from stages.statistics.proportions import clustered_proportion
+
+FACTORS = [field.name for field in artifacts.FACTORS]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a part contributes to the metrics: m characters of n renderings."""
+
+    captcha: NDArray[np.int32]  # (n,), the cluster
+    noise: NDArray[np.str_]  # (n,), "none" where clean
+    exact: NDArray[np.bool_]  # (n,), read whole
+    success: NDArray[np.bool_]  # (m,), by character
+    rendering: NDArray[np.int64]  # (m,), which of the n
+
+
+def main() -> None:
+    if len(sys.argv) != 2:
+        raise ValueError(f"python -m stages.predict takes the name of one reader, got {' '.join(sys.argv[1:])!r}")
+    name = sys.argv[1]
+    folder = artifacts.READERS / name
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is missing: there is no trained reader {name!r}; run `dvc repro train@{name}`")
+    network, description = load_reader(folder)
+    recogniser = Recogniser(network, precision=description.precision, device=choose_device("auto"))
+    scores = predict_parts(artifacts.parts_of("test"), recogniser, description, name)
+    artifacts.write_metrics(artifacts.METRICS / "predict" / f"{name}.json", metrics_of(scores))
+
+
+def predict_parts(paths: Sequence[Path], recogniser: Recogniser, description: Description, name: str) -> list[Scores]:
+    """Read part by part and write the prediction table; one part at a time is in memory."""
+    scores, read, started = [], 0, time.monotonic()
+    with artifacts.prediction_writer(artifacts.PREDICTIONS / f"{name}.parquet") as writer:
+        for done, path in enumerate(paths, 1):
+            captchas = artifacts.read_captchas(path)
+            check_reader(description, artifacts.alphabet_of(captchas.schema),
+                         *artifacts.image_size(captchas.schema, path), f"{path} and {artifacts.READERS / name}")
+            table, score = predict_part(captchas, recogniser, description.alphabet)
+            writer.write_table(table)
+            scores.append(score)
+            read += len(captchas)
+            if done == len(paths) or done % max(1, len(paths) // 10) == 0:
+                progress(f"part {done}/{len(paths)}, {read / (time.monotonic() - started):.0f} captchas/s")
+    return scores
+
+
+def predict_part(captchas: pa.Table, recogniser: Recogniser, alphabet: str) -> tuple[pa.Table, Scores]:
+    """The prediction table of a captcha table, one row a true character, and its scores."""
+    texts = captchas["text"].to_pylist()
+    labels = encode(texts, alphabet)
+    readings = recogniser.read(artifacts.images_of(captchas))
+    guess, confidence = answers(labels, readings)
+    table = to_table(captchas, labels, readings, guess, confidence, alphabet)
+    exact = np.array([reading == text for reading, text in zip(to_texts(readings.labels, alphabet), texts,
+                                                               strict=True)], bool)
+    rendering, _ = np.nonzero(labels)
+    return table, Scores(captchas["captcha"].to_numpy(), np.array(captchas["noise"].to_pylist(), str), exact,
+                         (guess == labels)[labels > 0], rendering)
+
+
+def to_table(captchas: pa.Table, labels: Ints, readings: Readings, guess: Ints, confidence: Floats,
+             alphabet: str) -> pa.Table:
+    """Rows in the order of the captchas and of their characters."""
+    row, position = np.nonzero(labels)
+    characters = np.array(["", *alphabet])
+    reading = np.array(to_texts(readings.labels, alphabet), object)
+    columns: Mapping[str, object] = {
+        "captcha": captchas["captcha"].take(row),
+        "condition": captchas["condition"].take(row),
+        "position": position,
+        "text": captchas["text"].take(row),
+        "reading": reading[row],
+        "truth": characters[labels[row, position]],
+        "guess": characters[guess[row, position]],
+        "confidence": confidence[row, position],
+        "success": (guess == labels)[row, position],
+        "glyph": glyph_ids(captchas["glyphs"].to_pylist(), labels)[row, position],
+        **{name: captchas[name].take(row) for name in FACTORS},
+    }
+    arrays = [column if isinstance(column := columns[field.name], pa.ChunkedArray) else pa.array(column, field.type)
+              for field in artifacts.PREDICTION_SCHEMA]
+    return pa.Table.from_arrays(arrays, schema=artifacts.PREDICTION_SCHEMA)
+
+
+def glyph_ids(glyphs: list[list[int]], labels: Ints) -> Ints:
+    """Glyph ids (n, T) in their source, -1 where unknown."""
+    ids = np.full(labels.shape, -1, np.int64)
+    for i, known in enumerate(glyphs):
+        ids[i, : len(known)] = known
+    return ids
+
+
+def metrics_of(scores: Sequence[Scores]) -> dict[str, float]:
+    """Shares with their 95 % intervals, clustered by captcha, and the exact match of each noise type at all levels."""
+    captcha = np.concatenate([score.captcha for score in scores])
+    noise = np.concatenate([score.noise for score in scores])
+    exact = np.concatenate([score.exact for score in scores])
+    success = np.concatenate([score.success for score in scores])
+    first = np.cumsum([0, *(len(score.captcha) for score in scores[:-1])])
+    rendering = np.concatenate([score.rendering + start for score, start in zip(scores, first, strict=True)])
+    clean = noise == "none"
+    shares = {
+        "character_accuracy": (success, captcha[rendering]),
+        "exact_match": (exact, captcha),
+        "clean_character_accuracy": (success[clean[rendering]], captcha[rendering][clean[rendering]]),
+        "clean_exact_match": (exact[clean], captcha[clean]),
+    }
+    metrics = {}
+    for name, (hits, cluster) in shares.items():
+        metrics[name], metrics[f"{name}_low"], metrics[f"{name}_high"] = clustered_proportion(hits, cluster)
+    kinds = sorted(set(noise.tolist()) - {"none"})
+    return metrics | {f"exact_match_{kind}": float(exact[noise == kind].mean()) for kind in kinds}
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""Readers: the networks, how they are fitted, and how their output becomes text."""

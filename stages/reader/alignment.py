@@ -1,0 +1,77 @@
+"""Which character of a guess answers which character of the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from stages.reader.decoding import Floats, Ints, Readings
+
+MISSED = -1  # no character of the guess answers this one
+
+
+def align(truth: Sequence[object], guess: Sequence[object]) -> list[int]:
+    """For each element of `truth`, the index in `guess` that answers it, or MISSED.
+
+    Texts of one length are compared position by position: that is how a reader of fixed length is judged, and no
+    shift can make a wrong reading look better. Others are aligned by the fewest substitutions, deletions and
+    insertions (Levenshtein 1966; Wagner & Fischer 1974); of several such alignments the one with the most matches,
+    of these the one that answers the leftmost characters, each by the leftmost it can.
+    """
+    if len(truth) == len(guess):
+        return list(range(len(truth)))
+    cost = _costs(truth, guess)
+    answers, i, j = [], 0, 0
+    while i < len(truth):
+        if j < len(guess) and cost[i][j] == _added(cost[i + 1][j + 1], _pair(truth[i], guess[j])):
+            answers.append(j)
+            i, j = i + 1, j + 1
+        elif j < len(guess) and cost[i][j] == _added(cost[i][j + 1], (1, 0)):
+            j += 1
+        else:
+            answers.append(MISSED)
+            i += 1
+    return answers
+
+
+def answers(labels: Ints, read: Readings) -> tuple[Ints, Floats]:
+    """What was read for each true character, and how surely.
+
+    labels (n, T) is the truth, 0 after the end. Returns labels (n, T) and confidence (n, T), 0 where one was missed.
+    """
+    lengths = (labels > 0).sum(axis=1)
+    guess, confidence = np.zeros(labels.shape, np.int64), np.zeros(labels.shape, np.float32)
+    shared = min(labels.shape[1], read.labels.shape[1])
+    alike = read.lengths == lengths
+    guess[alike, :shared], confidence[alike, :shared] = read.labels[alike, :shared], read.confidence[alike, :shared]
+    for i in np.flatnonzero(~alike):
+        found = align(labels[i, : lengths[i]].tolist(), read.labels[i, : read.lengths[i]].tolist())
+        for position, index in enumerate(found):
+            if index != MISSED:
+                guess[i, position], confidence[i, position] = read.labels[i, index], read.confidence[i, index]
+    return guess, confidence
+
+
+def edit_distance(truth: Sequence[object], guess: Sequence[object]) -> int:
+    """The fewest substitutions, deletions and insertions that turn one into the other."""
+    return _costs(truth, guess)[0][0][0]
+
+
+def _costs(truth: Sequence[object], guess: Sequence[object]) -> list[list[tuple[int, int]]]:
+    """Cell i, j: the least (edits, minus matches) to align truth[i:] with guess[j:]."""
+    T, S = len(truth), len(guess)
+    cost = [[(T - i + S - j, 0) for j in range(S + 1)] for i in range(T + 1)]
+    for i in reversed(range(T)):
+        for j in reversed(range(S)):
+            cost[i][j] = min(_added(cost[i + 1][j + 1], _pair(truth[i], guess[j])),
+                             _added(cost[i + 1][j], (1, 0)), _added(cost[i][j + 1], (1, 0)))
+    return cost
+
+
+def _pair(true: object, guessed: object) -> tuple[int, int]:
+    return (0, -1) if true == guessed else (1, 0)
+
+
+def _added(cost: tuple[int, int], step: tuple[int, int]) -> tuple[int, int]:
+    return cost[0] + step[0], cost[1] + step[1]

@@ -1,0 +1,212 @@
+"""Fitting a reader: AdamW, one cycle of the learning rate, early stopping, and a state that can be taken up again."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from stages.reader.alignment import answers
+from stages.reader.batches import Images, Labels, Part, batches, steps_of
+from stages.reader.networks import columns_needed, columns_of, loss_of
+from stages.reader.reading import Recogniser, autocast, to_batch
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How to fit; `learning_rate` is the peak."""
+
+    epochs: int
+    patience: int  # epochs without a better validation before it stops
+    batch: int
+    learning_rate: float
+    weight_decay: float
+    precision: str  # bf16 or fp32
+    seed: int
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One row of the learning curve."""
+
+    epoch: int  # from 1
+    train_loss: float
+    validation_loss: float
+    validation_character_accuracy: float
+    validation_exact_match: float
+
+    @property
+    def score(self) -> tuple[float, float]:
+        """Higher is better: captchas read whole, and while none is, the loss."""
+        return self.validation_exact_match, -self.validation_loss
+
+
+@dataclass
+class State:
+    """All that the next epoch depends on. Orders derive from (seed, epoch), so no random state is part of it."""
+
+    optimiser: dict[str, Any] = field(default_factory=dict)
+    scheduler: dict[str, Any] = field(default_factory=dict)
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    history: list[Epoch] = field(default_factory=list)
+
+    def add(self, epoch: Epoch, weights: dict[str, Tensor], optimiser: dict[str, Any],
+            scheduler: dict[str, Any]) -> None:
+        """The state after one more epoch."""
+        if all(epoch.score > past.score for past in self.history):
+            self.best = weights
+        self.history.append(epoch)
+        self.weights, self.optimiser, self.scheduler = weights, optimiser, scheduler
+
+    def to_bytes(self) -> bytes:
+        buffer = io.BytesIO()
+        torch.save({**vars(self), "history": [asdict(epoch) for epoch in self.history]}, buffer)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> State:
+        """Raises ValueError where the bytes are no state. Loads tensors and plain values only, runs no pickle."""
+        try:
+            tree = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            return cls(**{**tree, "history": [Epoch(**epoch) for epoch in tree["history"]]})
+        except Exception as error:  # torch raises many kinds for a damaged file
+            raise ValueError(f"the checkpoint is damaged ({type(error).__name__})") from None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The best weights of the validation, on the CPU, and the whole learning curve."""
+
+    weights: dict[str, Tensor]
+    history: list[Epoch]
+
+    @property
+    def best(self) -> Epoch:
+        return max(self.history, key=lambda epoch: epoch.score)
+
+
+def fit(network: nn.Module, train: Sequence[Part], validation: Sequence[Part], schedule: Schedule, *,
+        device: torch.device, state: State | None = None, keep: Callable[[State], None] = lambda state: None,
+        report: Callable[[str], None] = lambda line: None) -> Fitted:
+    """Fit an initialised network, or go on from `state`; `keep` gets the state after each epoch.
+
+    The same arguments give the same bytes on one machine, whether or not it was interrupted and taken up again.
+    Raises ValueError where there is nothing to learn or validate from, or a text is too long for the network.
+    """
+    check_parts(network, train, validation)
+    network.to(device)
+    optimiser = torch.optim.AdamW(decayed(network, schedule.weight_decay), schedule.learning_rate, fused=True)
+    steps = schedule.epochs * steps_of(train, schedule.batch) + 1  # torch counts one before the first
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.learning_rate, steps)
+    state = state or State()
+    if state.history:
+        network.load_state_dict(state.weights)
+        optimiser.load_state_dict(state.optimiser)
+        scheduler.load_state_dict(state.scheduler)
+    started, done = time.monotonic(), len(state.history)
+    with deterministic():
+        while not finished(state.history, schedule):
+            number = len(state.history) + 1
+            order = batches(train, schedule.batch, seed=schedule.seed, epoch=number)
+            loss = run_epoch(network, optimiser, scheduler, order, schedule.precision, device)
+            epoch = Epoch(number, loss, *validate(network, validation, schedule.precision, device))
+            state.add(epoch, on_cpu(network), optimiser.state_dict(), scheduler.state_dict())
+            keep(state)
+            left = (time.monotonic() - started) / (number - done) * (schedule.epochs - number)
+            report(f"epoch {number}/{schedule.epochs}, loss {loss:.4f}, validation: loss {epoch.validation_loss:.4f}, "
+                   f"characters {epoch.validation_character_accuracy:.2%}, whole captchas "
+                   f"{epoch.validation_exact_match:.2%}, {left:.0f} s left")
+    return Fitted(state.best, state.history)
+
+
+def check_parts(network: nn.Module, train: Sequence[Part], validation: Sequence[Part]) -> None:
+    """Raise ValueError where a split is empty, or has a text that the network cannot say."""
+    for split, parts in (("train", train), ("validation", validation)):
+        filled = [part for part in parts if len(part.labels)]
+        if not filled:
+            raise ValueError(f"{split}: no captchas to learn from: check learns_from and noise")
+        columns = columns_of(network, filled[0].images().shape[2])
+        for part in filled:
+            needed = int(columns_needed(torch.from_numpy(part.labels), network).max())
+            if needed > columns:
+                raise ValueError(f"{split}: a text needs {needed} columns but the reader has {columns}: make the "
+                                 "captchas wider or their texts shorter (CTC: equal neighbours take one more)")
+
+
+def decayed(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weights decay; biases and normalisations do not."""
+    parameters = list(network.parameters())
+    return [{"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}]
+
+
+def finished(history: Sequence[Epoch], schedule: Schedule) -> bool:
+    """All epochs done, or `patience` of them since the best one."""
+    if len(history) >= schedule.epochs:
+        return True
+    best = max(history, key=lambda epoch: epoch.score, default=None)
+    return best is not None and history[-1].epoch - best.epoch >= schedule.patience
+
+
+def run_epoch(network: nn.Module, optimiser: torch.optim.Optimizer, scheduler: torch.optim.lr_scheduler.LRScheduler,
+              steps: Iterator[tuple[Images, Labels]], precision: str, device: torch.device) -> float:
+    """One pass over the training captchas; returns the mean loss. Raises ValueError where the loss is not finite."""
+    network.train()
+    losses = []
+    for images, labels in steps:
+        with autocast(precision, device):
+            logits = network(to_batch(images).to(device))
+        loss = loss_of(network, logits, torch.from_numpy(labels))
+        if not torch.isfinite(loss):
+            raise ValueError("the loss is not finite: lower learning_rate, or set precision to fp32")
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimiser.step()
+        scheduler.step()
+        losses.append(loss.item())
+    return float(np.mean(losses))
+
+
+def validate(network: nn.Module, parts: Sequence[Part], precision: str,
+             device: torch.device) -> tuple[float, float, float]:
+    """Mean loss, share of the characters read right, share of the captchas read whole."""
+    recogniser = Recogniser(network, precision=precision, device=device)
+    loss = right = characters = whole = rows = 0.0
+    for part in parts:
+        if not len(part.labels):
+            continue
+        logits, labels = recogniser.logits(part.images()), part.labels
+        loss += len(labels) * loss_of(network, torch.from_numpy(logits), torch.from_numpy(labels)).item()
+        read = recogniser.decode(logits)
+        answered, _ = answers(labels, read)
+        success = (answered == labels) | (labels == 0)
+        right += success[labels > 0].sum()
+        characters += (labels > 0).sum()
+        whole += (success.all(axis=1) & (read.lengths == (labels > 0).sum(axis=1))).sum()
+        rows += len(labels)
+    return loss / rows, float(right / characters), float(whole / rows)
+
+
+def on_cpu(network: nn.Module) -> dict[str, Tensor]:
+    """A copy of the weights."""
+    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Only deterministic algorithms inside the block (Torch warns where a device has none)."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

@@ -1,0 +1,59 @@
+"""Reading images with a fitted network, in batches of bounded memory."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from stages.reader.batches import Images
+from stages.reader.decoding import Readings, decode_ctc, decode_positions
+from stages.reader.networks import Ctc, fused
+
+BATCH = 100  # captchas read at a time; part of the result, since rounding may differ with it
+
+
+class Recogniser:
+    """A fitted network made ready to read: normalisations folded, on its device, in its precision."""
+
+    def __init__(self, network: nn.Module, *, precision: str, device: torch.device) -> None:
+        self.network = fused(network).to(device)
+        self.precision, self.device = precision, device
+
+    def logits(self, images: Images) -> NDArray[np.float32]:
+        """Logits (n, S, A + 1) of images (n, H, W, 3)."""
+        with torch.inference_mode(), autocast(self.precision, self.device):
+            rows = [self.network(to_batch(images[i : i + BATCH]).to(self.device)).cpu()
+                    for i in range(0, len(images), BATCH)]
+        result: NDArray[np.float32] = torch.cat(rows).numpy()
+        return result
+
+    def decode(self, logits: NDArray[np.float32]) -> Readings:
+        return decode_ctc(logits) if isinstance(self.network, Ctc) else decode_positions(logits)
+
+    def read(self, images: Images) -> Readings:
+        """What the network reads in images (n, H, W, 3), n >= 1."""
+        return self.decode(self.logits(images))
+
+
+def to_batch(images: Images) -> Tensor:
+    """Images (B, H, W, 3) as a tensor (B, 3, H, W) in channels-last memory, where they lie already."""
+    writable = images if images.flags.writeable else images.copy()  # torch has no read-only tensors
+    return torch.from_numpy(writable).permute(0, 3, 1, 2)
+
+
+def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
+    """bf16: convolutions and products in bfloat16, sums and losses in float32. fp32: everything in float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def choose_device(device: str) -> torch.device:
+    """auto is cuda where there is one. Raises ValueError where cuda is asked for and absent."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device: cuda was asked for, but torch finds none: set it to auto or cpu")
+    return torch.device(device)

@@ -1,0 +1,165 @@
+"""The files of a reader: its weights and description, and the scratch of an interrupted training.
+
+A reader is data/readers/<name>/weights.safetensors and reader.json: neither runs code when it is loaded, so that a
+reader may come from a stranger.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from stages import artifacts
+from stages.reader.networks import build
+
+FORMAT = 1  # of reader.json; raise it when a field changes its meaning
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a network has to be built with; reader.json without the training record."""
+
+    architecture: str
+    alphabet: str
+    height: int  # px
+    width: int  # px
+    channels: int
+    positions: int  # longest text it learned; the ctc architecture reads longer ones too
+    precision: str  # bf16 or fp32, as it was fitted and is to be read
+
+    def build(self) -> nn.Module:
+        return build(self.architecture, alphabet_size=len(self.alphabet), height=self.height, width=self.width,
+                     channels=self.channels, positions=self.positions)
+
+
+def write_reader(folder: Path, description: Description, weights: Mapping[str, Tensor],
+                 training: Mapping[str, Any]) -> None:
+    """Write both files; equal arguments give equal bytes (safetensors orders several metadata keys at random: none)."""
+    artifacts.write_bytes(folder / "weights.safetensors", safetensors.torch.save(
+        {name: tensor.contiguous() for name, tensor in weights.items()}))
+    artifacts.write_json(folder / "reader.json", {"format": FORMAT, **asdict(description), "training": dict(training)})
+
+
+def load_reader(folder: Path) -> tuple[nn.Module, Description]:
+    """The network of a folder, with its weights. Raises ValueError, one line, where a file is missing or damaged."""
+    description = read_description(folder / "reader.json")
+    network = description.build()
+    path = folder / "weights.safetensors"
+    try:
+        weights = safetensors.torch.load(path.read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing: run `dvc repro train@{folder.name}`") from None
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged ({error}): run `dvc repro -f train@{folder.name}`") from None
+    expected = network.state_dict()
+    wrong = sorted(set(expected) ^ set(weights)) or [
+        name for name in expected if expected[name].shape != weights[name].shape
+        or expected[name].dtype != weights[name].dtype or not bool(torch.isfinite(weights[name]).all())]
+    if wrong:
+        raise ValueError(f"{path} is no {description.architecture} reader as reader.json describes it ({wrong[0]} is "
+                         f"missing, unknown, of another shape or not finite): run `dvc repro -f train@{folder.name}`")
+    network.load_state_dict(weights)
+    return network.eval(), description
+
+
+def read_description(path: Path) -> Description:
+    """Raises ValueError, one line, on a file that is missing, no JSON, or has a field missing or out of range."""
+    tree = artifacts.read_json(path)
+    kinds = {"architecture": str, "alphabet": str, "height": int, "width": int, "channels": int, "positions": int,
+             "precision": str}
+    if not isinstance(tree, dict) or tree.get("format") != FORMAT:
+        raise ValueError(f"{path}: expected a reader of format {FORMAT}, got "
+                         f"{tree.get('format') if isinstance(tree, dict) else type(tree).__name__}: train it again")
+    for name, kind in kinds.items():
+        if type(tree.get(name)) is not kind:
+            raise ValueError(f"{path}: {name} should be a {'text' if kind is str else 'whole number'}, "
+                             f"got {tree.get(name)!r}: train it again")
+    description = Description(**{name: tree[name] for name in kinds})
+    try:
+        if description.precision not in ("bf16", "fp32"):
+            raise ValueError(f"precision: expected bf16 or fp32, got {description.precision!r}")
+        with torch.device("meta"):  # checks sizes before anything is allocated
+            description.build()
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}: train it again") from None
+    return description
+
+
+def check_reader(description: Description, alphabet: str, height: int, width: int, where: str) -> None:
+    """Raise ValueError where a reader does not fit captchas of this alphabet and size, px."""
+    if description.alphabet != alphabet:
+        raise ValueError(f"{where}: the reader knows the alphabet {description.alphabet!r} but the captchas have "
+                         f"{alphabet!r}: train it again (dvc repro)")
+    if (description.height, description.width) != (height, width):
+        raise ValueError(f"{where}: the reader takes images of {description.height} x {description.width} px but the "
+                         f"captchas have {height} x {width}: train it again (dvc repro)")
+
+
+def scratch_root() -> Path:
+    """`.scratch` of the study. DVC keeps DVC_ROOT at the original study in a queued or --temp run, whose own folder is
+    deleted when it fails: what it had learned by then is found again."""
+    return Path(os.environ.get("DVC_ROOT") or Path.cwd()) / ".scratch"
+
+
+def scratch_key(parameters: Mapping[str, Any], files: Sequence[Path]) -> str:
+    """sha256 of everything that a training's result depends on: parameters, and the bytes of data and code.
+
+    It does not depend on where they lie: a queued run works in a temporary folder.
+    """
+    environment = {"torch": torch.__version__, "threads": torch.get_num_threads()}  # rounding differs with these
+    digest = hashlib.sha256(json.dumps([parameters, environment], sort_keys=True).encode())
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(f"{path.parent.name}/{path.name} ".encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+@contextmanager
+def locked(path: Path, name: str) -> Iterator[None]:
+    """Hold the lock file `path` inside the block. Raises ValueError at once where another process holds it.
+
+    The kernel frees the lock when its process dies, however it dies.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another training of reader {name} is running (lock {path}): wait or stop it") from None
+        if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            raise ValueError(f"another training of reader {name} just ended (lock {path}): run this one again")
+        try:
+            yield
+        finally:
+            path.unlink()  # in the lock; who opened the file before finds it gone, above
+
+
+def read_checkpoint(folder: Path) -> bytes | None:
+    """The checkpoint in a scratch folder, None where there is none or CAPTCHA_FRESH=1 asks to start anew."""
+    if os.environ.get("CAPTCHA_FRESH") == "1":
+        return None
+    try:
+        return (folder / "checkpoint").read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def write_checkpoint(folder: Path, content: bytes) -> None:
+    artifacts.write_bytes(folder / "checkpoint", content)
+
+
+def remove_checkpoint(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)

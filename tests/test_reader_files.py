@@ -1,0 +1,183 @@
+"""The files of a reader: they come back, damage is told in one line, and scratch is found by what it depends on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+
+from stages import reader_files
+from stages.reader.networks import initialise
+from stages.reader_files import Description, check_reader, load_reader, locked, scratch_key, write_reader
+
+DESCRIPTION = Description("ctc", "01ж", 24, 50, 8, 4, "bf16")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    network = initialise(DESCRIPTION.build(), generator=torch.Generator().manual_seed(3))
+    write_reader(tmp_path / "noisy", DESCRIPTION, network.state_dict(), {"epochs": 2})
+    return tmp_path / "noisy"
+
+
+def test_a_reader_comes_back_as_it_was_written(folder: Path) -> None:
+    network, description = load_reader(folder)
+    expected = initialise(DESCRIPTION.build(), generator=torch.Generator().manual_seed(3)).state_dict()
+    assert description == DESCRIPTION
+    assert all(torch.equal(network.state_dict()[name], expected[name]) for name in expected)
+    assert not network.training
+    assert json.loads((folder / "reader.json").read_text())["training"] == {"epochs": 2}
+
+
+def test_equal_readers_are_equal_bytes(folder: Path) -> None:
+    network, description = load_reader(folder)
+    weights = dict(reversed(network.state_dict().items()))
+    write_reader(folder.parent / "other", description, weights, {"epochs": 2})
+    for name in ("weights.safetensors", "reader.json"):
+        assert (folder.parent / "other" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def overwrite(path: Path) -> None:
+    path.write_bytes(b"\x80\x04pickle" * 50)
+
+
+def rename_weight(path: Path) -> None:
+    weights = safetensors.torch.load_file(path)
+    weights["unknown"] = weights.pop("classifier.bias")
+    safetensors.torch.save_file(weights, path)
+
+
+def reshape_weight(path: Path) -> None:
+    weights = safetensors.torch.load_file(path)
+    weights["classifier.bias"] = torch.zeros(7)
+    safetensors.torch.save_file(weights, path)
+
+
+def spoil_weight(path: Path) -> None:
+    weights = safetensors.torch.load_file(path)
+    weights["classifier.bias"][1] = float("nan")
+    safetensors.torch.save_file(weights, path)
+
+
+@pytest.mark.parametrize(("damage", "message"), [
+    (cut, "weights.safetensors is damaged"),
+    (overwrite, "weights.safetensors is damaged"),
+    (Path.unlink, "weights.safetensors is missing: run `dvc repro train@noisy`"),
+    (rename_weight, r"is no ctc reader as reader.json describes it \(classifier.bias is missing"),
+    (reshape_weight, r"is no ctc reader as reader.json describes it \(classifier.bias is"),
+    (spoil_weight, r"is no ctc reader as reader.json describes it \(classifier.bias is"),
+])
+def test_damaged_weights_are_refused(folder: Path, damage: Callable[[Path], Any], message: str) -> None:
+    damage(folder / "weights.safetensors")
+    with pytest.raises(ValueError, match=message) as error:
+        load_reader(folder)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"format": 2}, "expected a reader of format 1, got 2"),
+    ({"architecture": "rnn"}, "architecture: expected one of ctc, heads, dense, got 'rnn'"),
+    ({"channels": 10**9}, "channels: expected a whole number from 4 to 512"),
+    ({"channels": "8"}, "channels should be a whole number, got '8'"),
+    ({"positions": True}, "positions should be a whole number, got True"),
+    ({"alphabet": ""}, "alphabet_size: expected a whole number from 1"),
+    ({"alphabet": None}, "alphabet should be a text, got None"),
+    ({"precision": "int4"}, "precision: expected bf16 or fp32, got 'int4'"),
+])
+def test_a_wrong_description_is_refused(folder: Path, change: dict[str, Any], message: str) -> None:
+    path = folder / "reader.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ValueError, match=message) as error:
+        load_reader(folder)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["[]", "3", '"text"'])
+def test_a_description_that_is_no_map_is_refused(folder: Path, content: str) -> None:
+    (folder / "reader.json").write_text(content)
+    with pytest.raises(ValueError, match="expected a reader of format 1"):
+        load_reader(folder)
+
+
+def test_a_missing_or_broken_description_is_refused(folder: Path) -> None:
+    (folder / "reader.json").write_text('{"format": 1,')
+    with pytest.raises(ValueError, match=r"reader\.json is damaged"):
+        load_reader(folder)
+    (folder / "reader.json").unlink()
+    with pytest.raises(ValueError, match=r"reader\.json is missing"):
+        load_reader(folder)
+
+
+def test_a_reader_for_other_captchas_is_refused() -> None:
+    check_reader(DESCRIPTION, "01ж", 24, 50, "here")
+    with pytest.raises(ValueError, match="here: the reader knows the alphabet '01ж' but the captchas have '012'"):
+        check_reader(DESCRIPTION, "012", 24, 50, "here")
+    with pytest.raises(ValueError, match="takes images of 24 x 50 px but the captchas have 50 x 24"):
+        check_reader(DESCRIPTION, "01ж", 50, 24, "here")
+
+
+def test_the_key_depends_on_parameters_and_bytes_and_not_on_the_place(tmp_path: Path) -> None:
+    files = []
+    for place in ("one", "two"):
+        path = tmp_path / place / "train" / "part-0"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"data")
+        files.append(path)
+    key = scratch_key({"a": 1}, files[:1])
+    assert scratch_key({"a": 1}, files[1:]) == key
+    assert scratch_key({"a": 2}, files[:1]) != key
+    assert scratch_key({"a": 1}, files) != key
+    files[0].write_bytes(b"date")
+    assert scratch_key({"a": 1}, files[:1]) != key
+
+
+def test_the_scratch_of_a_queued_run_is_that_of_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    assert reader_files.scratch_root() == tmp_path / ".scratch"
+    monkeypatch.setenv("DVC_ROOT", "/study")
+    assert reader_files.scratch_root() == Path("/study/.scratch")
+
+
+def test_a_lock_has_one_holder_and_leaves_no_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "noisy.lock"
+    with locked(path, "noisy"):
+        with pytest.raises(ValueError, match=r"another training of reader noisy is running .*: wait or stop it"):
+            locked(path, "noisy").__enter__()
+        with locked(path.with_name("clean.lock"), "clean"):
+            pass
+    assert list(path.parent.iterdir()) == []
+    with locked(path, "noisy"):
+        pass
+
+
+def test_a_lock_is_freed_by_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "noisy.lock"
+    with pytest.raises(RuntimeError), locked(path, "noisy"):
+        raise RuntimeError
+    with locked(path, "noisy"):
+        pass
+
+
+def test_checkpoints_come_back_unless_a_fresh_start_is_asked_for(tmp_path: Path,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CAPTCHA_FRESH", raising=False)
+    folder = tmp_path / "key"
+    assert reader_files.read_checkpoint(folder) is None
+    reader_files.write_checkpoint(folder, b"one")
+    reader_files.write_checkpoint(folder, b"two")
+    assert reader_files.read_checkpoint(folder) == b"two"
+    monkeypatch.setenv("CAPTCHA_FRESH", "1")
+    assert reader_files.read_checkpoint(folder) is None
+    reader_files.remove_checkpoint(folder)
+    reader_files.remove_checkpoint(folder)
+    assert not folder.exists()

@@ -1,0 +1,248 @@
+"""The train stage: its files, its errors, and that a killed training ends as if it had never been."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from drawn_captchas import ALPHABET, HEIGHT, WIDTH, write_split
+from ruamel.yaml import YAML
+
+from stages import artifacts, reader_files, train
+from stages.params import Reader, load, parse
+
+QUICK = Reader(architecture="ctc", learns_from="both", channels=8, epochs=2, patience=2, batch=16, learning_rate=0.01,
+               weight_decay=0.01, precision="bf16", device="cpu")
+LONG = replace(QUICK, epochs=8, patience=8)
+OUTPUTS = ("data/readers/small/weights.safetensors", "data/readers/small/reader.json", "metrics/train/small.json",
+           "plots/train/small.csv")
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    monkeypatch.delenv("CAPTCHA_FRESH", raising=False)
+    write_split("train", 40, parts=3)
+    write_split("validation", 12, parts=2)
+    return tmp_path
+
+
+def outputs(folder: Path = Path()) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in OUTPUTS}
+
+
+def test_training_writes_the_reader_its_metrics_and_its_curve(study: Path) -> None:
+    train.train_reader("small", QUICK, 1)
+    description = json.loads((study / "data/readers/small/reader.json").read_text())
+    metrics = json.loads((study / "metrics/train/small.json").read_text())
+    rows = list(csv.DictReader((study / "plots/train/small.csv").read_text().splitlines()))
+    assert {"architecture": "ctc", "alphabet": ALPHABET, "height": HEIGHT, "width": WIDTH, "positions": 3,
+            "channels": 8, "precision": "bf16"}.items() <= description.items()
+    assert list(metrics) == ["best_epoch", "epochs", "validation_character_accuracy", "validation_exact_match",
+                             "validation_loss", "weights"]
+    assert list(rows[0]) == ["epoch", "train_loss", "validation_loss", "validation_character_accuracy",
+                             "validation_exact_match"]
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert metrics["validation_loss"] == float(rows[metrics["best_epoch"] - 1]["validation_loss"])
+    network, _ = reader_files.load_reader(study / "data/readers/small")
+    assert metrics["weights"] == sum(parameter.numel() for parameter in network.parameters())
+    assert not list((study / ".scratch").iterdir())
+
+
+@pytest.mark.parametrize("architecture", ["ctc", "heads", "dense"])
+def test_training_twice_gives_the_same_bytes(architecture: Any, study: Path) -> None:
+    reader = replace(QUICK, architecture=architecture)
+    train.train_reader("small", reader, 1)
+    first = outputs()
+    train.train_reader("small", reader, 1)
+    assert outputs() == first
+    train.train_reader("small", reader, 2)
+    assert outputs() != first
+
+
+@pytest.mark.parametrize(("learns_from", "conditions"), [("clean", {0}), ("noisy", {1}), ("both", {0, 1})])
+@pytest.mark.usefixtures("study")
+def test_a_reader_learns_from_what_it_says(learns_from: str, conditions: set[int]) -> None:
+    split = train.open_split("train", learns_from)
+    tables = [artifacts.read_captchas(path) for path in artifacts.parts_of("train")]
+    for part, table in zip(split.parts, tables, strict=True):
+        wanted = np.isin(table["condition"].to_numpy(), list(conditions))
+        assert (part.images() == artifacts.images_of(table)[wanted]).all()
+        texts = np.array(table["text"].to_pylist())[wanted]
+        assert ["".join(ALPHABET[label - 1] for label in row if label) for row in part.labels] == texts.tolist()
+    assert sum(len(part.labels) for part in split.parts) == 40 * len(conditions)
+
+
+def command(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-u", "-m", "stages.train", "small"], cwd=folder, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                            env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())})
+
+
+@pytest.fixture
+def project(study: Path) -> Path:
+    """A study with its code, as DVC runs it."""
+    shutil.copytree(ROOT / "stages", study / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    yaml = YAML(typ="rt")
+    tree = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    tree["readers"] = {"small": asdict(LONG)}
+    tree["plot"]["reader"] = tree["regression"]["references"]["reader"] = "small"
+    yaml.dump(tree, study / "params.yaml")
+    return study
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(project: Path) -> None:
+    with command(project) as killed:
+        assert killed.stdout is not None
+        while "epoch 2/8" not in killed.stdout.readline():
+            assert killed.poll() is None
+        killed.send_signal(signal.SIGKILL)
+    assert killed.returncode == -signal.SIGKILL
+    assert list((project / ".scratch").glob("*/checkpoint"))
+    assert not (project / OUTPUTS[0]).exists()
+    with command(project) as again:
+        said, _ = again.communicate(timeout=120)
+    assert again.returncode == 0, said
+    assert "of an interrupted training" in said
+    assert "epoch 2/8" not in said
+    assert not list((project / ".scratch").glob("*/checkpoint"))
+    resumed = outputs()
+    train.train_reader("small", LONG, parse(load(project / "params.yaml")).seed)
+    assert outputs() == resumed
+
+
+def interrupt(monkeypatch: pytest.MonkeyPatch, reader: Reader = QUICK) -> None:
+    """Train until the first checkpoint is written, then fail."""
+    write = reader_files.write_checkpoint
+
+    def fail(folder: Path, content: bytes) -> None:
+        write(folder, content)
+        raise RuntimeError("interrupted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reader_files, "write_checkpoint", fail)
+        with pytest.raises(RuntimeError, match="interrupted"):
+            train.train_reader("small", reader, 1)
+
+
+@pytest.mark.usefixtures("study")
+def test_a_checkpoint_of_other_parameters_or_data_is_not_used(monkeypatch: pytest.MonkeyPatch,
+                                                              capsys: pytest.CaptureFixture[str]) -> None:
+    interrupt(monkeypatch)
+    train.train_reader("small", replace(QUICK, learning_rate=0.02), 1)
+    train.train_reader("small", QUICK, 2)
+    write_split("validation", 12, parts=2, seed=1)
+    train.train_reader("small", QUICK, 1)
+    assert "interrupted" not in capsys.readouterr().out
+    write_split("validation", 12, parts=2)
+    train.train_reader("small", QUICK, 1)
+    assert "going on after epoch 1 of an interrupted training" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("study")
+def test_a_fresh_start_can_be_asked_for(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    interrupt(monkeypatch)
+    monkeypatch.setenv("CAPTCHA_FRESH", "1")
+    train.train_reader("small", QUICK, 1)
+    assert "epoch 1/2" in capsys.readouterr().out
+
+
+def test_a_damaged_checkpoint_is_told_and_not_used(study: Path, monkeypatch: pytest.MonkeyPatch,
+                                                   capsys: pytest.CaptureFixture[str]) -> None:
+    interrupt(monkeypatch)
+    (path,) = (study / ".scratch").glob("*/checkpoint")
+    path.write_bytes(path.read_bytes()[:1000])
+    train.train_reader("small", QUICK, 1)
+    said = capsys.readouterr().out
+    assert "the checkpoint is damaged" in said
+    assert "epoch 1/2" in said
+
+
+def test_two_trainings_of_one_reader_cannot_run_beside_each_other(study: Path) -> None:
+    with reader_files.locked(Path(".scratch") / "small.lock", "small"), \
+            pytest.raises(ValueError, match=r"another training of reader small is running .*small\.lock.*stop it"):
+        train.train_reader("small", QUICK, 1)
+    train.train_reader("small", QUICK, 1)
+    assert (study / OUTPUTS[0]).exists()
+
+
+def test_an_experiment_elsewhere_may_train_the_same_reader_otherwise(study: Path, tmp_path_factory: Any,
+                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    """As DVC's queue does: other folders, one DVC_ROOT. The same training twice would share a checkpoint."""
+    monkeypatch.setenv("DVC_ROOT", str(study))
+    elsewhere = tmp_path_factory.mktemp("queued")
+    shutil.copytree(study / "data", elsewhere / "data")
+    beside: list[str] = []
+
+    def train_elsewhere(folder: Path, content: bytes) -> None:
+        del folder, content
+        if beside:
+            return
+        beside.append("started")
+        with monkeypatch.context() as patch:
+            patch.chdir(elsewhere)
+            train.train_reader("small", replace(QUICK, batch=8), 1)
+            with pytest.raises(ValueError, match="another training of reader small is running"):
+                train.train_reader("small", QUICK, 1)
+        beside.append("done")
+
+    monkeypatch.setattr(reader_files, "write_checkpoint", train_elsewhere)
+    train.train_reader("small", QUICK, 1)
+    assert beside == ["started", "done"]
+    assert (elsewhere / OUTPUTS[0]).read_bytes() != (study / OUTPUTS[0]).read_bytes()
+
+
+@pytest.mark.parametrize("arguments", [[], ["smal"], ["noisy", "clean"], [""]])
+def test_an_unknown_reader_is_refused_with_those_there_are(arguments: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"takes the name of a reader, one of noisy, clean .*; got"):
+        train.reader_name(arguments, ["noisy", "clean"])
+
+
+def test_the_command_tells_an_unknown_reader_in_one_line(project: Path) -> None:
+    shutil.copytree(project / "stages", project / "again" / "stages")
+    shutil.copy(project / "params.yaml", project / "again")
+    done = subprocess.run([sys.executable, "-m", "stages.train", "large"], cwd=project / "again", text=True,
+                          capture_output=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: python -m stages.train takes the name of a reader, one of small")
+    assert done.stderr.count("\n") == 1
+
+
+def test_captchas_without_the_renderings_to_learn_from_are_refused(study: Path) -> None:
+    shutil.rmtree(study / "data/captchas/train")
+    write_split("train", 10, conditions=1)
+    with pytest.raises(ValueError, match="train: no captchas to learn from: check learns_from and noise"):
+        train.train_reader("small", replace(QUICK, learns_from="noisy"), 1)
+
+
+def test_splits_of_other_alphabets_are_refused(study: Path) -> None:
+    shutil.rmtree(study / "data/captchas/validation")
+    write_split("validation", 10, alphabet="012")
+    with pytest.raises(ValueError, match="train and validation differ in alphabet or image size"):
+        train.train_reader("small", QUICK, 1)
+
+
+def test_a_full_disk_leaves_no_half_written_reader(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path, content: bytes) -> int:
+        with path.open("wb") as file:
+            file.write(content[:100])
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):
+        train.train_reader("small", QUICK, 1)
+    assert [path for path in study.rglob("*") if "small" in path.name or path.name.endswith(".tmp")] == []
+    assert not list((study / ".scratch").glob("*/checkpoint"))
