@@ -1,0 +1,148 @@
+"""dvc.yaml against the code: DVC follows no imports and no parameter reads, so these tests do."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parents[1]
+EDGE = {"params", "artifacts", "command", "reader_files"}
+VERBS = {path.stem for path in (ROOT / "stages").glob("*.py")} - EDGE - {"__init__"}
+NOUNS = {"captcha", "reader", "statistics", "figures"}
+
+
+def load(name: str) -> Any:
+    return YAML(typ="safe", pure=True).load((ROOT / name).read_text(encoding="utf-8"))
+
+
+STAGES: dict[str, Any] = {name: stage.get("do", stage) for name, stage in load("dvc.yaml")["stages"].items()}
+
+
+def imported(path: Path) -> set[Path]:
+    """The files of `stages` that a file imports anywhere in it, packages on the way included."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        for name in names:
+            if name.split(".")[0] == "stages":
+                found |= files_of(name)
+    return found
+
+
+def files_of(module: str) -> set[Path]:
+    parts = module.split(".")
+    found = {ROOT.joinpath(*parts[:i], "__init__.py") for i in range(1, len(parts) + 1)}
+    found.add(ROOT.joinpath(*parts).with_suffix(".py"))
+    return {path for path in found if path.is_file()}
+
+
+def closure(path: Path) -> set[Path]:
+    found, todo = set(), {path, ROOT / "stages/__init__.py"}
+    while todo:
+        path = todo.pop()
+        found.add(path)
+        todo |= imported(path) - found
+    return found
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_code_deps_of_a_stage_are_its_import_closure(name: str) -> None:
+    stated = {dep for dep in STAGES[name]["deps"] if dep.startswith("stages/")}
+    needed = {str(path.relative_to(ROOT)) for path in closure(ROOT / f"stages/{name}.py")}
+    beside = {dep for dep in stated if not dep.endswith(".py")}  # templates and the like, read by name
+    assert sorted(stated - beside) == sorted(needed)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_params_of_a_stage_are_those_it_reads(name: str) -> None:
+    tree = ast.parse((ROOT / f"stages/{name}.py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)
+             and isinstance(node.func, ast.Name) and node.func.id == "read"]
+    read = {arg.value for call in calls for arg in call.args if isinstance(arg, ast.Constant)}
+    stated = {param.split(".")[0] for param in STAGES[name].get("params", [])}
+    assert stated == read
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_is_a_described_module_that_replaces_its_shell(name: str) -> None:
+    assert STAGES[name]["cmd"].startswith(f"exec python -m stages.{name}")
+    assert STAGES[name]["desc"]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_docstring_of_a_stage_tells_what_it_reads_writes_and_takes(name: str) -> None:
+    text = ast.get_docstring(ast.parse((ROOT / f"stages/{name}.py").read_text(encoding="utf-8"))) or ""
+    assert "Reads" in text
+    assert "Writes" in text
+    for param in STAGES[name].get("params", []):
+        assert param.split(".")[0] in text
+
+
+def modules() -> list[Path]:
+    return sorted((ROOT / "stages").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_run_one_way(path: Path) -> None:
+    """Edge and nouns, then verbs; a verb never imports a verb, a noun never the edge, captcha never reader."""
+    here = path.relative_to(ROOT / "stages").with_suffix("").parts
+    found = {other.relative_to(ROOT / "stages").with_suffix("").parts[0] for other in imported(path)} - {"__init__"}
+    assert not (found & VERBS) - {here[0]}
+    if here[0] in NOUNS:
+        assert not found & (EDGE | {"sources"})
+    if here[0] == "captcha":
+        assert found <= {"captcha"}
+    if here[0] in ("reader", "statistics"):
+        assert found <= {here[0], "captcha"}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_source_file_is_empty_or_without_a_docstring(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("name", ["generate", "regress", "plot"])
+def test_stages_without_networks_never_import_torch_at_the_top(name: str) -> None:
+    for path in closure(ROOT / f"stages/{name}.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            names = ([alias.name for alias in node.names] if isinstance(node, ast.Import)
+                     else [node.module or ""] if isinstance(node, ast.ImportFrom) else [])
+            assert not any(name.split(".")[0] in ("torch", "torchvision") for name in names), path
+
+
+def test_what_git_should_show_is_not_cached_and_data_is() -> None:
+    for stage in STAGES.values():
+        for out in [*stage.get("outs", []), *stage.get("metrics", [])]:
+            path, options = next(iter(out.items())) if isinstance(out, dict) else (out, {})
+            assert options.get("cache", True) is path.startswith("data/"), path
+
+
+def test_outputs_are_where_the_cwd_is_and_never_beside_the_code() -> None:
+    for path in modules():
+        text = path.read_text(encoding="utf-8")
+        assert "parents[" not in text or path.name == "params.py", path
+
+
+def test_no_lock_file_names_a_registry() -> None:
+    for name in ("requirements.lock", "requirements-dev.lock"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert "--hash=sha256:" in text
+        assert "://" not in text
+        assert "--index-url" not in text
+        assert "--extra-index-url" not in text
+
+
+def test_both_locks_agree() -> None:
+    def pins(name: str) -> set[str]:
+        lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+        return {line.rstrip(" \\") for line in lines if line[:1].isalpha()}
+
+    assert pins("requirements.lock") <= pins("requirements-dev.lock")
