@@ -3,7 +3,7 @@
 Run from the root: `python -m benchmarks.reader [rounds]`; prints a Markdown table of medians. 1,600 random captchas of
 40 x 128 px with four digits; training is one epoch with everything in it but reading the parts from disk, reading
 includes decoding and alignment. The peer is the trunk that most captcha repositories have: 3x3 convolutions of 16, 32,
-64 and 64 channels at full resolution, with pooling, in fp32. `a CPU second` is what one core does in a second of its
+64 and 64 channels at full resolution, with pooling. `a CPU second` is what one core does in a second of its
 own; `a second` is by the clock, with all threads, and falls where others use the machine.
 """
 
@@ -22,8 +22,9 @@ from torch import nn
 from stages.reader.alignment import answers
 from stages.reader.batches import batches, steps_of
 from stages.reader.fitting import decayed, run_epoch
+from stages.reader.halves import HALVES, replicas
 from stages.reader.networks import Ctc, Standardise, block, build, initialise
-from stages.reader.reading import Recogniser
+from stages.reader.reading import Recogniser, cores
 
 COUNT, HEIGHT, WIDTH, BATCH, CHANNELS = 1600, 40, 128, 64, 32
 CPU = torch.device("cpu")
@@ -66,8 +67,9 @@ def measure(network: nn.Module, precision: str, part: RandomPart) -> list[tuple[
     initialise(network, generator=torch.Generator().manual_seed(0))
     optimiser = torch.optim.AdamW(decayed(network, 0.01), 1e-3, fused=True)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, 10_000 * steps_of([part], BATCH))
-    trained = timed(lambda: run_epoch(network, optimiser, scheduler, batches([part], BATCH, seed=0, epoch=1),
-                                      precision, CPU))
+    with replicas(network, CPU) as side_by_side:
+        trained = timed(lambda: run_epoch(side_by_side, optimiser, scheduler, batches([part], BATCH, seed=0, epoch=1),
+                                          precision, CPU))
     recogniser = Recogniser(network, precision=precision, device=CPU)
     recogniser.read(part.pixels[:100])  # warm
     return [trained, timed(lambda: answers(part.labels, recogniser.read(part.pixels)))]
@@ -83,7 +85,7 @@ def main() -> None:
             figures = measure(network, precision, part)
             if i:
                 results[name].append(figures)
-    print(f"{torch.get_num_threads()} threads, median of {rounds}\n")
+    print(f"{HALVES} threads train, {cores()} read; median of {rounds}\n")
     print("| reader | weights | trained a CPU second | trained a second | read a CPU second | read a second |")
     print("|---|--:|--:|--:|--:|--:|")
     for name, (network, _) in cases.items():

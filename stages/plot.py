@@ -2,7 +2,7 @@
 
 Reads   data/captchas/train (texts), data/captchas/test, data/glyphs.parquet, data/predictions/<name>.parquet,
         data/regression/fits.json, plots/regress/coefficients.csv and table.html, plots/train/<name>.csv,
-        metrics/predict/<name>.json, metrics/regress.json
+        metrics/predict/<name>.json
 Writes  plots/figures/*.svg, *.png and *.csv, plots/report.html
 Params  seed, glyphs, captcha, colour, noise, readers, regression, plot (the report shows them all)
 """
@@ -74,7 +74,6 @@ class Run:
     references: Mapping[str, str]  # of the regression's factors
     learning: pd.DataFrame
     metrics: Mapping[str, Mapping[str, float]]  # of predict, by reader
-    regression: Mapping[str, float]  # metrics of regress
     regression_table: str  # HTML
 
     @property
@@ -113,7 +112,6 @@ def load(params: Any) -> Run:
         pq.read_table(artifacts.GLYPHS).to_pandas(), read_coefficients(), full["references"],
         pd.concat([read_epochs(name) for name in names], ignore_index=True),
         {name: artifacts.read_json(artifacts.METRICS / "predict" / f"{name}.json") for name in names},
-        artifacts.read_json(artifacts.METRICS / "regress.json"),
         (artifacts.PLOTS / "regress" / "table.html").read_text(encoding="utf-8"))
 
 

@@ -39,12 +39,13 @@ def captcha_table() -> pa.Table:
     schema = artifacts.captcha_schema(9, 14, {"alphabet": "0123456789", "source": "test"})
     columns = {
         "captcha": [0, 0, 1, 1, 2, 2], "condition": [0, 1] * 3, "text": ["12", "12", "3", "3", "405", "405"],
-        "glyphs": [[1, 2], [1, 2], [3], [3], [4, 0, 5], [4, 0, 5]], "noise": ["none", "fog"] * 3, "level": [0.0, 0.5] * 3,
+        "glyphs": [[1, 2], [1, 2], [3], [3], [4, 0, 5], [4, 0, 5]], "noise": ["none", "fog"] * 3,
+        "level": [0.0, 0.5] * 3,
         "colour": ["grey"] * 6, "foreground": [["#000000"]] * 6, "background": ["#ffffff"] * 6, "hue": [[0.0]] * 6,
         "saturation": [[0.0]] * 6, "background_hue": [0.0] * 6, "background_saturation": [0.0] * 6,
         "contrast": [-1.0] * 6, "rmse": [0.0, 0.1] * 3, "ssim": [1.0, 0.8] * 3,
     }  # fmt: skip
     images = rng.integers(0, 256, (6, 9, 14, 3), dtype=np.uint8)
-    arrays = [artifacts.images_array(images) if field.name == "image" else pa.array(columns[field.name]).cast(field.type)
-              for field in schema]
+    arrays = [artifacts.images_array(images) if field.name == "image"
+              else pa.array(columns[field.name]).cast(field.type) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)

@@ -82,7 +82,7 @@ def test_one_noise_type_is_not_called_the_fastest() -> None:
 def test_whether_the_worst_noise_is_settled_depends_on_the_intervals(second: float, verdict: str) -> None:
     slopes = SLOPES.assign(points=[second, -7.0, 0.0], low=[second - 1, -7.5, 0.0], high=[second + 1, -6.5, 0.0])
     said = findings.uncertain(slopes, "noisy", CHARACTERS, 10, 5, 1, 0.95)
-    assert any(f"Which noise is worst {verdict}" in sentence for sentence in said)
+    assert any(f"Which noise has the steepest slope {verdict}" in sentence for sentence in said)
     assert any("10 test captchas" in sentence and "5 conditions" in sentence for sentence in said)
 
 
@@ -139,3 +139,10 @@ def test_the_largest_effect_is_the_one_of_either_sign() -> None:
                            columns=["term", "category", "points", "low", "high"])
     said = captions.about_effects(effects, {"digit": "0"}, 0.95)
     assert "character 7 beside 0, −4.0 points (95\u00a0% interval −5.0 to −3.0)" in said
+
+
+def test_a_noise_that_takes_half_sooner_than_the_steepest_is_told() -> None:
+    slopes = SLOPES.assign(points=[-8.0, -7.0, -9.0], low=[-8.5, -7.5, -9.5], high=[-7.5, -6.5, -8.5])
+    first = findings.answer(LEVELS, slopes, "noisy", None, 0.5, CHARACTERS, COLOURS, 0.95)[0]
+    assert first.startswith("**Gaussian blur** makes")
+    assert "(fog takes it there sooner, from 0.50, and then falls less steeply)" in first

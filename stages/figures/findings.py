@@ -107,8 +107,17 @@ def _about_noise(levels: pd.DataFrame, slopes: pd.DataFrame, reader: str, confid
                 f"of level {_change(worst, confidence)}, and {_half(levels, worst['noise'])}")
     if len(slopes) == 1:
         return sentence.replace("fail fastest", "fail") + "."
+    sentence += _sooner(levels, reader, worst["noise"])
     return (f"{sentence}; it resists **{words(best['noise'])}** best, of which every {STEP:g} "
             f"{_change(best, confidence)}.")
+
+
+def _sooner(levels: pd.DataFrame, reader: str, steepest: str) -> str:
+    """Says so where another noise brings the reader below one half at a lower level than the steepest does."""
+    falls = halves(levels, reader)
+    if not falls or falls[0][1] == steepest or falls[0][0] == 0:
+        return ""
+    return f" ({words(falls[0][1])} takes it there sooner, from {falls[0][0]:.2f}, and then falls less steeply)"
 
 
 def _change(slope: pd.Series, confidence: float) -> str:
@@ -174,8 +183,8 @@ def _order_of_noises(slopes: pd.DataFrame) -> list[str]:
     first, second = (row for _, row in slopes.sort_values("points", kind="stable").head(2).iterrows())
     names = f"{words(first['noise'])} and {words(second['noise'])}"
     if first["high"] < second["low"]:
-        return [f"Which noise is worst is clear: the intervals of the two steepest slopes, {names}, do not meet."]
-    return [f"Which noise is worst is not settled: the intervals of the two steepest slopes, {names}, overlap."]
+        return [f"Which noise has the steepest slope is clear: the intervals of {names} do not meet."]
+    return [f"Which noise has the steepest slope is not settled: the intervals of {names} overlap."]
 
 
 def _tied_characters(characters: pd.DataFrame, reader: str) -> list[str]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from stages.reader.alignment import answers
 from stages.reader.batches import Images, Labels, Part, batches, steps_of
+from stages.reader.halves import LossOf, Replicas, replicas
 from stages.reader.networks import columns_needed, columns_of, loss_of
 from stages.reader.reading import Recogniser, autocast, to_batch
 
@@ -112,11 +113,11 @@ def fit(network: nn.Module, train: Sequence[Part], validation: Sequence[Part], s
         optimiser.load_state_dict(state.optimiser)
         scheduler.load_state_dict(state.scheduler)
     started, done = time.monotonic(), len(state.history)
-    with deterministic():
+    with deterministic(), replicas(network, device) as side_by_side:
         while not finished(state.history, schedule):
             number = len(state.history) + 1
             order = batches(train, schedule.batch, seed=schedule.seed, epoch=number)
-            loss = run_epoch(network, optimiser, scheduler, order, schedule.precision, device)
+            loss = run_epoch(side_by_side, optimiser, scheduler, order, schedule.precision, device)
             epoch = Epoch(number, loss, *validate(network, validation, schedule.precision, device))
             state.add(epoch, on_cpu(network), optimiser.state_dict(), scheduler.state_dict())
             keep(state)
@@ -156,24 +157,32 @@ def finished(history: Sequence[Epoch], schedule: Schedule) -> bool:
     return best is not None and history[-1].epoch - best.epoch >= schedule.patience
 
 
-def run_epoch(network: nn.Module, optimiser: torch.optim.Optimizer, scheduler: torch.optim.lr_scheduler.LRScheduler,
-              steps: Iterator[tuple[Images, Labels]], precision: str, device: torch.device) -> float:
+def run_epoch(networks: Replicas, optimiser: torch.optim.Optimizer,
+              scheduler: torch.optim.lr_scheduler.LRScheduler, steps: Iterator[tuple[Images, Labels]], precision: str,
+              device: torch.device) -> float:
     """One pass over the training captchas; returns the mean loss. Raises ValueError where the loss is not finite."""
-    network.train()
+    networks.train()
     losses = []
     for images, labels in steps:
-        with autocast(precision, device):
-            logits = network(to_batch(images).to(device))
-        loss = loss_of(network, logits, torch.from_numpy(labels))
-        if not torch.isfinite(loss):
-            raise ValueError("the loss is not finite: lower learning_rate, or set precision to fp32")
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        losses.append(networks.backward(loss_on(to_batch(images), torch.from_numpy(labels), precision, device),
+                                        len(images)))
+        nn.utils.clip_grad_norm_(networks.network.parameters(), 1.0)
         optimiser.step()
         scheduler.step()
-        losses.append(loss.item())
+    networks.gather()
     return float(np.mean(losses))
+
+
+def loss_on(images: Tensor, labels: Tensor, precision: str, device: torch.device) -> LossOf:
+    """The loss of some rows of a batch, images (B, 3, H, W) and labels (B, T), as a function of network and rows."""
+
+    def loss(network: nn.Module, rows: slice) -> Tensor:
+        with autocast(precision, device):
+            logits = network(images[rows].to(device))
+        return loss_of(network, logits, labels[rows])
+
+    return loss
 
 
 def validate(network: nn.Module, parts: Sequence[Part], precision: str,
@@ -206,6 +215,7 @@ def deterministic() -> Iterator[None]:
     """Only deterministic algorithms inside the block (Torch warns where a device has none)."""
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing here reads it
     try:
         yield
     finally:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from stages.reader.batches import Images
 from stages.reader.decoding import Readings, decode_ctc, decode_positions
+from stages.reader.halves import one_thread
 from stages.reader.networks import Ctc, fused
 
 BATCH = 100  # captchas read at a time; part of the result, since rounding may differ with it
@@ -25,11 +28,16 @@ class Recogniser:
 
     def logits(self, images: Images) -> NDArray[np.float32]:
         """Logits (n, S, A + 1) of images (n, H, W, 3)."""
-        with torch.inference_mode(), autocast(self.precision, self.device):
-            rows = [self.network(to_batch(images[i : i + BATCH]).to(self.device)).cpu()
-                    for i in range(0, len(images), BATCH)]
-        result: NDArray[np.float32] = torch.cat(rows).numpy()
+        batches = [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
+        workers = cores() if self.device.type == "cpu" else 1
+        with one_thread(), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            result: NDArray[np.float32] = np.concatenate(list(pool.map(self._logits, batches)))
         return result
+
+    def _logits(self, images: Images) -> NDArray[np.float32]:
+        with torch.inference_mode(), autocast(self.precision, self.device):
+            logits: NDArray[np.float32] = self.network(to_batch(images).to(self.device)).cpu().numpy()
+        return logits
 
     def decode(self, logits: NDArray[np.float32]) -> Readings:
         return decode_ctc(logits) if isinstance(self.network, Ctc) else decode_positions(logits)
@@ -37,6 +45,11 @@ class Recogniser:
     def read(self, images: Images) -> Readings:
         """What the network reads in images (n, H, W, 3), n >= 1."""
         return self.decode(self.logits(images))
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def to_batch(images: Images) -> Tensor:

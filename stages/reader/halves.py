@@ -1,0 +1,92 @@
+"""Training steps on the two halves of a batch, side by side, each on one core."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+HALVES = 2  # a constant, not the number of cores: batch normalisation sees a half, so it is part of the result
+
+LossOf = Callable[[nn.Module, slice], Tensor]  # mean loss of these rows of the batch
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """A network and its twin, which has the same weights (the same memory) and gradients of its own.
+
+    Torch's own threads meet at every operation, hundreds of times a step; when another program takes one of two cores,
+    each meeting waits for it, and training slows down twentyfold (docs/measurements.md). Halves meet once a step.
+    """
+
+    network: nn.Module
+    twins: tuple[nn.Module, ...]
+    pool: ThreadPoolExecutor
+
+    def backward(self, loss_of: LossOf, size: int) -> float:
+        """Put the gradient of the mean loss of a batch of `size` rows into the network; returns that loss."""
+        networks = [self.network, *self.twins][: max(1, min(size, 1 + len(self.twins)))]
+        bounds = [size * i // len(networks) for i in range(len(networks) + 1)]
+        halves = [slice(*pair) for pair in pairwise(bounds)]
+        losses = list(self.pool.map(_backward, networks, [loss_of] * len(networks), halves, [size] * len(networks)))
+        for twin in networks[1:]:
+            for parameter, other in zip(self.network.parameters(), twin.parameters(), strict=True):
+                assert parameter.grad is not None
+                assert other.grad is not None
+                parameter.grad += other.grad
+                other.grad = None
+        return sum(losses)
+
+    def train(self) -> None:
+        """Make ready for training; the twins start from the network's statistics of batch normalisation."""
+        self.network.train()
+        for twin in self.twins:
+            twin.train()
+            for buffer, other in zip(self.network.buffers(), twin.buffers(), strict=True):
+                other.copy_(buffer)
+
+    def gather(self) -> None:
+        """Give the network the mean of all statistics."""
+        for buffers in zip(self.network.buffers(), *(twin.buffers() for twin in self.twins), strict=True):
+            if buffers[0].is_floating_point():
+                buffers[0].copy_(torch.stack(buffers).mean(0))
+
+
+def _backward(network: nn.Module, loss_of: LossOf, rows: slice, size: int) -> float:
+    loss = loss_of(network, rows) * ((rows.stop - rows.start) / size)
+    if not torch.isfinite(loss):
+        raise ValueError("the loss is not finite: lower learning_rate, or set precision to fp32")
+    loss.backward()
+    return float(loss.item())
+
+
+@contextmanager
+def replicas(network: nn.Module, device: torch.device) -> Iterator[Replicas]:
+    """The network with one twin a further half on the CPU; alone elsewhere, where one batch fills the device."""
+    twins = tuple(_twin(network) for _ in range(HALVES - 1)) if device.type == "cpu" else ()
+    with one_thread(), ThreadPoolExecutor(1 + len(twins), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield Replicas(network, twins, pool)
+
+
+def _twin(network: nn.Module) -> nn.Module:
+    twin = copy.deepcopy(network)
+    for parameter, other in zip(network.parameters(), twin.parameters(), strict=True):
+        other.data = parameter.data
+    return twin
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Operations run on one core inside the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
