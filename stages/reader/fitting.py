@@ -213,10 +213,12 @@ def on_cpu(network: nn.Module) -> dict[str, Tensor]:
 @contextmanager
 def deterministic() -> Iterator[None]:
     """Only deterministic algorithms inside the block (Torch warns where a device has none)."""
-    before = torch.are_deterministic_algorithms_enabled()
+    settings: Any = torch.utils.deterministic
+    before, filled = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # nothing here reads it
+    settings.fill_uninitialized_memory = False  # nothing here reads such memory, and filling it costs time
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
+        settings.fill_uninitialized_memory = filled
