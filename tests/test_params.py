@@ -127,3 +127,23 @@ def test_the_file_is_in_block_style_so_that_an_experiment_changes_one_line() -> 
     lines = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
     values = [line.split("#")[0].split(":", 1)[-1] for line in lines]
     assert not [value for value in values if "[" in value or "{" in value or "null" in value]
+
+
+@pytest.mark.parametrize(("override", "line"), [
+    ("noise.level=0.4", "  level: 0.4 "), ("seed=7", "seed: 7 "), ("captcha.gap.min=-2", "    min: -2"),
+    ("readers.noisy.epochs=9", "    epochs: 9"), ("glyphs.source=mnist", "  source: mnist "),
+    ("captcha.path=somewhere", "  path: somewhere "), ("plot.samples=3", "  samples: 3 "),
+])  # fmt: skip
+def test_an_override_changes_its_line_and_no_other(tmp_path: Path, override: str, line: str) -> None:
+    """Through DVC's own code: what `dvc exp run -S` does to the file."""
+    from dvc.utils.hydra import apply_overrides
+
+    before = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
+    path = tmp_path / "params.yaml"
+    path.write_text("\n".join(before) + "\n", encoding="utf-8")
+    apply_overrides(str(path), [override])
+    after = path.read_text(encoding="utf-8").splitlines()
+    assert len(after) == len(before)
+    changed = [new for old, new in zip(before, after, strict=True) if old != new]
+    assert len(changed) == 1
+    assert changed[0].startswith(line)

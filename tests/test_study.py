@@ -18,6 +18,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = {"captcha": {"train": 120, "validation": 20, "test": 24, "part": 12}, "noise": {"steps": 2}}
+RESULTS = ("metrics/", "plots/figures", "plots/regress", "plots/report", "plots/train")
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_"))},
@@ -54,7 +55,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True,
                             capture_output=True, check=True).stdout.splitlines()
     for name in listed:
-        if (ROOT / name).is_file() and not name.startswith(("metrics/", "plots/figures", "plots/regress", "plots/report", "plots/train")):
+        if (ROOT / name).is_file() and not name.startswith(RESULTS):
             (where / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, where / name)
     (where / "dvc.lock").unlink(missing_ok=True)
@@ -113,7 +114,9 @@ def test_an_experiment_in_a_temporary_folder_changes_one_line_and_is_kept(study:
     names = [rev.get("name") for row in found for rev in [row, *[e for x in row.get("experiments") or []
                                                                 for e in x.get("revs", [])]]]
     assert "milder" in names
-    diff = call(study, "git", "diff", "--unified=0", "HEAD", "milder", "--", "params.yaml")
+    refs = call(study, "git", "for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
+    kept = next(ref for ref in refs if ref.endswith("/milder"))
+    diff = call(study, "git", "diff", "--unified=0", "HEAD", kept, "--", "params.yaml")
     changed = [line for line in diff.splitlines() if re.match(r"[+-](?![+-])", line)]
     assert [line.split("#")[0].strip() for line in changed] == ["-  level: 0.8", "+  level: 0.4"]
     difference = json.loads(call(study, "dvc", "metrics", "diff", "--json", "HEAD", "milder"))
@@ -173,7 +176,7 @@ def test_plots_are_drawn_without_a_network(study: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
 def test_killing_dvc_leaves_no_orphan(study: Path) -> None:
     process = subprocess.Popen(["dvc", "repro", "-f", "-s", "train@noisy"], cwd=study, env=ENVIRONMENT,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         pids: list[int] = []
         deadline = time.monotonic() + 60
