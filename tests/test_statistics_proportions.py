@@ -94,3 +94,11 @@ def test_text_labels_do_for_clusters() -> None:
 def test_bad_input_is_refused(success: list[float], cluster: list[int], confidence: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         clustered_proportion(np.array(success), np.array(cluster), confidence)
+
+
+@pytest.mark.parametrize(("value", "bound"), [(0, 1), (1, 2)])
+def test_the_bound_beside_none_or_all_is_exact(value: int, bound: int) -> None:
+    """Rounding would leave some 1e-19, which a metrics file would show."""
+    for clusters in range(2, 60):
+        found = clustered_proportion(np.full(3 * clusters, value), np.repeat(np.arange(clusters), 3))
+        assert found[bound] == value

@@ -55,4 +55,4 @@ def wilson(p: float, n: float, t: float) -> tuple[float, float]:
     """Wilson's score interval of a share p of n at the critical value t."""
     centre = (p + t**2 / (2 * n)) / (1 + t**2 / n)
     half = t / (1 + t**2 / n) * sqrt(p * (1 - p) / n + t**2 / (4 * n**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return 0.0 if p == 0 else max(0.0, centre - half), 1.0 if p == 1 else min(1.0, centre + half)  # exactly
