@@ -99,7 +99,11 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def rounded(value: Any, digits: int = 6) -> Any:
-    """`value` to `digits` significant digits where it is a number; numpy scalars become plain ones."""
+    """`value` to `digits` significant digits where it is a number, or holds some; numpy scalars become plain ones."""
+    if isinstance(value, Mapping):
+        return {name: rounded(one, digits) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [rounded(one, digits) for one in value]
     value = value.item() if isinstance(value, np.generic) else value
     if isinstance(value, float):
         return float(f"{value:.{digits}g}")

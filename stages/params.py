@@ -42,6 +42,7 @@ NoiseType = Literal[
     "occlusion", "lines", "curves", "dots",
 ]  # fmt: skip
 Architecture = Literal["ctc", "heads", "dense"]
+CLUSTERS = ("captcha", "glyph", "text", "condition", "noise", "colour", "digit", "reader", "seed")
 
 Count = Annotated[int, Within(1)]
 Pixels = Annotated[int, Within(8, 4096)]
@@ -114,6 +115,7 @@ class Reader:
     learning_rate: Annotated[float, Within(1e-7, 1)]
     weight_decay: Unit
     precision: Literal["bf16", "fp32"]
+    seed: Annotated[int, Within(0, 1000)]
     device: Literal["auto", "cpu", "cuda"]
 
 
@@ -128,8 +130,14 @@ class References:
 
 @dataclass(frozen=True)
 class Regression:
-    cluster: Literal["captcha", "glyph"]
+    specifications: Mapping[str, str]
+    headline: str
+    by_reader: str
+    dose: Literal["level", "rmse", "ssim_loss"]
+    cluster: str
     confidence: Annotated[float, Within(0.5, 0.999)]
+    draws: Annotated[int, Within(100, 100_000)]
+    thresholds: Annotated[tuple[Annotated[float, Within(0.01, 0.99)], ...], Within(1)]
     references: References
 
 
@@ -298,6 +306,20 @@ def _contradictions(params: Params) -> Iterator[str]:
     if params.regression.references.reader not in params.readers:
         yield (f"regression.references.reader: expected one of {', '.join(params.readers)}, "
                f"got {params.regression.references.reader!r}")
+    yield from _regression_contradictions(params.regression)
     for name in params.readers:
         if not name.replace("_", "").replace("-", "").isalnum() or not name.isascii():
             yield f"readers.{name}: a name has ASCII letters, digits, - and _ only"
+
+
+def _regression_contradictions(regression: Regression) -> Iterator[str]:
+    for key in ("headline", "by_reader"):
+        if getattr(regression, key) not in regression.specifications:
+            yield (f"regression.{key}: expected one of regression.specifications ("
+                   f"{', '.join(regression.specifications)}), got {getattr(regression, key)!r}")
+    ways = [way.strip() for way in regression.cluster.split("+")]
+    if len(ways) > 2 or len(set(ways)) < len(ways) or not set(ways) <= set(CLUSTERS):
+        yield (f"regression.cluster: expected one of {', '.join(CLUSTERS)}, or two of them as captcha+glyph, "
+               f"got {regression.cluster!r}")
+    if len(set(regression.thresholds)) < len(regression.thresholds):
+        yield "regression.thresholds: has an entry twice"

@@ -1,9 +1,10 @@
-"""Explain success by noise, level, colour and digit: least squares with errors clustered by captcha.
+"""Explain success by noise, level, colour and digit: least squares in clusters, leave-one-outs and thresholds.
 
 Reads   data/predictions/<name>.parquet of every reader
-Writes  data/regression/fits.json, metrics/regress.json,
-        plots/regress/coefficients.csv, table.md, table.tex, table.html
-Params  readers, regression
+Writes  data/regression/fits.json, metrics/regress.json, and in plots/regress/ table.md, table.tex, table.html,
+        coefficients.csv, tests.csv, categories.csv, influence.csv, correlations.csv, added_variables.csv,
+        marginal_effects.csv, thresholds.csv, curves.csv and dose_response.csv
+Params  seed, readers, regression
 """
 
 from __future__ import annotations
@@ -22,37 +23,44 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from stages import artifacts
 from stages.command import progress, run
 from stages.params import read
-from stages.statistics.design import Design, Factor, build_design, make_factor
-from stages.statistics.ols import clustered_ols
-from stages.statistics.tables import Regression, publication, tidy, to_html, to_latex, to_markdown
+from stages.statistics import tidy
+from stages.statistics.design import Factor, Variables, make_factor
+from stages.statistics.diagnostics import added_variables, without_categories
+from stages.statistics.doses import CLEAN, counts, dose_response
+from stages.statistics.formulas import parse_formula
+from stages.statistics.logit import average_effects, fit_logit
+from stages.statistics.regression import Clusters, Regression, estimate
+from stages.statistics.sample import Sample
+from stages.statistics.tables import publication, to_html, to_latex, to_markdown
+from stages.statistics.thresholds import Psychometric, psychometric
 
+FOLDER = artifacts.PLOTS / "regress"
 POOLED = "all"  # stands for the readers together where a reader's name would stand
 
-SPECIFICATIONS = {
-    "main": ("noise", "level", "colour", "digit"),
-    "full": ("noise", "level", "colour", "digit", "position", "reader"),
-    "slopes": ("level:noise", "colour", "digit", "position", "reader"),
-}
-BY_READER = "slopes"  # also fitted for each reader alone
-
 KEY = ["captcha", "condition", "position", "truth"]
-COLUMNS = [*KEY, "success", "glyph", "noise", "level", "colour"]
+COLUMNS = [*KEY, "text", "guess", "success", "glyph", "noise", "level", "colour", "contrast", "rmse", "ssim"]
 
 
 def main() -> None:
-    params = read("readers", "regression")
+    params = read("seed", "readers", "regression")
     names, chosen = tuple(params.readers), params.regression
     if POOLED in names:
         raise ValueError(f"readers.{POOLED}: this name stands for all readers together: choose another")
     name_strays(names)
     predictions = read_all(names)
-    skipped = constant_readers(predictions)
+    clusters = clusters_of(predictions, params.readers, chosen.cluster)
+    skipped = readers_without_own(predictions, clusters)
+    variables = variables_of(predictions, chosen.references)
+    sample = Sample(variables, stacked(predictions, "success", np.uint8), stacked(predictions, "captcha", np.int64))
+    terms = formulas(chosen, variables)
     with threadpool_limits(1):  # on X so narrow more threads of BLAS only wait, for three times the CPU time
-        regressions = [fit(specification, POOLED, predictions, chosen) for specification in SPECIFICATIONS]
-        regressions += [fit(BY_READER, name, {name: predictions[name]}, chosen) for name in names
-                        if name not in skipped]
-    say(regressions, skipped)
-    write(regressions, skipped, chosen)
+        regressions = list(fits(terms, sample, clusters, params, [name for name in names if name not in skipped]))
+        say(regressions, skipped)
+        headline = next(one for one in regressions if one.specification == chosen.headline)
+        looks = look(headline, sample, clusters, chosen)
+        curves = dict(psychometrics(sample, guess_rate(predictions), chosen, params.seed))
+        looks["dose_response"] = dose_response(sample, by_reader(regressions, chosen, names), curves, chosen.dose)
+    write(regressions, looks, curves, skipped, clusters, chosen)
 
 
 def name_strays(names: Sequence[str]) -> None:
@@ -77,28 +85,23 @@ def read_all(names: Sequence[str]) -> dict[str, pa.Table]:
     return predictions
 
 
-def constant_readers(predictions: Mapping[str, pa.Table]) -> dict[str, str]:
-    """The readers that have nothing to explain, and why."""
-    always = {name: pc.mean(table["success"]).as_py() for name, table in predictions.items()}
-    return {name: f"read {'every' if mean else 'no'} character right" for name, mean in always.items()
-            if mean in (0, 1)}
+def readers_without_own(predictions: Mapping[str, pa.Table], clusters: Clusters) -> dict[str, str]:
+    """The readers whose rows alone tell nothing, or not how sure it is, and why."""
+    skipped, start = {}, 0
+    for name, table in predictions.items():
+        mean, end = pc.mean(table["success"]).as_py(), start + len(table)
+        single = [way for way, found in zip(clusters.names, clusters.labels, strict=True)
+                  if np.ptp(found[start:end]) == 0]
+        if mean in (0, 1):
+            skipped[name] = f"read {'every' if mean else 'no'} character right"
+        elif single:
+            skipped[name] = f"is one cluster by {single[0]}"
+        start = end
+    return skipped
 
 
-def fit(specification: str, reader: str, predictions: Mapping[str, pa.Table], chosen: Any) -> Regression:
-    """One regression on the rows of `predictions`, stacked."""
-    terms = [term for term in SPECIFICATIONS[specification] if term != "reader" or reader == POOLED]
-    design = code(terms, predictions, chosen)
-    try:
-        fitted = clustered_ols(design.X, stacked(predictions, "success", np.float64),
-                               clusters(predictions, chosen.cluster), design.names)
-    except ValueError as error:
-        raise ValueError(f"regression {specification}, {reader}: {error}") from None
-    return Regression(specification, reader, design.columns, design.references, design.dropped, fitted)
-
-
-def code(terms: Sequence[str], predictions: Mapping[str, pa.Table], chosen: Any) -> Design:
-    """The terms as columns of X. Raises ValueError on a reference that does not occur."""
-    references = chosen.references
+def variables_of(predictions: Mapping[str, pa.Table], references: Any) -> Variables:
+    """What a formula may name. Raises ValueError on a reference that does not occur."""
     factors = {name: factor(predictions, name, column, getattr(references, name))
                for name, column in (("noise", "noise"), ("colour", "colour"), ("digit", "truth"))}
     positions = stacked(predictions, "position", np.int64)
@@ -107,7 +110,9 @@ def code(terms: Sequence[str], predictions: Mapping[str, pa.Table], chosen: Any)
     lengths = [len(table) for table in predictions.values()]
     factors["reader"] = make_factor("reader", np.repeat(np.arange(len(lengths)), lengths), list(predictions),
                                     references.reader)
-    return build_design(terms, factors, {"level": stacked(predictions, "level", np.float64)})
+    numbers = {name: stacked(predictions, name, np.float64) for name in ("level", "rmse", "contrast")}
+    numbers["ssim_loss"] = 1 - stacked(predictions, "ssim", np.float64)  # 0 where clean, as the other doses
+    return Variables(factors, numbers, sum(lengths))
 
 
 def factor(predictions: Mapping[str, pa.Table], name: str, column: str, reference: str) -> Factor:
@@ -121,91 +126,188 @@ def factor(predictions: Mapping[str, pa.Table], name: str, column: str, referenc
     return make_factor(name, codes, list(categories[order]), reference)
 
 
-def clusters(predictions: Mapping[str, pa.Table], column: str) -> NDArray[np.int64]:
-    """The labels of the clusters, (N,): one captcha (or glyph) is one cluster over all readers and conditions."""
-    labels = stacked(predictions, column, np.int64)
-    if labels.min() < 0:
-        raise ValueError(f"regression.cluster: the {column} of some rows is unknown, as it is in a captcha folder: "
-                         "set it to captcha")
-    return labels
+def clusters_of(predictions: Mapping[str, pa.Table], readers: Mapping[str, Any], wanted: str) -> Clusters:
+    """The clusters of the rows: one captcha (or glyph) is one cluster over all readers and conditions."""
+    names = tuple(name.strip() for name in wanted.split("+"))
+    return Clusters(names, tuple(labels(predictions, readers, name) for name in names))
+
+
+def labels(predictions: Mapping[str, pa.Table], readers: Mapping[str, Any], name: str) -> NDArray[np.int64]:
+    """The labels (N,) of one way of clustering; texts are numbered in their order."""
+    if name in ("reader", "seed"):
+        label = {reader: index if name == "reader" else readers[reader].seed
+                 for index, reader in enumerate(predictions)}
+        return np.concatenate([np.full(len(table), label[reader]) for reader, table in predictions.items()])
+    if name in ("captcha", "glyph", "condition"):
+        found = stacked(predictions, name, np.int64)
+        if found.min() < 0:
+            raise ValueError(f"regression.cluster: the {name} of some rows is unknown, as it is in a captcha folder: "
+                             "set it to captcha")
+        return found
+    texts = np.concatenate([table[{"digit": "truth"}.get(name, name)].to_numpy(zero_copy_only=False)
+                            for table in predictions.values()]).astype(str)
+    return np.unique(texts, return_inverse=True)[1].astype(np.int64)
 
 
 def stacked(predictions: Mapping[str, pa.Table], column: str, kind: type[np.generic]) -> NDArray[Any]:
     return np.concatenate([table[column].to_numpy() for table in predictions.values()]).astype(kind)
 
 
+def formulas(chosen: Any, variables: Variables) -> dict[str, list[Any]]:
+    """The terms of every specification."""
+    return {name: parse_formula(formula, variables.names, {"dose": chosen.dose}, f"regression.specifications.{name}")
+            for name, formula in chosen.specifications.items()}
+
+
+def fits(terms: Mapping[str, list[Any]], sample: Sample, clusters: Clusters, params: Any,
+         names: Sequence[str]) -> Iterator[Regression]:
+    """Every specification on all readers, and the one that is asked for on each reader alone."""
+    for specification, found in terms.items():
+        yield estimate(specification, POOLED, found, sample, clusters, rng=stream(params.seed, specification, POOLED))
+    specification = params.regression.by_reader
+    reader_codes = sample.variables.factors["reader"]
+    alone = [term for term in terms[specification] if all(part.variable != "reader" for part in term)]
+    for name in names:
+        rows = np.flatnonzero(reader_codes.codes == reader_codes.categories.index(name))
+        own = Sample(sample.variables.take(rows), sample.success[rows], sample.cluster[rows])
+        yield estimate(specification, name, alone, own,
+                       Clusters(clusters.names, tuple(found[rows] for found in clusters.labels)),
+                       rng=stream(params.seed, specification, name))
+
+
+def stream(seed: int, *what: str) -> np.random.Generator:
+    """A random stream of what it is for."""
+    return np.random.default_rng([seed, *"/".join(what).encode()])
+
+
+def look(headline: Regression, sample: Sample, clusters: Clusters, chosen: Any) -> dict[str, list[tidy.Row]]:
+    """The tables about the headline's regression."""
+    ordered = sample.by(clusters.labels[0])
+    blocks = ordered.blocks(headline.design)
+    effects = tidy.marginal_effects("linear", average_effects(
+        headline.design, ordered.variables, headline.fit, link="identity", confidence=chosen.confidence))
+    try:
+        logit = fit_logit(blocks, headline.design.names)
+        effects += tidy.marginal_effects("logit", average_effects(
+            headline.design, ordered.variables, logit, link="logit", confidence=chosen.confidence))
+    except ValueError as error:
+        progress(f"{error}: no logit beside the linear probability model")
+    return {"marginal_effects": effects,
+            "categories": tidy.categories(without_categories(ordered, headline.design, headline.fit,
+                                                             chosen.confidence)),
+            "influence": tidy.influence(headline, str), "correlations": tidy.correlations(headline),
+            "added_variables": tidy.added_variables(headline, added_variables(blocks, headline.fit))}
+
+
+def guess_rate(predictions: Mapping[str, pa.Table]) -> float:
+    """What blind guessing gets of a character: one over the characters that are shown or were ever guessed."""
+    seen = {character for table in predictions.values() for column in ("truth", "guess")
+            for character in pc.unique(table[column]).to_pylist()}
+    return 1 / max(2, len(seen - {""}))
+
+
+def psychometrics(sample: Sample, guess: float, chosen: Any,
+                  seed: int) -> Iterator[tuple[tuple[str, str], Psychometric]]:
+    """The curve of every reader and noise type; captchas are resampled, whatever the regression clusters by."""
+    for reader in sample.variables.factors["reader"].categories:
+        for noise in sample.variables.factors["noise"].categories:
+            if noise != CLEAN:
+                right, seen, levels = counts(sample, reader, noise)
+                yield (reader, noise), psychometric(
+                    right, seen, levels, guess=guess, targets=chosen.thresholds, confidence=chosen.confidence,
+                    draws=chosen.draws, rng=stream(seed, "thresholds", reader, noise))
+
+
+def by_reader(regressions: Sequence[Regression], chosen: Any, names: Sequence[str]) -> dict[str, Regression]:
+    return {one.reader: one for one in regressions if one.specification == chosen.by_reader and one.reader in names}
+
+
 def say(regressions: Sequence[Regression], skipped: Mapping[str, str]) -> None:
     """A line for everything that is not in the tables, and for what was fitted."""
-    for line in dict.fromkeys(f"{dropped.term} {dropped.reason}: dropped from {regression.specification}"
-                              for regression in regressions for dropped in regression.dropped):
-        progress(line)
     for name, reason in skipped.items():
         progress(f"reader {name} {reason}: no regression of its own")
-    for regression in regressions:
-        fitted, whose = regression.fit, f"{regression.specification}, {regression.reader}"
-        if fitted.unmeasured:
-            progress(f"{whose}: all clusters agree exactly on {', '.join(fitted.unmeasured)}: no standard error")
-        progress(f"{whose}: {fitted.observations} rows, {fitted.clusters} clusters, R² {fitted.r2:.4f}")
+    said: dict[str, list[str]] = {}  # what is said of several regressions is said once
+    for one in regressions:
+        whose = f"{one.specification}, {one.reader}"
+        for dropped in one.design.dropped:
+            said.setdefault(f"{dropped.term} {dropped.reason}: dropped from", []).append(one.specification)
+        if unmeasured := tidy.unmeasured(one):
+            said.setdefault(f"all clusters agree exactly on {', '.join(unmeasured)}: no standard error in",
+                            []).append(whose)
+        for warning in one.warnings:
+            said.setdefault(f"warning: {warning}: in", []).append(whose)
+    for line, where in said.items():
+        progress(f"{line} {'; '.join(dict.fromkeys(where))}")
+    for one in regressions:
+        fitted = one.fit
+        progress(f"{one.specification}, {one.reader}: {fitted.observations} rows, "
+                 f"{' × '.join(map(str, fitted.cluster_counts))} clusters, R² {fitted.r2:.4f}")
 
 
-def write(regressions: Sequence[Regression], skipped: Mapping[str, str], chosen: Any) -> None:
-    folder = artifacts.PLOTS / "regress"
-    rows = [row for regression in regressions for row in tidy(regression, chosen.confidence)]
-    artifacts.write_text(folder / "coefficients.csv", as_csv(rows))
-    table = publication(regressions, chosen.cluster, chosen.confidence)
+def write(regressions: Sequence[Regression], looks: Mapping[str, Sequence[tidy.Row]],
+          curves: Mapping[tuple[str, str], Psychometric], skipped: Mapping[str, str], clusters: Clusters,
+          chosen: Any) -> None:
+    tables = {"coefficients": [row for one in regressions for row in tidy.coefficients(one, chosen.confidence, str)],
+              "tests": [row for one in regressions for row in tidy.tests(one)],
+              "thresholds": tidy.thresholds(curves), "curves": tidy.curves(curves), **looks}
+    for name, rows in tables.items():
+        artifacts.write_text(FOLDER / f"{name}.csv", as_csv(rows))
+    table = publication(regressions, clusters, chosen.confidence)
     for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table)), ("html", to_html(table))):
-        artifacts.write_text(folder / f"table.{suffix}", text)
+        artifacts.write_text(FOLDER / f"table.{suffix}", text)
     artifacts.write_json(artifacts.REGRESSION / "fits.json", {
         "estimator": "ordinary least squares (linear probability model)",
-        "cluster": chosen.cluster,
-        "small_sample_factor": "G/(G-1) * (N-1)/(N-K)",
+        "cluster": list(clusters.names), "covariance": "CV3, the cluster jackknife",
+        "small_sample_factor": "(G-1)/G; of CV1 beside it G/(G-1) * (N-1)/(N-K)",
         "distribution": "t with G-1 degrees of freedom",
-        "confidence": chosen.confidence,
-        "fits": [summary(regression) for regression in regressions],
+        "confidence": chosen.confidence, "dose": chosen.dose, "headline": chosen.headline,
+        "by_reader": chosen.by_reader, "formulas": dict(chosen.specifications),
+        "fits": [artifacts.rounded(tidy.summary(one, str)) for one in regressions],
         "skipped_readers": dict(skipped)})
-    artifacts.write_metrics(artifacts.METRICS / "regress.json", metrics(regressions))
+    artifacts.write_metrics(artifacts.METRICS / "regress.json", metrics(regressions, curves, chosen))
 
 
-def as_csv(rows: Sequence[Mapping[str, str | float]]) -> str:
+def as_csv(rows: Sequence[tidy.Row]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: artifacts.rounded(value) for name, value in row.items()} for row in rows)
+    if rows:
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: artifacts.rounded(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 
-def summary(regression: Regression) -> dict[str, Any]:
-    fitted = regression.fit
-    return {"specification": regression.specification, "reader": regression.reader,
-            "terms": list(dict.fromkeys(column.term for column in regression.columns)),
-            "observations": fitted.observations, "clusters": fitted.clusters, "regressors": len(fitted.names),
-            "df": fitted.df, "r2": artifacts.rounded(fitted.r2), "adjusted_r2": artifacts.rounded(fitted.adjusted_r2),
-            "references": dict(regression.references),
-            "dropped": {dropped.term: dropped.reason for dropped in regression.dropped},
-            "without_standard_error": list(fitted.unmeasured)}
-
-
-def metrics(regressions: Sequence[Regression]) -> dict[str, float]:
+def metrics(regressions: Sequence[Regression], curves: Mapping[tuple[str, str], Psychometric],
+            chosen: Any) -> dict[str, float]:
     """What a pull request compares. Raises ValueError where the readers' names make two metrics of one name."""
-    pairs = list(headline(regressions))
+    pairs = [*about_fits(regressions, chosen), *about_thresholds(curves, chosen.references.reader)]
     if len(dict(pairs)) < len(pairs):
         raise ValueError("two metrics have one name, since a reader is called as another with _se: rename it")
     return dict(pairs)
 
 
-def headline(regressions: Sequence[Regression]) -> Iterator[tuple[str, float]]:
-    """Metrics by name. A coefficient without a standard error cannot be told from noise: left out."""
-    full, slopes = (next(r for r in regressions if (r.specification, r.reader) == (wanted, POOLED))
-                  for wanted in ("full", "slopes"))
-    yield "adjusted_r2", full.fit.adjusted_r2
-    yield "observations", full.fit.observations
-    yield "clusters", full.fit.clusters
-    for regression, term, prefix in ((full, "level", "level"), (full, "colour", "colour_"), (full, "reader", "reader_"),
-                                     (slopes, "level:noise", "slope_")):
-        for k, column in enumerate(regression.columns):
-            if column.term == term and regression.fit.standard_error[k] > 0:
-                yield prefix + column.category, float(regression.fit.beta[k])
-                yield f"{prefix}{column.category}_se", float(regression.fit.standard_error[k])
+def about_fits(regressions: Sequence[Regression], chosen: Any) -> Iterator[tuple[str, float]]:
+    headline, slopes = (next(one for one in regressions if (one.specification, one.reader) == (wanted, POOLED))
+                        for wanted in (chosen.headline, chosen.by_reader))
+    left = headline.fit.leave_out
+    yield "adjusted_r2", headline.fit.adjusted_r2
+    if left is not None:
+        yield "predicted_r2", left.predicted_r2
+        yield "out_of_cluster_r2", left.out_of_cluster_r2
+    yield "observations", headline.fit.observations
+    yield "clusters", headline.fit.clusters
+    for regression, term, prefix in ((headline, chosen.dose, chosen.dose), (headline, "colour", "colour_"),
+                                     (headline, "reader", "reader_"), (slopes, f"{chosen.dose}:noise", "slope_")):
+        for category, estimated, error in tidy.measured(regression, term):
+            yield prefix + category, estimated
+            yield f"{prefix}{category}_se", error
+
+
+def about_thresholds(curves: Mapping[tuple[str, str], Psychometric], reader: str) -> Iterator[tuple[str, float]]:
+    """Of the reference's reader; one that is not reached has no number: left out."""
+    for (whose, noise), curve in curves.items():
+        for threshold in curve.thresholds if whose == reader else ():
+            if np.isfinite(threshold.level):
+                yield f"threshold_{100 * threshold.accuracy:g}_{noise}", threshold.level
 
 
 if __name__ == "__main__":

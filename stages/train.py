@@ -31,6 +31,8 @@ from stages.reader.networks import initialise
 from stages.reader.reading import choose_device
 from stages.reader_files import Description
 
+RUNS = 1_000_003  # between the streams of two training runs of one study; its seeds lie closer together
+
 
 @dataclass(frozen=True)
 class CaptchaPart:
@@ -58,7 +60,8 @@ class Split:
 def main() -> None:
     params = read("seed", "readers")
     name = reader_name(sys.argv[1:], list(params.readers))
-    train_reader(name, params.readers[name], params.seed)
+    reader = params.readers[name]
+    train_reader(name, reader, params.seed + RUNS * reader.seed)
 
 
 def reader_name(arguments: list[str], names: list[str]) -> str:

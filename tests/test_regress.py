@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from stages import artifacts, params, regress
+from stages.statistics import oracles
 
 ROOT = Path(__file__).resolve().parents[1]
 READERS = {"noisy": 0.0, "clean": -0.15, "dense": -0.05}  # what each adds to the probability of success
@@ -22,10 +24,10 @@ BASE = 0.88
 
 
 def predict(reader: str, *, captchas: int = 120, levels: tuple[float, ...] = LEVELS, digits: str = "012", T: int = 4,
-            colours: tuple[str, ...] = tuple(COLOURS), glyph: int | None = None) -> pa.Table:
+            colours: tuple[str, ...] = tuple(COLOURS), glyph: int | None = None, seed: int = 0) -> pa.Table:
     """A prediction table in which success follows a linear probability model; a captcha's rows err together."""
     rng = np.random.default_rng([3, captchas])       # the design is the same for every reader
-    luck = np.random.default_rng([4, *reader.encode()])
+    luck = np.random.default_rng([4, seed, *reader.encode()])
     doses = [("none", 0.0), *((noise, level) for noise in SLOPES for level in levels)]
     columns: dict[str, list[Any]] = {name: [] for name in artifacts.PREDICTION_SCHEMA.names}
     for captcha in range(captchas):
@@ -81,6 +83,10 @@ class Study:
                     for row in csv.DictReader(file)
                     if (row["specification"], row["reader"]) == (specification, reader)}
 
+    def table(self, name: str) -> list[dict[str, str]]:
+        with (self.folder / f"plots/regress/{name}.csv").open(encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
     def fits(self) -> Any:
         return json.loads((self.folder / "data/regression/fits.json").read_text(encoding="utf-8"))
 
@@ -116,17 +122,20 @@ def test_known_effects_lie_in_their_intervals(study: Study) -> None:
         assert "reader[clean]" not in own
 
 
-def test_metrics_are_few_flat_and_those_of_the_table(study: Study) -> None:
+def test_metrics_are_few_flat_and_those_of_the_tables(study: Study) -> None:
     study.write(**{name: predict(name) for name in READERS})
     regress.main()
     metrics = study.metrics()
     effects = ["level", "colour_grey", "reader_clean", "reader_dense", "slope_fog", "slope_gaussian"]
-    assert set(metrics) == {"adjusted_r2", "observations", "clusters", *effects, *(f"{name}_se" for name in effects)}
+    assert set(metrics) == {"adjusted_r2", "predicted_r2", "out_of_cluster_r2", "observations", "clusters",
+                            "threshold_75_gaussian", *effects, *(f"{name}_se" for name in effects)}
     assert (metrics["observations"], metrics["clusters"]) == (3 * 120 * 7 * 4, 120)
     full, slopes = study.rows("full"), study.rows("slopes")
     assert metrics["level"] == float(full["level"]["estimate"])
     assert metrics["reader_clean_se"] == float(full["reader[clean]"]["standard_error"])
     assert metrics["slope_fog_se"] == float(slopes["level:noise[fog]"]["standard_error"])
+    assert 0.2 < metrics["threshold_75_gaussian"] < 0.6  # 0.88 - 0.3 level - what digit and position change
+    assert metrics["out_of_cluster_r2"] < metrics["predicted_r2"] < metrics["adjusted_r2"]
 
 
 def test_the_specifications_stand_side_by_side_and_each_reader_has_its_slopes(study: Study) -> None:
@@ -134,15 +143,133 @@ def test_the_specifications_stand_side_by_side_and_each_reader_has_its_slopes(st
     regress.main()
     fits = study.fits()["fits"]
     assert [(fit["specification"], fit["reader"]) for fit in fits] == [
-        ("main", "all"), ("full", "all"), ("slopes", "all"), ("slopes", "noisy"), ("slopes", "clean")]
-    assert {fit["clusters"] for fit in fits} == {120}  # a captcha is one cluster over readers and conditions
-    assert fits[0]["terms"] == ["constant", "noise", "level", "colour", "digit"]
+        *((name, "all") for name in study.tree["regression"]["specifications"]),
+        ("slopes", "noisy"), ("slopes", "clean")]
+    assert {tuple(fit["clusters"]) for fit in fits} == {(120,)}  # a captcha is one cluster over readers and conditions
+    assert fits[0]["terms"] == ["noise", "level", "colour", "digit"]
     assert fits[1]["references"] == {"noise": "none", "colour": "black_on_white", "digit": "0", "position": "1",
                                      "reader": "noisy"}
-    assert fits[3]["observations"] == 120 * 7 * 4
-    assert not any(fit["dropped"] for fit in fits)
+    assert fits[-1]["observations"] == 120 * 7 * 4
+    assert all(fit["confirmed_by"] == ["linearmodels", "statsmodels"] for fit in fits)
+    assert [fit["specification"] for fit in fits if fit["dropped"]] == ["third"]  # three levels draw no cubic
     for suffix in ("md", "tex", "html"):
-        assert "(5)" in Path(f"plots/regress/table.{suffix}").read_text(encoding="utf-8")
+        assert "(9) slopes" in Path(f"plots/regress/table.{suffix}").read_text(encoding="utf-8")
+
+
+def test_a_specification_is_added_by_one_line(study: Study) -> None:
+    study.tree["regression"]["specifications"]["mine"] = "poly(rmse, 2) + digit*colour"
+    study.write(noisy=predict("noisy"), clean=predict("clean"))
+    regress.main()
+    assert {"constant", "poly(rmse)[order 1]", "poly(rmse)[order 2]", "digit[1]", "digit[2]", "colour[grey]",
+            "digit:colour[1 × grey]", "digit:colour[2 × grey]"} == set(study.rows("mine"))
+
+
+def test_the_measured_dose_takes_the_place_of_the_level(study: Study) -> None:
+    table = predict("noisy")
+    half = [level / 2 for level in table["level"].to_pylist()]
+    study.write(noisy=replace(table, "rmse", half))
+    regress.main()
+    nominal = study.rows("slopes")
+    study.tree["regression"]["dose"] = "rmse"
+    regress.main()
+    measured = study.rows("slopes")
+    ratio = float(measured["rmse:noise[gaussian]"]["estimate"]) / float(nominal["level:noise[gaussian]"]["estimate"])
+    assert ratio == pytest.approx(2, rel=1e-5)
+    assert {"rmse", "slope_gaussian"} <= set(study.metrics())
+    assert "level" not in study.metrics()
+
+
+def test_every_leave_one_out_has_its_rows(study: Study) -> None:
+    study.write(noisy=predict("noisy"), clean=predict("clean"))
+    regress.main()
+    row = study.rows("full")["level"]
+    assert float(row["least"]) < float(row["estimate"]) < float(row["most"])
+    assert {int(row["least_without"]), int(row["most_without"])} <= set(range(120))
+    left_out = {(row["factor"], row["category"]) for row in study.table("categories")}
+    assert left_out == {*(("noise", name) for name in ("none", *SLOPES)), *(("colour", name) for name in COLOURS),
+                        *(("digit", name) for name in "012"), *(("position", str(i)) for i in range(1, 5)),
+                        ("reader", "noisy"), ("reader", "clean")}
+    assert {row["term"] for row in study.table("tests") if row["specification"] == "full"} == {
+        "noise", "level", "colour", "digit", "position", "reader"}
+    assert len(study.table("influence")) == 120
+    assert len(study.table("correlations")) == (len(study.rows("full")) - 1) ** 2
+    assert {row["label"] for row in study.table("added_variables")} == {
+        row["label"] for row in study.rows("full").values() if row["term"] != "constant"}
+
+
+def test_linear_and_logit_effects_stand_side_by_side(study: Study) -> None:
+    study.write(noisy=predict("noisy"), clean=predict("clean"))
+    regress.main()
+    effects = {(row["model"], row["variable"], row["category"]): float(row["estimate"])
+               for row in study.table("marginal_effects")}
+    assert effects["linear", "reader", "clean"] == pytest.approx(
+        float(study.rows("full")["reader[clean]"]["estimate"]), rel=1e-5)
+    assert effects["logit", "reader", "clean"] == pytest.approx(effects["linear", "reader", "clean"], abs=0.02)
+    assert {key[1:] for key in effects if key[0] == "logit"} == {key[1:] for key in effects if key[0] == "linear"}
+
+
+def test_dose_and_response_are_means_of_the_rows(study: Study) -> None:
+    table = predict("noisy")
+    study.write(noisy=table)
+    regress.main()
+    rows = {(row["noise"], float(row["level"])): row for row in study.table("dose_response")}
+    assert set(rows) == {(noise, level) for noise in SLOPES for level in (0.0, *LEVELS)}
+    frame = table.select(["noise", "level", "success"]).to_pandas()
+    fog = frame[(frame["noise"] == "fog") & (frame["level"] == 0.5)]["success"]
+    assert float(rows["fog", 0.5]["accuracy"]) == pytest.approx(fog.mean(), abs=1e-5)
+    assert int(rows["fog", 0.5]["rows"]) == len(fog)
+    slope = float(study.rows("slopes", "noisy")["level:noise[fog]"]["estimate"])
+    lines = [float(rows["fog", level]["line"]) for level in (0.0, *LEVELS)]
+    np.testing.assert_allclose(np.diff(lines), 0.25 * slope, atol=1e-5)
+
+
+def test_training_runs_are_pooled_in_few_clusters_with_the_wild_bootstrap_beside(study: Study) -> None:
+    names = ["a", "b", "c", "d", "e"]
+    study.write(**{name: predict("clean", seed=seed) for seed, name in enumerate(names)})
+    for seed, name in enumerate(names):
+        study.tree["readers"][name] = {**study.tree["readers"][name], "seed": seed}
+    study.tree["regression"]["cluster"] = "seed"
+    regress.main()
+    fit = study.fits()["fits"][0]
+    assert (fit["clusters"], fit["df"]) == ([5], 4)
+    assert any("5 clusters by seed are few" in warning for warning in fit["warnings"])
+    row = study.rows("main")["level"]
+    assert 0 < float(row["p_wild"]) <= 1
+    assert "wild cluster bootstrap" in Path("plots/regress/table.md").read_text(encoding="utf-8")
+
+
+def test_errors_may_cluster_two_ways(study: Study) -> None:
+    table = predict("noisy")
+    study.write(noisy=table)
+    errors = {}
+    for way in ("captcha", "glyph", "captcha+glyph"):
+        study.tree["regression"]["cluster"] = way
+        regress.main()
+        errors[way] = {name: float(row["standard_error"]) for name, row in study.rows("main").items()}
+    counts = [len(set(table[column].to_pylist())) for column in ("captcha", "glyph")]
+    assert study.fits()["fits"][0]["clusters"] == counts
+    assert study.fits()["fits"][0]["df"] == min(counts) - 1
+    for name, error in errors["captcha+glyph"].items():
+        assert error >= 0.99999 * max(errors["captcha"][name], errors["glyph"][name])
+    assert "clustered by captcha and glyph" in Path("plots/regress/table.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("way", ["text", "condition", "noise", "colour", "digit", "reader"])
+def test_errors_may_cluster_by_any_column(study: Study, way: str) -> None:
+    study.tree["regression"]["cluster"] = way
+    study.write(**{name: predict(name) for name in READERS})
+    regress.main()
+    column = {"digit": "truth"}.get(way, way)
+    count = 3 if way == "reader" else len(set(predict("noisy")[column].to_pylist()))
+    assert study.metrics()["clusters"] == count
+
+
+def test_a_library_that_disagrees_stops_the_stage(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    study.write(noisy=predict("noisy"))
+    honest = oracles.linearmodels
+    monkeypatch.setattr(oracles, "linearmodels", lambda X, y, cluster: (honest(X, y, cluster)[0] + 1e-6,
+                                                                         honest(X, y, cluster)[1]))
+    study.refused("regression main, all: the coefficient of constant is .* here and .* by linearmodels")
 
 
 def test_the_same_predictions_give_the_same_bytes(study: Study) -> None:
@@ -150,7 +277,7 @@ def test_the_same_predictions_give_the_same_bytes(study: Study) -> None:
     regress.main()
     first = study.outputs()
     regress.main()
-    assert len(first) == 6
+    assert len(first) == 15
     assert study.outputs() == first
     assert all(content.endswith(b"\n") and b"\r" not in content for content in first.values())
 
@@ -169,9 +296,10 @@ def test_one_reader_and_one_colour_are_dropped_with_a_line(study: Study, capsys:
     regress.main()
     said = capsys.readouterr().out
     assert "colour has one value in this run (grey): dropped from main" in said
-    assert "reader has one value in this run (noisy): dropped from full" in said
-    assert study.fits()["fits"][1]["dropped"] == {"colour": "has one value in this run (grey)",
-                                                  "reader": "has one value in this run (noisy)"}
+    assert ("reader has one value in this run (noisy): dropped from full; slopes; second; third; readers; colours"
+            in said)
+    assert study.fits()["fits"][1]["dropped"] == [{"term": "colour", "reason": "has one value in this run (grey)"},
+                                                  {"term": "reader", "reason": "has one value in this run (noisy)"}]
     assert "Left out: reader, which has one value" in Path("plots/regress/table.html").read_text(encoding="utf-8")
     assert study.rows("slopes", "noisy")
 
@@ -204,8 +332,10 @@ def test_effects_without_error_are_named_and_kept_out_of_the_metrics(study: Stud
     regress.main()
     assert "all clusters agree exactly on constant" in capsys.readouterr().out
     metrics = study.metrics()
-    assert set(metrics) == {"adjusted_r2", "observations", "clusters"}
-    assert metrics["adjusted_r2"] == 1
+    assert set(metrics) == {"adjusted_r2", "predicted_r2", "out_of_cluster_r2", "observations", "clusters",
+                            "threshold_50_fog", "threshold_75_fog"}
+    assert metrics["adjusted_r2"] == metrics["predicted_r2"] == 1
+    assert {row["model"] for row in study.table("marginal_effects")} == {"linear"}  # it is separated: no logit
     row = study.rows("slopes")["level:noise[fog]"]
     assert (row["estimate"], row["standard_error"], row["t"], row["low"]) == ("-2.0", "0.0", "", "")
 
@@ -230,6 +360,26 @@ def test_glyph_clusters_of_a_captcha_folder_are_refused(study: Study) -> None:
     study.tree["regression"]["cluster"] = "glyph"
     study.write(noisy=predict("noisy", glyph=-1))
     study.refused("the glyph of some rows is unknown, as it is in a captcha folder: set it to captcha")
+
+
+def test_an_unknown_variable_of_a_formula_is_refused_with_what_there_is(study: Study) -> None:
+    study.tree["regression"]["specifications"]["mine"] = "noise + font"
+    study.write(noisy=predict("noisy"))
+    study.refused(r"regression\.specifications\.mine: no variable 'font': there are level, rmse, .*noise, .*dose")
+
+
+def test_collinear_terms_are_refused_by_name(study: Study) -> None:
+    study.tree["regression"]["specifications"]["mine"] = "level + rmse + noise"
+    study.write(noisy=predict("noisy"))  # whose rmse is the level
+    study.refused(r"regression mine, all: X has 5 columns but rank 4 \(rmse = a combination of level\)")
+
+
+def test_an_empty_cell_of_a_product_is_dropped_with_a_line(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    table = predict("noisy")
+    study.write(noisy=table.filter((pc.field("noise") != "fog") | (pc.field("colour") != "grey")))
+    regress.main()
+    assert "colour:noise has no rows for grey × fog: dropped from colours" in capsys.readouterr().out
+    assert "colour:noise[grey × gaussian]" in study.rows("colours")
 
 
 def test_an_unknown_reference_is_refused_with_the_list(study: Study) -> None:

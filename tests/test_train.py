@@ -24,7 +24,7 @@ from stages import artifacts, reader_files, train
 from stages.params import Reader, load, parse
 
 QUICK = Reader(architecture="ctc", learns_from="both", channels=8, epochs=2, patience=2, batch=16, learning_rate=0.01,
-               weight_decay=0.01, precision="bf16", device="cpu")
+               weight_decay=0.01, precision="bf16", seed=0, device="cpu")
 LONG = replace(QUICK, epochs=8, patience=8)
 OUTPUTS = ("data/readers/small/weights.safetensors", "data/readers/small/reader.json", "metrics/train/small.json",
            "plots/train/small.csv")

@@ -1,33 +1,22 @@
-"""Regressions as tables: tidy rows, and the table of a publication (a column each) as Markdown, LaTeX and HTML."""
+"""Regressions side by side, a column each: the table of a publication as Markdown, LaTeX and HTML."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from stages.statistics.design import CONSTANT, Column, Dropped
-from stages.statistics.ols import Fit
+from stages.statistics.design import CONSTANT, Column
+from stages.statistics.regression import Clusters, Regression
 
 DIGITS = 4  # decimals of a probability in the publication table
+NUMBERS = ("level", "rmse", "ssim_loss", "contrast")
 
 LATEX = str.maketrans({"\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$",
                        "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-                       "×": r"$\times$", "²": "$^2$", "−": "$-$", "·": r"$\cdot$"})  # fmt: skip
+                       "×": r"$\times$", "²": "$^2$", "−": "$-$", "·": r"$\cdot$", "<": "$<$", "–": "--"})  # fmt: skip
 MARKDOWN = str.maketrans({"|": r"\|", "_": r"\_", "*": r"\*", "<": "&lt;", "`": r"\`"})
-
-
-@dataclass(frozen=True)
-class Regression:
-    """A fit, what its columns stand for (but not X, which is large), and whose rows it used."""
-
-    specification: str
-    reader: str                    # or a word for all of them
-    columns: tuple[Column, ...]    # (K,)
-    references: Mapping[str, str]  # by factor
-    dropped: tuple[Dropped, ...]
-    fit: Fit
 
 
 @dataclass(frozen=True)
@@ -52,38 +41,44 @@ class Publication:
     notes: tuple[str, ...]
 
 
-def tidy(regression: Regression, confidence: float) -> list[dict[str, str | float]]:
-    """One row a coefficient, in the order of X; t, p and interval are "" where no error was measured."""
-    fit = regression.fit
-    ends = fit.interval(confidence)
-    rows: list[dict[str, str | float]] = []
-    for k, column in enumerate(regression.columns):
-        inference: dict[str, str | float] = dict.fromkeys(("t", "p", "minus_log10_p", "low", "high"), "")
-        if fit.standard_error[k] > 0:
-            log_p = float(fit.log_p[k])
-            # 0.0 - x, not -x: p = 1 gives 0, not -0
-            inference = {"t": float(fit.t[k]), "p": math.exp(log_p), "minus_log10_p": 0.0 - log_p / math.log(10),
-                         "low": float(ends[k, 0]), "high": float(ends[k, 1])}
-        rows.append({"specification": regression.specification, "reader": regression.reader,
-                     "term": column.term, "category": column.category, "label": column.label,
-                     "estimate": float(fit.beta[k]), "standard_error": float(fit.standard_error[k]), **inference})
-    return rows
-
-
-def publication(regressions: Sequence[Regression], cluster: str, confidence: float) -> Publication:
+def publication(regressions: Sequence[Regression], clusters: Clusters, confidence: float) -> Publication:
     """The regressions side by side; rows are the union of their coefficients, the constant last."""
-    fits = [regression.fit for regression in regressions]
     return Publication(
         title="What makes a reader fail: effects on the probability that a character is read right",
-        header=tuple(f"({number})" for number in range(1, len(fits) + 1)),
+        header=tuple(f"({number}) {regression.specification}" for number, regression in enumerate(regressions, 1)),
         readers=tuple(regression.reader for regression in regressions),
         lines=tuple(_lines(regressions)),
-        summary={"Rows (N)": tuple(f"{fit.observations:,}" for fit in fits),
-                 "Clusters (G)": tuple(f"{fit.clusters:,}" for fit in fits),
-                 "Coefficients (K)": tuple(f"{len(fit.names)}" for fit in fits),
-                 "R²": tuple(f"{fit.r2:.{DIGITS}f}" for fit in fits),
-                 "Adjusted R²": tuple(f"{fit.adjusted_r2:.{DIGITS}f}" for fit in fits)},
-        notes=(*_notes(cluster, confidence), *_dropped(regressions)))
+        summary=dict(_summary(regressions)),
+        notes=(*_notes(clusters, confidence), *_tests_note(regressions), *_wild_note(regressions),
+               *_dropped(regressions), *_confirmed(regressions)))
+
+
+def _summary(regressions: Sequence[Regression]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    fits = [regression.fit for regression in regressions]
+    left = [fit.leave_out for fit in fits]
+    terms = dict.fromkeys(term for regression in regressions for term in regression.tests)
+    for term in terms:
+        yield f"F: {_spoken(term)}", tuple(_test(regression, term) for regression in regressions)
+    yield "Rows (N)", tuple(f"{fit.observations:,}" for fit in fits)
+    yield "Clusters (G)", tuple(" × ".join(f"{count:,}" for count in fit.cluster_counts) for fit in fits)
+    yield "Coefficients (K)", tuple(f"{len(fit.names)}" for fit in fits)
+    yield "R²", tuple(f"{fit.r2:.{DIGITS}f}" for fit in fits)
+    yield "Adjusted R²", tuple(f"{fit.adjusted_r2:.{DIGITS}f}" for fit in fits)
+    yield "R² of rows left out", tuple(f"{one.predicted_r2:.{DIGITS}f}" if one else "" for one in left)
+    yield "R² of clusters left out", tuple(f"{one.out_of_cluster_r2:.{DIGITS}f}" if one else "" for one in left)
+    yield "RESET, p", tuple("–" if regression.reset is None else _small(math.exp(regression.reset.log_p))
+                            for regression in regressions)
+
+
+def _test(regression: Regression, term: str) -> str:
+    test = regression.tests.get(term)
+    if test is None:
+        return "–" if term in regression.tests else ""
+    return f"{test.F:.4g} (p {_small(math.exp(test.log_p), '= ')})"
+
+
+def _small(p: float, equals: str = "") -> str:
+    return f"{equals}{p:.3f}" if p >= 0.001 else "< 0.001"
 
 
 def to_markdown(table: Publication) -> str:
@@ -109,22 +104,23 @@ def to_latex(table: Publication) -> str:
         return " & ".join(cell.translate(LATEX) for cell in cells) + r" \\"
 
     width = len(table.header) + 1
-    written = ["% needs \\usepackage{booktabs}", r"\begin{table}", r"\centering\footnotesize",
-               rf"\caption{{{table.title.translate(LATEX)}}}", rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}",
+    written = ["% needs \\usepackage{booktabs,graphicx}", r"\begin{table}", r"\centering\footnotesize",
+               rf"\caption{{{table.title.translate(LATEX)}}}", r"\resizebox{\linewidth}{!}{%",
+               rf"\begin{{tabular}}{{l{'r' * (width - 1)}}}",
                r"\toprule", row(["", *table.header]), row(["", *table.readers]), r"\midrule"]
     for line in table.lines:
         if line.heading:
             written.append(rf"\multicolumn{{{width}}}{{l}}{{\emph{{{line.heading.translate(LATEX)}}}}} \\")
         written += [row([line.label, *line.values]), row(["", *line.errors])]
     written += [r"\midrule", *(row([label, *values]) for label, values in table.summary.items())]
-    written += [r"\bottomrule", r"\end{tabular}", r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize",
+    written += [r"\bottomrule", r"\end{tabular}}", r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize",
                 *(note.translate(LATEX) + r"\par" for note in table.notes), r"\end{minipage}", r"\end{table}"]
     return "\n".join(written) + "\n"
 
 
 def to_html(table: Publication) -> str:
     """A `<table class="regression">` with its notes below, to be set into a page."""
-    def row(first: str, cells: Sequence[str]) -> str:
+    def row(first: str, cells: Iterable[str]) -> str:
         return f'<tr><th scope="row">{escape(first)}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
 
     def header(cells: Sequence[str]) -> str:
@@ -138,7 +134,8 @@ def to_html(table: Publication) -> str:
                            f"{escape(line.heading)}</th></tr>")
         written.append(row(line.label, [value and f"{value}<br><small>{error}</small>"
                                         for value, error in zip(line.values, line.errors, strict=True)]))
-    written += ["</tbody>", "<tfoot>", *(row(label, values) for label, values in table.summary.items()), "</tfoot>",
+    written += ["</tbody>", "<tfoot>", *(row(label, map(escape, values)) for label, values in table.summary.items()),
+                "</tfoot>",
                 "</table>", *(f'<p class="note">{escape(note)}</p>' for note in table.notes)]
     return "\n".join(written) + "\n"
 
@@ -159,10 +156,13 @@ def _line(column: Column, heading: str, regressions: Sequence[Regression]) -> Li
         found = column in r.columns
         k = r.columns.index(column) if found else 0
         values.append(_signed(float(r.fit.beta[k])) if found else "")
-        error = float(r.fit.standard_error[k])
-        errors.append((f"({error:.{DIGITS}f})" if error > 0 else "(–)") if found else "")
+        errors.append(_errors(float(r.fit.standard_error[k]), float(r.fit.standard_error_cv1[k])) if found else "")
     label = column.category or ("at the references" if column.term == CONSTANT else "per unit")
     return Line(heading, label, tuple(values), tuple(errors))
+
+
+def _errors(headline: float, cv1: float) -> str:
+    return f"({headline:.{DIGITS}f}) [{cv1:.{DIGITS}f}]" if headline > 0 else "(–)"
 
 
 def _signed(value: float) -> str:
@@ -170,26 +170,58 @@ def _signed(value: float) -> str:
     return written.replace("-", "−" if float(written) else "")
 
 
+def _spoken(term: str) -> str:
+    return term.replace("poly(", "").replace(")", ", polynomial").replace(":", " × ")
+
+
 def _heading(term: str, regressions: Sequence[Regression]) -> str:
-    if ":" in term:
-        return "Slope of {} by {}".format(*term.split(":"))
-    reference = next((r.references[term] for r in regressions if term in r.references), None)
-    return term.capitalize() + (f", against {reference}" if reference is not None else "")
+    reference = next((found for r in regressions if (found := r.design.references.get(term)) is not None), None)
+    against = f", against {reference}" if reference is not None else ""
+    if term.startswith("poly(") and ":" not in term:
+        return f"{term[5:-1].capitalize()}, orthogonal polynomials (per unit of its power)"
+    parts = term.split(":")
+    if len(parts) == 2 and parts[0] in NUMBERS:
+        return f"Slope of {parts[0]} by {parts[1]}{against}"
+    spoken = _spoken(term)
+    return spoken[0].upper() + spoken[1:] + against
 
 
-def _notes(cluster: str, confidence: float) -> list[str]:
+def _notes(clusters: Clusters, confidence: float) -> list[str]:
+    two = len(clusters.names) == 2
     return [
         "Ordinary least squares; the outcome is 1 where a character was read right and 0 where not (a linear "
         "probability model), so that −0.10 means ten percentage points fewer.",
         "Where both stand in a column, noise of a type changes success at level l by its own coefficient plus l times "
         "the level's.",
-        f"In brackets: standard errors clustered by {cluster}, CV1 (Liang & Zeger 1986, times "
-        "G/(G−1) · (N−1)/(N−K), Stata's small-sample factor).",
-        f"Tests and {100 * confidence:g} % intervals, in coefficients.csv, take Student's t with G−1 degrees of "
-        "freedom.",
+        f"In round brackets: standard errors clustered by {clusters.words}, CV3 (the cluster jackknife: (G−1)/G times "
+        "the sum of squared changes where one cluster is left out). In square brackets: CV1 (Liang & Zeger 1986, times "
+        "G/(G−1) · (N−1)/(N−K), Stata's small-sample factor)."
+        + (" Two-way: V(a) + V(b) − V(a and b), and no less than either way alone." if two else ""),
+        f"Tests and {100 * confidence:g} % intervals, in coefficients.csv with Holm's and Benjamini & Hochberg's p, "
+        f"take CV3 and Student's t with G−1 degrees of freedom{' of the fewer clusters' if two else ''}.",
     ]
 
 
+def _tests_note(regressions: Sequence[Regression]) -> list[str]:
+    if not any(regression.tests for regression in regressions):
+        return []
+    return ["F: Wald's test that all coefficients of a term are zero, over their number, with G−1 degrees of freedom "
+            "in the denominator; – where there are too few clusters. RESET (Ramsey 1969): squares and cubes of the "
+            "fitted values, clustered likewise; a small p says that straight lines and sums are not all there is."]
+
+
+def _wild_note(regressions: Sequence[Regression]) -> list[str]:
+    if all(regression.wild is None for regression in regressions):
+        return []
+    return ["Clusters are few: coefficients.csv has the p of the restricted wild cluster bootstrap besides (p_wild)."]
+
+
 def _dropped(regressions: Sequence[Regression]) -> list[str]:
-    said = dict.fromkeys((dropped.term, dropped.reason) for r in regressions for dropped in r.dropped)
-    return [f"Left out: {term}, which {reason}." for term, reason in said]
+    said = dict.fromkeys((dropped.term, dropped.reason) for r in regressions for dropped in r.design.dropped)
+    return [f"Left out: {_spoken(term)}, which {reason}." for term, reason in said]
+
+
+def _confirmed(regressions: Sequence[Regression]) -> list[str]:
+    if not all(regression.confirmed for regression in regressions):
+        return []
+    return ["Every coefficient and CV1 error was confirmed by linearmodels and statsmodels in this run."]

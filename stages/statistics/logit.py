@@ -1,0 +1,277 @@
+"""Logistic regression with clustered errors beside least squares, and the average effect of each variable in either.
+
+An effect is of a variable, not of a column of X: all the terms in which it occurs change together, so that interactions
+and polynomials count in full. Both stream over blocks of rows: memory holds a block and K x K numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.special import expit
+
+from stages.statistics import moments as cross
+from stages.statistics.design import Design, Factor, Variables
+from stages.statistics.inference import Inference
+from stages.statistics.least_squares import ROWS, Blocks, checked
+from stages.statistics.leave_out import same_sized
+from stages.statistics.moments import Moments
+
+Floats = NDArray[np.float64]
+
+ROUNDS = 50        # of Newton's method; a dozen are many where there is an estimate
+STILL = 1e-10      # root mean square change of the log-odds in a round below which the estimate stands
+SLACK = 1e-12      # of the log-likelihood: a fall that is rounding
+GAINLESS = 1e-6    # of log-likelihood in a round: no estimate that exists moves on for less, see _maximum
+RUNAWAY = 3        # rounds in a row that move the estimate for nothing
+CONCERNED = 1e-3   # of the greatest move of a column in a round: below it, a column follows others
+NAMED = 5          # columns that an error names
+
+
+@dataclass(frozen=True)
+class Logit(Inference):
+    """A logistic regression and its inference, with CV1 errors; see Inference for t, p, intervals and tests."""
+
+    names: tuple[str, ...]  # (K,) of the columns of X
+    observations: int       # N
+    clusters: int           # G
+    log_likelihood: float
+    pseudo_r2: float        # 1 - log-likelihood / that of the constant alone (McFadden 1974)
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The log-likelihood at one estimate and its derivatives, in the coordinates of Z."""
+
+    value: float
+    score: Floats        # (K,)
+    information: Floats  # (K, K) minus the second derivative
+
+
+def fit_logit(blocks: Blocks, names: Sequence[str], *, rounds: int = ROUNDS) -> Logit:
+    """Maximum likelihood of P(y = 1) = 1 / (1 + exp(-X beta)) by Newton's method, with clustered errors.
+
+    CV1 = G/(G-1) (N-1)/(N-K) H^-1 [sum of s_g s_g'] H^-1 with the clusters' scores s_g = X_g'(y_g - p_g) and the
+    information H = X' diag(p (1-p)) X (the sandwich of Stata and statsmodels, with the factor of least squares).
+    All is computed in Z = X L'^-1, X'X = L L', whose columns neither differ in scale nor correlate.
+    Raises ValueError on what least_squares refuses, on a y other than 0 and 1, and where there is no estimate, since
+    some columns tell success from failure without fail (Albert & Anderson 1984): these are named.
+    """
+    total = cross.total_of(Moments.of(X, _binary(y)) for X, y in checked(blocks, names))
+    if total.rows <= len(names):
+        raise ValueError(f"{total.rows} rows cannot tell {len(names)} coefficients: use more captchas or fewer factors")
+    cross.refuse_collinear(total, names)
+    root: Floats = solve_triangular(np.linalg.cholesky(total.XX), np.eye(len(names)), lower=True).T  # L'^-1
+    gamma, found = _maximum(blocks, root, total, names, rounds)
+    meat, G = _meat(blocks, root, gamma)
+    N, K = total.rows, len(names)
+    bread = root @ np.linalg.inv(found.information)
+    covariance: Floats = G / (G - 1) * (N - 1) / (N - K) * bread @ meat @ bread.T
+    share = total.Xy[0] / N
+    alone = N * float(share * np.log(share) + (1 - share) * np.log1p(-share))
+    return Logit(beta=root @ gamma, df=G - 1, covariances=(covariance,), covariances_cv1=(covariance,),
+                 names=tuple(names), observations=N, clusters=G, log_likelihood=found.value,
+                 pseudo_r2=1 - found.value / alone)
+
+
+def _binary(y: Floats) -> Floats:
+    if not ((y == 0) | (y == 1)).all():
+        raise ValueError(f"logit: expected an outcome of 0 and 1, got {y[(y != 0) & (y != 1)][0]:g}")
+    return y
+
+
+def _maximum(blocks: Blocks, root: Floats, total: Moments, names: Sequence[str],
+             rounds: int) -> tuple[Floats, Likelihood]:
+    """The estimate gamma (K,) for Z, beta = root gamma, and the likelihood there.
+
+    Where there is none, the likelihood rises ever less while the log-odds of some rows go on by 1 a round. An estimate
+    that exists has an information of about 1 or more on what these rows tell, so that it stops with the likelihood.
+    """
+    gamma, idle = np.zeros(len(names)), 0
+    here = Likelihood(-total.rows * float(np.log(2)), root.T @ (total.Xy - total.XX[0] / 2),
+                      np.eye(len(names)) / 4)  # at gamma = 0, where p = 1/2 in every row
+    for _ in range(rounds):
+        step = np.asarray(np.linalg.solve(here.information, here.score), dtype=np.float64)
+        length = float(np.linalg.norm(step))
+        if length < STILL * np.sqrt(total.rows):
+            return gamma, here
+        idle = idle + 1 if float(step @ here.score) < GAINLESS and length > 0.5 else 0
+        if idle == RUNAWAY:
+            raise ValueError(_separated(_moving(root @ step, total, names)))
+        gamma, here = _risen(blocks, root, gamma, step, here.value)
+    moving = ", ".join(_moving(root @ step, total, names))
+    raise ValueError(f"logit: {moving} still changed after {rounds} rounds: no estimate")
+
+
+def _risen(blocks: Blocks, root: Floats, gamma: Floats, step: Floats, value: float) -> tuple[Floats, Likelihood]:
+    """The estimate a step further, the step halved until the likelihood does not fall."""
+    there = _likelihood(blocks, root, gamma + step)
+    while there.value < value - SLACK * abs(value):
+        step = step / 2
+        there = _likelihood(blocks, root, gamma + step)
+    return gamma + step, there
+
+
+def _likelihood(blocks: Blocks, root: Floats, gamma: Floats) -> Likelihood:
+    value, score, information = 0.0, np.zeros(len(gamma)), np.zeros((len(gamma), len(gamma)))
+    for X, y, _ in blocks():
+        Z = X @ root
+        log_odds = Z @ gamma
+        p = expit(log_odds)
+        value -= float(np.logaddexp(0, (1 - 2 * y) * log_odds).sum())
+        score += (y - p) @ Z
+        information += Z.T @ (Z * (p * (1 - p))[:, None])
+    return Likelihood(value, score, information)
+
+
+def _meat(blocks: Blocks, root: Floats, gamma: Floats) -> tuple[Floats, int]:
+    """Sum of s_g s_g' (K, K) over the clusters' scores in the coordinates of Z, and how many clusters there are."""
+    meat, clusters = np.zeros((len(gamma), len(gamma))), 0
+    last: int | None = None
+    for X, y, cluster in blocks():
+        if last is not None and cluster[0] <= last:
+            raise ValueError(f"cluster {cluster[0]} comes after {last}: labels should ascend, a cluster in one block")
+        last = int(cluster[-1])
+        starts = np.flatnonzero(np.r_[True, cluster[1:] != cluster[:-1]])
+        sizes = np.diff(np.r_[starts, len(y)])
+        Z = X @ root
+        for _, Z_g, e_g in same_sized(Z, y - expit(Z @ gamma), cluster, starts, sizes):
+            scores = (e_g[:, None, :] @ Z_g)[:, 0]  # (g, K)
+            meat += scores.T @ scores
+        clusters += len(starts)
+    if clusters < 2:
+        raise ValueError("all rows are in one cluster: an error clustered so needs at least two")
+    return meat, clusters
+
+
+def _moving(step: Floats, total: Moments, names: Sequence[str]) -> list[str]:
+    """The names of the columns that move the log-odds in a step of beta (K,), a column's typical value counted."""
+    move = np.abs(step) * np.sqrt(np.diag(total.XX))
+    found = [name for name, size in zip(names, move, strict=True) if size > CONCERNED * move.max()]
+    return found if len(found) <= NAMED else [*found[:NAMED], f"{len(found) - NAMED} more"]
+
+
+def _separated(names: Sequence[str]) -> str:
+    told = f"{names[0]} tells success from failure by itself" if len(names) == 1 else (
+        f"{', '.join(names[:-1])} and {names[-1]} tell success from failure by themselves")
+    return f"logit: {told} (always or never right in some of the rows): no estimate"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a variable changes in the probability of success, averaged over all rows as they are otherwise."""
+
+    variable: str
+    category: str          # instead of the first category; "" of a number, whose effect is per unit
+    estimate: float
+    standard_error: float
+    low: float             # of the confidence interval; NaN with no standard error
+    high: float
+
+
+Link = Callable[[Floats], tuple[Floats, Floats, Floats]]  # of X beta: the probability, its first and second derivative
+
+
+def _logistic(log_odds: Floats) -> tuple[Floats, Floats, Floats]:
+    p: Floats = expit(log_odds)
+    slope = p * (1 - p)
+    return p, slope, slope * (1 - 2 * p)
+
+
+def _identity(fitted: Floats) -> tuple[Floats, Floats, Floats]:
+    return fitted, np.ones_like(fitted), np.zeros_like(fitted)
+
+
+LINKS: Mapping[str, Link] = {"logit": _logistic, "identity": _identity}
+
+
+def average_effects(design: Design, variables: Variables, fit: Inference, *, link: Literal["logit", "identity"],
+                    confidence: float, rows: int = ROWS) -> list[Effect]:
+    """The average effect of each variable of a design, in the order of its terms, over all rows.
+
+    Of a factor's category: the mean of P(a row with that category) - P(the same row with the first category), whatever
+    the row's own. Of a number: the mean of dP/d(number), of the exact derivative of X. What else a row has stays, also
+    where no row of the run has both: an effect on such rows is what the formula extrapolates.
+    Errors by the delta method, the rows taken as given (Stata's margins), with the covariances and degrees of freedom
+    of `fit`, which was fitted with this link.
+    """
+    sums = {name: np.zeros((len(variables.factors[name].categories) if name in variables.factors else 1,
+                            len(fit.beta) + 1)) for name in _names(design)}
+    slopes = {name: _derivative(design, name) for name in sums if name in variables.numbers}
+    for part in _parts(variables, rows):
+        for name in sums:
+            sums[name] += (_slope(design, slopes[name], part, fit.beta, LINKS[link]) if name in slopes
+                           else _margins(design, part, name, fit.beta, LINKS[link]))
+    found = {name: sums[name] if name in slopes else sums[name][1:] - sums[name][0] for name in sums}
+    keys = [(name, category) for name in sums
+            for category in ([""] if name in slopes else variables.factors[name].categories[1:])]
+    return _effects(keys, np.concatenate([*found.values(), np.empty((0, len(fit.beta) + 1))]) / variables.rows, fit,
+                    confidence)
+
+
+def _effects(keys: Sequence[tuple[str, str]], found: Floats, fit: Inference, confidence: float) -> list[Effect]:
+    """found (M, 1 + K): an effect and its derivatives by beta a row."""
+    effect, gradient = found[:, 0], found[:, 1:]
+    inference = Inference(effect, fit.df, tuple(gradient @ V @ gradient.T for V in fit.covariances),
+                          tuple(gradient @ V @ gradient.T for V in fit.covariances_cv1))
+    return [Effect(variable, category, float(estimate), float(error), float(low), float(high))
+            for (variable, category), estimate, error, (low, high)
+            in zip(keys, effect, inference.standard_error, inference.interval(confidence), strict=True)]
+
+
+def _names(design: Design) -> list[str]:
+    """The variables of a design, in the order of its terms."""
+    return list(dict.fromkeys(name for piece in design.pieces
+                              for name in (*(number for number, _ in piece.numbers), *piece.factors)))
+
+
+def _parts(variables: Variables, rows: int) -> Iterator[Variables]:
+    """Blocks of the rows, as views."""
+    for start in range(0, variables.rows, rows):
+        part = slice(start, min(start + rows, variables.rows))
+        yield Variables({name: Factor(factor.codes[part], factor.categories)
+                         for name, factor in variables.factors.items()},
+                        {name: values[part] for name, values in variables.numbers.items()}, part.stop - start)
+
+
+def _margins(design: Design, part: Variables, name: str, beta: Floats, link: Link) -> Floats:
+    """(categories, 1 + K): sums over the rows of P and its derivatives by beta, were all of one category."""
+    factor = part.factors[name]
+    found = np.empty((len(factor.categories), len(beta) + 1))
+    for code in range(len(factor.categories)):
+        told = Factor(np.full_like(factor.codes, code), factor.categories)
+        X = design.block(replace(part, factors={**part.factors, name: told}), slice(None))
+        p, slope, _ = link(X @ beta)
+        found[code, 0], found[code, 1:] = p.sum(), slope @ X
+    return found
+
+
+def _slope(design: Design, derivative: Design, part: Variables, beta: Floats, link: Link) -> Floats:
+    """(1, 1 + K): sums over the rows of dP/d(number) and its derivatives by beta."""
+    X, D = design.block(part, slice(None)), derivative.block(part, slice(None))
+    D[:, 0] = 0  # the constant
+    _, slope, bend = link(X @ beta)
+    rise = D @ beta
+    return np.concatenate([[slope @ rise], slope @ D + (bend * rise) @ X])[None]
+
+
+def _derivative(design: Design, number: str) -> Design:
+    """A design whose blocks hold the derivative of X by a number, in all columns but the constant's."""
+    pieces = []
+    for piece in design.pieces:
+        own = [polynomial for name, polynomial in piece.numbers if name == number]
+        if own:
+            others = tuple((name, polynomial) for name, polynomial in piece.numbers if name != number)
+            slope = np.asarray(np.polyder(reduce(_product, own)), dtype=np.float64)
+            pieces.append(replace(piece, numbers=(*others, (number, slope))))
+    return replace(design, pieces=tuple(pieces))
+
+
+def _product(first: Floats, second: Floats) -> Floats:
+    return np.asarray(np.polymul(first, second), dtype=np.float64)

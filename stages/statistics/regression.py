@@ -1,0 +1,100 @@
+"""One regression of a study: a formula on a sample, its fit, and the looks at it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.statistics.design import Column, Design, build_design
+from stages.statistics.diagnostics import FEW_CLUSTERS, reset, warnings, without_terms
+from stages.statistics.formulas import Term
+from stages.statistics.inference import Test, adjusted
+from stages.statistics.least_squares import Fit, least_squares, two_way
+from stages.statistics.oracles import confirm
+from stages.statistics.sample import Sample, intersection
+from stages.statistics.wild import cluster_moments, wild_p
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+DRAWS = 9999         # of the wild cluster bootstrap, where not all draws are taken
+CONFIRMED = 200_000  # rows up to which other libraries fit the same regression: they need ten times the time and memory
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """The ways in which rows are clustered, one or two: a word and labels (N,) each."""
+
+    names: tuple[str, ...]
+    labels: tuple[Ints, ...]
+
+    @property
+    def words(self) -> str:
+        return " and ".join(self.names)
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A fit, what its columns stand for (but not X, which is large), and whose rows it used."""
+
+    specification: str
+    reader: str                       # or a word for all of them
+    design: Design
+    fit: Fit
+    tests: Mapping[str, Test | None]  # by term, that it has no effect
+    lost: Mapping[str, float]         # what adjusted R² loses without the term
+    reset: Test | None
+    wild: Floats | None               # (K,) p of the wild cluster bootstrap, where clusters are few
+    warnings: tuple[str, ...]
+    confirmed: bool                   # by other libraries
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return self.design.columns
+
+    @property
+    def p(self) -> Floats:  # (K,)
+        p: Floats = np.exp(self.fit.log_p)
+        return p
+
+    def adjusted_p(self, method: str) -> Floats:
+        """p (K,) adjusted for the number of coefficients beside the constant, which is no hypothesis: NaN."""
+        return np.concatenate([[np.nan], adjusted(self.p[1:], method)])
+
+
+def estimate(specification: str, reader: str, terms: Sequence[Term], sample: Sample, clusters: Clusters, *,
+             rng: np.random.Generator) -> Regression:
+    """Fit a formula. The sample may be in any order: it is sorted by each way of clustering.
+
+    Raises ValueError, which begins with the regression's name, on whatever the fit refuses, and where another library
+    has other numbers.
+    """
+    try:
+        return _estimate(specification, reader, terms, sample, clusters, rng)
+    except ValueError as error:
+        raise ValueError(f"regression {specification}, {reader}: {error}") from None
+
+
+def _estimate(specification: str, reader: str, terms: Sequence[Term], sample: Sample, clusters: Clusters,
+              rng: np.random.Generator) -> Regression:
+    design = build_design(terms, sample.variables)
+    first = sample.by(clusters.labels[0])
+    blocks = first.blocks(design)
+    fit = least_squares(blocks, design.names)
+    confirmed = sample.rows <= CONFIRMED
+    if confirmed:
+        confirm(blocks, fit)
+    wild = None
+    if len(clusters.labels) == 2:
+        second, both = (least_squares(sample.by(labels).blocks(design), design.names)
+                        for labels in (clusters.labels[1], intersection(*clusters.labels)))
+        fit = two_way(fit, second, both)
+    elif fit.clusters < FEW_CLUSTERS:
+        wild = wild_p(cluster_moments(blocks), DRAWS, rng=rng)
+    return Regression(specification, reader, design, fit,
+                      {term: fit.wald(columns) for term, columns in design.terms.items()},
+                      without_terms(design, fit.moments), reset(blocks, fit), wild,
+                      tuple(warnings(fit, clusters.words)), confirmed)

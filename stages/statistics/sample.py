@@ -1,0 +1,52 @@
+"""The rows of a regression, sorted by cluster, as blocks of X and y that are made when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.statistics.design import Design, Variables
+from stages.statistics.least_squares import Block, Blocks, boundaries
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """N rows whose clusters' labels ascend."""
+
+    variables: Variables
+    success: NDArray[np.uint8]  # (N,) 0 or 1
+    cluster: Ints               # (N,)
+
+    @property
+    def rows(self) -> int:
+        return len(self.success)
+
+    def by(self, cluster: Ints) -> Sample:
+        """The same rows in other clusters; cluster (N,) are labels of any order."""
+        order = np.argsort(cluster, kind="stable")
+        return Sample(self.variables.take(order), self.success[order], cluster[order])
+
+    def slices(self) -> list[slice]:
+        bounds = boundaries(self.cluster)
+        return [slice(start, end) for start, end in pairwise(bounds)]
+
+    def blocks(self, design: Design) -> Blocks:
+        """Blocks of whole clusters, for least_squares."""
+        slices = self.slices()
+
+        def blocks() -> Iterator[Block]:
+            for rows in slices:
+                yield design.block(self.variables, rows), self.success[rows].astype(np.float64), self.cluster[rows]
+        return blocks
+
+
+def intersection(first: Ints, second: Ints) -> Ints:
+    """Labels (N,) of the clusters that are alike in both."""
+    codes = np.unique(second, return_inverse=True)[1]
+    return np.unique(first, return_inverse=True)[1] * (int(codes.max()) + 1) + codes

@@ -1,0 +1,161 @@
+"""Regressions as tidy rows, one dictionary a line of a CSV file; "" stands where there is no number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from stages.statistics import moments as cross
+from stages.statistics.design import CONSTANT
+from stages.statistics.diagnostics import AddedVariable, WithoutCategory
+from stages.statistics.logit import Effect
+from stages.statistics.regression import Regression
+from stages.statistics.thresholds import Psychometric
+
+Cell = str | int | float
+Row = dict[str, Cell]
+
+
+def told(value: float) -> Cell:
+    """A number, or "" where it is none."""
+    return float(value) if math.isfinite(value) else ""
+
+
+def coefficients(regression: Regression, confidence: float, cluster_name: Callable[[int], str]) -> list[Row]:
+    """One row a coefficient, in the order of X; no t, p or interval where no error was measured."""
+    fit = regression.fit
+    ends, holm, bh = fit.interval(confidence), regression.adjusted_p("holm"), regression.adjusted_p("fdr_bh")
+    inflation = [math.nan, *cross.variance_inflation(fit.moments)] if len(fit.names) > 1 else [math.nan]
+    rows: list[Row] = []
+    for k, column in enumerate(regression.columns):
+        log_p = float(fit.log_p[k])
+        row: Row = {"specification": regression.specification, "reader": regression.reader, "term": column.term,
+                    "category": column.category, "label": column.label, "estimate": float(fit.beta[k]),
+                    "standard_error": float(fit.standard_error[k]),
+                    "standard_error_cv1": float(fit.standard_error_cv1[k]), "t": told(fit.t[k]),
+                    "p": told(math.exp(log_p)), "minus_log10_p": told(0.0 - log_p / math.log(10)),  # no -0 of p = 1
+                    "low": told(ends[k, 0]), "high": told(ends[k, 1]), "p_holm": told(holm[k]), "p_bh": told(bh[k]),
+                    "p_wild": "" if regression.wild is None else told(regression.wild[k]),
+                    "vif": told(inflation[k])}
+        rows.append(row | _without_clusters(regression, k, cluster_name))
+    return rows
+
+
+def _without_clusters(regression: Regression, k: int, cluster_name: Callable[[int], str]) -> Row:
+    left = regression.fit.leave_out
+    assert left is not None  # the stage always leaves out
+    return {"least": float(left.lowest[k]), "least_without": cluster_name(int(left.lowest_cluster[k])),
+            "most": float(left.highest[k]), "most_without": cluster_name(int(left.highest_cluster[k])),
+            "effective_clusters": float(left.effective_clusters[k]),
+            "partial_leverage": float(left.partial_max[k]),
+            "partial_leverage_cluster": cluster_name(int(left.partial_cluster[k]))}
+
+
+def tests(regression: Regression) -> list[Row]:
+    """One row a term: the joint test that it has no effect, and what adjusted R² loses without it."""
+    rows: list[Row] = []
+    for term, test in regression.tests.items():
+        row: Row = {"specification": regression.specification, "reader": regression.reader, "term": term}
+        row |= dict.fromkeys(("F", "df1", "df2", "p", "minus_log10_p"), "") if test is None else {
+            "F": test.F, "df1": test.df1, "df2": test.df2, "p": math.exp(test.log_p),
+            "minus_log10_p": 0.0 - test.log_p / math.log(10)}
+        rows.append({**row, "adjusted_r2_lost": regression.lost[term]})
+    return rows
+
+
+def categories(found: Sequence[WithoutCategory]) -> list[Row]:
+    return [{"factor": one.factor, "category": one.category, "rows": one.rows, "adjusted_r2": told(one.adjusted_r2),
+             "moved": one.moved, "before": told(one.before), "after": told(one.after), "errors": told(one.errors),
+             "outside": "; ".join(one.outside)} for one in found]
+
+
+def influence(regression: Regression, cluster_name: Callable[[int], str]) -> list[Row]:
+    """The clusters that move the fit most, with the coefficient that each moves most, in standard errors."""
+    left, error = regression.fit.leave_out, regression.fit.standard_error
+    assert left is not None  # the stage always leaves out
+    rows: list[Row] = []
+    moved = left.influence.moved
+    for m, cluster in enumerate(left.influence.cluster):
+        shift = np.divide(moved[m], error, out=np.zeros_like(error), where=error > 0) if moved is not None else error
+        k = int(np.abs(shift[1:]).argmax()) + 1 if len(shift) > 1 else 0
+        rows.append({"cluster": cluster_name(int(cluster)), "rows": int(left.influence.rows[m]),
+                     "leverage": float(left.influence.leverage[m]), "distance": float(left.influence.distance[m]),
+                     "moves": regression.fit.names[k], "by_errors": float(shift[k])})
+    return rows
+
+
+def correlations(regression: Regression) -> list[Row]:
+    """Pearson's r of every ordered pair of regressors, so that they make a square."""
+    names = [column.label for column in regression.columns[1:]]
+    r = cross.correlations(regression.fit.moments)
+    return [{"a": a, "b": b, "r": float(r[i, j])} for i, a in enumerate(names) for j, b in enumerate(names)]
+
+
+def added_variables(regression: Regression, plots: Sequence[AddedVariable]) -> list[Row]:
+    return [{"term": column.term, "category": column.category, "label": column.label, "x": float(x), "y": float(y),
+             "rows": int(rows), "line": float(regression.fit.beta[k] * x)}
+            for k, (column, plot) in enumerate(zip(regression.columns[1:], plots, strict=True), start=1)
+            for x, y, rows in zip(plot.x, plot.y, plot.rows, strict=True)]
+
+
+def marginal_effects(model: str, effects: Sequence[Effect]) -> list[Row]:
+    return [{"model": model, "variable": effect.variable, "category": effect.category, "estimate": effect.estimate,
+             "standard_error": effect.standard_error, "low": told(effect.low), "high": told(effect.high)}
+            for effect in effects]
+
+
+def thresholds(curves: Mapping[tuple[str, str], Psychometric]) -> list[Row]:
+    """One row a reader, noise and accuracy; `level` is empty where it is not reached, and so is each end."""
+    return [{"reader": reader, "noise": noise, "accuracy": one.accuracy, "level": told(one.level),
+             "low": told(one.low), "high": told(one.high), "reached": one.reached}
+            for (reader, noise), curve in curves.items() for one in curve.thresholds]
+
+
+def curves(found: Mapping[tuple[str, str], Psychometric]) -> list[Row]:
+    return [{"reader": reader, "noise": noise, "guess": one.guess, "lapse": one.lapse, "midpoint": told(one.midpoint),
+             "steepness": told(one.steepness), "deviance": told(one.deviance), "df": one.df, "gap": told(one.gap),
+             "area": one.area.value, "area_low": told(one.area.low), "area_high": told(one.area.high)}
+            for (reader, noise), one in found.items()]
+
+
+def summary(regression: Regression, cluster_name: Callable[[int], str]) -> dict[str, object]:
+    """A fit in full but for its coefficients."""
+    fit, left = regression.fit, regression.fit.leave_out
+    assert left is not None  # the stage always leaves out
+    return {
+        "specification": regression.specification, "reader": regression.reader,
+        "terms": list(regression.design.terms), "observations": fit.observations, "clusters": list(fit.cluster_counts),
+        "regressors": len(fit.names), "df": fit.df, "r2": fit.r2, "adjusted_r2": fit.adjusted_r2,
+        "predicted_r2": left.predicted_r2, "out_of_cluster_r2": left.out_of_cluster_r2, "press": left.press,
+        "references": dict(regression.design.references),
+        "dropped": [{"term": one.term, "reason": one.reason} for one in regression.design.dropped],
+        "without_standard_error": unmeasured(regression),
+        "cluster_rows": dict(zip(("least", "mean", "most"), left.sizes, strict=True)),
+        "cluster_leverage": {"mean": len(fit.names) / fit.clusters, "most": left.leverage_max,
+                             "of": cluster_name(left.leverage_cluster), "coefficient_of_variation": left.leverage_cv},
+        "effective_clusters": float(left.effective_clusters[1:].min(initial=np.inf)),
+        "largest_cook": {"distance": left.cook, "of": cluster_name(left.cook_cluster)},
+        "singular_clusters": left.singular, "lonely_rows": left.lonely,
+        "condition_number": cross.condition_number(fit.moments),
+        "largest_vif": float(cross.variance_inflation(fit.moments).max()) if len(fit.names) > 1 else 1.0,
+        "fitted_outside": fit.outside / fit.observations,
+        "reset": None if regression.reset is None else {
+            "F": regression.reset.F, "df1": regression.reset.df1, "df2": regression.reset.df2,
+            "p": math.exp(regression.reset.log_p)},
+        "confirmed_by": ["linearmodels", "statsmodels"] if regression.confirmed else [],
+        "warnings": list(regression.warnings)}
+
+
+def unmeasured(regression: Regression) -> list[str]:
+    """Names of the coefficients on which all clusters agree exactly."""
+    return [name for name, error in zip(regression.fit.names, regression.fit.standard_error, strict=True) if error == 0]
+
+
+def measured(regression: Regression, term: str) -> Iterator[tuple[str, float, float]]:
+    """Category, estimate and error of a term's coefficients; one without an error cannot be told from noise, and is
+    left out."""
+    for k, column in enumerate(regression.columns):
+        if column.term == term and term != CONSTANT and regression.fit.standard_error[k] > 0:
+            yield column.category, float(regression.fit.beta[k]), float(regression.fit.standard_error[k])
