@@ -41,7 +41,7 @@ from stages.captcha.design import (
 )
 from stages.captcha.glyphs import GlyphSet, normalise_alphabet
 from stages.command import die_with_parent, progress, run
-from stages.params import read
+from stages.params import read, unseen
 from stages.sources.captchas import LabelledCaptchas, load_captchas
 from stages.sources.glyphs import load_glyphs
 
@@ -95,7 +95,7 @@ def prepare() -> Study:
                     (captcha.scale.min, captcha.scale.max), captcha.rotation, captcha.shear,
                     (captcha.gap.min, captcha.gap.max), captcha.jitter)
     palette = Palette(params.colour.schemes, params.colour.per == "character", params.colour.contrast)
-    doses = Doses(params.noise.types, params.noise.level, params.noise.steps)
+    doses = Doses(params.noise.types, params.noise.level, params.noise.steps, unseen(params.noise))
     sizes = {split: getattr(captcha, split) for split in SPLITS}
     glyphs, folder = _sources(params)
     if folder is not None:

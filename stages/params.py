@@ -102,6 +102,7 @@ class Noise:
     level: Annotated[float, Within(0.01, 1)]
     steps: Annotated[int, Within(1, 100)]
     types: Annotated[tuple[NoiseType, ...], Within(1)]
+    unseen: str  # noise types joined by +
 
 
 @dataclass(frozen=True)
@@ -282,6 +283,11 @@ def _build_section(kind: Any, value: object, key: str, errors: list[str]) -> Any
                    for name in names})
 
 
+def unseen(noise: Noise) -> tuple[str, ...]:
+    """The noise types that no reader trains on."""
+    return tuple(name.strip() for name in noise.unseen.split("+") if name.strip())
+
+
 def _contradictions(params: Params) -> Iterator[str]:
     """What is wrong between keys that are each right."""
     captcha, glyphs = params.captcha, params.glyphs
@@ -299,6 +305,8 @@ def _contradictions(params: Params) -> Iterator[str]:
                             ("noise.types", params.noise.types)):
         if len(set(characters)) < len(characters):
             yield f"{key}: has an entry twice"
+    if not set(unseen(params.noise)) < set(params.noise.types):
+        yield f"noise.unseen: expected some of noise.types, joined by +, and not all, got {params.noise.unseen!r}"
     if captcha.source == "composed" and "original" in params.colour.schemes:
         yield "colour.schemes: original is for captcha.source folder only"
     if params.plot.reader not in params.readers:

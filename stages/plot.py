@@ -1,7 +1,7 @@
 """Draw the figures and write the report.
 
 Reads   data/captchas/train (texts), data/captchas/test, data/glyphs.parquet, data/predictions/<name>.parquet,
-        data/regression/fits.json, plots/regress/coefficients.csv and table.html, plots/train/<name>.csv,
+        data/regression/fits.json, plots/regress/*.csv and table.html, plots/train/<name>.csv,
         metrics/predict/<name>.json
 Writes  plots/figures/*.svg, *.png and *.csv, plots/report.html
 Params  seed, glyphs, captcha, colour, noise, readers, regression, plot (the report shows them all)
@@ -10,7 +10,7 @@ Params  seed, glyphs, captcha, colour, noise, readers, regression, plot (the rep
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,9 @@ from stages.figures.counts import SIDE, count_characters, draw_counts, draw_mean
 from stages.figures.learning import COLUMNS as EPOCHS
 from stages.figures.learning import draw_learning
 from stages.figures.pixels import draw_pixels, luma_statistics, pixels_by_level
+from stages.figures.regressed import COLUMNS as REGRESSED
+from stages.figures.regressed import NUMBERS, Regressed
+from stages.figures.regression import draw_regression, regression_html
 from stages.figures.report import (
     Chapter,
     Plate,
@@ -70,8 +73,7 @@ class Run:
     first: pd.DataFrame  # renderings of the first test part, with `image` (H, W, 3), luma_mean and luma_sd
     texts: Mapping[str, list[str]]  # of the captchas, by split
     glyphs: pd.DataFrame  # label, count by split, mean; no rows for a captcha folder
-    coefficients: pd.DataFrame
-    references: Mapping[str, str]  # of the regression's factors
+    regressed: Regressed
     learning: pd.DataFrame
     metrics: Mapping[str, Mapping[str, float]]  # of predict, by reader
     regression_table: str  # HTML
@@ -102,14 +104,14 @@ def main() -> None:
 def load(params: Any) -> Run:
     names = list(params.readers)
     first, alphabet = first_test_part()
-    fits = artifacts.read_json(artifacts.REGRESSION / "fits.json")
-    full = next(fit for fit in fits["fits"] if fit["specification"] == "full")
+    regressed = Regressed({name: read_regressed(name) for name in REGRESSED},
+                          artifacts.read_json(artifacts.REGRESSION / "fits.json"), params.plot.reader)
     observations = {name: artifacts.read_predictions(name, OBSERVED).to_pandas() for name in names}
     return Run(
         params, alphabet, observations, artifacts.read_predictions(params.plot.reader, MEASURED).to_pandas(), first,
         {"train": train_texts(),
          "test": observations[names[0]].drop_duplicates("captcha")["text"].tolist()},
-        pq.read_table(artifacts.GLYPHS).to_pandas(), read_coefficients(), full["references"],
+        pq.read_table(artifacts.GLYPHS).to_pandas(), regressed,
         pd.concat([read_epochs(name) for name in names], ignore_index=True),
         {name: artifacts.read_json(artifacts.METRICS / "predict" / f"{name}.json") for name in names},
         (artifacts.PLOTS / "regress" / "table.html").read_text(encoding="utf-8"))
@@ -133,13 +135,14 @@ def train_texts() -> list[str]:
     return texts
 
 
-def read_coefficients() -> pd.DataFrame:
-    """The regression's coefficients; a character such as "NA" stays a text, an interval that is not there is NaN."""
-    numbers = ["estimate", "low", "high"]
-    return pd.read_csv(artifacts.PLOTS / "regress" / "coefficients.csv", keep_default_na=False,
-                       usecols=["specification", "reader", "term", "category", "label", *numbers],
-                       na_values={name: [""] for name in numbers}, dtype=dict.fromkeys(numbers, float) | dict.fromkeys(
-                           ["specification", "reader", "term", "category", "label"], str))
+def read_regressed(name: str) -> pd.DataFrame:
+    """A table of the regress stage; a character such as "NA" stays a text, a number that is not there is NaN."""
+    path, (texts, numbers) = artifacts.PLOTS / "regress" / f"{name}.csv", REGRESSED[name]
+    kinds = dict.fromkeys(texts, str) | dict.fromkeys(numbers, float)
+    if not path.stat().st_size:  # without a row there is no header either
+        return pd.DataFrame(columns=[*texts, *numbers]).astype(kinds)
+    return pd.read_csv(path, keep_default_na=False, usecols=[*texts, *numbers], dtype=kinds,
+                       na_values={name: [""] for name in numbers})
 
 
 def read_epochs(name: str) -> pd.DataFrame:
@@ -156,14 +159,14 @@ def tabulate(result: Run) -> dict[str, pd.DataFrame]:
     """All that the figures draw; each becomes a CSV of this name."""
     observations, confidence, noises = result.observations, result.confidence, result.params.noise.types
     renamed = {name: rows.rename(columns={"truth": "character"}) for name, rows in observations.items()}
-    own = renamed[result.reader].join(result.measured)
+    own, coefficients = renamed[result.reader].join(result.measured), result.regressed.tables["coefficients"]
     return {
         "accuracy": accuracy_by_level(observations, noises, confidence),
         "characters": accuracy_by("character", renamed, result.alphabet, confidence),
         "colours": accuracy_by("colour", observations, result.params.colour.schemes, confidence),
         "confusion": confusion_table(observations, result.alphabet),
-        "slopes": dose_slopes(result.coefficients, list(observations)),
-        "effects": factor_effects(result.coefficients),
+        "slopes": dose_slopes(coefficients, list(observations), result.regressed.by_reader, result.regressed.dose),
+        "effects": factor_effects(coefficients, result.regressed.fits["headline"]),
         "learning": result.learning[["reader", *EPOCHS]],
         "counts": count_characters(result.texts, result.alphabet),
         "glyphs": result.glyphs.drop(columns="mean"),
@@ -189,10 +192,12 @@ def draw(result: Run, tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str,
     cells = tables["confusion"]
     yield "confusion", draw_confusion(cells[cells["reader"] == reader], result.alphabet), \
         captions.about_confusion(cells, reader)
-    slopes, effects = tables["slopes"], tables["effects"]
-    yield "slopes", None if slopes.empty else draw_slopes(slopes, reader), captions.about_slopes(slopes, confidence)
-    yield "effects", None if effects.empty else draw_effects(effects, result.references), \
-        captions.about_effects(effects, result.references, confidence)
+    slopes, effects, references = tables["slopes"], tables["effects"], result.regressed.headline["references"]
+    yield "slopes", None if slopes.empty else draw_slopes(slopes, reader, result.regressed.dose), \
+        captions.about_slopes(slopes, confidence)
+    yield "effects", None if effects.empty else draw_effects(effects, references), \
+        captions.about_effects(effects, references, confidence)
+    yield from draw_regression(result.regressed)
     yield "learning", draw_learning(tables["learning"]), captions.about_learning(tables["learning"])
     yield from draw_exploration(result, tables)
 
@@ -275,7 +280,8 @@ def plate(result: Run, name: str, figure: Figure | None, found: str) -> Plate:
     """Write the figure and set it into its words."""
     title, shows = wording.SHOWS[name]
     shows = shows.format(interval=f"{100 * result.confidence:g} %", reader=result.reader,
-                         first=f"{result.first['captcha'].nunique():,}")
+                         first=f"{result.first['captcha'].nunique():,}", dose=NUMBERS[result.regressed.dose],
+                         cluster=result.regressed.cluster)
     if figure is None:
         return Plate(name, title, shows, found, None)
     drawing = svg(figure)
@@ -291,10 +297,11 @@ def report(result: Run, tables: Mapping[str, pd.DataFrame], plates: Mapping[str,
     own = result.observations[reader]
     answer = findings.answer(tables["accuracy"], tables["slopes"], reader, rival_of(result),
                              float(own.loc[own["level"] > 0, "success"].mean()), tables["characters"],
-                             tables["colours"], confidence)
+                             tables["colours"], confidence, result.regressed.dose)
     doubts = findings.uncertain(tables["slopes"], reader, tables["characters"], own["captcha"].nunique(),
                                 own["condition"].nunique(), result.params.seed, confidence)
     html = {
+        **regression_html(result.regressed, composed=len(result.glyphs) > 0),
         "uncertain": bullets(doubts),
         "regression": scrolling(result.regression_table, "Table of the regressions"),
         "readers": metrics_of_readers(result),
@@ -345,16 +352,16 @@ def parameters_of(params: Any) -> tuple[dict[str, list[tuple[str, str]]], dict[s
     """All parameters by section, and those of the readers by reader."""
     sections = {"params.yaml": [("seed", str(params.seed))]}
     for section in ("glyphs", "captcha", "colour", "noise", "regression", "plot"):
-        sections[section] = list(flattened(asdict(getattr(params, section))))
-    return sections, {name: list(flattened(asdict(reader))) for name, reader in params.readers.items()}
+        sections[section] = list(flattened(vars(getattr(params, section))))
+    return sections, {name: list(flattened(vars(reader))) for name, reader in params.readers.items()}
 
 
 def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for key, value in tree.items():
-        if isinstance(value, Mapping):
-            yield from flattened(value, f"{prefix}{key}.")
+        if is_dataclass(value) or isinstance(value, Mapping):
+            yield from flattened(value if isinstance(value, Mapping) else vars(value), f"{prefix}{key}.")
         else:
-            written = ", ".join(value) if isinstance(value, tuple) else str(value)
+            written = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
             yield prefix + key, written or "(none)"
 
 

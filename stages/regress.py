@@ -3,8 +3,8 @@
 Reads   data/predictions/<name>.parquet of every reader
 Writes  data/regression/fits.json, metrics/regress.json, and in plots/regress/ table.md, table.tex, table.html,
         coefficients.csv, tests.csv, categories.csv, influence.csv, correlations.csv, added_variables.csv,
-        marginal_effects.csv, thresholds.csv, curves.csv and dose_response.csv
-Params  seed, readers, regression
+        marginal_effects.csv, thresholds.csv, curves.csv, dose_response.csv and corruption.csv
+Params  seed, noise, readers, regression
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from stages import artifacts
 from stages.command import progress, run
-from stages.params import read
+from stages.params import read, unseen
 from stages.statistics import tidy
+from stages.statistics.corruption import Corruption, Counts, corruptions
 from stages.statistics.design import Factor, Variables, make_factor
 from stages.statistics.diagnostics import added_variables, without_categories
 from stages.statistics.doses import CLEAN, counts, dose_response
@@ -42,7 +43,7 @@ COLUMNS = [*KEY, "text", "guess", "success", "glyph", "noise", "level", "colour"
 
 
 def main() -> None:
-    params = read("seed", "readers", "regression")
+    params = read("seed", "noise", "readers", "regression")
     names, chosen = tuple(params.readers), params.regression
     if POOLED in names:
         raise ValueError(f"readers.{POOLED}: this name stands for all readers together: choose another")
@@ -59,6 +60,7 @@ def main() -> None:
         headline = next(one for one in regressions if one.specification == chosen.headline)
         looks = look(headline, sample, clusters, chosen)
         curves = dict(psychometrics(sample, guess_rate(predictions), chosen, params.seed))
+        looks["corruption"] = tidy.corruption(robustness(sample, params), seen_by(params))
         looks["dose_response"] = dose_response(sample, by_reader(regressions, chosen, names), curves, chosen.dose)
     write(regressions, looks, curves, skipped, clusters, chosen)
 
@@ -216,6 +218,25 @@ def psychometrics(sample: Sample, guess: float, chosen: Any,
                 yield (reader, noise), psychometric(
                     right, seen, levels, guess=guess, targets=chosen.thresholds, confidence=chosen.confidence,
                     draws=chosen.draws, rng=stream(seed, "thresholds", reader, noise))
+
+
+def robustness(sample: Sample, params: Any) -> list[Corruption]:
+    """Corruption errors of every reader: each noise type, all, and those that training had and had not."""
+    readers, noises = (sample.variables.factors[name].categories for name in ("reader", "noise"))
+    types = tuple(noise for noise in noises if noise != CLEAN)
+    found = {(reader, noise): Counts(*counts(sample, reader, noise)[:2]) for reader in readers for noise in types}
+    apart = set(unseen(params.noise)) & set(types)
+    groups = [*((noise,) for noise in types), types]
+    groups += [tuple(noise for noise in types if (noise in apart) is held) for held in (False, True)] if apart else []
+    chosen = params.regression
+    return corruptions(found, list(dict.fromkeys(groups)), chosen.references.reader, confidence=chosen.confidence,
+                       draws=chosen.draws, rng=stream(params.seed, "corruption"))
+
+
+def seen_by(params: Any) -> dict[str, tuple[str, ...]]:
+    """The noise types that each reader trained on."""
+    learned = tuple(noise for noise in params.noise.types if noise not in unseen(params.noise))
+    return {name: () if reader.learns_from == "clean" else learned for name, reader in params.readers.items()}
 
 
 def by_reader(regressions: Sequence[Regression], chosen: Any, names: Sequence[str]) -> dict[str, Regression]:

@@ -27,9 +27,11 @@ def ragged(seed: int, clusters: int = 40, K: int = 6, largest: int = 9) -> Rows:
     return X, y, (rng.permutation(3 * clusters)[:clusters] - clusters)[code]
 
 
-def fitted(X: Floats, y: Floats, cluster: Ints, *, rows: int = 4096, leave_out: bool = True) -> Fit:
+def fitted(X: Floats, y: Floats, cluster: Ints, *, rows: int = 4096, leave_out: bool = True,
+           jackknife: bool | None = None) -> Fit:
     """Regressors are named x0, x1, ...; blocks have `rows` rows where clusters allow."""
-    return least_squares(cut(X, y, cluster, rows), [f"x{k}" for k in range(X.shape[1])], leave_out=leave_out)
+    return least_squares(cut(X, y, cluster, rows), [f"x{k}" for k in range(X.shape[1])], leave_out=leave_out,
+                         jackknife=jackknife)
 
 
 def refits(X: Floats, y: Floats, cluster: Ints) -> tuple[Ints, Floats]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,17 @@ HEIGHT, WIDTH = 12, 30  # px
 
 def write_study(folder: Path, patch: pytest.MonkeyPatch, *, noises: Sequence[str] = ("fog", "gaussian_blur"),
                 readers: Sequence[str] = ("noisy", "clean", "dense"), alphabet: str = "0123456789",
-                lengths: tuple[int, int] = (4, 4), captchas: int = 40, composed: bool = True, seed: int = 0) -> None:
-    """Write params.yaml and all that the stages before plot make into `folder`, which becomes the current one."""
+                lengths: tuple[int, int] = (4, 4), captchas: int = 40, composed: bool = True, seed: int = 0,
+                colours: int = 4, skills: Sequence[float] = (3.0, 2.3, 1.6), levels: Sequence[float] = (0.4, 0.8),
+                regression: Mapping[str, Any] | None = None) -> None:
+    """Write params.yaml and all that the stages before plot make into `folder`, which becomes the current one.
+
+    `skills` are the readers' log odds without noise; `regression` replaces parameters of that section.
+    """
     patch.chdir(folder)
     patch.setattr(params, "refuse_foreign_code", lambda: None)  # the code is here, the study is there
     rng = np.random.default_rng(seed)
-    tree = write_params(noises, readers, alphabet)
-    levels = [0.4, 0.8]
+    tree = write_params(noises, readers, alphabet, colours, levels, regression or {})
     grid = [("none", 0.0), *((noise, level) for noise in noises for level in levels)]
     characters = list(alphabet) * 4  # each occurs in the test split, whatever its size
     texts = []
@@ -42,18 +46,21 @@ def write_study(folder: Path, patch: pytest.MonkeyPatch, *, noises: Sequence[str
     for part, rows in enumerate((test[:half], test[half:])):
         artifacts.write_captchas(artifacts.part_path("test", part), rows, part=part, parts=2)
     for skill, reader in enumerate(readers):
-        write_predictions(reader, test.drop_columns(["image"]), alphabet, 3.0 - 0.7 * skill, rng)
+        write_predictions(reader, test.drop_columns(["image"]), alphabet, skills[skill], rng)
         write_records(reader, skill)
     write_glyphs(alphabet if composed else "", rng)
     regress.main()
 
 
-def write_params(noises: Sequence[str], readers: Sequence[str], alphabet: str) -> Any:
+def write_params(noises: Sequence[str], readers: Sequence[str], alphabet: str, colours: int, levels: Sequence[float],
+                 regression: Mapping[str, Any]) -> Any:
     yaml = YAML()
     tree = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     tree["glyphs"]["alphabet"] = alphabet
-    tree["noise"].update(types=list(noises), steps=2, level=0.8)
+    tree["colour"]["schemes"] = tree["colour"]["schemes"][:colours]
+    tree["noise"].update(types=list(noises), steps=len(levels), level=max(levels))
     tree["readers"] = {name: tree["readers"][name] for name in readers}
+    tree["regression"].update({"draws": 100, **regression})
     tree["regression"]["references"].update(digit=alphabet[0], reader=readers[0], colour=tree["colour"]["schemes"][0])
     tree["plot"]["reader"] = readers[0]
     with Path("params.yaml").open("w", encoding="utf-8") as file:

@@ -75,6 +75,13 @@ def test_a_stronger_level_of_one_type_never_changes_a_captcha_less() -> None:
     assert np.allclose(made.ssim[made.condition == 0], 1)
 
 
+def test_training_never_holds_a_noise_that_is_to_stay_unseen_and_the_test_split_does() -> None:
+    doses = Doses(DOSES.types, 0.6, 2, unseen=("occlusion",))
+    learned = render_random(bases(12), 0, doses, PALETTE, seed=5, identity=("train", 0))
+    assert Counter(learned.noise) == {"none": 12, "gaussian": 6, "gaussian_blur": 6}
+    assert doses.grid() == DOSES.grid()
+
+
 def test_training_holds_every_captcha_clean_and_under_one_random_condition() -> None:
     made = render_random(bases(30), 0, DOSES, PALETTE, seed=5, identity=("train", 0))
     assert made.condition.tolist() == [0, 1] * 30

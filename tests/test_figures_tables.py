@@ -130,7 +130,7 @@ COEFFICIENTS = pd.DataFrame(
 
 
 def test_dose_slopes_are_points_for_a_tenth_of_level_by_reader() -> None:
-    table = dose_slopes(COEFFICIENTS, ["two", "one"])
+    table = dose_slopes(COEFFICIENTS, ["two", "one"], "slopes", "level")
     assert table[["reader", "noise"]].to_numpy().tolist() == [["two", "fog"], ["one", "fog"], ["one", "dots"]]
     assert table["points"].tolist() == pytest.approx([1, -5, -8])
     assert table["high"].tolist()[1:] == pytest.approx([-4, -7])
@@ -138,13 +138,13 @@ def test_dose_slopes_are_points_for_a_tenth_of_level_by_reader() -> None:
 
 
 def test_the_steepest_slope_of_the_reader_of_the_headline_is_on_top() -> None:
-    axes = draw_slopes(dose_slopes(COEFFICIENTS, ["two", "one"]), "one").axes[0]
+    axes = draw_slopes(dose_slopes(COEFFICIENTS, ["two", "one"], "slopes", "level"), "one", "level").axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["dots", "fog"]
     assert axes.get_ylim()[0] > axes.get_ylim()[1]
 
 
 def test_factor_effects_are_points_beside_the_reference() -> None:
-    table = factor_effects(COEFFICIENTS)
+    table = factor_effects(COEFFICIENTS, "full")
     assert table[["term", "category"]].to_numpy().tolist() == [["colour", "grey"], ["digit", "1"]]
     assert table["points"].tolist() == pytest.approx([-4, 2])
     labels = {axes.get_title(loc="left"): axes.get_xlabel()

@@ -70,6 +70,7 @@ def test_an_unknown_noise_or_colour_offers_the_list(tree: Any, section: str, key
     ("regression.thresholds", [0.5, 0.5], "regression.thresholds: has an entry twice"),
     ("readers", {}, "readers: expected a map with at least one entry"),
     ("noise.types", [], "noise.types: expected at least 1 entries, got"),
+    ("noise.unseen", "gaussian+smoke", "noise.unseen: expected some of noise.types, joined by +, and not all, got"),
     ("captcha", 3, "captcha: expected a map of parameters, got 3"),
     ("seed", None, "seed: expected a whole number, got None"),
 ])  # fmt: skip

@@ -17,8 +17,9 @@ from test_figures_report import check
 from stages import artifacts, plot
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "plots" / "templates"
-DRAWN = ["answer", "associations", "breakdown", "character_accuracy", "confusion", "counts", "effects", "exact_match",
-         "glyphs", "learning", "pixels", "samples", "schemes", "slopes"]  # fmt: skip
+DRAWN = ["added_variables", "answer", "associations", "breakdown", "character_accuracy", "confusion", "correlations",
+         "counts", "dose_response", "effects", "exact_match", "glyphs", "influence", "learning", "marginal_effects",
+         "pixels", "samples", "schemes", "slopes", "steadiness", "thresholds"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,8 @@ def test_the_report_tells_the_parameters_and_the_regression(study: Path) -> None
     html = (study / "plots/report.html").read_text(encoding="utf-8")
     assert '<th scope="row">types</th><td>fog, gaussian_blur</td>' in html
     assert '<table class="regression">' in html
+    assert html.count('<table class="compact">') == 2
+    assert "What cannot be concluded" in html
     assert "noise.level=0.4" in html
 
 
@@ -94,9 +97,15 @@ def test_the_accuracy_table_is_what_the_predictions_give(study: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [
-    {"noises": ["shot"], "readers": ["noisy"], "alphabet": "абвгґдеєжзиіїйкл", "lengths": (3, 6)},
-    {"readers": ["clean", "noisy"], "alphabet": "<$&\"'*`A\\", "composed": False},
-], ids=["one reader, one noise, Ukrainian, any length", "a captcha folder, awkward characters"])  # fmt: skip
+    {"noises": ["shot"], "readers": ["noisy"], "alphabet": "абвгґдеєжзиіїйкл", "lengths": (3, 6),
+     "regression": {"cluster": "captcha+text"}},
+    {"readers": ["clean", "noisy"], "alphabet": "<$&\"'*`A\\", "composed": False,
+     "regression": {"headline": "colours", "by_reader": "main", "dose": "rmse"}},
+    {"skills": [2.0, -600.0, 1.0], "alphabet": "01", "captchas": 12, "colours": 1, "levels": [0.8],
+     "regression": {"dose": "ssim_loss"}},
+], ids=["one reader, one noise, Ukrainian, any length, two ways of clustering",
+        "a captcha folder, awkward characters, no slopes by noise type",
+        "a reader that reads nothing, one level, one colour"])  # fmt: skip
 def test_other_studies_are_reported_as_well(options: dict[str, object], tmp_path: Path,
                                             monkeypatch: pytest.MonkeyPatch) -> None:
     write_study(tmp_path, monkeypatch, **options)  # type: ignore[arg-type]
@@ -106,6 +115,7 @@ def test_other_studies_are_reported_as_well(options: dict[str, object], tmp_path
     assert ("there are no glyphs" in html) is (options.get("composed") is False)
     cells = pd.read_csv(tmp_path / "plots/figures/confusion.csv", keep_default_na=False, dtype=str)
     assert set(cells["actual"]) == set(str(options["alphabet"]))
+    assert not re.search(r"\bnan\b", html)
 
 
 def test_a_learning_curve_without_its_columns_is_refused(study: Path, monkeypatch: pytest.MonkeyPatch,
@@ -117,12 +127,14 @@ def test_a_learning_curve_without_its_columns_is_refused(study: Path, monkeypatc
 
 
 @pytest.mark.parametrize(("template", "table", "x", "y"), [
-    ("accuracy", "accuracy", "level", "exact_match"), ("accuracy", "accuracy", "level", "character_accuracy"),
-    ("coefficients", "slopes", "points", "noise"), ("coefficients", "effects", "points", "label"),
-    ("confusion", "confusion", "predicted", "actual"),
+    ("accuracy", "figures/accuracy", "level", "exact_match"),
+    ("accuracy", "figures/accuracy", "level", "character_accuracy"),
+    ("coefficients", "figures/slopes", "points", "noise"), ("coefficients", "figures/effects", "points", "label"),
+    ("confusion", "figures/confusion", "predicted", "actual"), ("thresholds", "regress/thresholds", "level", "noise"),
+    ("dose_response", "regress/dose_response", "dose", "accuracy"),
 ])  # fmt: skip
 def test_a_template_draws_two_revisions(study: Path, template: str, table: str, x: str, y: str) -> None:
-    with (study / f"plots/figures/{table}.csv").open(encoding="utf-8") as file:
+    with (study / f"plots/{table}.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))  # texts, as DVC reads them
     renderer = VegaRenderer([{**row, "rev": rev} for rev in ("HEAD", "workspace") for row in rows], table,
                             template=str(TEMPLATES / f"{template}.json"), x=x, y=y, title="A title")

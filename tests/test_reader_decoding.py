@@ -6,11 +6,22 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from stages.reader.decoding import compact, decode_ctc, decode_positions, encode, softmax, to_texts
+from stages.reader.decoding import (
+    BEAM,
+    compact,
+    decode_ctc,
+    decode_positions,
+    encode,
+    likeliest_texts,
+    softmax,
+    text_probability,
+    to_texts,
+)
 
 logits = arrays.arrays(np.float32, st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(2, 4)),
                        elements=st.floats(-8, 8, width=32))
@@ -86,6 +97,81 @@ def test_nothing_read_has_no_columns() -> None:
 def test_softmax_sums_to_one_and_bears_large_logits() -> None:
     values = softmax(np.array([[1e4, 0.0, -1e4]], np.float32))
     np.testing.assert_allclose(values, [[1, 0, 0]])
+
+
+def every_text(values: np.ndarray, ctc: bool) -> dict[tuple[int, ...], float]:
+    """The probability of each text of logits (S, A + 1), summed over every path there is."""
+    posterior = softmax(values.astype(np.float64))
+    columns, classes = values.shape
+    texts: dict[tuple[int, ...], float] = {}
+    for path in itertools.product(range(classes), repeat=columns):
+        text = tuple(k for k, _ in itertools.groupby(path) if k) if ctc else tuple(k for k in path if k)
+        texts[text] = texts.get(text, 0) + float(np.prod(posterior[range(columns), path]))
+    return texts
+
+
+small = arrays.arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(2, 3)), elements=st.floats(-4, 4, width=32))
+
+
+@pytest.mark.parametrize("ctc", [True, False])
+@given(values=small)
+def test_a_text_is_as_likely_as_all_its_paths_together(ctc: bool, values: np.ndarray) -> None:
+    expected = every_text(values, ctc)
+    labels = np.zeros((len(expected), len(values) + 1), np.int64)
+    for i, text in enumerate(expected):
+        labels[i, : len(text)] = text
+    found = text_probability(np.broadcast_to(values, (len(labels), *values.shape)), labels, ctc=ctc)
+    np.testing.assert_allclose(found, list(expected.values()), rtol=1e-9)
+    assert sum(found) == pytest.approx(1)
+
+
+def test_the_probability_of_ctc_texts_is_torchs() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.normal(0, 3, (5, 32, 11)).astype(np.float32)
+    labels = np.array([[1, 2, 3, 4], [7, 7, 7, 7], [5, 5, 2, 0], [10, 0, 0, 0], [0, 0, 0, 0]])
+    lengths = torch.tensor((labels > 0).sum(axis=1))
+    log = torch.log_softmax(torch.tensor(values).double(), 2).transpose(0, 1)
+    loss = torch.nn.functional.ctc_loss(log, torch.tensor(labels), torch.full((5,), 32), lengths, reduction="none")
+    np.testing.assert_allclose(-np.log(text_probability(values, labels, ctc=True)), loss.numpy(), rtol=1e-9)
+
+
+def test_a_text_that_does_not_fit_in_the_columns_is_impossible() -> None:
+    values = np.zeros((3, 3, 3), np.float32)
+    labels = np.array([[1, 2, 1, 2], [1, 1, 2, 0], [1, 2, 1, 0]])
+    np.testing.assert_allclose(text_probability(values, labels, ctc=True), [0, 0, 1 / 27])
+    np.testing.assert_allclose(text_probability(values, labels, ctc=False), [0, 1 / 27, 1 / 27])
+
+
+@pytest.mark.parametrize("ctc", [True, False])
+@given(values=small, k=st.integers(1, 8))
+def test_the_likeliest_texts_are_those_of_all_paths(ctc: bool, values: np.ndarray, k: int) -> None:
+    found = likeliest_texts(values, k, ctc=ctc)
+    expected = every_text(values, ctc)
+    assert len(expected) <= BEAM
+    assert len(found) == min(k, len(expected)) == len({text for text, _ in found})
+    best = sorted(expected.values(), reverse=True)[:k]
+    np.testing.assert_allclose([probability for _, probability in found], best, rtol=1e-9)
+    np.testing.assert_allclose([expected[text] for text, _ in found], best, rtol=1e-9)
+
+
+def test_the_beam_finds_a_text_that_no_single_path_would() -> None:
+    posterior = np.array([[0.6, 0.4], [0.6, 0.4]])  # the best path is two blanks (0.36), three others spell "1"
+    ((text, probability),) = likeliest_texts(np.log(posterior).astype(np.float32), 1, ctc=True)
+    assert (text, probability) == ((1,), pytest.approx(0.64))
+    assert decode_ctc(np.log(posterior)[None].astype(np.float32)).lengths.tolist() == [0]
+
+
+def test_equal_neighbours_need_no_blank_between_positions() -> None:
+    values = np.where(np.arange(3) == np.array([2, 2, 0])[:, None], 9, 0).astype(np.float32)
+    assert likeliest_texts(values, 1, ctc=False)[0][0] == (2, 2)
+    assert likeliest_texts(values, 1, ctc=True)[0][0] == (2,)
+
+
+def test_a_wide_image_does_not_vanish_in_the_search() -> None:
+    values = np.random.default_rng(2).normal(0, 0.1, (700, 11)).astype(np.float32)  # every text below 1e-300
+    values[:, 0] += 8  # but for the shortest
+    assert likeliest_texts(values, 3, ctc=True)[0][0] == ()
+    assert len({text for text, _ in likeliest_texts(values[:, 1:], 3, ctc=True)}) == 3
 
 
 @given(st.lists(st.text("бaж1", max_size=5), min_size=1, max_size=4))

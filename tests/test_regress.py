@@ -264,6 +264,21 @@ def test_errors_may_cluster_by_any_column(study: Study, way: str) -> None:
     assert study.metrics()["clusters"] == count
 
 
+def test_corruption_errors_tell_seen_noise_from_unseen(study: Study) -> None:
+    study.tree["noise"].update(types=list(SLOPES), unseen="fog")
+    study.write(noisy=predict("noisy"), clean=predict("clean"))
+    study.tree["readers"]["clean"] = {**study.tree["readers"]["clean"], "learns_from": "clean"}
+    regress.main()
+    rows = {(row["reader"], row["noise"]): row for row in study.table("corruption")}
+    assert set(rows) == {(reader, noise) for reader in ("noisy", "clean")
+                         for noise in ("fog", "gaussian", "fog+gaussian")}
+    assert [rows["noisy", noise]["seen"] for noise in ("fog", "gaussian", "fog+gaussian")] == ["none", "all", "some"]
+    assert {rows["clean", noise]["seen"] for noise in ("fog", "gaussian")} == {"none"}
+    assert (rows["noisy", "fog"]["ratio"], rows["noisy", "fog"]["ratio_low"]) == ("1.0", "1.0")
+    own, base = (float(rows[reader, "fog"]["error"]) for reader in ("clean", "noisy"))
+    assert float(rows["clean", "fog"]["ratio"]) == pytest.approx(own / base, rel=1e-4)
+
+
 def test_a_library_that_disagrees_stops_the_stage(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
     study.write(noisy=predict("noisy"))
     honest = oracles.linearmodels
@@ -277,7 +292,7 @@ def test_the_same_predictions_give_the_same_bytes(study: Study) -> None:
     regress.main()
     first = study.outputs()
     regress.main()
-    assert len(first) == 15
+    assert len(first) == 16
     assert study.outputs() == first
     assert all(content.endswith(b"\n") and b"\r" not in content for content in first.values())
 

@@ -411,7 +411,10 @@ def test_without_leaving_out_cv1_is_the_headline_and_the_estimates_are_the_same(
     whole, quick = fitted(X, y, cluster), fitted(X, y, cluster, leave_out=False)
     assert quick.leave_out is None
     np.testing.assert_array_equal(quick.beta, whole.beta)
-    np.testing.assert_array_equal(quick.standard_error, whole.standard_error_cv1)
+    np.testing.assert_allclose(quick.standard_error, whole.standard_error_cv1, rtol=1e-12)
+    alone = fitted(X, y, cluster, leave_out=False, jackknife=True)
+    assert alone.leave_out is None
+    np.testing.assert_allclose(alone.standard_error, whole.standard_error, rtol=1e-12)
     assert (whole.standard_error > whole.standard_error_cv1).any()
 
 

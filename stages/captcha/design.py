@@ -32,11 +32,18 @@ class Palette:
 
 @dataclass(frozen=True)
 class Doses:
-    """Which noise the captchas of an experiment get: types, strongest level, and levels tested up to it."""
+    """Which noise the captchas of an experiment get: types, strongest level, levels tested up to it, and the types that
+    only the test split has."""
 
     types: tuple[str, ...]
     level: float
     steps: int
+    unseen: tuple[str, ...] = ()
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The types of the train and validation splits."""
+        return tuple(noise for noise in self.types if noise not in self.unseen)
 
     def grid(self) -> list[tuple[str, float]]:
         """Conditions of the test split: clean, then each type at each level."""
@@ -82,10 +89,10 @@ def render_crossed(bases: Bases, first: int, doses: Doses, palette: Palette, *, 
 
 def render_random(bases: Bases, first: int, doses: Doses, palette: Palette, *, seed: int,
                   identity: tuple[str | int, ...]) -> Renderings:
-    """Every base captcha clean, and under one noise type (balanced) at one level, uniform up to the strongest."""
+    """Every base captcha clean, and under one learned noise type (balanced) at a level uniform up to the strongest."""
     n = len(bases.ink)
     rng = stream(seed, *identity, "condition")
-    types = np.array(doses.types)[balanced(first, n, len(doses.types), rng=rng)]
+    types = np.array(doses.learned)[balanced(first, n, len(doses.learned), rng=rng)]
     levels = doses.level * (1 - rng.random(n))  # (0, level]
     columns = []
     for condition, (noises, dose) in enumerate([(np.full(n, CLEAN), np.zeros(n)), (types, levels)]):

@@ -10,21 +10,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from stages.figures.regressed import NUMBERS, STEP, pooled
 from stages.figures.style import INK, WIDTH, line_look, styled, words
 
 Floats = NDArray[np.float64]
 
 TERMS = {"colour": "colour", "digit": "character", "position": "position"}  # drawn, and how they are called here
-STEP = 0.1  # of the level, at which slopes are told: nobody asks about a whole unit
 
 
-def dose_slopes(coefficients: pd.DataFrame, readers: Sequence[str]) -> pd.DataFrame:
-    """Percentage points of character accuracy that 0.1 of level adds (costs, where negative), by reader and noise type.
+def dose_slopes(coefficients: pd.DataFrame, readers: Sequence[str], specification: str, dose: str) -> pd.DataFrame:
+    """Percentage points of character accuracy that 0.1 of the dose adds (costs, where negative), by reader and noise.
 
     `coefficients` are the rows of plots/regress/coefficients.csv. Columns reader, noise, points, low, high; readers as
-    given, and no row where the regression could tell no slope.
+    given, and no row where the specification could tell no slope.
     """
-    doses = coefficients[(coefficients["specification"] == "slopes") & (coefficients["term"] == "level:noise")]
+    doses = coefficients[(coefficients["specification"] == specification)
+                         & coefficients["term"].isin([f"{dose}:noise", f"noise:{dose}"])]
     parts = []
     for reader in readers:
         rows = doses[doses["reader"] == reader]
@@ -32,14 +33,14 @@ def dose_slopes(coefficients: pd.DataFrame, readers: Sequence[str]) -> pd.DataFr
     return pd.concat(parts, ignore_index=True)
 
 
-def factor_effects(coefficients: pd.DataFrame) -> pd.DataFrame:
+def factor_effects(coefficients: pd.DataFrame, specification: str) -> pd.DataFrame:
     """Percentage points of character accuracy that a category adds beside its reference, all readers together.
 
     Columns reader (a word for all), term (of TERMS), category, label, points, low, high; no row for a term that the
-    full regression left out.
+    specification left out.
     """
-    full = coefficients[coefficients["specification"] == "full"]
-    parts = [full[full["term"] == term] for term in TERMS]
+    found = pooled(coefficients, specification)
+    parts = [found[found["term"] == term] for term in TERMS]
     rows = pd.concat(parts, ignore_index=True)
     return rows[["reader", "term", "category", "label"]].astype(str).join(_points(rows, 1))
 
@@ -50,7 +51,7 @@ def _points(rows: pd.DataFrame, step: float) -> pd.DataFrame:
 
 
 @styled
-def draw_slopes(slopes: pd.DataFrame, reader: str) -> Figure:
+def draw_slopes(slopes: pd.DataFrame, reader: str, dose: str) -> Figure:
     """One row a noise type, one point a reader; the steepest loss of `reader` on top."""
     readers = list(dict.fromkeys(slopes["reader"]))
     first = slopes[slopes["reader"] == reader].sort_values("points", kind="stable")
@@ -59,9 +60,10 @@ def draw_slopes(slopes: pd.DataFrame, reader: str) -> Figure:
     axes = figure.subplots()
     for index, name in enumerate(readers):
         part = slopes[slopes["reader"] == name]
-        y = np.array([noises.index(noise) for noise in part["noise"]]) + _shift(index, len(readers))
-        _intervals(axes, part, y, index, name)
-    _finish(axes, [words(noise) for noise in noises], f"percentage points of character accuracy for {STEP:g} of level")
+        y = np.array([noises.index(noise) for noise in part["noise"]]) + shift(index, len(readers))
+        intervals(axes, part, y, index, name)
+    finish(axes, [words(noise) for noise in noises],
+           f"percentage points of character accuracy for {STEP:g} of {NUMBERS[dose]}")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=5)
     return figure
 
@@ -81,23 +83,26 @@ def draw_effects(effects: pd.DataFrame, references: Mapping[str, str]) -> Figure
     for term, panel in panels.items():
         part = effects[effects["term"] == term]
         panel.tick_params(labelbottom=True)
-        _intervals(panel, part, np.arange(len(part), dtype=float), 0, term)
-        _finish(panel, [words(category) for category in part["category"]], f"points, beside {words(references[term])}")
+        intervals(panel, part, np.arange(len(part), dtype=float), 0, term)
+        finish(panel, [words(category) for category in part["category"]], f"points, beside {words(references[term])}")
         panel.set_title(TERMS[term])
     return figure
 
 
-def _shift(index: int, count: int) -> float:
+def shift(index: int, count: int) -> float:
+    """How far beside its row the point number `index` of `count` stands."""
     return 0.0 if count == 1 else 0.56 * (index / (count - 1) - 0.5)
 
 
-def _intervals(axes: Axes, part: pd.DataFrame, y: Floats, index: int, name: str) -> None:
+def intervals(axes: Axes, part: pd.DataFrame, y: Floats, index: int, name: str) -> None:
+    """Points with intervals, of columns points, low and high."""
     look = {**line_look(index), "linestyle": "none"}
     axes.hlines(y, part["low"], part["high"], color=look["color"], linewidth=1.2)
     axes.plot(part["points"], y, label=name, **look)
 
 
-def _finish(axes: Axes, names: list[str], label: str) -> None:
+def finish(axes: Axes, names: list[str], label: str) -> None:
+    """Rows with names, from the top, and a line at 0."""
     axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.4, -0.6)

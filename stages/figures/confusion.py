@@ -73,7 +73,7 @@ def heat_map(axes: Axes, values: Floats, rows: list[str], columns: list[str], hi
 def number_cells(axes: Axes, values: Floats, shown: NDArray[np.bool_], dark: NDArray[np.bool_],
                  form: str = ".0f") -> None:
     """Write the values into the cells that are `shown`, in white where the cell is `dark`, as large as they fit."""
-    written = {cell: format(values[cell], form) for cell in zip(*np.nonzero(shown), strict=True)}
+    written = {cell: format(values[cell], form).replace("-", "−") for cell in zip(*np.nonzero(shown), strict=True)}
     longest = max(map(len, written.values()), default=1)
     box, point = axes.get_window_extent(), axes.figure.dpi / 72
     width, height = box.width / point / values.shape[1], box.height / point / values.shape[0]  # of a cell

@@ -6,13 +6,13 @@ and colours (accuracy_by), cells (confusion_table).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from stages.figures.coefficients import STEP
+from stages.figures.regressed import NUMBERS, STEP
 from stages.figures.style import words
 
 HALF = 0.5  # exact match at which a reader "fails"
@@ -54,6 +54,11 @@ def between(low: float, high: float, confidence: float, form: str = ".1f") -> st
     return f"({100 * confidence:g}\u00a0% interval {signed(low, form)} to {signed(high, form)})"
 
 
+def listed(names: Sequence[str]) -> str:
+    """a, b and c."""
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
+
+
 def signed(value: float, form: str = ".1f") -> str:
     written = format(value, form)
     return written.replace("-", "−" if float(written) else "")
@@ -93,18 +98,19 @@ def halves(levels: pd.DataFrame, reader: str) -> list[tuple[float, str]]:
 
 
 def answer(levels: pd.DataFrame, slopes: pd.DataFrame, reader: str, rival: Rival | None, own: float,
-           characters: pd.DataFrame, colours: pd.DataFrame, confidence: float) -> list[str]:
+           characters: pd.DataFrame, colours: pd.DataFrame, confidence: float, dose: str = "level") -> list[str]:
     """The answer in two sentences; `own` is the reader's character accuracy on noisy renderings."""
-    return [_about_noise(levels[levels["reader"] == reader], slopes[slopes["reader"] == reader], reader, confidence),
+    return [_about_noise(levels[levels["reader"] == reader], slopes[slopes["reader"] == reader], reader, confidence,
+                         NUMBERS[dose]),
             _about_the_rest(reader, rival, own, characters, colours, confidence)]
 
 
-def _about_noise(levels: pd.DataFrame, slopes: pd.DataFrame, reader: str, confidence: float) -> str:
+def _about_noise(levels: pd.DataFrame, slopes: pd.DataFrame, reader: str, confidence: float, dose: str) -> str:
     if slopes.empty:
         return f"The regression could tell no slope for `{reader}` in this run, so no noise can be called the worst."
     worst, best = lowest(slopes, "points"), highest(slopes, "points")
     sentence = (f"**{words(worst['noise']).capitalize()}** makes the reader `{reader}` fail fastest: every {STEP:g} "
-                f"of level {_change(worst, confidence)}, and {_half(levels, worst['noise'])}")
+                f"of {dose} {_change(worst, confidence)}, and {_half(levels, worst['noise'])}")
     if len(slopes) == 1:
         return sentence.replace("fail fastest", "fail") + "."
     sentence += _sooner(levels, reader, worst["noise"])

@@ -67,8 +67,11 @@ table.regression tr.group th { color: var(--muted); padding-top: 1.1rem; font-we
 table.regression { font-size: .86rem; }
 table.regression th, table.regression td { white-space: nowrap; padding-block: .2rem; }
 table.regression td br { display: none; }
-table.regression td small { display: inline-block; min-width: 4.9em; }
+table.regression td small { display: inline-block; min-width: 4.9em; margin-left: .4em; }
 table.regression tfoot tr:first-child > * { border-top: 2px solid var(--line); }
+table.compact th, table.compact td { padding-block: .22rem; }
+table.compact th, table.compact td { white-space: nowrap; }
+table.compact thead th { white-space: normal; }
 table.metrics { width: 100%; min-width: 38rem; }
 .note { font: .86rem/1.5 var(--sans); color: var(--muted); margin: .3rem 0; }
 .params { columns: 17rem; column-gap: 2.5rem; margin: 1.25rem 0; }

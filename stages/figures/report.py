@@ -48,7 +48,7 @@ def page(answer: Sequence[str], tiles: Sequence[Tile], chapters: Sequence[Chapte
     body = [_cover(answer, tiles, chapters), "<main>"]
     body += [_chapter(chapter, numbers) for chapter in chapters]
     body += ["</main>", "<footer><p>Made by <code>dvc repro</code>. The numbers behind each figure lie in "
-             "<code>plots/figures/</code>, one CSV file a figure.</p></footer>"]
+             "<code>plots/figures/</code> and <code>plots/regress/</code>, as CSV files.</p></footer>"]
     return PAGE.substitute(title=escape(QUESTION), description=escape(" ".join(map(_plain, answer))), style=STYLE,
                            body="\n".join(body))
 
@@ -71,9 +71,9 @@ def _chapter(chapter: Chapter, numbers: Mapping[str, int]) -> str:
 
 
 def _plate(plate: Plate, number: int | None) -> str:
-    if plate.svg is None:
-        return f"<p><strong>{escape(plate.title)}.</strong> {marked(plate.found)}</p>"
     title = plate.title if plate.title.endswith("?") else f"{plate.title}."
+    if plate.svg is None:
+        return f"<p><strong>{escape(title)}</strong> {marked(plate.found)}</p>"
     label = f"{title} {_plain(plate.found)}"
     return (f'<figure id="figure-{plate.name}"><div class="plate" tabindex="0" role="group" '
             f'aria-label="{escape(plate.title)}">{inline_svg(plate.svg, plate.name, label)}</div>'
@@ -84,7 +84,7 @@ def _plate(plate: Plate, number: int | None) -> str:
 def marked(text: str) -> str:
     """Escaped text, with **strong** and `code`."""
     html = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escape(text))
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html)
+    return re.sub(r"(?<!“)`([^`]+)`", r"<code>\1</code>", html)  # “`” is a character of the alphabet
 
 
 def _plain(text: str) -> str:
@@ -108,6 +108,14 @@ def bullets(sentences: Iterable[str]) -> str:
     return "<ul>" + "".join(f"<li>{marked(sentence)}</li>" for sentence in sentences) + "</ul>"
 
 
+def heading(text: str) -> str:
+    return f"<h3>{escape(text)}</h3>"
+
+
+def paragraphs(sentences: Iterable[str]) -> str:
+    return "".join(f"<p>{marked(sentence)}</p>" for sentence in sentences)
+
+
 def scrolling(table: str, label: str) -> str:
     """A table that scrolls sideways where the page is narrow, by keyboard as well."""
     return f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(label)}">{table}</div>'
@@ -120,6 +128,15 @@ def metrics_table(caption: str, columns: Sequence[str], rows: Mapping[str, Seque
         f"<td>{escape(value)}<br><small>{escape(interval)}</small></td>" for value, interval in cells) + "</tr>"
         for name, cells in rows.items())
     return scrolling(f'<table class="metrics"><caption>{escape(caption)}</caption><thead><tr><td></td>{head}</tr>'
+                     f"</thead><tbody>{body}</tbody></table>", caption)
+
+
+def compact_table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table with a row's name in its first cell; `columns` names the others."""
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
+    body = "".join(f'<tr><th scope="row">{escape(name)}</th>' + "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+                   + "</tr>" for name, *cells in rows)
+    return scrolling(f'<table class="compact"><caption>{escape(caption)}</caption><thead><tr><td></td>{head}</tr>'
                      f"</thead><tbody>{body}</tbody></table>", caption)
 
 

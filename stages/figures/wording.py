@@ -31,13 +31,53 @@ SHOWS = {  # figure: its title, and what it shows
     ),
     "slopes": (
         "What a dose costs",
-        "Dose slopes of the regression: the change of character accuracy for each 0.1 of level, by noise type and "
+        "Dose slopes of the regression: the change of character accuracy for each 0.1 of {dose}, by noise type and "
         "reader, colour, character and position held equal, with {interval} intervals. Further left is worse.",
     ),
     "effects": (
         "Colour, character and position",
         "Effects in the regression of all readers together, with noise and level held equal, beside the reference "
         "category named beneath each panel, with {interval} intervals.",
+    ),
+    "dose_response": (
+        "Line and curve against what was seen",
+        "Share of the characters read right by noise type: observed means, the straight line of each reader's own "
+        "regression, and its psychometric curve, hollow where it passes a threshold. The line may leave 0 to 100 % "
+        "(shaded); a share cannot.",
+    ),
+    "thresholds": (
+        "How much noise a reader bears",
+        "The level at which the psychometric curve of each reader comes down to a share of the characters, with "
+        "{interval} intervals from resampled captchas. A hollow point at the right edge, or an interval that ends "
+        "there: not reached within the levels tested. A point at 0: not read that well even when clean.",
+    ),
+    "marginal_effects": (
+        "Linear model or logit?",
+        "Average effects of the headline's regressors in percentage points, by the linear probability model and by a "
+        "logit of the same terms, with {interval} intervals, clustered by {cluster}. Numbers such as the level are "
+        "told for 0.1.",
+    ),
+    "steadiness": (
+        "What one cluster can move",
+        "Left the headline's coefficients with {interval} intervals (blue) and their range when each cluster is left "
+        "out in turn (orange, within the point where it is small); right that range in standard errors, with the "
+        "cluster that causes either end. Dotted, where they fit in, are the ends of the interval.",
+    ),
+    "influence": (
+        "The influence of single clusters",
+        "Leverage, which says how unusual a cluster's regressors are, against Cook's distance, which says how far all "
+        "coefficients move without it. The largest distances are named.",
+    ),
+    "added_variables": (
+        "Each regressor alone",
+        "Added-variable plots: what is left of a regressor and of success when all other regressors are taken out, in "
+        "bins whose area grows with their rows. The line has the coefficient as its slope (Frisch & Waugh, 1933). "
+        "Panels of one term share their scale.",
+    ),
+    "correlations": (
+        "Do the regressors go together?",
+        "Correlation of every two regressors, in hundredths. Categories of one factor exclude each other, which makes "
+        "them correlate below 0; between factors a balanced design leaves nothing.",
     ),
     "learning": (
         "Learning curves",
@@ -69,7 +109,9 @@ CONTENT = {  # chapter: its figures, and what else it holds, in order
     "captchas": ["samples", "schemes"],
     "noise": ["character_accuracy", "exact_match"],
     "characters": ["breakdown", "confusion"],
-    "regression": ["slopes", "effects", "regression"],
+    "regression": ["said", "slopes", "dose_response", "thresholds", "effects", "tests", "regression"],
+    "sound": ["unsaid", "marginal_effects", "steadiness", "categories", "influence", "added_variables", "correlations",
+              "diagnosed"],
     "readers": ["readers", "learning"],
     "exploration": ["counts", "glyphs", "pixels", "associations"],
     "parameters": ["parameters"],
@@ -96,10 +138,15 @@ LEADS = {  # chapter: its title and first paragraph
     ),
     "characters": ("Which characters and colours", "What is hard whatever the noise, and what is mistaken for what."),
     "regression": (
-        "How sure are we: the regression",
-        "A linear probability model explains whether a character was read right by noise, level, colour, character "
+        "What the regression says",
+        "A linear probability model explains whether a character was read right by noise, dose, colour, character "
         "and position at once. Its standard errors are clustered, since the same captcha comes back under every "
         "condition.",
+    ),
+    "sound": (
+        "Is the regression sound?",
+        "A number is worth what it withstands. First what cannot be concluded; then another model, the fit without "
+        "each cluster and each category, each regressor alone, and the diagnostics in words.",
     ),
     "readers": (
         "The readers",
@@ -168,8 +215,17 @@ GLOSSARY = (
     ("Percentage point", "The difference of two percentages: from 90 % to 87 % is 3 percentage points."),
     (
         "Dose slope",
-        "How many percentage points of character accuracy a given rise of the level costs, by the regression.",
+        "How many percentage points of character accuracy a given rise of the dose costs, by the regression.",
     ),
+    ("Threshold", "The level of noise at which a reader still reads a given share of the characters."),
+    (
+        "Joint test",
+        "Whether all categories of a factor together have no effect: small p, it matters. Holm's adjustment keeps the "
+        "chance of one false alarm among all coefficients at the level of one test.",
+    ),
+    ("Adjusted R²", "Share of the variance explained, less what as many useless regressors would explain by chance."),
+    ("Leverage, Cook's distance", "How much a cluster could move the fit, and how much it does."),
+    ("Logit", "A regression whose probabilities stay between 0 and 1; the linear probability model's do not."),
     ("Reference category", "What an effect is compared with, such as black on white for the colours."),
     ("RMSE", "Root mean squared change of luma between a rendering and its clean twin, full scale = 1."),
     ("SSIM", "Structural similarity to the clean twin (Wang et al., 2004): 1 is identical."),

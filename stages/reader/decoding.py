@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Real = TypeVar("Real", np.float32, np.float64)
+
+BEAM = 32  # prefixes kept by the beam search, at least
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,72 @@ def decode_positions(logits: Floats) -> Readings:
     return compact(best, posterior.max(axis=2))
 
 
+def text_probability(logits: Floats, labels: Ints, *, ctc: bool) -> Doubles:
+    """The probability (n,) of each text, over all the ways in which its logits (n, S, A + 1) can spell it.
+
+    labels (n, T), 0 after the end. The forward algorithm of Graves et al. (2006), section 4.1: after each column, the
+    first t characters are spelled and end in a blank or in the last of them, which only a blank parts from an equal
+    next one. Positions (without `ctc`) spell a text wherever the empty ones stand.
+    """
+    n, T = labels.shape
+    posterior = softmax(logits.astype(np.float64))
+    spelling = np.take_along_axis(posterior, labels[:, None, :], axis=2)  # (n, S, T)
+    other = np.ones((n, T), bool)
+    other[:, 1:] = labels[:, 1:] != labels[:, :-1]
+    blank, character = np.zeros((2, n, T + 1))
+    blank[:, 0] = 1
+    for column in range(posterior.shape[1]):
+        grown = np.zeros((n, T + 1))
+        grown[:, 1:] = blank[:, :-1] + other * character[:, :-1] + character[:, 1:]
+        grown[:, 1:] *= spelling[:, column]
+        blank = (blank + character) * posterior[:, column, :1]
+        character = grown
+        if not ctc:  # as if a blank followed: equal neighbours never collapse
+            blank, character = blank + character, np.zeros_like(character)
+    result: Doubles = (blank + character)[np.arange(n), (labels > 0).sum(axis=1)]
+    return result
+
+
+def likeliest_texts(logits: Floats, k: int, *, ctc: bool) -> list[tuple[tuple[int, ...], float]]:
+    """The labels of the k likeliest texts of one image's logits (S, A + 1), and their probabilities, highest first.
+
+    Prefix beam search (Hannun et al. 2014, without the language model), which adds up the ways to spell a text where
+    the best path follows one. The search is exact while there are no more prefixes than the beam holds; the
+    probabilities always are. Fewer than k come back only where fewer are possible.
+    """
+    beam = max(BEAM, 2 * k)
+    prefixes: dict[tuple[int, ...], tuple[float, float]] = {(): (1.0, 0.0)}
+    for column in softmax(logits.astype(np.float64)):
+        # A class behind as many others makes none of the best prefixes.
+        classes = np.argsort(-column[1:], kind="stable")[:beam] + 1
+        grown = _grown(prefixes, column.tolist(), classes.tolist())
+        possible = [prefix for prefix in grown if sum(grown[prefix]) > 0]
+        best = sorted(possible, key=lambda prefix: (-sum(grown[prefix]), prefix))[:beam]
+        scale = sum(grown[best[0]])  # keeps wide images from vanishing; the order is all that matters
+        prefixes = {prefix: (grown[prefix][0] / scale, grown[prefix][1] / scale) if ctc
+                    else (sum(grown[prefix]) / scale, 0.0) for prefix in best}
+    labels = np.zeros((len(prefixes), max(map(len, prefixes))), np.int64)
+    for i, prefix in enumerate(prefixes):
+        labels[i, : len(prefix)] = prefix
+    probability = text_probability(np.broadcast_to(logits, (len(prefixes), *logits.shape)), labels, ctc=ctc)
+    return sorted(zip(prefixes, probability.tolist(), strict=True), key=lambda found: (-found[1], found[0]))[:k]
+
+
+def _grown(prefixes: dict[tuple[int, ...], tuple[float, float]], column: list[float],
+           classes: list[int]) -> dict[tuple[int, ...], list[float]]:
+    """The prefixes after one more column: the probabilities that they end in a blank and in their last character."""
+    grown: dict[tuple[int, ...], list[float]] = {}
+    for prefix, (blank, character) in prefixes.items():
+        last = prefix[-1] if prefix else 0
+        same = grown.setdefault(prefix, [0.0, 0.0])
+        same[0] += (blank + character) * column[0]
+        same[1] += character * column[last]
+        for label in classes:
+            longer = grown.setdefault((*prefix, label), [0.0, 0.0])
+            longer[1] += (blank if label == last else blank + character) * column[label]
+    return grown
+
+
 def compact(labels: Ints, confidence: Floats) -> Readings:
     """Move the labels above 0 of each row (n, S) to its front, in order; as many columns as the longest text has."""
     kept = labels > 0
@@ -65,10 +136,10 @@ def compact(labels: Ints, confidence: Floats) -> Readings:
     return Readings(texts, surely)
 
 
-def softmax(logits: Floats) -> Floats:
+def softmax(logits: NDArray[Real]) -> NDArray[Real]:
     """Over the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    result: Floats = powers / powers.sum(axis=-1, keepdims=True)
+    result: NDArray[Real] = powers / powers.sum(axis=-1, keepdims=True)
     return result
 
 

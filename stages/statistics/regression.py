@@ -89,7 +89,7 @@ def _estimate(specification: str, reader: str, terms: Sequence[Term], sample: Sa
         confirm(blocks, fit)
     wild = None
     if len(clusters.labels) == 2:
-        second, both = (least_squares(sample.by(labels).blocks(design), design.names)
+        second, both = (least_squares(sample.by(labels).blocks(design), design.names, leave_out=False, jackknife=True)
                         for labels in (clusters.labels[1], intersection(*clusters.labels)))
         fit = two_way(fit, second, both)
     elif fit.clusters < FEW_CLUSTERS:

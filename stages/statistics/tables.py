@@ -74,7 +74,7 @@ def _test(regression: Regression, term: str) -> str:
     test = regression.tests.get(term)
     if test is None:
         return "–" if term in regression.tests else ""
-    return f"{test.F:.4g} (p {_small(math.exp(test.log_p), '= ')})"
+    return f"{test.F:,.1f} (p {_small(math.exp(test.log_p), '= ')})"
 
 
 def _small(p: float, equals: str = "") -> str:

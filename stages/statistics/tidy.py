@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from stages.statistics import moments as cross
+from stages.statistics.corruption import Corruption
 from stages.statistics.design import CONSTANT
 from stages.statistics.diagnostics import AddedVariable, WithoutCategory
 from stages.statistics.logit import Effect
@@ -118,6 +119,21 @@ def curves(found: Mapping[tuple[str, str], Psychometric]) -> list[Row]:
              "steepness": told(one.steepness), "deviance": told(one.deviance), "df": one.df, "gap": told(one.gap),
              "area": one.area.value, "area_low": told(one.area.low), "area_high": told(one.area.high)}
             for (reader, noise), one in found.items()]
+
+
+def corruption(found: Sequence[Corruption], seen: Mapping[str, Sequence[str]]) -> list[Row]:
+    """One row a reader and noise type (CE), and a reader and group of types (mCE); `seen` are the types that a reader
+    trained on."""
+    rows: list[Row] = []
+    for one in found:
+        known = sum(noise in seen[one.reader] for noise in one.noises)
+        rows.append({"reader": one.reader, "noise": "+".join(one.noises), "types": len(one.noises),
+                     "seen": "all" if known == len(one.noises) else "some" if known else "none",
+                     "clean_error": one.clean, "error": one.error, "ratio": told(one.ratio.value),
+                     "ratio_low": told(one.ratio.low), "ratio_high": told(one.ratio.high),
+                     "relative": told(one.relative.value), "relative_low": told(one.relative.low),
+                     "relative_high": told(one.relative.high)})
+    return rows
 
 
 def summary(regression: Regression, cluster_name: Callable[[int], str]) -> dict[str, object]:

@@ -1,0 +1,104 @@
+"""What the regress stage found, as tables, and how its numbers are named and scaled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from stages.figures.style import words
+
+POOLED = "all"  # stands for the readers together where a reader's name would stand
+STEP = 0.1      # of a dose or another number, at which its effect is told: nobody asks about a whole unit
+NUMBERS = {"level": "level", "rmse": "RMSE", "ssim_loss": "SSIM loss", "contrast": "contrast"}
+
+COLUMNS: dict[str, tuple[list[str], list[str]]] = {  # table of plots/regress: texts and numbers that are drawn or told
+    "coefficients": (["specification", "reader", "term", "category", "label", "least_without", "most_without"],
+                     ["estimate", "standard_error", "low", "high", "p_holm", "p_wild", "least", "most"]),
+    "tests": (["specification", "reader", "term"], ["F", "df1", "df2", "minus_log10_p", "adjusted_r2_lost"]),
+    "categories": (["factor", "category", "moved", "outside"], ["rows", "adjusted_r2", "before", "after", "errors"]),
+    "influence": (["cluster", "moves"], ["leverage", "distance", "by_errors"]),
+    "correlations": (["a", "b"], ["r"]),
+    "added_variables": (["term", "category", "label"], ["x", "y", "rows", "line"]),
+    "marginal_effects": (["model", "variable", "category"], ["estimate", "low", "high"]),
+    "thresholds": (["reader", "noise"], ["accuracy", "level", "low", "high"]),
+    "curves": (["reader", "noise"], ["guess", "lapse", "midpoint", "steepness"]),
+    "dose_response": (["reader", "noise"], ["level", "dose", "accuracy", "line", "curve"]),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Regressed:
+    """The tables of the regress stage (COLUMNS; NaN where there is no number) and its fits.json."""
+
+    tables: Mapping[str, pd.DataFrame]
+    fits: Mapping[str, Any]
+    reader: str  # of the report's headline
+
+    @property
+    def confidence(self) -> float:
+        return float(self.fits["confidence"])
+
+    @property
+    def dose(self) -> str:
+        return str(self.fits["dose"])
+
+    @property
+    def by_reader(self) -> str:
+        return str(self.fits["by_reader"])
+
+    @property
+    def cluster(self) -> str:
+        """What the rows are clustered by, in words."""
+        return " and ".join(self.fits["cluster"])
+
+    @property
+    def headline(self) -> dict[str, Any]:
+        return self.summary(self.fits["headline"])
+
+    def summary(self, specification: str) -> dict[str, Any]:
+        """What fits.json tells of a specification on all readers together."""
+        return next(dict(fit) for fit in self.fits["fits"]
+                    if (fit["specification"], fit["reader"]) == (specification, POOLED))
+
+    def coefficients(self) -> pd.DataFrame:
+        """Those of the headline's regression but the constant."""
+        rows = pooled(self.tables["coefficients"], self.fits["headline"])
+        return rows[rows["term"] != "constant"].reset_index(drop=True)
+
+    def tests(self, specification: str) -> pd.DataFrame:
+        return pooled(self.tables["tests"], specification)
+
+
+def pooled(rows: pd.DataFrame, specification: str) -> pd.DataFrame:
+    return rows[(rows["specification"] == specification) & (rows["reader"] == POOLED)]
+
+
+def scale(term: str) -> float:
+    """What turns a coefficient into percentage points: of a category, or of STEP of a number."""
+    parts = re.findall(r"\w+", term)
+    return 100 * STEP ** (0 if "poly" in parts else sum(part in NUMBERS for part in parts))
+
+
+def term_words(term: str) -> str:
+    """A term as words: level:noise is level × noise."""
+    return " × ".join(NUMBERS.get(part, words(part)) for part in term.split(":"))
+
+
+def label_words(term: str, category: str, label: str) -> str:
+    """A coefficient as words; a product of two factors is named by its categories alone."""
+    name = words(category) if " × " in category else words(NUMBERS.get(label, label))
+    return f"{name}, for {STEP:g}" if scale(term) < 100 else name
+
+
+def name_words(name: str) -> str:
+    """A coefficient's name in the fit, such as noise[fog], as words."""
+    found = re.fullmatch(r"(.*?)\[(.*)\]", name, re.DOTALL)
+    return f"{term_words(found[1])} {words(found[2])}" if found else term_words(name)
+
+
+def p_words(minus_log10_p: float) -> str:
+    return "p < 0.001" if minus_log10_p > 3 else f"p = {10 ** -minus_log10_p:.3f}"

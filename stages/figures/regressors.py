@@ -1,0 +1,111 @@
+"""The regressors of the headline's regression: each alone against success, and how they go together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from stages.figures.confusion import number_cells
+from stages.figures.regressed import label_words
+from stages.figures.style import MUTED, PALETTE, WIDTH, styled, words
+
+DIVERGING = "RdBu"
+MOST_PANELS = 36    # of regressors; the CSV has the rest
+MOST_NUMBERED = 30  # regressors; with more, the cells of the heat map have no numbers
+COLUMNS = 6
+LARGEST = 38.0      # square points of the bin with the most rows
+
+
+def drawn_regressors(bins: pd.DataFrame) -> list[str]:
+    """The labels of the regressors that get a panel: all, or those whose line rises or falls most over its bins."""
+    labels = list(dict.fromkeys(bins["label"]))
+    if len(labels) <= MOST_PANELS:
+        return labels
+    reach = bins.groupby("label")["line"].agg(lambda line: line.max() - line.min())
+    chosen = set(reach.sort_values(ascending=False, kind="stable").head(MOST_PANELS).index)
+    return [label for label in labels if label in chosen]
+
+
+@styled
+def draw_added_variables(bins: pd.DataFrame) -> Figure:
+    """One panel a regressor: bins of what it and success have left when the others are taken out, and their line.
+
+    `bins` is plots/regress/added_variables.csv. A bin's area grows with its rows; panels of one term share their scale.
+    """
+    labels = drawn_regressors(bins)
+    columns = min(COLUMNS, len(labels))
+    rows = -(-len(labels) // columns)
+    figure = Figure((WIDTH, 0.35 + 1.12 * rows))
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    most = float(bins["rows"].max())
+    for panel, label in zip(panels, labels, strict=False):
+        own = bins[bins["label"] == label]
+        _added_variable(panel, own, most)
+        _limits(panel, bins[bins["term"] == own["term"].iloc[0]])
+        panel.set_title(label_words("", own["category"].iloc[0], label), fontsize=7, fontweight="normal", pad=2.5)
+    for panel in panels[len(labels):]:
+        panel.set_visible(False)
+    figure.supxlabel("what the other regressors leave of each", fontsize=8.5, color=MUTED)
+    figure.supylabel("what they leave of success, in points", fontsize=8.5, color=MUTED)
+    return figure
+
+
+def _added_variable(axes: Axes, own: pd.DataFrame, most: float) -> None:
+    ends = own.iloc[[int(own["x"].argmin()), int(own["x"].argmax())]]
+    axes.axhline(0, color=MUTED, linewidth=0.5, zorder=1)
+    axes.axvline(0, color=MUTED, linewidth=0.5, zorder=1)
+    axes.plot(ends["x"], 100 * ends["line"], color=PALETTE[1], linewidth=1.1, zorder=2)
+    axes.scatter(own["x"], 100 * own["y"], s=3 + LARGEST * own["rows"] / most, color=PALETTE[0], alpha=0.8,
+                 linewidth=0, zorder=3)
+
+
+def _limits(axes: Axes, term: pd.DataFrame) -> None:
+    high, low = 100 * term[["y", "line"]].max(axis=None), 100 * term[["y", "line"]].min(axis=None)
+    margin = 0.12 * max(high - low, 0.1)
+    axes.set_ylim(low - margin, high + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(3))
+    axes.yaxis.set_major_locator(MaxNLocator(3))
+    axes.tick_params(labelsize=6.5, pad=1.5)
+    axes.grid(False)
+
+
+@styled
+def draw_correlations(pairs: pd.DataFrame) -> Figure:
+    """Pearson's r of the regressors as a square; `pairs` is plots/regress/correlations.csv."""
+    labels = list(dict.fromkeys(pairs["a"]))
+    r = pairs["r"].to_numpy(float).reshape(len(labels), len(labels))
+    names = [label_words("", "", label) for label in labels]
+    side = float(np.clip(0.24 * len(labels) + 1.4, 2.8, 8.6))
+    figure = Figure((side * 1.08, side))
+    axes = figure.subplots()
+    picture = axes.imshow(r, cmap=DIVERGING, vmin=-1, vmax=1, aspect="auto", interpolation="none")
+    size = min(8.0, 72 * 0.62 * side / len(labels))
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+    axes.set_yticks(range(len(names)), names, fontsize=size)
+    axes.grid(False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    bar = figure.colorbar(picture, ax=axes, fraction=0.04, aspect=30, pad=0.02, ticks=[-1, -0.5, 0, 0.5, 1])
+    bar.outline.set_visible(False)
+    if len(labels) <= MOST_NUMBERED:
+        figure.draw_without_rendering()  # the cells get their size
+        shown = (np.abs(r) >= 0.005) & ~np.eye(len(r), dtype=bool)
+        number_cells(axes, 100 * r, shown, np.abs(r) > 0.6)
+    return figure
+
+
+def strongest_pair(pairs: pd.DataFrame) -> pd.Series | None:
+    """The pair of different regressors with the largest |r|, or None where there is one regressor."""
+    others = pairs[pairs["a"] != pairs["b"]]
+    return None if others.empty else others.loc[others["r"].abs().idxmax()]
+
+
+def strays(bins: pd.DataFrame) -> pd.Series:
+    """By label, how far the bins lie from the line, in points: root mean square, weighted by rows."""
+    squares = bins["rows"] * (100 * (bins["y"] - bins["line"])) ** 2
+    sums = pd.DataFrame({"label": bins["label"].map(words), "squares": squares, "rows": bins["rows"]}).groupby(
+        "label", sort=False).sum()
+    return np.sqrt(sums["squares"] / sums["rows"])

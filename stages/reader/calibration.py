@@ -1,0 +1,406 @@
+"""Whether a confidence means what it says: calibration, its repair by one temperature, and answering only when sure.
+
+A confidence is a probability that a reading is right. Rows are characters, or whole captchas. Their order never
+matters, and equal confidences are never told apart. Which rows to take: what the reader can know when it reads. A true
+character that it missed has a confidence of 0 in the prediction table, which is hindsight; leave those rows out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil, exp, floor, inf, log, sqrt
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq, minimize_scalar
+from scipy.special import log_softmax, logsumexp
+
+from stages.reader.alignment import MISSED, align
+from stages.reader.decoding import softmax
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Equal = Literal["mass", "width"]  # what the bins have in common: rows, or their length on [0, 1]
+
+BINS = 15                    # as Guo et al. (2017)
+TEMPERATURES = (0.05, 20.0)  # ends of the search; of a reader that is never wrong, the lower is "best"
+BLOCK = 2_000_000            # weights of a bootstrap in memory at a time
+
+
+@dataclass(frozen=True)
+class ReliabilityCurve:
+    """Bins with at least one row, from the least confidence to the most; K of them."""
+
+    confidence: Floats  # (K,) mean
+    accuracy: Floats    # (K,)
+    count: Ints         # (K,)
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """score = reliability - resolution + uncertainty + within."""
+
+    score: float        # Brier's
+    reliability: float  # what wrong confidences cost
+    resolution: float   # what telling right from wrong gains
+    uncertainty: float  # of the outcome itself
+    within: float       # left inside the bins; 0 where each bin has one confidence
+
+
+@dataclass(frozen=True)
+class RiskCoverage:
+    """What answering the surest alone risks; one point a distinct confidence, from the surest."""
+
+    coverage: Floats   # (K,) share answered, the last 1
+    risk: Floats       # (K,) share of these that is wrong
+    threshold: Floats  # (K,) the least confidence answered
+    area: float        # mean risk over the rows (AURC)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Answering from a confidence on."""
+
+    coverage: float   # share answered
+    accuracy: float   # of these; NaN where none is
+    threshold: float  # the least confidence answered; infinite where none is
+
+
+@dataclass(frozen=True)
+class Group:
+    """The calibration of one noise at one level."""
+
+    noise: str
+    level: float
+    n: int
+    accuracy: float
+    confidence: float  # mean
+    ece: float
+    rms: float         # without the bias of few rows
+    brier: float
+
+
+def bin_of(confidence: ArrayLike, bins: int = BINS, equal: Equal = "mass") -> Ints:
+    """The bin of each row (N,), from 0 to bins - 1; some may be empty.
+
+    Equal width: (k / bins, (k + 1) / bins], 0 in the first. Equal mass: by rank, equal confidences together where their
+    mean rank is.
+    """
+    p, _ = _checked(confidence, np.zeros(np.shape(confidence)))
+    if bins < 1 or equal not in ("mass", "width"):
+        raise ValueError(f"bins should be 1 or more of equal mass or width, got {bins} of equal {equal}")
+    if equal == "width":
+        return np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], p).astype(np.int64)
+    _, value, count = np.unique(p, return_inverse=True, return_counts=True)
+    end = np.cumsum(count)
+    found: Ints = (bins * (2 * end - count) // (2 * len(p)))[value].astype(np.int64)
+    return found
+
+
+def reliability_curve(confidence: ArrayLike, success: ArrayLike, bins: int = BINS,
+                      equal: Equal = "mass") -> ReliabilityCurve:
+    """Accuracy beside mean confidence, by bin; on the diagonal where calibrated.
+
+    confidence (N,) in [0, 1], success (N,) of 0 and 1, N >= 1. Raises ValueError on anything else, as all that follow.
+    """
+    p, y = _checked(confidence, success)
+    index = bin_of(p, bins, equal)
+    count = np.bincount(index)
+    held = count > 0
+    mean, accuracy = (np.bincount(index, values)[held] / count[held] for values in (p, y))
+    return ReliabilityCurve(mean, accuracy, count[held].astype(np.int64))
+
+
+def expected_calibration_error(confidence: ArrayLike, success: ArrayLike, bins: int = BINS,
+                               equal: Equal = "mass") -> float:
+    """ECE, the mean distance of accuracy from confidence over bins: Naeini, Cooper & Hauskrecht (2015); Guo et al.
+    (2017).
+
+    Chance moves every bin off the diagonal, so that it exceeds the truth: a calibrated reader of evenly spread
+    confidences shows about 0.3 sqrt(bins / N). Compare groups of like size, and look at `rms_calibration_error` too.
+    """
+    curve = reliability_curve(confidence, success, bins, equal)
+    return float(curve.count @ np.abs(curve.accuracy - curve.confidence) / curve.count.sum())
+
+
+def rms_calibration_error(confidence: ArrayLike, success: ArrayLike, bins: int = BINS, equal: Equal = "mass") -> float:
+    """Root of `squared_calibration_error`, 0 where that is negative."""
+    return sqrt(max(0.0, squared_calibration_error(confidence, success, bins, equal)))
+
+
+def squared_calibration_error(confidence: ArrayLike, success: ArrayLike, bins: int = BINS,
+                              equal: Equal = "mass") -> float:
+    """The mean squared distance of accuracy from confidence over bins, less what chance adds; may be negative.
+
+    Bröcker (2012), Climate Dynamics 39:655; Kumar, Liang & Ma (2019), section 4. Unbiased for independent rows. A bin
+    of one row, which shows no spread, is taken to have that of a calibrated one.
+    """
+    curve = reliability_curve(confidence, success, bins, equal)
+    q, p, n = curve.accuracy, curve.confidence, curve.count
+    chance = np.where(n > 1, q * (1 - q) / np.maximum(n - 1, 1), p * (1 - p))
+    return float(n @ (np.square(q - p) - chance) / n.sum())
+
+
+def brier_score(confidence: ArrayLike, success: ArrayLike) -> float:
+    """The mean squared distance of success from confidence: Brier (1950)."""
+    p, y = _checked(confidence, success)
+    return float(np.square(p - y).mean())
+
+
+def brier_decomposition(confidence: ArrayLike, success: ArrayLike, bins: int | None = None,
+                        equal: Equal = "mass") -> Decomposition:
+    """Murphy's (1973) parts of the Brier score, over the distinct confidences or, with their spread, over bins.
+
+    Distinct confidences of one row each would make resolution of every outcome. Within bins two more terms complete
+    the identity, here their sum: Stephenson, Coelho & Jolliffe (2008), Weather and Forecasting 23:752.
+    """
+    p, y = _checked(confidence, success)
+    index = np.unique(p, return_inverse=True)[1] if bins is None else bin_of(p, bins, equal)
+    count = np.maximum(np.bincount(index), 1)
+    mean, accuracy = ((np.bincount(index, values) / count)[index] for values in (p, y))  # (N,) each row's bin's
+    spread = np.zeros_like(p) if bins is None else p - mean  # exactly: a mean of equals may round
+    base = float(y.mean())
+    return Decomposition(
+        score=brier_score(p, y), reliability=float(np.square(mean - accuracy).mean()),
+        resolution=float(np.square(accuracy - base).mean()), uncertainty=base * (1 - base),
+        within=float((np.square(spread) - 2 * (y - accuracy) * spread).mean()))
+
+
+def calibration_by_group(confidence: ArrayLike, success: ArrayLike, noise: ArrayLike, level: ArrayLike,
+                         bins: int = BINS, equal: Equal = "mass") -> list[Group]:
+    """One row for each noise (N,) and level (N,) that occur together, sorted."""
+    p, y = _checked(confidence, success)
+    kind, dose = np.asarray(noise), np.asarray(level, dtype=np.float64)
+    if kind.shape != p.shape or dose.shape != p.shape:
+        raise ValueError(f"noise {kind.shape} and level {dose.shape} should have a value for each of {len(p)} rows")
+    (kinds, i), (doses, j) = (np.unique(values, return_inverse=True) for values in (kind, dose))
+    code = i * len(doses) + j
+    order = np.argsort(code, kind="stable")
+    groups = []
+    for rows in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
+        a, b = p[rows], y[rows]
+        groups.append(Group(str(kinds[i[rows[0]]]), float(doses[j[rows[0]]]), len(rows), float(b.mean()),
+                            float(a.mean()), expected_calibration_error(a, b, bins, equal),
+                            rms_calibration_error(a, b, bins, equal), brier_score(a, b)))
+    return groups
+
+
+def captcha_confidence(confidence: ArrayLike, rendering: ArrayLike, n: int) -> Floats:
+    """The product of the confidences (m,) of the characters read in each of n renderings, (n,): all of them right, were
+    they independent. 0 where nothing was read, since a captcha holds something. rendering (m,) from 0 to n - 1.
+
+    It knows nothing of characters that were overlooked, as the posterior of the whole text does (`ctc_losses`).
+    """
+    if not np.size(confidence):
+        return np.zeros(n)
+    p, _ = _checked(confidence, np.zeros(np.shape(confidence)))
+    of = np.asarray(rendering)
+    if of.shape != p.shape or of.dtype.kind not in "iu" or of.min() < 0 or of.max() >= n:
+        raise ValueError(f"rendering should be a whole number from 0 to {n - 1} for each of {len(p)} characters")
+    product = np.ones(n)
+    np.multiply.at(product, of, p)
+    product[np.bincount(of, minlength=n) == 0] = 0
+    return product
+
+
+def risk_coverage(confidence: ArrayLike, success: ArrayLike) -> RiskCoverage:
+    """Risk against coverage, answering the surest first: El-Yaniv & Wiener (2010); Geifman, Uziel & El-Yaniv (2019).
+
+    Equal confidences are answered together; the area is its mean over the orders that they could have.
+    """
+    p, y = _checked(confidence, success)
+    values, index, count = np.unique(-p, return_inverse=True, return_counts=True)
+    right, answered = np.bincount(index, y), np.cumsum(count)
+    wrong = np.cumsum(np.repeat(1 - right / count, count))  # (N,) among the first, by expectation
+    return RiskCoverage(answered / len(p), 1 - np.cumsum(right) / answered, 0.0 - values,
+                        float((wrong / np.arange(1, len(p) + 1)).mean()))
+
+
+def selection(confidence: ArrayLike, success: ArrayLike, threshold: float) -> Selection:
+    """What answering from a given confidence on comes to, such as one that was chosen on other captchas."""
+    p, y = _checked(confidence, success)
+    answered = p >= threshold
+    return Selection(float(answered.mean()), float(y[answered].mean()) if answered.any() else np.nan, float(threshold))
+
+
+def coverage_at(confidence: ArrayLike, success: ArrayLike, accuracy: float = 0.99) -> Selection:
+    """The most that can be answered, surest first, with at least this accuracy; its threshold fits these rows alone."""
+    p, y = _checked(confidence, success)
+    _check_share("accuracy", accuracy)
+    order, ends = _ranked(p)
+    answered = int(_most(np.ones((1, len(p)), np.int64), y[order], ends, accuracy)[0])
+    return selection(p, y, p[order][answered - 1] if answered else inf)
+
+
+def coverage_interval(confidence: ArrayLike, success: ArrayLike, cluster: ArrayLike, accuracy: float = 0.99, *,
+                      level: float = 0.95, draws: int = 1000, rng: np.random.Generator) -> tuple[float, float, float]:
+    """The coverage of `coverage_at` with percentiles over resamples of whole clusters: Field & Welsh (2007).
+
+    cluster (N,) labels, G >= 2: the renderings of one captcha come and go together. The threshold is chosen anew in
+    each resample.
+    """
+    p, y = _checked(confidence, success)
+    _check_share("accuracy", accuracy)
+    _check_share("level", level)
+    labels, index = np.unique(np.asarray(cluster), return_inverse=True)
+    G = len(labels)
+    if index.shape != p.shape or G < 2 or draws < 1:
+        raise ValueError(f"coverage_interval: expected a cluster for each of {len(p)} rows, two clusters at least and "
+                         f"a draw, got {index.shape}, {G} and {draws}")
+    order, ends = _ranked(p)
+    drawn: list[float] = []
+    while len(drawn) < draws:
+        block = min(draws - len(drawn), max(1, BLOCK // len(p)))
+        weights = rng.multinomial(G, np.full(G, 1 / G), size=block)[:, index[order]]  # (B, N)
+        drawn += (_most(weights, y[order], ends, accuracy) / weights.sum(axis=1)).tolist()
+    drawn.sort()
+    tail = (1 - level) / 2 * (draws - 1)
+    return coverage_at(p, y, accuracy).coverage, drawn[floor(tail)], drawn[ceil(draws - 1 - tail)]
+
+
+def _ranked(p: Floats) -> tuple[Ints, Ints]:
+    """The rows from the surest, and the places there at which a run of equal confidences ends."""
+    order = np.argsort(-p, kind="stable")
+    return order, np.flatnonzero(np.append(np.diff(p[order]) != 0, True))
+
+
+def _most(weights: Ints, right: Floats, ends: Ints, accuracy: float) -> Ints:
+    """The most rows that can be answered at an accuracy, (B,); weights (B, N) and right (N,) from the surest."""
+    answered = np.cumsum(weights, axis=1)[:, ends]
+    hits = np.cumsum(weights * right.astype(np.int64), axis=1)[:, ends]
+    good = hits / np.maximum(answered, 1) >= accuracy  # a ratio of counts rounds as the decimal does: 99 / 100 is 0.99
+    most: Ints = np.where(good, answered, 0).max(axis=1)
+    return most
+
+
+def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
+    """The temperature T by which to divide logits (n, A + 1) so that their labels (n,), 0 to A, are likeliest.
+
+    Guo et al. (2017), section 4.2. The negative log-likelihood is convex in 1 / T: its slope crosses 0 once. A result
+    at an end of TEMPERATURES says that none is best: all labels are the likeliest class, or no better than chance.
+    Rows for a CTC reader: `peaks`. For heads and dense: every position, where no character is label 0.
+    """
+    z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    _check_logits(z, y, (2, 1))
+    true = z[np.arange(len(z)), y.astype(np.int64)]
+
+    def slope(log_beta: float) -> float:
+        return float(((softmax(exp(log_beta) * z) * z).sum(axis=1) - true).mean())
+
+    low, high = -log(TEMPERATURES[1]), -log(TEMPERATURES[0])
+    if slope(low) >= 0:
+        return TEMPERATURES[1]
+    if slope(high) <= 0:
+        return TEMPERATURES[0]
+    return exp(-brentq(slope, low, high, xtol=1e-12))
+
+
+def peaks(logits: ArrayLike, labels: ArrayLike) -> tuple[Floats, Ints]:
+    """The columns of CTC logits (n, S, A + 1) that the characters read take their confidences from, and their labels.
+
+    Returns logits (m, A + 1) and labels (m,): the true character that each answers, 0 where it answers none, since the
+    column should have been a blank. labels (n, T) is the truth, 0 after the end.
+    """
+    z, truth = _checked_ctc(logits, labels)
+    posterior = softmax(np.asarray(logits))  # in their own precision, as they were read
+    best, surely = posterior.argmax(axis=2), posterior.max(axis=2)  # (n, S)
+    starts = np.ones(best.shape, bool)
+    starts[:, 1:] = best[:, 1:] != best[:, :-1]  # runs, as in decode_ctc
+    run = np.cumsum(starts) - 1
+    highest = np.maximum.reduceat(surely.ravel(), np.flatnonzero(starts))
+    at_peak = np.flatnonzero(surely.ravel() == highest[run])
+    chosen = at_peak[np.unique(run[at_peak], return_index=True)[1]]
+    chosen = chosen[best.ravel()[chosen] > 0]
+    read, text = best.ravel()[chosen], chosen // best.shape[1]
+    classes = np.zeros(len(chosen), np.int64)
+    ends = np.searchsorted(text, np.arange(len(z) + 1))
+    for i, (start, end) in enumerate(pairwise(ends)):
+        true = truth[i, truth[i] > 0].tolist()
+        for label, answer in zip(true, align(true, read[start:end].tolist()), strict=True):
+            if answer != MISSED:
+                classes[start + answer] = label
+    return z.reshape(-1, z.shape[2])[chosen], classes
+
+
+def ctc_losses(logits: ArrayLike, labels: ArrayLike) -> Floats:
+    """Negative log-likelihood (n,) of texts, labels (n, T) with 0 after the end, over all CTC paths of logits
+    (n, S, A + 1); infinite where the columns are too few.
+
+    The forward recursion of Graves et al. (2006), section 4.1, in logarithms.
+    """
+    z, truth = _checked_ctc(logits, labels)
+    n, S, _ = z.shape
+    states = np.zeros((n, 2 * truth.shape[1] + 1), np.int64)  # a blank before, between and after the characters
+    states[:, 1::2] = truth
+    skips = np.zeros(states.shape, bool)  # from a character to another one, past the blank
+    skips[:, 3::2] = truth[:, 1:] != truth[:, :-1]
+    emitted = np.take_along_axis(log_softmax(z, axis=2), states[:, None].repeat(S, axis=1), axis=2)
+    alpha = np.full(states.shape, -inf)
+    alpha[:, :2] = emitted[:, 0, :2]
+    for t in range(1, S):
+        stepped = np.pad(alpha, ((0, 0), (2, 0)), constant_values=-inf)
+        came = np.logaddexp(alpha, stepped[:, 1:-1])
+        alpha = np.where(skips, np.logaddexp(came, stepped[:, :-2]), came) + emitted[:, t]
+    last = 2 * (truth > 0).sum(axis=1, keepdims=True)  # the blank after the text; it may end on its character too
+    ends = np.take_along_axis(np.pad(alpha, ((0, 0), (1, 0)), constant_values=-inf), last + np.arange(2), axis=1)
+    losses: Floats = np.maximum(0.0, -logsumexp(ends, axis=1))  # never below, by rounding
+    return losses
+
+
+def fit_temperature_ctc(logits: ArrayLike, labels: ArrayLike) -> float:
+    """The temperature by which to divide CTC logits (n, S, A + 1) so that the true texts, labels (n, T), are likeliest.
+
+    It calibrates the posterior of a whole text; most columns are blanks, so that for the confidences of characters it
+    falls short: fit those with their `peaks`. The loss is no convex function: a grid finds the valley.
+    Raises ValueError on a text that the columns cannot hold.
+    """
+    z, truth = _checked_ctc(logits, labels)
+    impossible = int(np.isinf(ctc_losses(z, truth)).sum())
+    if impossible:
+        raise ValueError(f"fit_temperature_ctc: {impossible} texts are too long for {z.shape[1]} columns")
+    return exp(_valley(lambda log_t: float(ctc_losses(z * exp(-log_t), truth).mean()), *np.log(TEMPERATURES)))
+
+
+def _valley(loss: Callable[[float], float], low: float, high: float) -> float:
+    """Where a smooth loss is least between two ends: about the best of thirteen points, then by Brent's method."""
+    grid = np.linspace(low, high, 13)
+    values = [loss(float(x)) for x in grid]
+    i = int(np.argmin(values))
+    found = minimize_scalar(loss, bounds=(grid[max(i - 1, 0)], grid[min(i + 1, 12)]), method="bounded",
+                            options={"xatol": 1e-6})
+    return float(found.x) if found.fun < values[i] else float(grid[i])
+
+
+def _checked(confidence: ArrayLike, success: ArrayLike) -> tuple[Floats, Floats]:
+    p, y = np.asarray(confidence, dtype=np.float64), np.asarray(success, dtype=np.float64)
+    if p.ndim != 1 or p.shape != y.shape or not len(p):
+        raise ValueError(f"confidence {p.shape} and success {y.shape} should be alike (N,) with a row at least")
+    if not ((p >= 0) & (p <= 1)).all():
+        raise ValueError(f"confidence should be from 0 to 1, got {p[~((p >= 0) & (p <= 1))][0]}")
+    if not np.isin(y, (0, 1)).all():
+        raise ValueError(f"success should be 0 or 1, got {y[~np.isin(y, (0, 1))][0]}")
+    return p, y
+
+
+def _checked_ctc(logits: ArrayLike, labels: ArrayLike) -> tuple[Floats, Ints]:
+    z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    _check_logits(z, y, (3, 2))
+    if ((y[:, :-1] == 0) & (y[:, 1:] > 0)).any():
+        raise ValueError("labels should be 0 only after the end of a text")
+    return z, y.astype(np.int64)
+
+
+def _check_logits(z: Floats, y: NDArray[Any], axes: tuple[int, int]) -> None:
+    if (z.ndim, y.ndim) != axes or len(y) != len(z) or not z.size or not np.isfinite(z).all():
+        raise ValueError(f"logits {z.shape} and labels {y.shape} should have {axes[0]} and {axes[1]} axes and as many "
+                         "rows, at least one; logits should be finite")
+    if y.size and (y.dtype.kind not in "iu" or not ((y >= 0) & (y < z.shape[-1])).all()):
+        raise ValueError(f"labels should be whole numbers from 0 to {z.shape[-1] - 1}")
+
+
+def _check_share(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise ValueError(f"{name} should lie between 0 and 1, got {value}")
