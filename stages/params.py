@@ -41,7 +41,7 @@ NoiseType = Literal[
     "rotation", "translation", "zoom", "shear", "elastic",
     "occlusion", "lines", "curves", "dots",
 ]  # fmt: skip
-Architecture = Literal["ctc", "heads", "dense"]
+Architecture = Literal["ctc", "heads", "dense", "logistic", "knn", "svm", "mlp"]
 CLUSTERS = ("captcha", "glyph", "text", "condition", "noise", "colour", "digit", "reader", "seed")
 
 Count = Annotated[int, Within(1)]
@@ -109,6 +109,7 @@ class Noise:
 class Reader:
     architecture: Architecture
     learns_from: Literal["clean", "noisy", "both"]
+    denoise: Literal["none", "median", "pca", "nlm", "bilateral", "learned"]
     channels: Annotated[int, Within(4, 512)]
     epochs: Count
     patience: Count

@@ -2,7 +2,7 @@
 
 Reads   data/captchas/train (texts), data/captchas/test, data/glyphs.parquet, data/predictions/<name>.parquet,
         data/regression/fits.json, plots/regress/*.csv and table.html, plots/train/<name>.csv,
-        metrics/predict/<name>.json
+        metrics/predict/<name>.json, metrics/train/<name>.json
 Writes  plots/figures/*.svg, *.png and *.csv, plots/report.html
 Params  seed, glyphs, captcha, colour, noise, readers, regression, plot (the report shows them all)
 """
@@ -30,6 +30,7 @@ from stages.figures.accuracy import (
     paired_gain,
 )
 from stages.figures.associations import associations, draw_associations
+from stages.figures.calibration import about_calibration, calibration, draw_calibration, reliability
 from stages.figures.coefficients import dose_slopes, draw_effects, draw_slopes, factor_effects
 from stages.figures.confusion import confusion_table, draw_confusion
 from stages.figures.counts import SIDE, count_characters, draw_counts, draw_mean_glyphs
@@ -53,10 +54,11 @@ from stages.figures.report import (
 from stages.figures.samples import MOST_COLUMNS, chosen_levels, draw_sheet
 from stages.figures.style import png, svg, words
 from stages.params import read
+from stages.reader.calibration import calibration_by_group, reliability_curve
 
 FIGURES = artifacts.PLOTS / "figures"
 OBSERVED = ["captcha", "condition", "position", "text", "reading", "truth", "guess", "success", "noise", "level",
-            "colour"]  # fmt: skip
+            "colour", "confidence"]  # fmt: skip
 MEASURED = ["contrast", "rmse", "ssim"]
 PICTURES = ("samples", "schemes", "glyphs")  # figures that are pictures themselves: PNG, where the others are SVG
 DESIGNED = ["noise", "level", "colour", "character", "position"]  # level goes with noise, since clean is level 0
@@ -76,6 +78,7 @@ class Run:
     regressed: Regressed
     learning: pd.DataFrame
     metrics: Mapping[str, Mapping[str, float]]  # of predict, by reader
+    temperatures: Mapping[str, float]  # by reader
     regression_table: str  # HTML
 
     @property
@@ -114,6 +117,7 @@ def load(params: Any) -> Run:
         pq.read_table(artifacts.GLYPHS).to_pandas(), regressed,
         pd.concat([read_epochs(name) for name in names], ignore_index=True),
         {name: artifacts.read_json(artifacts.METRICS / "predict" / f"{name}.json") for name in names},
+        {name: artifacts.read_json(artifacts.METRICS / "train" / f"{name}.json")["temperature"] for name in names},
         (artifacts.PLOTS / "regress" / "table.html").read_text(encoding="utf-8"))
 
 
@@ -168,6 +172,8 @@ def tabulate(result: Run) -> dict[str, pd.DataFrame]:
         "slopes": dose_slopes(coefficients, list(observations), result.regressed.by_reader, result.regressed.dose),
         "effects": factor_effects(coefficients, result.regressed.fits["headline"]),
         "learning": result.learning[["reader", *EPOCHS]],
+        "reliability": reliability(observations, reliability_curve),
+        "calibration": calibration(observations, calibration_by_group),
         "counts": count_characters(result.texts, result.alphabet),
         "glyphs": result.glyphs.drop(columns="mean"),
         "pixels": pixels_by_level(result.first, own.drop_duplicates(["captcha", "condition"]), noises),
@@ -199,6 +205,11 @@ def draw(result: Run, tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str,
         captions.about_effects(effects, references, confidence)
     yield from draw_regression(result.regressed)
     yield "learning", draw_learning(tables["learning"]), captions.about_learning(tables["learning"])
+    metrics, groups = result.metrics[reader], tables["calibration"]
+    own = groups["reader"] == reader
+    yield "calibration", draw_calibration(tables["reliability"], groups) if own.any() else None, \
+        about_calibration(groups, reader, metrics, result.temperatures[reader]) if own.any() else \
+        f"`{reader}` read no character at all, so it had no confidence in any."
     yield from draw_exploration(result, tables)
 
 

@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from stages import artifacts
 from stages.command import progress, run
 from stages.reader.alignment import answers
-from stages.reader.decoding import Floats, Ints, Readings, encode, to_texts
+from stages.reader.calibration import brier_score, coverage_interval, expected_calibration_error
+from stages.reader.decoding import Floats, Ints, Readings, encode, text_probability, to_texts
+from stages.reader.networks import Ctc
 from stages.reader.reading import Recogniser, choose_device
-from stages.reader_files import Description, check_reader, load_reader
+from stages.reader_files import Description, check_reader, load_recogniser
 from stages.statistics.proportions import clustered_proportion
 
 FACTORS = [field.name for field in artifacts.FACTORS]
@@ -37,7 +39,9 @@ class Scores:
     captcha: NDArray[np.int32]  # (n,), the cluster
     noise: NDArray[np.str_]  # (n,), "none" where clean
     exact: NDArray[np.bool_]  # (n,), read whole
+    probability: NDArray[np.float64]  # (n,), of the whole reading, calibrated; 0 where nothing was read
     success: NDArray[np.bool_]  # (m,), by character
+    confidence: NDArray[np.float32]  # (m,), 0 where the character was missed
     rendering: NDArray[np.int64]  # (m,), which of the n
 
 
@@ -48,8 +52,7 @@ def main() -> None:
     folder = artifacts.READERS / name
     if not folder.is_dir():
         raise ValueError(f"{folder} is missing: there is no trained reader {name!r}; run `dvc repro train@{name}`")
-    network, description = load_reader(folder)
-    recogniser = Recogniser(network, precision=description.precision, device=choose_device("auto"))
+    recogniser, description = load_recogniser(folder, choose_device("auto"))
     scores = predict_parts(artifacts.parts_of("test"), recogniser, description, name)
     artifacts.write_metrics(artifacts.METRICS / "predict" / f"{name}.json", metrics_of(scores))
 
@@ -75,14 +78,17 @@ def predict_part(captchas: pa.Table, recogniser: Recogniser, alphabet: str) -> t
     """The prediction table of a captcha table, one row a true character, and its scores."""
     texts = captchas["text"].to_pylist()
     labels = encode(texts, alphabet)
-    readings = recogniser.read(artifacts.images_of(captchas))
+    logits = recogniser.logits(artifacts.images_of(captchas))
+    readings = recogniser.decode(logits)
     guess, confidence = answers(labels, readings)
     table = to_table(captchas, labels, readings, guess, confidence, alphabet)
     exact = np.array([reading == text for reading, text in zip(to_texts(readings.labels, alphabet), texts,
                                                                strict=True)], bool)
     rendering, _ = np.nonzero(labels)
+    probability = text_probability(logits, readings.labels, ctc=isinstance(recogniser.network, Ctc))
     return table, Scores(captchas["captcha"].to_numpy(), np.array(captchas["noise"].to_pylist(), str), exact,
-                         (guess == labels)[labels > 0], rendering)
+                         np.where(readings.lengths > 0, probability, 0.0), (guess == labels)[labels > 0],
+                         confidence[labels > 0], rendering)
 
 
 def to_table(captchas: pa.Table, labels: Ints, readings: Readings, guess: Ints, confidence: Floats,
@@ -135,8 +141,24 @@ def metrics_of(scores: Sequence[Scores]) -> dict[str, float]:
     metrics = {}
     for name, (hits, cluster) in shares.items():
         metrics[name], metrics[f"{name}_low"], metrics[f"{name}_high"] = clustered_proportion(hits, cluster)
+    metrics |= trust(scores, exact, captcha, success)
     kinds = sorted(set(noise.tolist()) - {"none"})
     return metrics | {f"exact_match_{kind}": float(exact[noise == kind].mean()) for kind in kinds}
+
+
+def trust(scores: Sequence[Scores], exact: NDArray[np.bool_], captcha: NDArray[np.int32],
+          success: NDArray[np.bool_]) -> dict[str, float]:
+    """How far the confidences can be believed: of the characters that were read, and of whole captchas the share that
+    can be answered, the surest first, with 99 % of the answers right."""
+    confidence = np.concatenate([score.confidence for score in scores])
+    metrics = {}
+    read = confidence > 0  # that a character was missed is known with hindsight alone
+    if read.any():
+        metrics["calibration_error"] = expected_calibration_error(confidence[read], success[read])
+        metrics["brier_score"] = brier_score(confidence[read], success[read])
+    probability = np.minimum(1.0, np.concatenate([score.probability for score in scores]))
+    covered = coverage_interval(probability, exact, captcha, 0.99, draws=500, rng=np.random.default_rng(0))
+    return metrics | dict(zip(("coverage_99", "coverage_99_low", "coverage_99_high"), covered, strict=True))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ from stages.params import read
 from stages.reader.batches import Images
 from stages.reader.decoding import likeliest_texts, text_probability, to_texts
 from stages.reader.reading import BATCH, Recogniser, choose_device
-from stages.reader_files import Description, load_reader
+from stages.reader_files import Description, load_recogniser
 from stages.sources.captchas import SUFFIXES, to_canvas
 from stages.sources.images import listing, read_image
 
@@ -82,8 +82,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text, a terminal know few letters
     folder = choose_reader(given.reader)
-    network, description = load_reader(folder)
-    recogniser = Recogniser(network, precision=description.precision, device=choose_device("auto"))
+    recogniser, description = load_recogniser(folder, choose_device("auto"))
     files, errors = image_files(given.paths)
     complain(errors)
     failed, odd = len(errors), []

@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,15 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from stages import artifacts
+from stages.reader.classical import KINDS as KINDS_OF_CLASSICAL
+from stages.reader.classical import build_classical
+from stages.reader.denoising import METHODS, PREFIX
+from stages.reader.denoising import build as build_denoiser
 from stages.reader.networks import build
+from stages.reader.reading import Recogniser
 
-FORMAT = 1  # of reader.json; raise it when a field changes its meaning
+FORMAT = 2  # of reader.json; raise it when a field changes its meaning
+KINDS = {str: "text", int: "whole number", float: "number with a point"}
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,8 @@ class Description:
     channels: int
     positions: int  # longest text it learned; the ctc architecture reads longer ones too
     precision: str  # bf16 or fp32, as it was fitted and is to be read
+    temperature: float = 1.0  # that its logits are divided by, so that confidences are calibrated
+    denoise: str = "none"  # what is done to an image before it is read
 
     def build(self) -> nn.Module:
         return build(self.architecture, alphabet_size=len(self.alphabet), height=self.height, width=self.width,
@@ -53,10 +61,23 @@ def write_reader(folder: Path, description: Description, weights: Mapping[str, T
     artifacts.write_json(folder / "reader.json", {"format": FORMAT, **asdict(description), "training": dict(training)})
 
 
-def load_reader(folder: Path) -> tuple[nn.Module, Description]:
-    """The network of a folder, with its weights. Raises ValueError, one line, where a file is missing or damaged."""
+def load_recogniser(folder: Path, device: torch.device) -> tuple[Recogniser, Description]:
+    """A reader made ready to read. Raises ValueError, one line, where a file is missing or damaged."""
+    network, description, state = load_reader(folder)
+    try:
+        denoiser = build_denoiser(description.denoise, state, device=device)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}: run `dvc repro -f train@{folder.name}`") from None
+    return Recogniser(network, precision=description.precision, device=device, temperature=description.temperature,
+                      denoiser=denoiser), description
+
+
+def load_reader(folder: Path) -> tuple[nn.Module, Description, dict[str, Tensor]]:
+    """The network of a folder, with its weights, and the state of its denoiser.
+
+    Raises ValueError, one line, where a file is missing or damaged.
+    """
     description = read_description(folder / "reader.json")
-    network = description.build()
     path = folder / "weights.safetensors"
     try:
         weights = safetensors.torch.load(path.read_bytes())
@@ -64,6 +85,14 @@ def load_reader(folder: Path) -> tuple[nn.Module, Description]:
         raise ValueError(f"{path} is missing: run `dvc repro train@{folder.name}`") from None
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged ({error}): run `dvc repro -f train@{folder.name}`") from None
+    denoiser = {name: weights.pop(name) for name in list(weights) if name.startswith(PREFIX)}
+    if description.architecture in KINDS_OF_CLASSICAL:
+        try:
+            return build_classical(description.architecture, weights, alphabet_size=len(description.alphabet),
+                                   positions=description.positions).eval(), description, denoiser
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}: run `dvc repro -f train@{folder.name}`") from None
+    network = description.build()
     expected = network.state_dict()
     wrong = sorted(set(expected) ^ set(weights)) or [
         name for name in expected if expected[name].shape != weights[name].shape
@@ -72,27 +101,32 @@ def load_reader(folder: Path) -> tuple[nn.Module, Description]:
         raise ValueError(f"{path} is no {description.architecture} reader as reader.json describes it ({wrong[0]} is "
                          f"missing, unknown, of another shape or not finite): run `dvc repro -f train@{folder.name}`")
     network.load_state_dict(weights)
-    return network.eval(), description
+    return network.eval(), description, denoiser
 
 
 def read_description(path: Path) -> Description:
     """Raises ValueError, one line, on a file that is missing, no JSON, or has a field missing or out of range."""
     tree = artifacts.read_json(path)
     kinds = {"architecture": str, "alphabet": str, "height": int, "width": int, "channels": int, "positions": int,
-             "precision": str}
+             "precision": str, "temperature": float, "denoise": str}
     if not isinstance(tree, dict) or tree.get("format") != FORMAT:
         raise ValueError(f"{path}: expected a reader of format {FORMAT}, got "
                          f"{tree.get('format') if isinstance(tree, dict) else type(tree).__name__}: train it again")
     for name, kind in kinds.items():
         if type(tree.get(name)) is not kind:
-            raise ValueError(f"{path}: {name} should be a {'text' if kind is str else 'whole number'}, "
+            raise ValueError(f"{path}: {name} should be a {KINDS[kind]}, "
                              f"got {tree.get(name)!r}: train it again")
     description = Description(**{name: tree[name] for name in kinds})
     try:
         if description.precision not in ("bf16", "fp32"):
             raise ValueError(f"precision: expected bf16 or fp32, got {description.precision!r}")
+        if description.denoise not in METHODS:
+            raise ValueError(f"denoise: expected one of {', '.join(METHODS)}, got {description.denoise!r}")
+        if not 0.01 <= description.temperature <= 100:
+            raise ValueError(f"temperature: expected 0.01 to 100, got {description.temperature}")
         with torch.device("meta"):  # checks sizes before anything is allocated
-            description.build()
+            replace(description, architecture="heads").build() if description.architecture in KINDS_OF_CLASSICAL \
+                else description.build()
     except ValueError as error:
         raise ValueError(f"{path}: {error}: train it again") from None
     return description

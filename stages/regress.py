@@ -51,7 +51,7 @@ def main() -> None:
     predictions = read_all(names)
     clusters = clusters_of(predictions, params.readers, chosen.cluster)
     skipped = readers_without_own(predictions, clusters)
-    variables = variables_of(predictions, chosen.references)
+    variables = variables_of(predictions, params.readers, chosen.references)
     sample = Sample(variables, stacked(predictions, "success", np.uint8), stacked(predictions, "captcha", np.int64))
     terms = formulas(chosen, variables)
     with threadpool_limits(1):  # on X so narrow more threads of BLAS only wait, for three times the CPU time
@@ -102,7 +102,7 @@ def readers_without_own(predictions: Mapping[str, pa.Table], clusters: Clusters)
     return skipped
 
 
-def variables_of(predictions: Mapping[str, pa.Table], references: Any) -> Variables:
+def variables_of(predictions: Mapping[str, pa.Table], readers: Mapping[str, Any], references: Any) -> Variables:
     """What a formula may name. Raises ValueError on a reference that does not occur."""
     factors = {name: factor(predictions, name, column, getattr(references, name))
                for name, column in (("noise", "noise"), ("colour", "colour"), ("digit", "truth"))}
@@ -112,6 +112,10 @@ def variables_of(predictions: Mapping[str, pa.Table], references: Any) -> Variab
     lengths = [len(table) for table in predictions.values()]
     factors["reader"] = make_factor("reader", np.repeat(np.arange(len(lengths)), lengths), list(predictions),
                                     references.reader)
+    denoised = sorted({reader.denoise for reader in readers.values()})
+    factors["denoise"] = make_factor("denoise", np.repeat([denoised.index(readers[name].denoise)
+                                                           for name in predictions], lengths), denoised,
+                                     "none" if "none" in denoised else denoised[0])
     numbers = {name: stacked(predictions, name, np.float64) for name in ("level", "rmse", "contrast")}
     numbers["ssim_loss"] = 1 - stacked(predictions, "ssim", np.float64)  # 0 where clean, as the other doses
     return Variables(factors, numbers, sum(lengths))

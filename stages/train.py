@@ -12,25 +12,32 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from stages import artifacts, reader_files
 from stages.command import progress, run
 from stages.params import Reader, read
 from stages.reader.batches import Images, Labels
+from stages.reader.classical import CAPS, KINDS, fit_classical
 from stages.reader.decoding import encode
-from stages.reader.fitting import Epoch, Fitted, Schedule, State, fit
-from stages.reader.networks import initialise
-from stages.reader.reading import choose_device
+from stages.reader.denoising import Pairs, fit_learned, fit_pca, pairs_of
+from stages.reader.denoising import build as build_denoiser
+from stages.reader.fitting import Epoch, Fitted, Schedule, State, fit, on_cpu, validate
+from stages.reader.networks import Ctc, initialise
+from stages.reader.reading import Recogniser, choose_device
+from stages.reader.temperature import temperature_of
 from stages.reader_files import Description
 
+DENOISED = 3000   # renderings that a denoiser learns from: more took time and gained nothing
 RUNS = 1_000_003  # between the streams of two training runs of one study; its seeds lie closer together
 
 
@@ -41,10 +48,12 @@ class CaptchaPart:
     path: Path
     rows: NDArray[np.int64]
     labels: Labels
+    denoise: Callable[[Images], Images] = lambda images: images
 
     def images(self) -> Images:
         images = artifacts.images_of(artifacts.read_captchas(self.path))
-        return images if len(self.rows) == len(images) else images[self.rows]
+        seen: Images = self.denoise(images if len(self.rows) == len(images) else images[self.rows])
+        return seen
 
 
 @dataclass(frozen=True)
@@ -85,8 +94,18 @@ def train_reader(name: str, reader: Reader, seed: int) -> None:
             raise ValueError("data/captchas: train and validation differ in alphabet or image size: "
                              "run `dvc repro -f generate`")
         description = describe(reader, train, validation)
-        fitted = fit_reader(description.build(), train, validation, reader, seed, device, root / key)
-        write_results(name, description, fitted)
+        denoiser = fit_denoiser(reader.denoise, seed, device)
+        train, validation = (denoised(split, reader.denoise, denoiser, device) for split in (train, validation))
+        record: dict[str, Any] = {}
+        if reader.architecture in KINDS:
+            network, fitted, record = fit_classic(reader, description, train, validation, seed)
+        else:
+            fitted = fit_reader(description.build(), train, validation, reader, seed, device, root / key)
+            network = description.build()
+            network.load_state_dict(fitted.weights)
+            record = {"weights": sum(parameter.numel() for parameter in network.parameters())}
+        temperature = calibrated(network, validation, reader.precision, device)
+        write_results(name, replace(description, temperature=temperature), fitted, denoiser, record)
         reader_files.remove_checkpoint(root / key)
 
 
@@ -114,10 +133,40 @@ def open_split(split: str, learns_from: str) -> Split:
     return Split(parts, alphabet, height, width)
 
 
+def fit_denoiser(method: str, seed: int, device: torch.device) -> dict[str, Tensor]:
+    """The state of a denoiser, from the first training captchas; empty for a method that has none."""
+    if method not in ("pca", "learned"):
+        return {}
+    columns = ["captcha", "condition", "foreground", "background", "image"]
+    clean: list[Images] = []
+    noisy: list[Images] = []
+    for path in artifacts.parts_of("train"):
+        table = artifacts.read_captchas(path, columns)
+        images = artifacts.images_of(table)
+        if method == "pca":
+            clean.append(images[table["condition"].to_numpy() == 0])
+        else:
+            pairs = pairs_of(images, *(table[name].to_pylist() for name in columns[:-1]))
+            clean.append(pairs.clean)
+            noisy.append(pairs.noisy)
+        if sum(map(len, clean)) >= DENOISED:
+            break
+    progress(f"a denoiser learns from {sum(map(len, clean))} training captchas")
+    if method == "pca":
+        return fit_pca(np.concatenate(clean))
+    return fit_learned(Pairs(np.concatenate(noisy), np.concatenate(clean)), seed=seed, device=device, report=progress)
+
+
+def denoised(split: Split, method: str, state: dict[str, Tensor], device: torch.device) -> Split:
+    """The split as its reader will see it."""
+    denoise = build_denoiser(method, state, device=device)
+    return replace(split, parts=[replace(part, denoise=denoise) for part in split.parts])
+
+
 def describe(reader: Reader, *splits: Split) -> Description:
     longest = max((part.labels.shape[1] for split in splits for part in split.parts), default=0)
     return Description(reader.architecture, splits[0].alphabet, splits[0].height, splits[0].width, reader.channels,
-                       max(1, longest), reader.precision)
+                       max(1, longest), reader.precision, denoise=reader.denoise)
 
 
 def fit_reader(network: nn.Module, train: Split, validation: Split, reader: Reader, seed: int, device: torch.device,
@@ -131,6 +180,52 @@ def fit_reader(network: nn.Module, train: Split, validation: Split, reader: Read
              f"{reader.precision}")
     return fit(network, train.parts, validation.parts, schedule, device=device, state=resumed(scratch),
                keep=lambda state: reader_files.write_checkpoint(scratch, state.to_bytes()), report=progress)
+
+
+def fit_classic(reader: Reader, description: Description, train: Split, validation: Split,
+                seed: int) -> tuple[nn.Module, Fitted, dict[str, Any]]:
+    """A classical reader: the module, its one "epoch" (the best of its grid), and what was chosen how."""
+    kind = reader.architecture
+    found = fit_classical(kind, in_memory(train, CAPS[kind]), in_memory(validation, CAPS[kind]),
+                          alphabet_size=len(description.alphabet), positions=description.positions, seed=seed,
+                          report=progress)
+    cpu = torch.device("cpu")
+    train_loss, *_ = validate(found.module, train.parts[:1], reader.precision, cpu)
+    epoch = Epoch(1, train_loss, *validate(found.module, validation.parts, reader.precision, cpu))
+    weights = on_cpu(found.module)
+    progress(f"{kind} with {found.chosen}: validation characters {epoch.validation_character_accuracy:.2%}, whole "
+             f"captchas {epoch.validation_exact_match:.2%}")
+    return found.module, Fitted(weights, [epoch]), {
+        "weights": sum(tensor.numel() for tensor in weights.values()), "chosen": found.chosen,
+        "grid": [{key: value for key, value in row.items() if key != "seconds"} for row in found.grid]}
+
+
+def in_memory(split: Split, cells: int) -> tuple[Images, Labels]:
+    """Images (n, H, W, 3) and labels (n, T) of the first parts of a split, until they have that many characters."""
+    images: list[Images] = []
+    labels: list[Labels] = []
+    longest = max(part.labels.shape[1] for part in split.parts)
+    for part in split.parts:
+        if len(part.labels):
+            images.append(part.images())
+            labels.append(np.pad(part.labels, ((0, 0), (0, longest - part.labels.shape[1]))))
+        if sum(int((found > 0).sum()) for found in labels) >= cells:
+            break
+    if not images:
+        raise ValueError("no captchas to learn from: check learns_from and noise")
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def calibrated(network: nn.Module, validation: Split, precision: str, device: torch.device) -> float:
+    """The temperature at which the confidences on the validation captchas are what they say."""
+    recogniser = Recogniser(network, precision=precision, device=device)
+    logits = np.concatenate([recogniser.logits(part.images()) for part in validation.parts if len(part.labels)])
+    longest = max(part.labels.shape[1] for part in validation.parts)
+    labels = np.concatenate([np.pad(part.labels, ((0, 0), (0, longest - part.labels.shape[1])))
+                             for part in validation.parts if len(part.labels)])
+    found = artifacts.rounded(temperature_of(logits, labels, ctc=isinstance(network, Ctc)))
+    progress(f"temperature {found:.2f} calibrates the confidences on the validation captchas")
+    return float(found)
 
 
 def resumed(scratch: Path) -> State | None:
@@ -147,16 +242,18 @@ def resumed(scratch: Path) -> State | None:
     return state
 
 
-def write_results(name: str, description: Description, fitted: Fitted) -> None:
+def write_results(name: str, description: Description, fitted: Fitted, denoiser: dict[str, Tensor],
+                  record: dict[str, Any]) -> None:
     """Nothing here depends on time, so that equal trainings give equal bytes."""
     best = {key: artifacts.rounded(value) for key, value in asdict(fitted.best).items()}
-    weights = sum(parameter.numel() for parameter in description.build().parameters())
-    training = {"epochs": len(fitted.history), "best_epoch": best["epoch"], "weights": weights, "best": best}
-    reader_files.write_reader(artifacts.READERS / name, description, fitted.weights, training)
+    training = {"epochs": len(fitted.history), "best_epoch": best["epoch"], "best": best,
+                **artifacts.rounded(record)}
+    reader_files.write_reader(artifacts.READERS / name, description, fitted.weights | denoiser, training)
     artifacts.write_metrics(artifacts.METRICS / "train" / f"{name}.json", {
         "validation_character_accuracy": best["validation_character_accuracy"],
         "validation_exact_match": best["validation_exact_match"], "validation_loss": best["validation_loss"],
-        "epochs": len(fitted.history), "best_epoch": best["epoch"], "weights": weights})
+        "epochs": len(fitted.history), "best_epoch": best["epoch"], "weights": record["weights"],
+        "temperature": description.temperature})
     artifacts.write_text(artifacts.PLOTS / "train" / f"{name}.csv", curve(fitted.history))
 
 

@@ -17,9 +17,9 @@ from test_figures_report import check
 from stages import artifacts, plot
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "plots" / "templates"
-DRAWN = ["added_variables", "answer", "associations", "breakdown", "character_accuracy", "confusion", "correlations",
-         "counts", "dose_response", "effects", "exact_match", "glyphs", "influence", "learning", "marginal_effects",
-         "pixels", "samples", "schemes", "slopes", "steadiness", "thresholds"]  # fmt: skip
+DRAWN = ["added_variables", "answer", "associations", "breakdown", "calibration", "character_accuracy", "confusion",
+         "correlations", "counts", "dose_response", "effects", "exact_match", "glyphs", "influence", "learning",
+         "marginal_effects", "pixels", "samples", "schemes", "slopes", "steadiness", "thresholds"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def test_every_figure_and_its_data_are_written(study: Path) -> None:
     names = {path.stem for suffix in ("svg", "png") for path in (study / "plots/figures").glob(f"*.{suffix}")}
     assert sorted(names) == DRAWN
     tables = {path.stem for path in (study / "plots/figures").glob("*.csv")}
-    assert tables == {"accuracy", "associations", "characters", "colours", "confusion", "counts", "effects", "glyphs",
-                      "learning", "pixels", "slopes"}
+    assert tables == {"accuracy", "associations", "calibration", "characters", "colours", "confusion", "counts",
+                      "effects", "glyphs", "learning", "pixels", "reliability", "slopes"}
 
 
 def test_drawing_again_gives_the_same_bytes(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +68,7 @@ def test_the_report_tells_the_parameters_and_the_regression(study: Path) -> None
     html = (study / "plots/report.html").read_text(encoding="utf-8")
     assert '<th scope="row">types</th><td>fog, gaussian_blur</td>' in html
     assert '<table class="regression">' in html
-    assert html.count('<table class="compact">') == 2
+    assert html.count('<table class="compact">') == 3
     assert "What cannot be concluded" in html
     assert "noise.level=0.4" in html
 

@@ -16,6 +16,7 @@ import torch
 from drawn_captchas import ALPHABET, HEIGHT, WIDTH, drawn_part, write_split
 
 from stages import artifacts, predict
+from stages.reader.calibration import expected_calibration_error
 from stages.reader.decoding import Readings, encode
 from stages.reader.fitting import Schedule, fit
 from stages.reader.networks import initialise
@@ -96,8 +97,22 @@ def test_the_metrics_are_those_of_the_table() -> None:
         values = clustered_proportion(rows[column].to_numpy(), rows["captcha"].to_numpy())
         expected |= dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
     expected["exact_match_gaussian"] = whole.loc[whole["noise"] == "gaussian", "exact"].mean()
+    read = table[table["confidence"] > 0]
+    expected["calibration_error"] = expected_calibration_error(read["confidence"], read["success"])
+    expected["brier_score"] = np.square(read["confidence"] - read["success"]).mean()
+    assert 0 <= metrics.pop("coverage_99_low") <= metrics.pop("coverage_99") <= metrics.pop("coverage_99_high") <= 1
     assert metrics == pytest.approx(expected, rel=1e-5)
     assert metrics["clean_exact_match"] > metrics["exact_match"] > metrics["exact_match_gaussian"]
+
+
+def test_the_temperature_of_a_reader_changes_confidences_and_no_reading(study: Path,
+                                                                        weights: dict[str, torch.Tensor]) -> None:
+    plain = predicted()
+    write_reader(study / artifacts.READERS / "small", replace(DESCRIPTION, temperature=3.0), weights, {})
+    warm = predicted()
+    pd.testing.assert_frame_equal(warm.drop(columns="confidence"), plain.drop(columns="confidence"))
+    read = plain["guess"] != ""
+    assert (warm.loc[read, "confidence"] < plain.loc[read, "confidence"]).all()
 
 
 @pytest.mark.usefixtures("study")

@@ -155,7 +155,7 @@ def test_the_text_is_what_the_reader_reads_in_the_image_it_would_learn_from(run_
     _, lines, _ = run_read("--reader", "random", "--json", "images")
     learned = load_captchas("images", alphabet=ALPHABET, height=H, width=W, validation=0.3, test=0.3,
                             rng=np.random.default_rng(0))
-    network, description = load_reader(artifacts.READERS / "random")
+    network, description, _ = load_reader(artifacts.READERS / "random")
     expected = Recogniser(network, precision=description.precision, device=torch.device("cpu")).read(learned.images)
     found = [json.loads(line) for line in lines]
     assert [Path(reading["path"]).name for reading in found] == learned.names
@@ -288,7 +288,7 @@ def test_a_damaged_reader_is_one_line(run_read: Run) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
 def test_a_reader_whose_numbers_overflow_is_refused(run_read: Run) -> None:
-    network, description = load_reader(artifacts.READERS / "fixed")
+    network, description, _ = load_reader(artifacts.READERS / "fixed")
     weights = {name: torch.full_like(tensor, 3e38) if name == "classifier.weight" else tensor
                for name, tensor in network.state_dict().items()}
     write_reader(artifacts.READERS / "huge", description, weights, {})

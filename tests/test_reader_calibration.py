@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.special import log_softmax, softmax
@@ -19,7 +18,6 @@ from sklearn.metrics import brier_score_loss
 from stages.reader import decoding
 from stages.reader.alignment import MISSED, align
 from stages.reader.calibration import (
-    TEMPERATURES,
     bin_of,
     brier_decomposition,
     brier_score,
@@ -27,17 +25,14 @@ from stages.reader.calibration import (
     captcha_confidence,
     coverage_at,
     coverage_interval,
-    ctc_losses,
     expected_calibration_error,
-    fit_temperature,
-    fit_temperature_ctc,
-    peaks,
     reliability_curve,
     risk_coverage,
     rms_calibration_error,
     selection,
     squared_calibration_error,
 )
+from stages.reader.temperature import TEMPERATURES, fit_temperature, peaks
 
 # Eighths tie often, and their sums are exact in any order.
 rows = st.lists(st.tuples(st.integers(0, 8).map(lambda k: k / 8), st.booleans()), min_size=1, max_size=40)
@@ -363,72 +358,6 @@ def test_a_temperature_mends_an_overconfident_reader() -> None:
     assert scores[1] < scores[0] / 20
 
 
-def torch_losses(z: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    log_p = torch.log_softmax(torch.from_numpy(z), dim=2).transpose(0, 1)
-    lengths = torch.from_numpy((labels > 0).sum(axis=1))
-    losses = torch.nn.functional.ctc_loss(log_p, torch.from_numpy(labels), torch.full((len(z),), z.shape[1]), lengths,
-                                          reduction="none")
-    return np.asarray(losses.numpy())
-
-
-@pytest.mark.parametrize("scale", [1.0, 30.0])
-def test_the_ctc_loss_is_that_of_torch(scale: float) -> None:
-    rng = np.random.default_rng(10)
-    z = scale * rng.normal(size=(200, 9, 4))
-    labels = rng.integers(1, 4, (200, 5))
-    labels[np.arange(5) >= rng.integers(0, 6, 200)[:, None]] = 0
-    expected = torch_losses(z, labels)
-    assert (labels[:, 0] == 0).any()
-    assert np.isinf(torch_losses(z[:, :3], labels)).any()
-    np.testing.assert_allclose(ctc_losses(z, labels), expected, rtol=1e-10)
-    np.testing.assert_allclose(ctc_losses(z[:, :3], labels), torch_losses(z[:, :3], labels), rtol=1e-10,
-                               atol=1e-14)
-
-
-@settings(deadline=None)
-@given(ctc_logits)
-def test_the_likelihoods_of_all_texts_sum_to_one(z: np.ndarray) -> None:
-    assume(z.shape[1] <= 4)
-    z = z[:1]
-    texts = [text for length in range(z.shape[1] + 1) for text in
-             itertools.product(range(1, z.shape[2]), repeat=length)]
-    labels = np.array([[*text, *[0] * (z.shape[1] - len(text))] for text in texts])
-    total = np.exp(-ctc_losses(np.repeat(z, len(labels), axis=0), labels)).sum()
-    assert total == pytest.approx(1, abs=1e-9)
-
-
-def test_a_text_without_characters_is_all_blanks() -> None:
-    z = np.random.default_rng(11).normal(size=(3, 5, 4))
-    expected = -log_softmax(z, axis=2)[..., 0].sum(axis=1)
-    np.testing.assert_allclose(ctc_losses(z, np.zeros((3, 0), int)), expected)
-
-
-def ctc_sample(n: int = 150, factor: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Texts drawn from the paths of their own logits: calibrated by construction, then scaled."""
-    rng = np.random.default_rng(12)
-    z = 1.5 * rng.normal(size=(n, 10, 4))
-    z[..., 0] += 1
-    paths = (z + rng.gumbel(size=z.shape)).argmax(axis=2)
-    labels = np.zeros((n, 10), np.int64)
-    for i, path in enumerate(paths):
-        text = [k for k, _ in itertools.groupby(path.tolist()) if k]
-        labels[i, : len(text)] = text
-    return factor * z, labels
-
-
-def test_the_ctc_temperature_of_calibrated_logits_is_one_and_scales_with_them() -> None:
-    fitted = fit_temperature_ctc(*ctc_sample(1500))
-    assert fitted == pytest.approx(1, abs=0.1)
-    assert fit_temperature_ctc(*ctc_sample(1500, 2.5)) == pytest.approx(2.5 * fitted, rel=1e-4)
-
-
-def test_the_ctc_temperature_is_the_best_of_many_by_torch() -> None:
-    z, labels = ctc_sample(150, 1.7)
-    fitted = fit_temperature_ctc(z, labels)
-    best = min(torch_losses(z / t, labels).mean() for t in np.geomspace(*TEMPERATURES, 60))
-    assert torch_losses(z / fitted, labels).mean() <= best + 1e-9
-
-
 def slow_peaks(posterior: np.ndarray, truth: list[int]) -> tuple[list[int], list[int]]:
     """Columns and classes of one text, column by column."""
     columns: list[int] = []
@@ -514,10 +443,7 @@ LOGITS = np.zeros((2, 3, 4))
     (lambda: fit_temperature(LOGITS[0], [1, 2]), r"labels \(2,\) should have 2 and 1 axes"),
     (lambda: fit_temperature(LOGITS[0], [1, 2, 4]), "whole numbers from 0 to 3"),
     (lambda: fit_temperature(LOGITS[0], [1, 2, 0.5]), "whole numbers from 0 to 3"),
-    (lambda: ctc_losses(LOGITS, [[1]]), r"labels \(1, 1\) should have 3 and 2 axes"),
-    (lambda: ctc_losses(LOGITS, [[1], [5]]), "whole numbers from 0 to 3"),
     (lambda: peaks(LOGITS, [[0, 1], [1, 1]]), "0 only after the end"),
-    (lambda: fit_temperature_ctc(LOGITS, [[1, 1, 0], [1, 1, 1]]), "1 texts are too long for 3 columns"),
 ])
 def test_bad_input_is_refused(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):

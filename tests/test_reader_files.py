@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_reader_comes_back_as_it_was_written(folder: Path) -> None:
-    network, description = load_reader(folder)
+    network, description, _ = load_reader(folder)
     expected = initialise(DESCRIPTION.build(), generator=torch.Generator().manual_seed(3)).state_dict()
     assert description == DESCRIPTION
     assert all(torch.equal(network.state_dict()[name], expected[name]) for name in expected)
@@ -35,7 +35,7 @@ def test_a_reader_comes_back_as_it_was_written(folder: Path) -> None:
 
 
 def test_equal_readers_are_equal_bytes(folder: Path) -> None:
-    network, description = load_reader(folder)
+    network, description, _ = load_reader(folder)
     weights = dict(reversed(network.state_dict().items()))
     write_reader(folder.parent / "other", description, weights, {"epochs": 2})
     for name in ("weights.safetensors", "reader.json"):
@@ -84,14 +84,17 @@ def test_damaged_weights_are_refused(folder: Path, damage: Callable[[Path], Any]
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    ({"format": 2}, "expected a reader of format 1, got 2"),
-    ({"architecture": "rnn"}, "architecture: expected one of ctc, heads, dense, got 'rnn'"),
+    ({"format": 1}, "expected a reader of format 2, got 1"),
+    ({"architecture": "rnn"}, "architecture: expected one of ctc, heads, dense.* got 'rnn'"),
     ({"channels": 10**9}, "channels: expected a whole number from 4 to 512"),
     ({"channels": "8"}, "channels should be a whole number, got '8'"),
     ({"positions": True}, "positions should be a whole number, got True"),
     ({"alphabet": ""}, "alphabet_size: expected a whole number from 1"),
     ({"alphabet": None}, "alphabet should be a text, got None"),
     ({"precision": "int4"}, "precision: expected bf16 or fp32, got 'int4'"),
+    ({"temperature": 0.0}, "temperature: expected 0.01 to 100, got 0.0"),
+    ({"temperature": 1}, "temperature should be a number with a point, got 1"),
+    ({"denoise": "magic"}, "denoise: expected one of none, median, pca, nlm, bilateral, learned, got 'magic'"),
 ])
 def test_a_wrong_description_is_refused(folder: Path, change: dict[str, Any], message: str) -> None:
     path = folder / "reader.json"
@@ -104,7 +107,7 @@ def test_a_wrong_description_is_refused(folder: Path, change: dict[str, Any], me
 @pytest.mark.parametrize("content", ["[]", "3", '"text"'])
 def test_a_description_that_is_no_map_is_refused(folder: Path, content: str) -> None:
     (folder / "reader.json").write_text(content)
-    with pytest.raises(ValueError, match="expected a reader of format 1"):
+    with pytest.raises(ValueError, match="expected a reader of format 2"):
         load_reader(folder)
 
 

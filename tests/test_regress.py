@@ -179,6 +179,16 @@ def test_the_measured_dose_takes_the_place_of_the_level(study: Study) -> None:
     assert "level" not in study.metrics()
 
 
+def test_what_denoising_is_worth_is_a_paired_difference(study: Study) -> None:
+    study.write(noisy=predict("noisy"), denoised=predict("clean"))  # of which the second reads 15 points less
+    study.tree["readers"]["denoised"] = {**study.tree["readers"]["denoised"], "denoise": "median"}
+    study.tree["regression"]["specifications"]["mine"] = "noise + denoise + denoise:noise"
+    regress.main()
+    rows = study.rows("mine")
+    assert {"denoise[median]", "denoise:noise[median × fog]"} <= set(rows)
+    assert float(rows["denoise[median]"]["low"]) < -0.15 < float(rows["denoise[median]"]["high"])
+
+
 def test_every_leave_one_out_has_its_rows(study: Study) -> None:
     study.write(noisy=predict("noisy"), clean=predict("clean"))
     regress.main()

@@ -22,9 +22,11 @@ from ruamel.yaml import YAML
 
 from stages import artifacts, reader_files, train
 from stages.params import Reader, load, parse
+from stages.reader.denoising import denoise
+from stages.reader.reading import Recogniser
 
 QUICK = Reader(architecture="ctc", learns_from="both", channels=8, epochs=2, patience=2, batch=16, learning_rate=0.01,
-               weight_decay=0.01, precision="bf16", seed=0, device="cpu")
+               weight_decay=0.01, precision="bf16", seed=0, device="cpu", denoise="none")
 LONG = replace(QUICK, epochs=8, patience=8)
 OUTPUTS = ("data/readers/small/weights.safetensors", "data/readers/small/reader.json", "metrics/train/small.json",
            "plots/train/small.csv")
@@ -51,15 +53,52 @@ def test_training_writes_the_reader_its_metrics_and_its_curve(study: Path) -> No
     rows = list(csv.DictReader((study / "plots/train/small.csv").read_text().splitlines()))
     assert {"architecture": "ctc", "alphabet": ALPHABET, "height": HEIGHT, "width": WIDTH, "positions": 3,
             "channels": 8, "precision": "bf16"}.items() <= description.items()
-    assert list(metrics) == ["best_epoch", "epochs", "validation_character_accuracy", "validation_exact_match",
-                             "validation_loss", "weights"]
+    assert list(metrics) == ["best_epoch", "epochs", "temperature", "validation_character_accuracy",
+                             "validation_exact_match", "validation_loss", "weights"]
+    assert metrics["temperature"] == description["temperature"] > 0
     assert list(rows[0]) == ["epoch", "train_loss", "validation_loss", "validation_character_accuracy",
                              "validation_exact_match"]
     assert [row["epoch"] for row in rows] == ["1", "2"]
     assert metrics["validation_loss"] == float(rows[metrics["best_epoch"] - 1]["validation_loss"])
-    network, _ = reader_files.load_reader(study / "data/readers/small")
+    network, _, _ = reader_files.load_reader(study / "data/readers/small")
     assert metrics["weights"] == sum(parameter.numel() for parameter in network.parameters())
     assert not list((study / ".scratch").iterdir())
+
+
+@pytest.mark.parametrize("method", ["median", "pca", "learned"])
+def test_a_reader_learns_from_and_reads_what_its_denoiser_leaves(method: Any, study: Path,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train, "DENOISED", 40)
+    train.train_reader("small", replace(QUICK, denoise=method), 1)
+    first = outputs()
+    folder = study / "data/readers/small"
+    recogniser, description = reader_files.load_recogniser(folder, torch.device("cpu"))
+    _, _, state = reader_files.load_reader(folder)
+    assert description.denoise == method
+    assert bool(state) == (method != "median")
+    images = artifacts.images_of(artifacts.read_captchas(artifacts.parts_of("train")[0]))
+    plain = Recogniser(recogniser.network, precision="bf16", device=torch.device("cpu"),
+                       temperature=description.temperature)
+    np.testing.assert_array_equal(recogniser.logits(images), plain.logits(denoise(images, method, state)))
+    assert not np.array_equal(recogniser.logits(images), plain.logits(images))
+    train.train_reader("small", replace(QUICK, denoise=method), 1)
+    assert outputs() == first
+
+
+@pytest.mark.parametrize("kind", ["logistic", "knn", "svm", "mlp"])
+def test_a_classical_reader_keeps_the_same_contract(kind: Any, study: Path) -> None:
+    reader = replace(QUICK, architecture=kind, precision="fp32")
+    train.train_reader("small", reader, 1)
+    first = outputs()
+    record = json.loads((study / "data/readers/small/reader.json").read_text())["training"]
+    assert record["chosen"] in [{key: value for key, value in row.items() if key != "validation_accuracy"}
+                                for row in record["grid"]]
+    recogniser, description = reader_files.load_recogniser(study / "data/readers/small", torch.device("cpu"))
+    images = artifacts.images_of(artifacts.read_captchas(artifacts.parts_of("train")[0]))
+    logits = recogniser.logits(images)
+    assert logits.shape == (len(images), description.positions, len(ALPHABET) + 1)
+    train.train_reader("small", reader, 1)
+    assert outputs() == first
 
 
 @pytest.mark.parametrize("architecture", ["ctc", "heads", "dense"])

@@ -120,7 +120,8 @@ def regression_html(found: Regressed, *, composed: bool) -> dict[str, str]:
     return {"said": paragraphs(verdicts.said(found)),
             "unsaid": heading("What cannot be concluded") + bullets(verdicts.unsaid(found, composed=composed)),
             "diagnosed": heading("The diagnostics in words") + bullets(verdicts.diagnosed(found)),
-            "tests": tests_table(found), "categories": categories_table(found.tables["categories"])}
+            "tests": tests_table(found), "categories": categories_table(found.tables["categories"]),
+            "corruption": corruption_table(found.tables["corruption"])}
 
 
 def tests_table(found: Regressed) -> str:
@@ -144,6 +145,25 @@ def categories_table(rows: pd.DataFrame) -> str:
                          ["rows left", "adjusted R²", "moves most", "points", "standard errors", "left their interval"],
                          [[verdicts.category_words(row), f"{row['rows']:,.0f}", f"{row['adjusted_r2']:.4f}",
                            *_moved(row), _outside(row["outside"])] for _, row in rows.iterrows()])
+
+
+def corruption_table(rows: pd.DataFrame) -> str:
+    """Mean corruption errors beside the raw ones, over all noise types, and those that training had and had not."""
+    several = rows[rows["types"] == rows["types"].max()]
+    apart = rows[(rows["types"] > 1) & (rows["types"] < rows["types"].max())]
+    shown = pd.concat([several, apart])
+    return compact_table(
+        "Errors under noise over those of the baseline (mCE: mean over noise types of the ratio of summed errors)",
+        ["noise", "in its training", "clean error", "error under noise", "mCE", "relative mCE"],
+        [[row["reader"], words(row["noise"]).replace("+", ", ") if row["types"] < several["types"].max() else "all",
+          row["seen"], f"{100 * row['clean_error']:.1f} %", f"{100 * row['error']:.1f} %", *(_ratio(row, name)
+          for name in ("ratio", "relative"))] for _, row in shown.iterrows()])
+
+
+def _ratio(row: pd.Series, name: str) -> str:
+    if np.isnan(row[name]):
+        return "–"
+    return f"{row[name]:.2f} ({row[f'{name}_low']:.2f} to {row[f'{name}_high']:.2f})"
 
 
 def _moved(row: pd.Series) -> list[str]:

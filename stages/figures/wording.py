@@ -79,6 +79,10 @@ SHOWS = {  # figure: its title, and what it shows
         "Correlation of every two regressors, in hundredths. Categories of one factor exclude each other, which makes "
         "them correlate below 0; between factors a balanced design leaves nothing.",
     ),
+    "calibration": (
+        "Can its confidence be believed?",
+        "Left, characters that were read, in bins of equal number by confidence: on the dotted line a confidence is "
+        "what it says, below it too high. Right, the mean distance of accuracy from confidence by level of noise."),
     "learning": (
         "Learning curves",
         "Training and validation by epoch. Each reader is validated on captchas of the kind it learned from, so two "
@@ -112,7 +116,7 @@ CONTENT = {  # chapter: its figures, and what else it holds, in order
     "regression": ["said", "slopes", "dose_response", "thresholds", "effects", "tests", "regression"],
     "sound": ["unsaid", "marginal_effects", "steadiness", "categories", "influence", "added_variables", "correlations",
               "diagnosed"],
-    "readers": ["readers", "learning"],
+    "readers": ["readers", "corruption", "learning", "calibration"],
     "exploration": ["counts", "glyphs", "pixels", "associations"],
     "parameters": ["parameters"],
     "change": ["change"],

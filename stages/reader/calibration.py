@@ -1,4 +1,4 @@
-"""Whether a confidence means what it says: calibration, its repair by one temperature, and answering only when sure.
+"""Whether a confidence means what it says: calibration, and answering only when sure.
 
 A confidence is a probability that a reading is right. Rows are characters, or whole captchas. Their order never
 matters, and equal confidences are never told apart. Which rows to take: what the reader can know when it reads. A true
@@ -7,26 +7,18 @@ character that it missed has a confidence of 0 in the prediction table, which is
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
-from math import ceil, exp, floor, inf, log, sqrt
-from typing import Any, Literal
+from math import ceil, floor, inf, sqrt
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq, minimize_scalar
-from scipy.special import log_softmax, logsumexp
-
-from stages.reader.alignment import MISSED, align
-from stages.reader.decoding import softmax
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Equal = Literal["mass", "width"]  # what the bins have in common: rows, or their length on [0, 1]
 
 BINS = 15                    # as Guo et al. (2017)
-TEMPERATURES = (0.05, 20.0)  # ends of the search; of a reader that is never wrong, the lower is "best"
 BLOCK = 2_000_000            # weights of a bootstrap in memory at a time
 
 
@@ -276,104 +268,6 @@ def _most(weights: Ints, right: Floats, ends: Ints, accuracy: float) -> Ints:
     return most
 
 
-def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
-    """The temperature T by which to divide logits (n, A + 1) so that their labels (n,), 0 to A, are likeliest.
-
-    Guo et al. (2017), section 4.2. The negative log-likelihood is convex in 1 / T: its slope crosses 0 once. A result
-    at an end of TEMPERATURES says that none is best: all labels are the likeliest class, or no better than chance.
-    Rows for a CTC reader: `peaks`. For heads and dense: every position, where no character is label 0.
-    """
-    z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
-    _check_logits(z, y, (2, 1))
-    true = z[np.arange(len(z)), y.astype(np.int64)]
-
-    def slope(log_beta: float) -> float:
-        return float(((softmax(exp(log_beta) * z) * z).sum(axis=1) - true).mean())
-
-    low, high = -log(TEMPERATURES[1]), -log(TEMPERATURES[0])
-    if slope(low) >= 0:
-        return TEMPERATURES[1]
-    if slope(high) <= 0:
-        return TEMPERATURES[0]
-    return exp(-brentq(slope, low, high, xtol=1e-12))
-
-
-def peaks(logits: ArrayLike, labels: ArrayLike) -> tuple[Floats, Ints]:
-    """The columns of CTC logits (n, S, A + 1) that the characters read take their confidences from, and their labels.
-
-    Returns logits (m, A + 1) and labels (m,): the true character that each answers, 0 where it answers none, since the
-    column should have been a blank. labels (n, T) is the truth, 0 after the end.
-    """
-    z, truth = _checked_ctc(logits, labels)
-    posterior = softmax(np.asarray(logits))  # in their own precision, as they were read
-    best, surely = posterior.argmax(axis=2), posterior.max(axis=2)  # (n, S)
-    starts = np.ones(best.shape, bool)
-    starts[:, 1:] = best[:, 1:] != best[:, :-1]  # runs, as in decode_ctc
-    run = np.cumsum(starts) - 1
-    highest = np.maximum.reduceat(surely.ravel(), np.flatnonzero(starts))
-    at_peak = np.flatnonzero(surely.ravel() == highest[run])
-    chosen = at_peak[np.unique(run[at_peak], return_index=True)[1]]
-    chosen = chosen[best.ravel()[chosen] > 0]
-    read, text = best.ravel()[chosen], chosen // best.shape[1]
-    classes = np.zeros(len(chosen), np.int64)
-    ends = np.searchsorted(text, np.arange(len(z) + 1))
-    for i, (start, end) in enumerate(pairwise(ends)):
-        true = truth[i, truth[i] > 0].tolist()
-        for label, answer in zip(true, align(true, read[start:end].tolist()), strict=True):
-            if answer != MISSED:
-                classes[start + answer] = label
-    return z.reshape(-1, z.shape[2])[chosen], classes
-
-
-def ctc_losses(logits: ArrayLike, labels: ArrayLike) -> Floats:
-    """Negative log-likelihood (n,) of texts, labels (n, T) with 0 after the end, over all CTC paths of logits
-    (n, S, A + 1); infinite where the columns are too few.
-
-    The forward recursion of Graves et al. (2006), section 4.1, in logarithms.
-    """
-    z, truth = _checked_ctc(logits, labels)
-    n, S, _ = z.shape
-    states = np.zeros((n, 2 * truth.shape[1] + 1), np.int64)  # a blank before, between and after the characters
-    states[:, 1::2] = truth
-    skips = np.zeros(states.shape, bool)  # from a character to another one, past the blank
-    skips[:, 3::2] = truth[:, 1:] != truth[:, :-1]
-    emitted = np.take_along_axis(log_softmax(z, axis=2), states[:, None].repeat(S, axis=1), axis=2)
-    alpha = np.full(states.shape, -inf)
-    alpha[:, :2] = emitted[:, 0, :2]
-    for t in range(1, S):
-        stepped = np.pad(alpha, ((0, 0), (2, 0)), constant_values=-inf)
-        came = np.logaddexp(alpha, stepped[:, 1:-1])
-        alpha = np.where(skips, np.logaddexp(came, stepped[:, :-2]), came) + emitted[:, t]
-    last = 2 * (truth > 0).sum(axis=1, keepdims=True)  # the blank after the text; it may end on its character too
-    ends = np.take_along_axis(np.pad(alpha, ((0, 0), (1, 0)), constant_values=-inf), last + np.arange(2), axis=1)
-    losses: Floats = np.maximum(0.0, -logsumexp(ends, axis=1))  # never below, by rounding
-    return losses
-
-
-def fit_temperature_ctc(logits: ArrayLike, labels: ArrayLike) -> float:
-    """The temperature by which to divide CTC logits (n, S, A + 1) so that the true texts, labels (n, T), are likeliest.
-
-    It calibrates the posterior of a whole text; most columns are blanks, so that for the confidences of characters it
-    falls short: fit those with their `peaks`. The loss is no convex function: a grid finds the valley.
-    Raises ValueError on a text that the columns cannot hold.
-    """
-    z, truth = _checked_ctc(logits, labels)
-    impossible = int(np.isinf(ctc_losses(z, truth)).sum())
-    if impossible:
-        raise ValueError(f"fit_temperature_ctc: {impossible} texts are too long for {z.shape[1]} columns")
-    return exp(_valley(lambda log_t: float(ctc_losses(z * exp(-log_t), truth).mean()), *np.log(TEMPERATURES)))
-
-
-def _valley(loss: Callable[[float], float], low: float, high: float) -> float:
-    """Where a smooth loss is least between two ends: about the best of thirteen points, then by Brent's method."""
-    grid = np.linspace(low, high, 13)
-    values = [loss(float(x)) for x in grid]
-    i = int(np.argmin(values))
-    found = minimize_scalar(loss, bounds=(grid[max(i - 1, 0)], grid[min(i + 1, 12)]), method="bounded",
-                            options={"xatol": 1e-6})
-    return float(found.x) if found.fun < values[i] else float(grid[i])
-
-
 def _checked(confidence: ArrayLike, success: ArrayLike) -> tuple[Floats, Floats]:
     p, y = np.asarray(confidence, dtype=np.float64), np.asarray(success, dtype=np.float64)
     if p.ndim != 1 or p.shape != y.shape or not len(p):
@@ -383,22 +277,6 @@ def _checked(confidence: ArrayLike, success: ArrayLike) -> tuple[Floats, Floats]
     if not np.isin(y, (0, 1)).all():
         raise ValueError(f"success should be 0 or 1, got {y[~np.isin(y, (0, 1))][0]}")
     return p, y
-
-
-def _checked_ctc(logits: ArrayLike, labels: ArrayLike) -> tuple[Floats, Ints]:
-    z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
-    _check_logits(z, y, (3, 2))
-    if ((y[:, :-1] == 0) & (y[:, 1:] > 0)).any():
-        raise ValueError("labels should be 0 only after the end of a text")
-    return z, y.astype(np.int64)
-
-
-def _check_logits(z: Floats, y: NDArray[Any], axes: tuple[int, int]) -> None:
-    if (z.ndim, y.ndim) != axes or len(y) != len(z) or not z.size or not np.isfinite(z).all():
-        raise ValueError(f"logits {z.shape} and labels {y.shape} should have {axes[0]} and {axes[1]} axes and as many "
-                         "rows, at least one; logits should be finite")
-    if y.size and (y.dtype.kind not in "iu" or not ((y >= 0) & (y < z.shape[-1])).all()):
-        raise ValueError(f"labels should be whole numbers from 0 to {z.shape[-1] - 1}")
 
 
 def _check_share(name: str, value: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -160,14 +161,22 @@ def finished(history: Sequence[Epoch], schedule: Schedule) -> bool:
 def run_epoch(networks: Replicas, optimiser: torch.optim.Optimizer,
               scheduler: torch.optim.lr_scheduler.LRScheduler, steps: Iterator[tuple[Images, Labels]], precision: str,
               device: torch.device) -> float:
-    """One pass over the training captchas; returns the mean loss. Raises ValueError where the loss is not finite."""
+    """One pass over the training captchas; returns the mean loss.
+
+    Raises ValueError where the loss or its gradient is not finite, before the weights take it in.
+    """
     networks.train()
-    losses = []
-    for images, labels in steps:
+    losses: list[float] = []
+    for step, (images, labels) in enumerate(steps, 1):
         optimiser.zero_grad()
         losses.append(networks.backward(loss_on(to_batch(images), torch.from_numpy(labels), precision, device),
                                         len(images)))
-        nn.utils.clip_grad_norm_(networks.network.parameters(), 1.0)
+        norm = float(nn.utils.clip_grad_norm_(networks.network.parameters(), 1.0))
+        if not math.isfinite(losses[-1] + norm):
+            raise ValueError(f"training diverged at step {step} of the epoch, learning rate "
+                             f"{optimiser.param_groups[0]['lr']:.3g}: the loss is {losses[-1]:g}, the gradient's norm "
+                             f"{norm:g}; lower learning_rate, or set precision to fp32 (the last good weights "
+                             "are in .scratch)")
         optimiser.step()
         scheduler.step()
     networks.gather()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
@@ -20,19 +21,24 @@ BATCH = 100  # captchas read at a time; part of the result, since rounding may d
 
 
 class Recogniser:
-    """A fitted network made ready to read: normalisations folded, on its device, in its precision."""
+    """A fitted network made ready to read: normalisations folded, on its device, in its precision.
 
-    def __init__(self, network: nn.Module, *, precision: str, device: torch.device) -> None:
+    Its logits are divided by `temperature`, which changes confidences and no reading; `denoiser` sees the images first.
+    """
+
+    def __init__(self, network: nn.Module, *, precision: str, device: torch.device, temperature: float = 1.0,
+                 denoiser: Callable[[Images], Images] = lambda images: images) -> None:
         self.network = fused(network).to(device)
-        self.precision, self.device = precision, device
+        self.precision, self.device, self.temperature, self.denoiser = precision, device, temperature, denoiser
 
     def logits(self, images: Images) -> NDArray[np.float32]:
         """Logits (n, S, A + 1) of images (n, H, W, 3)."""
+        images = self.denoiser(images)
         batches = [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
         workers = cores() if self.device.type == "cpu" else 1
         with one_thread(), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             result: NDArray[np.float32] = np.concatenate(list(pool.map(self._logits, batches)))
-        return result
+        return result / np.float32(self.temperature)
 
     def _logits(self, images: Images) -> NDArray[np.float32]:
         with torch.inference_mode(), autocast(self.precision, self.device):
