@@ -29,9 +29,10 @@ from stages.statistics.design import Factor, Variables, make_factor
 from stages.statistics.diagnostics import added_variables, without_categories
 from stages.statistics.doses import CLEAN, counts, dose_response
 from stages.statistics.formulas import parse_formula
+from stages.statistics.least_squares import least_squares, two_way
 from stages.statistics.logit import average_effects, fit_logit
 from stages.statistics.regression import Clusters, Regression, estimate
-from stages.statistics.sample import Sample
+from stages.statistics.sample import Sample, intersection
 from stages.statistics.tables import publication, to_html, to_latex, to_markdown
 from stages.statistics.thresholds import Psychometric, psychometric
 
@@ -59,10 +60,11 @@ def main() -> None:
         say(regressions, skipped)
         headline = next(one for one in regressions if one.specification == chosen.headline)
         looks = look(headline, sample, clusters, chosen)
-        curves = dict(psychometrics(sample, guess_rate(predictions), chosen, params.seed))
+        curves = dict(psychometrics(sample, guess_rates(predictions), chosen, params.seed))
+        wider = errors_by_glyph_too(headline, sample, predictions, clusters)
         looks["corruption"] = tidy.corruption(robustness(sample, params), seen_by(params))
         looks["dose_response"] = dose_response(sample, by_reader(regressions, chosen, names), curves, chosen.dose)
-    write(regressions, looks, curves, skipped, clusters, chosen)
+    write(regressions, looks, curves, skipped, wider, clusters, chosen)
 
 
 def name_strays(names: Sequence[str]) -> None:
@@ -205,14 +207,42 @@ def look(headline: Regression, sample: Sample, clusters: Clusters, chosen: Any) 
             "added_variables": tidy.added_variables(headline, added_variables(blocks, headline.fit))}
 
 
-def guess_rate(predictions: Mapping[str, pa.Table]) -> float:
-    """What blind guessing gets of a character: one over the characters that are shown or were ever guessed."""
+def errors_by_glyph_too(headline: Regression, sample: Sample, predictions: Mapping[str, pa.Table],
+                        clusters: Clusters) -> dict[str, float]:
+    """By term, how many times as large the headline's errors are if rows of one glyph err together, too.
+
+    Empty where the clusters are not captchas alone, or glyphs are unknown.
+    """
+    glyph = stacked(predictions, "glyph", np.int64)
+    if clusters.names != ("captcha",) or glyph.min() < 0 or np.ptp(glyph) == 0:
+        return {}
+    second, both = (least_squares(sample.by(found).blocks(headline.design), headline.design.names, leave_out=False,
+                                  jackknife=True) for found in (glyph, intersection(clusters.labels[0], glyph)))
+    wider = two_way(headline.fit, second, both).standard_error
+    told = headline.fit.standard_error > 0
+    ratio = np.divide(wider, headline.fit.standard_error, out=np.full(len(told), np.nan), where=told)
+    return {term: float(np.nanmean(ratio[columns])) for term, columns in headline.design.terms.items()
+            if told[columns].any()}
+
+
+def guess_rates(predictions: Mapping[str, pa.Table]) -> dict[tuple[str, str], float]:
+    """What blind guessing gets of a character, by reader and noise type.
+
+    One over the characters that are shown or were ever guessed, times the share that the reader still answers at the
+    strongest level: an omission is no guess.
+    """
     seen = {character for table in predictions.values() for column in ("truth", "guess")
             for character in pc.unique(table[column]).to_pylist()}
-    return 1 / max(2, len(seen - {""}))
+    rates = {}
+    for reader, table in predictions.items():
+        rows = table.select(["noise", "level", "guess"]).to_pandas()
+        for noise, own in rows.groupby(rows["noise"].astype(str)):
+            answered = (own.loc[own["level"] == own["level"].max(), "guess"] != "").mean()
+            rates[reader, str(noise)] = float(answered) / max(2, len(seen - {""}))
+    return rates
 
 
-def psychometrics(sample: Sample, guess: float, chosen: Any,
+def psychometrics(sample: Sample, guess: Mapping[tuple[str, str], float], chosen: Any,
                   seed: int) -> Iterator[tuple[tuple[str, str], Psychometric]]:
     """The curve of every reader and noise type; captchas are resampled, whatever the regression clusters by."""
     for reader in sample.variables.factors["reader"].categories:
@@ -220,8 +250,8 @@ def psychometrics(sample: Sample, guess: float, chosen: Any,
             if noise != CLEAN:
                 right, seen, levels = counts(sample, reader, noise)
                 yield (reader, noise), psychometric(
-                    right, seen, levels, guess=guess, targets=chosen.thresholds, confidence=chosen.confidence,
-                    draws=chosen.draws, rng=stream(seed, "thresholds", reader, noise))
+                    right, seen, levels, guess=guess[reader, noise], targets=chosen.thresholds,
+                    confidence=chosen.confidence, draws=chosen.draws, rng=stream(seed, "thresholds", reader, noise))
 
 
 def robustness(sample: Sample, params: Any) -> list[Corruption]:
@@ -270,8 +300,8 @@ def say(regressions: Sequence[Regression], skipped: Mapping[str, str]) -> None:
 
 
 def write(regressions: Sequence[Regression], looks: Mapping[str, Sequence[tidy.Row]],
-          curves: Mapping[tuple[str, str], Psychometric], skipped: Mapping[str, str], clusters: Clusters,
-          chosen: Any) -> None:
+          curves: Mapping[tuple[str, str], Psychometric], skipped: Mapping[str, str], wider: Mapping[str, float],
+          clusters: Clusters, chosen: Any) -> None:
     tables = {"coefficients": [row for one in regressions for row in tidy.coefficients(one, chosen.confidence, str)],
               "tests": [row for one in regressions for row in tidy.tests(one)],
               "thresholds": tidy.thresholds(curves), "curves": tidy.curves(curves), **looks}
@@ -288,7 +318,7 @@ def write(regressions: Sequence[Regression], looks: Mapping[str, Sequence[tidy.R
         "confidence": chosen.confidence, "dose": chosen.dose, "headline": chosen.headline,
         "by_reader": chosen.by_reader, "formulas": dict(chosen.specifications),
         "fits": [artifacts.rounded(tidy.summary(one, str)) for one in regressions],
-        "skipped_readers": dict(skipped)})
+        "errors_by_glyph_too": artifacts.rounded(wider), "skipped_readers": dict(skipped)})
     artifacts.write_metrics(artifacts.METRICS / "regress.json", metrics(regressions, curves, chosen))
 
 

@@ -47,6 +47,7 @@ def fit(specification: str, **more: Any) -> dict[str, Any]:
             "predicted_r2": 0.39, "out_of_cluster_r2": 0.38, "references": {"colour": "grey", "digit": "0"},
             "dropped": [], "without_standard_error": [], "cluster_rows": {"least": 50, "mean": 50.0, "most": 50},
             "cluster_leverage": {"mean": 0.06, "most": 0.07, "of": "3"}, "effective_clusters": 88.5,
+            "effective_clusters_equal": 61.2,
             "singular_clusters": 0, "lonely_rows": 0, "condition_number": 12.0, "largest_vif": 2.5,
             "fitted_outside": 0.0, "reset": {"F": 4.5, "df1": 2, "df2": 99, "p": 0.013},
             "confirmed_by": ["linearmodels"], "warnings": [], **more}
@@ -90,9 +91,13 @@ def study(fits: list[dict[str, Any]] | None = None, cluster: list[str] | None = 
             {"reader": reader, "noise": noise, "level": level, "dose": level, "accuracy": 0.9 - level,
              "line": 1.1 - level if reader == "noisy" else NAN, "curve": 0.95 - level}
             for reader in ("noisy", "clean") for noise in ("dots", "fog") for level in (0.0, 0.4, 0.8)]}
+    rows["corruption"] = [{"reader": reader, "noise": "dots+fog", "seen": "all", "types": 2, "clean_error": 0.02,
+                           "error": error, "ratio": error / 0.3, "ratio_low": error / 0.3, "ratio_high": error / 0.3,
+                           "relative": NAN} for reader, error in (("noisy", 0.3), ("clean", 0.45))]
     rows |= tables
     fits_json = {"confidence": 0.95, "dose": "level", "headline": "full", "by_reader": "slopes",
                  "cluster": cluster or ["captcha"], "skipped_readers": {},
+                 "errors_by_glyph_too": {"digit": 1.64, "level": 1.0},
                  "fits": fits or [fit("full"), fit("slopes", terms=["level:noise", "colour"])]}
     return Regressed({name: table(name, rows[name]) for name in COLUMNS}, fits_json, "noisy")
 
@@ -193,8 +198,9 @@ def test_both_models_are_drawn_side_by_side_and_their_largest_difference_is_told
     assert drawn == {"linear probability model": [pytest.approx(20), pytest.approx(-7)],
                      "logit, average effect": [pytest.approx(23), pytest.approx(-7.3)]}
     assert verdicts.about_models(found) == (
-        "Linear model and logit differ by at most 3.0 points (noise fog: 20.0 and 23.0); no effect that can be told "
-        "from 0 changes its sign, and 0 of 2 effects of the logit lie within the linear interval.")
+        "Linear model and logit differ by at most 0.3 points (level, for 0.1: −7.0 and −7.3); no effect that can be "
+        "told from 0 changes its sign, and 0 of 1 effects of the logit lie within the linear interval (a description, "
+        "not a test: both are of the same rows).")  # the noise dummies are not to be read alone
 
 
 def test_a_study_without_a_logit_says_so() -> None:
@@ -215,9 +221,10 @@ def test_the_most_influential_clusters_are_named() -> None:
 
 def test_the_steepest_and_the_mildest_noise_are_named_with_their_intervals_and_their_share() -> None:
     assert verdicts.about_doses(study()) == (
-        "Over all readers together, each 0.1 of level changes the share of characters read by −10.0 percentage points "
-        "(95\u00a0% interval −10.2 to −9.8) under **fog**, the steepest slope, and by −3.0 points (95\u00a0% interval "
-        "−3.2 to −2.8) under **dots**, the mildest. Without the doses the adjusted R² of 0.400 would lose 0.300, "
+        "Over all readers together, each 0.1 of level moves the regression's straight line by −10.0 percentage points "
+        "(95\u00a0% interval −10.2 to −9.8) under **fog**, the steepest slope (−10.0 were seen on average from clean "
+        "to the strongest level), and by −3.0 points (95\u00a0% interval −3.2 to −2.8) under **dots**, the mildest "
+        "(−10.0 were seen on average from clean to the strongest level). Without the doses the adjusted R² of 0.400 would lose 0.300, "
         "75\u00a0% of it.")
 
 
@@ -229,8 +236,8 @@ def test_without_slopes_of_their_own_no_noise_is_called_the_steepest() -> None:
 def test_a_factor_matters_by_its_joint_test_and_single_effects_are_adjusted() -> None:
     colour, digit = verdicts.about_factors(study())
     assert colour == ("Colour matters (joint F test, p < 0.001): beside grey, black differs most, by −4.0 points "
-                      "(95\u00a0% interval −6.0 to −2.0), p < 0.001 after Holm's adjustment; so adjusted, 1 of 1 "
-                      "differ.")
+                      "(95\u00a0% interval −6.0 to −2.0), p < 0.001 after Holm's adjustment for the 5 "
+                      "coefficients of this regression (the interval is not adjusted); so adjusted, 1 of 1 differ.")
     assert digit == ("For the character no effect can be told from chance (joint F test, p = 0.316): beside “0” the "
                      "intervals lie between −3.0 and 5.0 points.")
 
@@ -273,7 +280,7 @@ def test_a_sign_turns_only_where_there_was_one_to_be_told(before: float, turns: 
 
 
 @pytest.mark.parametrize(("change", "expected"), [
-    ({"reset": {"F": 9, "df1": 2, "df2": 9, "p": 1e-9}}, "RESET rejects it (F = 9, p < 0.001)"),
+    ({"reset": {"F": 9, "df1": 2, "df2": 9, "p": 1e-9}}, "RESET rejects the form as a whole (F = 9, p < 0.001)"),
     ({"reset": {"F": 1, "df1": 2, "df2": 9, "p": 0.4}}, "RESET merely does not reject it (p = 0.400)"),
     ({"fitted_outside": 0.125}, "12.5\u00a0% of the fitted values lie below 0 or above 1"),
     ({"terms": ["noise", "level"]}, "all types share one slope of level"),

@@ -110,12 +110,23 @@ def _about_noise(levels: pd.DataFrame, slopes: pd.DataFrame, reader: str, confid
         return f"The regression could tell no slope for `{reader}` in this run, so no noise can be called the worst."
     worst, best = lowest(slopes, "points"), highest(slopes, "points")
     sentence = (f"**{words(worst['noise']).capitalize()}** makes the reader `{reader}` fail fastest: every {STEP:g} "
-                f"of {dose} {_change(worst, confidence)}, and {_half(levels, worst['noise'])}")
+                f"of {dose} {_change(worst, confidence)}{_seen(levels, worst['noise'], dose)}, and "
+                f"{_half(levels, worst['noise'])}")
     if len(slopes) == 1:
         return sentence.replace("fail fastest", "fail") + "."
     sentence += _sooner(levels, reader, worst["noise"])
     return (f"{sentence}; it resists **{words(best['noise'])}** best, of which every {STEP:g} "
-            f"{_change(best, confidence)}.")
+            f"{_change(best, confidence)}{_seen(levels, best['noise'], dose)}.")
+
+
+def _seen(levels: pd.DataFrame, noise: str, dose: str) -> str:
+    """The loss that was seen for STEP of level, which the slope of a straight line may overstate."""
+    line = levels[levels["noise"] == noise].sort_values("level")
+    if dose != "level" or len(line) < 2:
+        return ""
+    accuracy, last = line["character_accuracy"].to_numpy(float), float(line["level"].iloc[-1])
+    lost = 100 * STEP * (accuracy[0] - accuracy[-1]) / last
+    return f" by the regression's straight line ({signed(lost)} were seen on average up to level {last:g})"
 
 
 def _sooner(levels: pd.DataFrame, reader: str, steepest: str) -> str:
@@ -175,9 +186,12 @@ def uncertain(slopes: pd.DataFrame, reader: str, characters: pd.DataFrame, captc
             "errors belong together: all intervals are clustered by captcha, and more renderings of the same captchas "
             "would not narrow them much."]
     said += [*_order_of_noises(slopes[slopes["reader"] == reader]), *_tied_characters(characters, reader)]
-    said.append(f"Each reader was trained once, with seed {seed}. What another training run would change is in no "
-                "interval: `dvc exp run --queue -S 'seed=range(1,6)'` shows it.")
-    said.append("A dose slope draws a straight line through a curve; the curves themselves are below. Equal levels "
+    said.append("Each entry of `readers` was trained once. What another training run would change is in no interval: "
+                "add entries that differ in their own `seed` alone; "
+                f"`dvc exp run --queue -S 'seed=range({seed + 1},{seed + 6})'` draws everything anew, captchas too.")
+    said.append("A dose slope is that of a straight line, and all noise types of a reader share its start, which is "
+                "estimated and may lie above the clean accuracy: slopes rank the types, and can be steeper than what "
+                "was seen; the curves themselves are below. Equal levels "
                 "mean equal energy for the pixel noises alone (gaussian, uniform, salt and pepper, shot, speckle): for "
                 "the others the level is a physical dose, so compare how fast they bite with care.")
     return said
@@ -190,7 +204,8 @@ def _order_of_noises(slopes: pd.DataFrame) -> list[str]:
     names = f"{words(first['noise'])} and {words(second['noise'])}"
     if first["high"] < second["low"]:
         return [f"Which noise has the steepest slope is clear: the intervals of {names} do not meet."]
-    return [f"Which noise has the steepest slope is not settled: the intervals of {names} overlap."]
+    return [f"Which noise has the steepest slope is not told by these intervals: those of {names} overlap, which does "
+            "not show that the two are alike."]
 
 
 def _tied_characters(characters: pd.DataFrame, reader: str) -> list[str]:
@@ -203,4 +218,5 @@ def _tied_characters(characters: pd.DataFrame, reader: str) -> list[str]:
     if not tied:
         return [f"{hardest} stands alone: no other's interval meets its own."]
     others = ", ".join(tied) if len(tied) <= 8 else f"{len(tied)} others"
-    return [f"{hardest} cannot be told from {others}: their intervals overlap."]
+    return [f"{hardest} stands out from the others but not from {others}: its interval overlaps theirs, which neither "
+            "shows nor excludes a difference."]

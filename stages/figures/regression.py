@@ -133,7 +133,7 @@ def tests_table(found: Regressed) -> str:
         told = ["–", "–"] if np.isnan(test["F"]) else [
             f"F({test['df1']:g}, {test['df2']:g}) = {test['F']:,.1f}", p_words(test["minus_log10_p"])]
         rows.append([term_words(test["term"]), test["specification"], *told, signed(test["adjusted_r2_lost"], ".4f")])
-    return compact_table("Each term: the joint test that it has no effect, and what adjusted R² loses without it",
+    return compact_table("Each term and its products: the joint test that all are zero, and what adjusted R² loses",
                          ["regression", "joint test", "p", "adjusted R² lost"], rows)
 
 

@@ -35,11 +35,24 @@ def about_doses(found: Regressed) -> str:
         return (f"The specification `{found.by_reader}` gives the noise types no slope of their own, so none can be "
                 "called the steepest.")
     worst, best = lowest(slopes, "points"), highest(slopes, "points")
-    told = (f"Over all readers together, each {STEP:g} of {NUMBERS[found.dose]} changes the share of characters read "
+    told = (f"Over all readers together, each {STEP:g} of {NUMBERS[found.dose]} moves the regression's straight line "
             f"by {_points(worst, found, 'percentage points')} under **{words(worst['noise'])}**")
     if len(slopes) > 1:
-        told += f", the steepest slope, and by {_points(best, found)} under **{words(best['noise'])}**, the mildest"
+        told += (f", the steepest slope{_observed(worst['noise'], found)}, and by {_points(best, found)} under "
+                 f"**{words(best['noise'])}**, the mildest{_observed(best['noise'], found)}")
+    else:
+        told += _observed(worst["noise"], found)
     return f"{told}. {_share_of_fit(found)}"
+
+
+def _observed(noise: str, found: Regressed) -> str:
+    """The loss that was seen, which a line through a shared and estimated start may overstate."""
+    rows = found.tables["dose_response"]
+    means = rows[rows["noise"] == noise].groupby("level")["accuracy"].mean()
+    if found.dose != "level" or len(means) < 2:
+        return ""
+    points = 100 * STEP * (means.iloc[-1] - means.iloc[0]) / means.index[-1]
+    return f" ({signed(points)} were seen on average from clean to the strongest level)"
 
 
 def _points(row: pd.Series, found: Regressed, unit: str = "points") -> str:
@@ -82,7 +95,9 @@ def _matters(name: str, test: pd.Series, effects: pd.DataFrame, found: Regressed
     wild = f", {_p('wild bootstrap p', most['p_wild'])}" if np.isfinite(most["p_wild"]) else ""
     return (f"{name[0].upper()}{name[1:]} matters (joint F test, {p_words(test['minus_log10_p'])}): beside "
             f"{reference}, {_called(str(test['term']), most['category'])} differs most, by {_points(point, found)}, "
-            f"{_p('p', most['p_holm'])} after Holm's adjustment{wild}; so adjusted, {clear} of {len(effects)} differ.")
+            f"{_p('p', most['p_holm'])} after Holm's adjustment for the {found.headline['regressors'] - 1} "
+            f"coefficients of this regression (the interval is not adjusted){wild}; so adjusted, {clear} of "
+            f"{len(effects)} differ.")
 
 
 def _p(name: str, p: float) -> str:
@@ -141,6 +156,9 @@ def _first(rows: pd.DataFrame) -> str:
 def about_models(found: Regressed) -> str:
     """Whether the linear probability model and the logit agree."""
     both = differences(found.tables["marginal_effects"])
+    rest = both[~both["name"].astype(str).str.startswith("noise ")]
+    if len(rest) and list(_about_dummies(found)):  # the noise dummies are not to be read alone
+        both = rest
     if both.empty:
         return "The logit could not be fitted here: the linear probability model has nothing beside it."
     apart = highest(both.assign(apart=(both["logit"] - both["linear"]).abs()), "apart")
@@ -151,7 +169,7 @@ def about_models(found: Regressed) -> str:
     signs = f"the sign of {listed(turned)} differs" if turned else "no effect that can be told from 0 changes its sign"
     return (f"Linear model and logit differ by at most {apart['apart']:.1f} points ({apart['name']}: "
             f"{signed(apart['linear'])} and {signed(apart['logit'])}); {signs}, and {inside} of {len(both)} effects of "
-            "the logit lie within the linear interval.")
+            "the logit lie within the linear interval (a description, not a test: both are of the same rows).")
 
 
 def about_clusters(found: Regressed) -> str:
@@ -204,21 +222,25 @@ def category_words(row: pd.Series) -> str:
 
 def unsaid(found: Regressed, *, composed: bool) -> list[str]:
     """What cannot be concluded; `composed` is whether captchas were made of glyphs that are known."""
-    return [*_about_form(found), *_about_dummies(found), *_about_few(found),
-            "All of this is conditional on the readers as trained. Another seed gives another reader, and no interval "
-            "here holds that: train readers that differ in `seed` alone, and pool them.",
-            *_about_sampling(found, composed)]
+    return [*_about_form(found), *_about_dummies(found), *_about_scales(found), *_about_few(found),
+            *_about_training(found), *_about_sampling(found, composed)]
 
 
 def _about_form(found: Regressed) -> Iterator[str]:
     headline, test = found.headline, found.headline["reset"]
     if test is not None and test["p"] < 1 - found.confidence:
-        yield (f"That the effects are straight lines: RESET rejects it (F = {test['F']:.4g}, "
-               f"{_p('p', test['p'])}). A slope is the best line through a curve, and what it says between or beyond "
-               "the levels tested is not to be trusted; the thresholds use curves.")
+        yield (f"That the effects are straight lines that add up: RESET rejects the form as a whole (F = "
+               f"{test['F']:.4g}, {_p('p', test['p'])}), be it for curves, for effects that differ between types or "
+               "readers, or for probabilities outside 0 to 1; it does not say which, nor how much it matters.")
     elif test is not None:
-        yield (f"That the effects are straight lines is not shown either: RESET merely does not reject it "
+        yield (f"That the effects are straight lines that add up is not shown either: RESET merely does not reject it "
                f"({_p('p', test['p'])}).")
+    responses = found.tables["dose_response"]
+    gap = float((responses["curve"] - responses["accuracy"]).abs().max())
+    if np.isfinite(gap):
+        yield ("A threshold to its second digit: its interval holds the luck of the captchas alone. Between levels "
+               "this far apart the form of the curve places it, and that misses observed means by up to "
+               f"{100 * gap:.1f} points.")
     if headline["fitted_outside"] > 0:
         yield (f"A probability for every rendering: {100 * headline['fitted_outside']:.1f}\u00a0% of the fitted values "
                "lie below 0 or above 1, which no share of characters does.")
@@ -230,19 +252,42 @@ def _about_dummies(found: Regressed) -> Iterator[str]:
     if "noise" in terms and not own_slopes and any(found.dose in term for term in terms):
         yield ("Which noise is worse from the noise coefficients alone: in the headline's regression "
                f"all types share one slope of {NUMBERS[found.dose]}, so that a type's coefficient is only the jump "
-               "which that slope leaves. The slopes by type tell.")
+               "which that slope leaves. The slopes by type tell how fast each bites along its own scale.")
+
+
+def _about_scales(found: Regressed) -> Iterator[str]:
+    if found.dose == "level" and found.tables["curves"]["noise"].nunique() > 1:
+        yield ("Which noise is worse as such: a level is an amount of changed luma for the pixel noises, and a "
+               "width, an angle or a share for the others, so that a ranking by slope or threshold ranks these scales "
+               "as well. `-S regression.dose=rmse` or `ssim_loss` takes a measured scale; another measure may give "
+               "another order.")
+
+
+def _about_training(found: Regressed) -> Iterator[str]:
+    if "seed" not in found.fits["cluster"]:
+        yield ("What another training would give: all of this is conditional on the readers as trained, and no "
+               "interval holds that. Train readers that differ in `seed` alone, and pool them.")
+    elif "captcha" not in found.fits["cluster"]:
+        yield ("What other captchas would give: clustered by seed alone, the intervals are about other trainings on "
+               "these same captchas. `regression.cluster: captcha+seed` asks about both.")
 
 
 def _about_few(found: Regressed) -> Iterator[str]:
     if min(found.headline["clusters"]) < FEW:
         yield (f"Much from p near the limit: {min(found.headline['clusters'])} clusters are few, and t and F are "
-               "approximate; read the p of the wild cluster bootstrap in `coefficients.csv` beside them.")
+               "approximate" + ("; read the p of the wild cluster bootstrap in `coefficients.csv` beside them."
+                                   if len(found.headline["clusters"]) == 1 else "."))
 
 
 def _about_sampling(found: Regressed, composed: bool) -> Iterator[str]:
-    if composed and "glyph" not in found.fits["cluster"]:
+    if composed and "captcha" in found.fits["cluster"] and "glyph" not in found.fits["cluster"]:
+        wider = found.fits["errors_by_glyph_too"]
+        told = {FACTORS.get(term, term_words(term)): ratio for term, ratio in wider.items() if ratio > 1.1}
+        how = (": errors of " + listed([f"{name} {ratio:.1f}" for name, ratio in told.items()])
+               + " times as large" if told else "")
         yield (f"What new handwriting would do: rows are clustered by {found.cluster}, so the intervals are about "
-               "other captchas of the same glyphs. `regression.cluster: captcha+glyph` asks about other glyphs, too.")
+               f"other captchas of the same glyphs. `regression.cluster: captcha+glyph` asks about other glyphs, "
+               f"too{how}.")
 
 
 def diagnosed(found: Regressed) -> list[str]:
@@ -259,7 +304,8 @@ def _about_size(found: Regressed) -> Iterator[str]:
     clusters = " and ".join(f"{count:,}" for count in one["clusters"])
     yield (f"`{one['specification']}`: {one['observations']:,} rows in {clusters} clusters by {found.cluster} "
            f"({each}), {one['regressors']} coefficients, t with {one['df']} degrees of freedom."
-           + (f" {listed(one['confirmed_by'])} give the same numbers." if one["confirmed_by"] else ""))
+           + (f" {listed(one['confirmed_by'])} give the same coefficients and CV1 errors; the jackknife's, on which "
+              "intervals and p rest, are checked by the tests alone." if one["confirmed_by"] else ""))
     if one["dropped"]:
         yield "Dropped: " + "; ".join(f"{term_words(gone['term'])} {gone['reason']}" for gone in one["dropped"]) + "."
     if one["without_standard_error"]:
@@ -274,7 +320,9 @@ def _about_leverage(found: Regressed) -> Iterator[str]:
     leverage = one["cluster_leverage"]
     yield (f"Leverage: {leverage['mean']:.3g} of a {cluster} on average, {leverage['most']:.3g} at most ({cluster} "
            f"{leverage['of']}). A coefficient rests on as few as G* = {one['effective_clusters']:.1f} clusters of "
-           f"equal weight, of {one['clusters'][0]:,}.")
+           f"equal weight, of {one['clusters'][0]:,}, if rows err independently within a {cluster}"
+           + (f", and on {one['effective_clusters_equal']:.1f} if they err alike." if one["effective_clusters_equal"]
+              else "."))
     if one["singular_clusters"] or one["lonely_rows"]:
         yield (f"Without each of {one['singular_clusters']} clusters some coefficient could not be told, and "
                f"{one['lonely_rows']} rows are alone in telling one.")

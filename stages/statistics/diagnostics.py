@@ -105,14 +105,20 @@ def added_variables(blocks: Blocks, fit: Fit) -> list[AddedVariable]:
     return found
 
 
+def with_products(design: Design, term: str) -> list[int]:
+    """The columns of a term and of the products that contain it: alone it is about the others' references."""
+    parts = set(term.split(":"))
+    return [k for k, column in enumerate(design.columns)
+            if column.term != CONSTANT and parts <= set(column.term.split(":"))]
+
+
 def without_terms(design: Design, moments: Moments) -> dict[str, float]:
     """What adjusted R² loses without each term (and the products that contain it)."""
     whole = cross.adjusted_r2(moments)
     lost = {}
     for term in design.terms:
-        parts = set(term.split(":"))
-        kept = [k for k, column in enumerate(design.columns)
-                if column.term == CONSTANT or not parts <= set(column.term.split(":"))]
+        gone = with_products(design, term)
+        kept = [k for k in range(len(design.columns)) if k not in gone]
         lost[term] = whole - cross.adjusted_r2(moments.keep(kept))
     return lost
 
@@ -181,19 +187,20 @@ def _without(left: Moments, compared: Sequence[int], factor: str, category: str,
                            outside)
 
 
-def warnings(fit: Fit, clusters: str) -> list[str]:
-    """What breaks a rule of thumb, in words; `clusters` says by what they are."""
+def warnings(fit: Fit, ways: Sequence[str]) -> list[str]:
+    """What breaks a rule of thumb, in words; `ways` says by what rows are clustered, of which the first is left out."""
+    clusters = " and ".join(ways)
     found: list[str] = []
     G = fit.df + 1
     if G < FEW_CLUSTERS:
-        found.append(f"{G} clusters by {clusters} are few: t and F with {fit.df} degrees of freedom are approximate; "
-                     "compare with the p of the wild cluster bootstrap")
+        found.append(f"{G} clusters by {clusters} are few: t and F with {fit.df} degrees of freedom are approximate"
+                     + ("; compare with the p of the wild cluster bootstrap" if len(fit.cluster_counts) == 1 else ""))
     ratio = np.divide(fit.standard_error, fit.standard_error_cv1, out=np.ones(len(fit.names)),
                       where=fit.standard_error_cv1 > 0)
     if ratio.max() > JACKKNIFE_EXCESS:
         found.append(f"the jackknife's error of {fit.names[ratio.argmax()]} is {ratio.max():.2f} times CV1's: a few "
                      f"clusters by {clusters} carry it")
-    found += _about_leave_out(fit, clusters)
+    found += _about_leave_out(fit, ways[0])
     if (number := cross.condition_number(fit.moments)) > ILL_CONDITIONED:
         found.append(f"the condition number of X is {number:.0f}: some columns are nearly combinations of others")
     if fit.outside > OUTSIDE_SHARE * fit.observations:
@@ -206,9 +213,10 @@ def _about_leave_out(fit: Fit, clusters: str) -> Iterator[str]:
     left, G = fit.leave_out, fit.clusters
     if left is None or len(fit.names) == 1:
         return
-    least = int(left.effective_clusters[1:].argmin()) + 1
-    if left.effective_clusters[least] < min(EFFECTIVE_SHARE * G, FEW_CLUSTERS):
-        yield (f"{fit.names[least]} is told as by {left.effective_clusters[least]:.1f} clusters of equal weight, "
+    effective = np.fmin(left.effective_clusters, left.effective_clusters_equal)  # of the two the less; one may be NaN
+    least = int(effective[1:].argmin()) + 1
+    if effective[least] < min(EFFECTIVE_SHARE * G, FEW_CLUSTERS):
+        yield (f"{fit.names[least]} is told as by {effective[least]:.1f} clusters of equal weight, "
                f"though there are {G} by {clusters}")
     most = int(left.partial_max[1:].argmax()) + 1
     if left.partial_max[most] > LEVERAGE_EXCESS / G:

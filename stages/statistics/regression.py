@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.statistics.design import Column, Design, build_design
-from stages.statistics.diagnostics import FEW_CLUSTERS, reset, warnings, without_terms
+from stages.statistics.diagnostics import FEW_CLUSTERS, reset, warnings, with_products, without_terms
 from stages.statistics.formulas import Term
 from stages.statistics.inference import Test, adjusted
 from stages.statistics.least_squares import Fit, least_squares, two_way
@@ -44,7 +44,7 @@ class Regression:
     reader: str                       # or a word for all of them
     design: Design
     fit: Fit
-    tests: Mapping[str, Test | None]  # by term, that it has no effect
+    tests: Mapping[str, Test | None]  # by term, that neither it nor a product that contains it has an effect
     lost: Mapping[str, float]         # what adjusted R² loses without the term
     reset: Test | None
     wild: Floats | None               # (K,) p of the wild cluster bootstrap, where clusters are few
@@ -95,6 +95,6 @@ def _estimate(specification: str, reader: str, terms: Sequence[Term], sample: Sa
     elif fit.clusters < FEW_CLUSTERS:
         wild = wild_p(cluster_moments(blocks), DRAWS, rng=rng)
     return Regression(specification, reader, design, fit,
-                      {term: fit.wald(columns) for term, columns in design.terms.items()},
+                      {term: fit.wald(with_products(design, term)) for term in design.terms},
                       without_terms(design, fit.moments), reset(blocks, fit), wild,
-                      tuple(warnings(fit, clusters.words)), confirmed)
+                      tuple(warnings(fit, clusters.names)), confirmed)

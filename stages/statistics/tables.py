@@ -192,7 +192,8 @@ def _notes(clusters: Clusters, confidence: float) -> list[str]:
         "Ordinary least squares; the outcome is 1 where a character was read right and 0 where not (a linear "
         "probability model), so that −0.10 means ten percentage points fewer.",
         "Where both stand in a column, noise of a type changes success at level l by its own coefficient plus l times "
-        "the level's.",
+        "the level's; beside a product a coefficient is about the other factor's reference. With polynomials the "
+        "constant is where they are 0, about the mean level.",
         f"In round brackets: standard errors clustered by {clusters.words}, CV3 (the cluster jackknife: (G−1)/G times "
         "the sum of squared changes where one cluster is left out). In square brackets: CV1 (Liang & Zeger 1986, times "
         "G/(G−1) · (N−1)/(N−K), Stata's small-sample factor)."
@@ -205,9 +206,10 @@ def _notes(clusters: Clusters, confidence: float) -> list[str]:
 def _tests_note(regressions: Sequence[Regression]) -> list[str]:
     if not any(regression.tests for regression in regressions):
         return []
-    return ["F: Wald's test that all coefficients of a term are zero, over their number, with G−1 degrees of freedom "
-            "in the denominator; – where there are too few clusters. RESET (Ramsey 1969): squares and cubes of the "
-            "fitted values, clustered likewise; a small p says that straight lines and sums are not all there is."]
+    return ["F: Wald's test that all coefficients of a term and of the products that contain it are zero, over their "
+            "number, with G−1 degrees of freedom in the denominator; – where there are too few clusters. RESET "
+            "(Ramsey 1969): squares and cubes of the fitted values, clustered likewise (of two ways by the first, as "
+            "everything left out); a small p says that straight lines that add up are not all there is."]
 
 
 def _wild_note(regressions: Sequence[Regression]) -> list[str]:
@@ -224,4 +226,5 @@ def _dropped(regressions: Sequence[Regression]) -> list[str]:
 def _confirmed(regressions: Sequence[Regression]) -> list[str]:
     if not all(regression.confirmed for regression in regressions):
         return []
-    return ["Every coefficient and CV1 error was confirmed by linearmodels and statsmodels in this run."]
+    return ["Every coefficient and CV1 error (of two ways by the first) was confirmed by linearmodels and statsmodels "
+            "in this run."]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stages.statistics import moments as cross
 from stages.statistics.corruption import Corruption
@@ -15,6 +16,7 @@ from stages.statistics.logit import Effect
 from stages.statistics.regression import Regression
 from stages.statistics.thresholds import Psychometric
 
+Floats = NDArray[np.float64]
 Cell = str | int | float
 Row = dict[str, Cell]
 
@@ -50,6 +52,7 @@ def _without_clusters(regression: Regression, k: int, cluster_name: Callable[[in
     return {"least": float(left.lowest[k]), "least_without": cluster_name(int(left.lowest_cluster[k])),
             "most": float(left.highest[k]), "most_without": cluster_name(int(left.highest_cluster[k])),
             "effective_clusters": float(left.effective_clusters[k]),
+            "effective_clusters_equal": told(left.effective_clusters_equal[k]),
             "partial_leverage": float(left.partial_max[k]),
             "partial_leverage_cluster": cluster_name(int(left.partial_cluster[k]))}
 
@@ -152,6 +155,7 @@ def summary(regression: Regression, cluster_name: Callable[[int], str]) -> dict[
         "cluster_leverage": {"mean": len(fit.names) / fit.clusters, "most": left.leverage_max,
                              "of": cluster_name(left.leverage_cluster), "coefficient_of_variation": left.leverage_cv},
         "effective_clusters": float(left.effective_clusters[1:].min(initial=np.inf)),
+        "effective_clusters_equal": _least(left.effective_clusters_equal[1:]),
         "largest_cook": {"distance": left.cook, "of": cluster_name(left.cook_cluster)},
         "singular_clusters": left.singular, "lonely_rows": left.lonely,
         "condition_number": cross.condition_number(fit.moments),
@@ -162,6 +166,11 @@ def summary(regression: Regression, cluster_name: Callable[[int], str]) -> dict[
             "p": math.exp(regression.reset.log_p)},
         "confirmed_by": ["linearmodels", "statsmodels"] if regression.confirmed else [],
         "warnings": list(regression.warnings)}
+
+
+def _least(values: Floats) -> float | None:
+    told_ones = values[np.isfinite(values)]
+    return float(told_ones.min()) if len(told_ones) else None
 
 
 def unmeasured(regression: Regression) -> list[str]:
