@@ -224,8 +224,8 @@ def test_the_steepest_and_the_mildest_noise_are_named_with_their_intervals_and_t
         "Over all readers together, each 0.1 of level moves the regression's straight line by −10.0 percentage points "
         "(95\u00a0% interval −10.2 to −9.8) under **fog**, the steepest slope (−10.0 were seen on average from clean "
         "to the strongest level), and by −3.0 points (95\u00a0% interval −3.2 to −2.8) under **dots**, the mildest "
-        "(−10.0 were seen on average from clean to the strongest level). Without the doses the adjusted R² of 0.400 would lose 0.300, "
-        "75\u00a0% of it.")
+        "(−10.0 were seen on average from clean to the strongest level). Without the doses the adjusted R² of 0.400 "
+        "would lose 0.300, 75\u00a0% of it.")
 
 
 def test_without_slopes_of_their_own_no_noise_is_called_the_steepest() -> None:
