@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from stages.reader import classical
+from stages.reader.cells import FEATURES, cells_of, features
 from stages.reader.classical import (
-    FEATURES,
     FLOOR,
     GRIDS,
     KINDS,
@@ -20,8 +20,6 @@ from stages.reader.classical import (
     Classical,
     SupportVectors,
     build_classical,
-    cells_of,
-    features,
     fit_classical,
 )
 from stages.reader.decoding import decode_positions, softmax
