@@ -268,9 +268,10 @@ def robustness(sample: Sample, params: Any) -> list[Corruption]:
 
 
 def seen_by(params: Any) -> dict[str, tuple[str, ...]]:
-    """The noise types that each reader trained on."""
+    """The noise types that each reader trained on; a denoiser that learned from noise counts."""
     learned = tuple(noise for noise in params.noise.types if noise not in unseen(params.noise))
-    return {name: () if reader.learns_from == "clean" else learned for name, reader in params.readers.items()}
+    return {name: () if reader.learns_from == "clean" and reader.denoise != "learned" else learned
+            for name, reader in params.readers.items()}
 
 
 def by_reader(regressions: Sequence[Regression], chosen: Any, names: Sequence[str]) -> dict[str, Regression]:

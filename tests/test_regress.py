@@ -284,6 +284,9 @@ def test_corruption_errors_tell_seen_noise_from_unseen(study: Study) -> None:
                          for noise in ("fog", "gaussian", "fog+gaussian")}
     assert [rows["noisy", noise]["seen"] for noise in ("fog", "gaussian", "fog+gaussian")] == ["none", "all", "some"]
     assert {rows["clean", noise]["seen"] for noise in ("fog", "gaussian")} == {"none"}
+    study.tree["readers"]["clean"]["denoise"] = "learned"
+    regress.main()
+    assert [row["seen"] for row in study.table("corruption") if row["reader"] == "clean"] == ["none", "all", "some"]
     assert (rows["noisy", "fog"]["ratio"], rows["noisy", "fog"]["ratio_low"]) == ("1.0", "1.0")
     own, base = (float(rows[reader, "fog"]["error"]) for reader in ("clean", "noisy"))
     assert float(rows["clean", "fog"]["ratio"]) == pytest.approx(own / base, rel=1e-4)
