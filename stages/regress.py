@@ -318,7 +318,8 @@ def write(regressions: Sequence[Regression], looks: Mapping[str, Sequence[tidy.R
         "distribution": "t with G-1 degrees of freedom",
         "confidence": chosen.confidence, "dose": chosen.dose, "headline": chosen.headline,
         "by_reader": chosen.by_reader, "formulas": dict(chosen.specifications),
-        "fits": [artifacts.rounded(tidy.summary(one, str)) for one in regressions],
+        "fits": [artifacts.rounded({**tidy.summary(one, str), "coefficients": tidy.coefficients(
+            one, chosen.confidence, str)}) for one in regressions],
         "errors_by_glyph_too": artifacts.rounded(wider), "skipped_readers": dict(skipped)})
     artifacts.write_metrics(artifacts.METRICS / "regress.json", metrics(regressions, curves, chosen))
 

@@ -156,6 +156,14 @@ def test_the_specifications_stand_side_by_side_and_each_reader_has_its_slopes(st
         assert "(9) slopes" in Path(f"plots/regress/table.{suffix}").read_text(encoding="utf-8")
 
 
+def test_the_coefficients_of_the_csv_stand_in_the_json_too(study: Study) -> None:
+    study.write(noisy=predict("noisy"))
+    regress.main()
+    for fit in study.fits()["fits"]:
+        rows = study.rows(fit["specification"], fit["reader"]).values()
+        assert [{name: str(value) for name, value in row.items()} for row in fit["coefficients"]] == list(rows)
+
+
 def test_a_specification_is_added_by_one_line(study: Study) -> None:
     study.tree["regression"]["specifications"]["mine"] = "poly(rmse, 2) + digit*colour"
     study.write(noisy=predict("noisy"), clean=predict("clean"))

@@ -15,7 +15,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.special import stdtrit
 
-from stages.figures.style import INK, MUTED, WIDTH, label_ends, level_ticks, line_look, percent_axis, styled, words
+from stages.figures.style import (
+    INK,
+    MUTED,
+    WIDTH,
+    label_ends,
+    level_ticks,
+    line_look,
+    percent_axis,
+    small_multiples,
+    styled,
+    words,
+)
 from stages.statistics.proportions import clustered_proportion
 
 LINE = 0.15  # inches, of a label
@@ -107,10 +118,7 @@ def draw_levels(table: pd.DataFrame, measure: str, guess: float) -> Figure:
     """
     estimate = "character_accuracy" if measure == "character" else "exact_match"
     noises, readers = list(dict.fromkeys(table["noise"])), list(dict.fromkeys(table["reader"]))
-    columns = min(3, len(noises))
-    rows = -(-len(noises) // columns)
-    figure = Figure((WIDTH, 0.45 + 1.85 * rows))
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    figure, panels = small_multiples(len(noises), 0.45, 1.85)
     for panel, noise in zip(panels, noises, strict=False):
         panel.set_title(words(noise))
         for index, reader in enumerate(readers):

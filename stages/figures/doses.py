@@ -14,7 +14,7 @@ from scipy.special import expit
 
 from stages.figures.coefficients import shift
 from stages.figures.regressed import NUMBERS
-from stages.figures.style import GRID, MUTED, WIDTH, line_look, styled, words
+from stages.figures.style import GRID, MUTED, WIDTH, line_look, small_multiples, styled, words
 
 Floats = NDArray[np.float64]
 
@@ -40,10 +40,7 @@ def draw_dose_response(responses: pd.DataFrame, curves: pd.DataFrame, thresholds
     the mean dose of the levels.
     """
     noises, readers = list(dict.fromkeys(responses["noise"])), list(dict.fromkeys(responses["reader"]))
-    columns = min(3, len(noises))
-    rows = -(-len(noises) // columns)
-    figure = Figure((WIDTH, 0.75 + 1.95 * rows))
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    figure, panels = small_multiples(len(noises), 0.75, 1.95)
     for panel, noise in zip(panels, noises, strict=False):
         panel.set_title(words(noise))
         for index, reader in enumerate(readers):

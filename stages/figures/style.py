@@ -140,6 +140,14 @@ def line_look(index: int) -> dict[str, Any]:
             "markeredgecolor": "white", "markersize": 6.0 if marker == "*" else 4.6}
 
 
+def small_multiples(count: int, above: float, each: float) -> tuple[Figure, list[Axes]]:
+    """A figure of panels in rows of three, `each` inches high, with `above` inches for a legend; both axes shared."""
+    columns = min(3, count)
+    rows = -(-count // columns)
+    figure = Figure((WIDTH, above + each * rows))
+    return figure, list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel())
+
+
 def percent_axis(axes: Axes, label: str = "") -> None:
     """The y axis from 0 to 100 %, for shares from 0 to 1."""
     axes.set_ylim(-0.02, 1.04)

@@ -7,7 +7,7 @@ memory holds a block and K x K numbers however many rows there are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -167,21 +167,15 @@ def two_way(first: Fit, second: Fit, both: Fit) -> Fit:
     the three is the error, as MacKinnon, Nielsen & Webb (2024, arXiv 2406.08880) advise, and a test is as sure as the
     least sure of them. `both` is clustered by the intersection.
     """
-    names, counts = first.names, (first.clusters, second.clusters)
-    return Fit(beta=first.beta, df=min(counts) - 1,
-               covariances=(_difference(first.covariances[0], second.covariances[0], both.covariances[0]),
-                            first.covariances[0], second.covariances[0]),
-               covariances_cv1=(_difference(first.covariances_cv1[0], second.covariances_cv1[0],
-                                            both.covariances_cv1[0]),
-                                first.covariances_cv1[0], second.covariances_cv1[0]),
-               names=names, moments=first.moments, bread=first.bread, residual_variance=first.residual_variance,
-               observations=first.observations, cluster_counts=counts, r2=first.r2, outside=first.outside,
-               leave_out=first.leave_out)
+    counts = (first.clusters, second.clusters)
+    return replace(first, df=min(counts) - 1, cluster_counts=counts,
+                   covariances=_either(first.covariances[0], second.covariances[0], both.covariances[0]),
+                   covariances_cv1=_either(first.covariances_cv1[0], second.covariances_cv1[0],
+                                           both.covariances_cv1[0]))
 
 
-def _difference(first: Floats, second: Floats, both: Floats) -> Floats:
-    together: Floats = first + second - both
-    return together
+def _either(first: Floats, second: Floats, both: Floats) -> tuple[Floats, ...]:
+    return first + second - both, first, second
 
 
 def _fit(moments: Moments, sums: Sums, names: tuple[str, ...]) -> Fit:

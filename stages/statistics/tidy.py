@@ -140,7 +140,7 @@ def corruption(found: Sequence[Corruption], seen: Mapping[str, Sequence[str]]) -
 
 
 def summary(regression: Regression, cluster_name: Callable[[int], str]) -> dict[str, object]:
-    """A fit in full but for its coefficients."""
+    """A fit in full but for its coefficients, which `coefficients` has."""
     fit, left = regression.fit, regression.fit.leave_out
     assert left is not None  # the stage always leaves out
     return {
