@@ -68,6 +68,7 @@ def transforms() -> dict[str, albumentations.BasicTransform]:
         "elastic": a.ElasticTransform(alpha=34, sigma=4, p=1),
         "occlusion": a.CoarseDropout(num_holes_range=(25, 25), hole_height_range=(9, 9), hole_width_range=(9, 9),
                                      fill=128, p=1),
+        "impulse": a.SaltAndPepper(amount=(LEVEL, LEVEL), salt_vs_pepper=(0.5, 0.5), p=1),
     }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -39,6 +39,7 @@ from stages.captcha.design import (
     render_random,
     stream,
 )
+from stages.captcha.folding import Folding, fold
 from stages.captcha.glyphs import GlyphSet, normalise_alphabet
 from stages.command import die_with_parent, progress, run
 from stages.params import read, unseen
@@ -52,7 +53,7 @@ class Study:
 
     seed: int
     source: str
-    alphabet: str
+    folding: Folding  # drawn characters and their labels
     sizes: dict[str, int]  # base captchas by split
     part: int  # base captchas in a part
     layout: Layout
@@ -93,17 +94,17 @@ def prepare() -> Study:
     captcha = params.captcha
     layout = Layout(captcha.height, captcha.width, (captcha.length.min, captcha.length.max),
                     (captcha.scale.min, captcha.scale.max), captcha.rotation, captcha.shear,
-                    (captcha.gap.min, captcha.gap.max), captcha.jitter)
+                    (captcha.gap.min, captcha.gap.max), captcha.jitter, captcha.fit)
     palette = Palette(params.colour.schemes, params.colour.per == "character", params.colour.contrast)
     doses = Doses(params.noise.types, params.noise.level, params.noise.steps, unseen(params.noise))
     sizes = {split: getattr(captcha, split) for split in SPLITS}
+    folding = fold(normalise_alphabet(params.glyphs.alphabet), captcha.fold, captcha.case)
     glyphs, folder = _sources(params)
     if folder is not None:
+        folder = _folded(folder, folding)
         sizes = _available(sizes, folder)
     source = f"folder {captcha.path}" if folder else params.glyphs.source
-    alphabet = normalise_alphabet(params.glyphs.alphabet)
-    return Study(params.seed, source, alphabet, sizes, captcha.part, layout, palette, doses, glyphs,
-                 folder)
+    return Study(params.seed, source, folding, sizes, captcha.part, layout, palette, doses, glyphs, folder)
 
 
 def _sources(params: Any) -> tuple[GlyphSet | None, LabelledCaptchas | None]:
@@ -115,6 +116,21 @@ def _sources(params: Any) -> tuple[GlyphSet | None, LabelledCaptchas | None]:
                                    validation=glyphs.validation, test=glyphs.test, rng=rng)
     return load_glyphs(glyphs.source, glyphs.path, alphabet=glyphs.alphabet, emnist_split=glyphs.emnist_split,
                        validation=glyphs.validation, test=glyphs.test, rng=rng), None
+
+
+def _folded(folder: LabelledCaptchas, folding: Folding) -> LabelledCaptchas:
+    """The captchas with folded labels; those of one label go to the pool of the first, so that none is in two.
+
+    Raises ValueError where that leaves a pool empty.
+    """
+    texts = [folding.text(text) for text in folder.texts]
+    _, first, label = np.unique(texts, return_index=True, return_inverse=True)
+    pool = folder.pool[first][label]
+    empty = [split for i, split in enumerate(SPLITS) if not (pool == i).any()]
+    if empty:
+        raise ValueError(f"captcha.fold, captcha.case: {len(first)} distinct label(s) are left and none for "
+                         f"{', '.join(empty)}, since the splits share none: add captchas, or fold less")
+    return replace(folder, texts=texts, pool=pool)
 
 
 def _available(sizes: dict[str, int], folder: LabelledCaptchas) -> dict[str, int]:
@@ -203,9 +219,11 @@ def base_captchas(study: Study, split: str, captcha: NDArray[np.int32], identity
         return bases_from_images(captcha, [study.folder.texts[row] for row in rows], study.folder.images[rows])
     assert study.glyphs is not None
     rng = stream(study.seed, *identity, "layout")
-    texts = draw_texts(int(captcha[0]), len(captcha), study.alphabet, study.layout.length, rng=rng)
-    glyphs = draw_glyphs(texts, study.glyphs.pool_of(split), rng=rng)
-    return compose(captcha, texts, glyphs, study.glyphs.images, study.layout, rng=rng)
+    texts = draw_texts(int(captcha[0]), len(captcha), study.folding.drawn, study.layout.length, rng=rng)
+    glyphs = draw_glyphs(int(captcha[0]), texts, study.glyphs.pool_of(split),
+                         stream=lambda character, number: stream(study.seed, split, "glyphs", character, number))
+    bases = compose(captcha, texts, glyphs, study.glyphs.images, study.layout, rng=rng)
+    return replace(bases, texts=[study.folding.text(text) for text in texts])
 
 
 def to_table(study: Study, bases: Bases, renderings: Renderings) -> pa.Table:
@@ -233,7 +251,7 @@ def to_table(study: Study, bases: Bases, renderings: Renderings) -> pa.Table:
         "ssim": renderings.ssim,
     }
     schema = artifacts.captcha_schema(study.layout.height, study.layout.width,
-                                      {"alphabet": study.alphabet, "source": study.source})
+                                      {"alphabet": study.folding.alphabet, "source": study.source})
     arrays = [artifacts.images_array(renderings.images) if field.name == "image"
               else pa.array(columns[field.name]).cast(field.type) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
@@ -261,7 +279,7 @@ def metrics_of(study: Study, tallies: list[Tally]) -> dict[str, float]:
 
 
 def write_glyphs(glyphs: GlyphSet | None) -> None:
-    """One row a character: how many glyphs each split has of it, and their mean; none for captchas that were found."""
+    """One row a drawn character, folded or not: its glyphs in each split and their mean; none for captchas found."""
     schema = pa.schema([("label", pa.string()), *((split, pa.int64()) for split in SPLITS), ("mean", pa.binary(784))])
     table = schema.empty_table()
     if glyphs is not None:

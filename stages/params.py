@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 import stages
+from stages.captcha.folding import fold
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,14 @@ NoiseType = Literal[
     "contrast", "brightness", "fog",
     "rotation", "translation", "zoom", "shear", "elastic",
     "occlusion", "lines", "curves", "dots",
+    "impulse", "gaussian_hit",
 ]  # fmt: skip
-Architecture = Literal["ctc", "heads", "dense", "logistic", "knn", "svm", "mlp"]
+Architecture = Literal[
+    "ctc", "heads", "dense",
+    "logistic", "knn", "svm", "mlp",
+    "themlaw", "kaggle", "ukrainian", "essmaw_dense", "essmaw_small", "essmaw_large",
+    "tesseract",
+]  # fmt: skip
 CLUSTERS = ("captcha", "glyph", "text", "condition", "noise", "colour", "digit", "reader", "seed")
 
 Count = Annotated[int, Within(1)]
@@ -88,6 +95,9 @@ class Captcha:
     shear: Annotated[float, Within(0, 2)]
     gap: IntRange
     jitter: NonNegative
+    fit: Literal["canvas", "stretch"]
+    fold: str  # groups of characters joined by +
+    case: Literal["keep", "fold"]
 
 
 @dataclass(frozen=True)
@@ -109,7 +119,9 @@ class Noise:
 class Reader:
     architecture: Architecture
     learns_from: Literal["clean", "noisy", "both"]
+    init: str  # folder of the reader it starts from
     denoise: Literal["none", "median", "pca", "nlm", "bilateral", "learned"]
+    augment: Annotated[float, Within(0, 3)]
     channels: Annotated[int, Within(4, 512)]
     epochs: Count
     patience: Count
@@ -308,6 +320,7 @@ def _contradictions(params: Params) -> Iterator[str]:
             yield f"{key}: has an entry twice"
     if not set(unseen(params.noise)) < set(params.noise.types):
         yield f"noise.unseen: expected some of noise.types, joined by +, and not all, got {params.noise.unseen!r}"
+    yield from _folding_contradictions(params)
     if captcha.source == "composed" and "original" in params.colour.schemes:
         yield "colour.schemes: original is for captcha.source folder only"
     if params.plot.reader not in params.readers:
@@ -319,6 +332,18 @@ def _contradictions(params: Params) -> Iterator[str]:
     for name in params.readers:
         if not name.replace("_", "").replace("-", "").isalnum() or not name.isascii():
             yield f"readers.{name}: a name has ASCII letters, digits, - and _ only"
+
+
+def _folding_contradictions(params: Params) -> Iterator[str]:
+    try:
+        folding = fold(params.glyphs.alphabet, params.captcha.fold, params.captcha.case)
+    except ValueError as error:
+        yield str(error)
+        return
+    digit = params.regression.references.digit
+    if digit in folding.drawn and folding.text(digit) != digit:
+        yield (f"regression.references.digit: {digit!r} counts as {folding.text(digit)!r} by captcha.fold and "
+               "captcha.case: name that one")
 
 
 def _regression_contradictions(regression: Regression) -> Iterator[str]:

@@ -31,23 +31,26 @@ from stages.figures.accuracy import (
 )
 from stages.figures.associations import associations, draw_associations
 from stages.figures.calibration import about_calibration, calibration, draw_calibration, reliability
+from stages.figures.classification import about_classification, classification_report, classification_table, macro_of
 from stages.figures.coefficients import dose_slopes, draw_effects, draw_slopes, factor_effects
 from stages.figures.confusion import confusion_table, draw_confusion
 from stages.figures.counts import SIDE, count_characters, draw_counts, draw_mean_glyphs
 from stages.figures.learning import COLUMNS as EPOCHS
 from stages.figures.learning import draw_learning
 from stages.figures.pixels import draw_pixels, luma_statistics, pixels_by_level
+from stages.figures.readers import Described, readers_tables, share
 from stages.figures.regressed import COLUMNS as REGRESSED
 from stages.figures.regressed import NUMBERS, Regressed
 from stages.figures.regression import draw_regression, regression_html
 from stages.figures.report import (
     Chapter,
+    Fold,
     Plate,
     Tile,
     bullets,
     definitions,
-    metrics_table,
     page,
+    paragraphs,
     parameters_tables,
     scrolling,
 )
@@ -78,7 +81,7 @@ class Run:
     regressed: Regressed
     learning: pd.DataFrame
     metrics: Mapping[str, Mapping[str, float]]  # of predict, by reader
-    temperatures: Mapping[str, float]  # by reader
+    trained: Mapping[str, Mapping[str, float]]  # metrics of train, by reader
     regression_table: str  # HTML
 
     @property
@@ -117,7 +120,7 @@ def load(params: Any) -> Run:
         pq.read_table(artifacts.GLYPHS).to_pandas(), regressed,
         pd.concat([read_epochs(name) for name in names], ignore_index=True),
         {name: artifacts.read_json(artifacts.METRICS / "predict" / f"{name}.json") for name in names},
-        {name: artifacts.read_json(artifacts.METRICS / "train" / f"{name}.json")["temperature"] for name in names},
+        {name: artifacts.read_json(artifacts.METRICS / "train" / f"{name}.json") for name in names},
         (artifacts.PLOTS / "regress" / "table.html").read_text(encoding="utf-8"))
 
 
@@ -169,6 +172,7 @@ def tabulate(result: Run) -> dict[str, pd.DataFrame]:
         "characters": accuracy_by("character", renamed, result.alphabet, confidence),
         "colours": accuracy_by("colour", observations, result.params.colour.schemes, confidence),
         "confusion": confusion_table(observations, result.alphabet),
+        "classification": classification_table(observations, result.alphabet),
         "slopes": dose_slopes(coefficients, list(observations), result.regressed.by_reader, result.regressed.dose),
         "effects": factor_effects(coefficients, result.regressed.fits["headline"]),
         "learning": result.learning[["reader", *EPOCHS]],
@@ -208,7 +212,7 @@ def draw(result: Run, tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str,
     metrics, groups = result.metrics[reader], tables["calibration"]
     own = groups["reader"] == reader
     yield "calibration", draw_calibration(tables["reliability"], groups) if own.any() else None, \
-        about_calibration(groups, reader, metrics, result.temperatures[reader]) if own.any() else \
+        about_calibration(groups, reader, metrics, result.trained[reader]["temperature"]) if own.any() else \
         f"`{reader}` read no character at all, so it had no confidence in any."
     yield from draw_exploration(result, tables)
 
@@ -287,10 +291,10 @@ def guess_rate(result: Run, measure: str) -> float:
     return float(np.mean([len(result.alphabet) ** -float(len(text)) for text in result.texts["test"]]))
 
 
-def plate(result: Run, name: str, figure: Figure | None, found: str) -> Plate:
-    """Write the figure and set it into its words."""
-    title, shows = wording.SHOWS[name]
-    shows = shows.format(interval=f"{100 * result.confidence:g} %", reader=result.reader,
+def plate(result: Run, name: str, figure: Figure | None, found: str, kind: str = "", reader: str = "") -> Plate:
+    """Write the figure and set it into its words, those of its `kind` where it is one of several."""
+    title, shows = wording.SHOWS[kind or name]
+    shows = shows.format(interval=f"{100 * result.confidence:g} %", reader=reader or result.reader,
                          first=f"{result.first['captcha'].nunique():,}", dose=NUMBERS[result.regressed.dose],
                          cluster=result.regressed.cluster)
     if figure is None:
@@ -301,6 +305,25 @@ def plate(result: Run, name: str, figure: Figure | None, found: str) -> Plate:
     else:
         artifacts.write_text(FIGURES / f"{name}.svg", drawing)
     return Plate(name, title, shows, found, drawing)
+
+
+def other_readers(result: Run, tables: Mapping[str, pd.DataFrame]) -> list[Fold]:
+    """Confusion matrix and classification report of every reader but the headline's, folded away."""
+    cells, classes, folds = tables["confusion"], tables["classification"], []
+    for reader in result.observations:
+        if reader != result.reader:
+            drawn = plate(result, f"confusion_{reader}", draw_confusion(cells[cells["reader"] == reader],
+                          result.alphabet), captions.about_confusion(cells, reader), "confusion", reader)
+            macro = macro_of(classes, reader)
+            told = (f"`{reader}`: confusion matrix and classification report (it reads "
+                    f"{findings.percent(macro['accuracy'])} of the characters; macro F1 "
+                    f"{findings.percent(macro['f1'])})")
+            folds.append(Fold(told, [drawn, *classified(classes, reader)]))
+    return folds
+
+
+def classified(classes: pd.DataFrame, reader: str) -> list[str]:
+    return [classification_report(classes, reader), paragraphs([about_classification(classes, reader)])]
 
 
 def report(result: Run, tables: Mapping[str, pd.DataFrame], plates: Mapping[str, Plate]) -> str:
@@ -315,13 +338,16 @@ def report(result: Run, tables: Mapping[str, pd.DataFrame], plates: Mapping[str,
         **regression_html(result.regressed, composed=len(result.glyphs) > 0),
         "uncertain": bullets(doubts),
         "regression": scrolling(result.regression_table, "Table of the regressions"),
-        "readers": metrics_of_readers(result),
+        "readers": readers_tables(described(result), tables["classification"]),
+        "classification": "".join(classified(tables["classification"], reader)),
         "parameters": parameters_tables(*parameters_of(result.params)),
         "change": definitions(wording.RECIPES, "recipes"),
         "glossary": definitions(((term, meaning.format(interval=f"{100 * confidence:g} %"))
                                  for term, meaning in wording.GLOSSARY), "glossary"),
     }
-    chapters = [Chapter(anchor, title, lead, [html.get(name) or plates[name] for name in wording.CONTENT[anchor]])
+    parts: dict[str, Sequence[Plate | Fold | str]] = {name: [drawn] for name, drawn in plates.items()}
+    parts |= {name: [told] for name, told in html.items()} | {"others": other_readers(result, tables)}
+    chapters = [Chapter(anchor, title, lead, [part for name in wording.CONTENT[anchor] for part in parts[name]])
                 for anchor, (title, lead) in wording.LEADS.items()]
     return page(answer, tiles_of(result, tables), chapters)
 
@@ -341,22 +367,9 @@ def tiles_of(result: Run, tables: Mapping[str, pd.DataFrame]) -> list[Tile]:
     return tiles
 
 
-def share(metrics: Mapping[str, float], name: str) -> tuple[str, str]:
-    """A share of the metrics with its interval, as texts."""
-    low, high = (findings.percent(metrics[f"{name}_{end}"]) for end in ("low", "high"))
-    return findings.percent(metrics[name]), f"{low.removesuffix(' %')} to {high}"
-
-
-def metrics_of_readers(result: Run) -> str:
-    """The table of the readers' metrics, as HTML; predict's intervals are of 95 %, whatever the regression's are."""
-    columns = {"clean_character_accuracy": "characters, clean", "clean_exact_match": "whole, clean",
-               "character_accuracy": "characters, all", "exact_match": "whole, all"}
-    rows = {}
-    for name, metrics in result.metrics.items():
-        reader = result.params.readers[name]
-        rows[name] = [(findings.LEARNS[reader.learns_from], reader.architecture),
-                      *(share(metrics, column) for column in columns)]
-    return metrics_table("Share read right, with 95 % intervals", ["learned from", *columns.values()], rows)
+def described(result: Run) -> dict[str, Described]:
+    return {name: Described(reader.architecture, reader.learns_from, reader.denoise, result.trained[name],
+                            result.metrics[name]) for name, reader in result.params.readers.items()}
 
 
 def parameters_of(params: Any) -> tuple[dict[str, list[tuple[str, str]]], dict[str, list[tuple[str, str]]]]:

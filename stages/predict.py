@@ -23,10 +23,10 @@ from stages import artifacts
 from stages.command import progress, run
 from stages.reader.alignment import answers
 from stages.reader.calibration import brier_score, coverage_interval, expected_calibration_error
-from stages.reader.decoding import Floats, Ints, Readings, encode, text_probability, to_texts
-from stages.reader.networks import Ctc
-from stages.reader.reading import Recogniser, choose_device
+from stages.reader.decoding import Floats, Ints, Readings, encode, to_texts
+from stages.reader.reading import Outside, Recogniser, choose_device, read_whole
 from stages.reader_files import Description, check_reader, load_recogniser
+from stages.statistics.classification import macro_scores
 from stages.statistics.proportions import clustered_proportion
 
 FACTORS = [field.name for field in artifacts.FACTORS]
@@ -40,7 +40,8 @@ class Scores:
     noise: NDArray[np.str_]  # (n,), "none" where clean
     exact: NDArray[np.bool_]  # (n,), read whole
     probability: NDArray[np.float64]  # (n,), of the whole reading, calibrated; 0 where nothing was read
-    success: NDArray[np.bool_]  # (m,), by character
+    truth: NDArray[np.int64]  # (m,), label of each character, from 1
+    guess: NDArray[np.int64]  # (m,), 0 where the character was missed
     confidence: NDArray[np.float32]  # (m,), 0 where the character was missed
     rendering: NDArray[np.int64]  # (m,), which of the n
 
@@ -54,10 +55,12 @@ def main() -> None:
         raise ValueError(f"{folder} is missing: there is no trained reader {name!r}; run `dvc repro train@{name}`")
     recogniser, description = load_recogniser(folder, choose_device("auto"))
     scores = predict_parts(artifacts.parts_of("test"), recogniser, description, name)
-    artifacts.write_metrics(artifacts.METRICS / "predict" / f"{name}.json", metrics_of(scores))
+    metrics = metrics_of(scores, len(description.alphabet))
+    artifacts.write_metrics(artifacts.METRICS / "predict" / f"{name}.json", metrics)
 
 
-def predict_parts(paths: Sequence[Path], recogniser: Recogniser, description: Description, name: str) -> list[Scores]:
+def predict_parts(paths: Sequence[Path], recogniser: Recogniser | Outside, description: Description,
+                  name: str) -> list[Scores]:
     """Read part by part and write the prediction table; one part at a time is in memory."""
     scores, read, started = [], 0, time.monotonic()
     with artifacts.prediction_writer(artifacts.PREDICTIONS / f"{name}.parquet") as writer:
@@ -74,20 +77,19 @@ def predict_parts(paths: Sequence[Path], recogniser: Recogniser, description: De
     return scores
 
 
-def predict_part(captchas: pa.Table, recogniser: Recogniser, alphabet: str) -> tuple[pa.Table, Scores]:
+def predict_part(captchas: pa.Table, recogniser: Recogniser | Outside, alphabet: str) -> tuple[pa.Table, Scores]:
     """The prediction table of a captcha table, one row a true character, and its scores."""
     texts = captchas["text"].to_pylist()
     labels = encode(texts, alphabet)
-    logits = recogniser.logits(artifacts.images_of(captchas))
-    readings = recogniser.decode(logits)
+    whole = read_whole(recogniser, artifacts.images_of(captchas))
+    readings = whole.readings
     guess, confidence = answers(labels, readings)
     table = to_table(captchas, labels, readings, guess, confidence, alphabet)
     exact = np.array([reading == text for reading, text in zip(to_texts(readings.labels, alphabet), texts,
                                                                strict=True)], bool)
     rendering, _ = np.nonzero(labels)
-    probability = text_probability(logits, readings.labels, ctc=isinstance(recogniser.network, Ctc))
     return table, Scores(captchas["captcha"].to_numpy(), np.array(captchas["noise"].to_pylist(), str), exact,
-                         np.where(readings.lengths > 0, probability, 0.0), (guess == labels)[labels > 0],
+                         np.where(readings.lengths > 0, whole.probability, 0.0), labels[labels > 0], guess[labels > 0],
                          confidence[labels > 0], rendering)
 
 
@@ -123,12 +125,15 @@ def glyph_ids(glyphs: list[list[int]], labels: Ints) -> Ints:
     return ids
 
 
-def metrics_of(scores: Sequence[Scores]) -> dict[str, float]:
-    """Shares with their 95 % intervals, clustered by captcha, and the exact match of each noise type at all levels."""
+def metrics_of(scores: Sequence[Scores], alphabet_size: int) -> dict[str, float]:
+    """Shares with their 95 % intervals, clustered by captcha, macro averages over the characters of the alphabet, and
+    the exact match of each noise type at all levels."""
     captcha = np.concatenate([score.captcha for score in scores])
     noise = np.concatenate([score.noise for score in scores])
     exact = np.concatenate([score.exact for score in scores])
-    success = np.concatenate([score.success for score in scores])
+    truth = np.concatenate([score.truth for score in scores])
+    guess = np.concatenate([score.guess for score in scores])
+    success = truth == guess
     first = np.cumsum([0, *(len(score.captcha) for score in scores[:-1])])
     rendering = np.concatenate([score.rendering + start for score, start in zip(scores, first, strict=True)])
     clean = noise == "none"
@@ -141,6 +146,9 @@ def metrics_of(scores: Sequence[Scores]) -> dict[str, float]:
     metrics = {}
     for name, (hits, cluster) in shares.items():
         metrics[name], metrics[f"{name}_low"], metrics[f"{name}_high"] = clustered_proportion(hits, cluster)
+    for prefix, rows in (("", slice(None)), ("clean_", clean[rendering])):
+        found = macro_scores(truth[rows], guess[rows], captcha[rendering][rows], alphabet_size)
+        metrics |= {prefix + name: value for name, value in found.items()}
     metrics |= trust(scores, exact, captcha, success)
     kinds = sorted(set(noise.tolist()) - {"none"})
     return metrics | {f"exact_match_{kind}": float(exact[noise == kind].mean()) for kind in kinds}

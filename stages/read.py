@@ -9,7 +9,8 @@ name. A line is path, text, confidence and, where it is not sure, the words "not
 likeliest texts, each with its probability. --json writes one object a line (JSON Lines) instead.
 
 The text is the reading that `predict` measures, the best path. Its confidence is the probability of the whole text,
-over all the ways to spell it. It is sure where that is at least P and there is a text at all; for P above one half, no
+over all the ways to spell it (of tesseract, a program that tells its reading alone, the product over its characters,
+and --top adds nothing else). It is sure where that is at least P and there is a text at all; for P above one half, no
 text is likelier than a sure one. Exit status: 0 when every image was read, 1 when one was not, 2 on wrong arguments.
 """
 
@@ -32,8 +33,8 @@ from stages import artifacts
 from stages.command import run
 from stages.params import read
 from stages.reader.batches import Images
-from stages.reader.decoding import likeliest_texts, text_probability, to_texts
-from stages.reader.reading import BATCH, Recogniser, choose_device
+from stages.reader.decoding import to_texts
+from stages.reader.reading import BATCH, Outside, Recogniser, choose_device, read_whole
 from stages.reader_files import Description, load_recogniser
 from stages.sources.captchas import SUFFIXES, to_canvas
 from stages.sources.images import listing, read_image
@@ -185,7 +186,7 @@ def open_images(files: Sequence[Path], height: int, width: int) -> Opened:
     return Opened(canvas, paths, sizes, errors)
 
 
-def read_images(opened: Opened, recogniser: Recogniser, description: Description, sure: float,
+def read_images(opened: Opened, recogniser: Recogniser | Outside, description: Description, sure: float,
                 top: int) -> list[Reading]:
     """What the reader reads in each image, with the `top` likeliest texts.
 
@@ -193,19 +194,14 @@ def read_images(opened: Opened, recogniser: Recogniser, description: Description
     """
     if not opened.paths:
         return []
-    ctc = description.architecture == "ctc"
-    logits = recogniser.logits(opened.images)
-    if not np.isfinite(logits).all():
-        raise ValueError("the reader's weights are too large, its numbers are not finite: train it again")
-    read = recogniser.decode(logits)
-    texts = to_texts(read.labels, description.alphabet)
-    probability = text_probability(logits, read.labels, ctc=ctc).tolist()
+    whole = read_whole(recogniser, opened.images, top)
+    texts = to_texts(whole.readings.labels, description.alphabet)
+    probability = whole.probability.tolist()
     readings = []
     for i, (path, text) in enumerate(zip(opened.paths, texts, strict=True)):
-        characters = tuple(map(Character, text, read.confidence[i].tolist()))
-        likeliest = likeliest_texts(logits[i], top, ctc=ctc) if top else []
+        characters = tuple(map(Character, text, whole.readings.confidence[i].tolist()))
         candidates = tuple(Candidate(to_texts(np.array([labels]), description.alphabet)[0], share)
-                           for labels, share in likeliest)
+                           for labels, share in whole.top[i])
         readings.append(Reading(str(path), text, probability[i], characters, bool(text) and probability[i] >= sure,
                                 candidates))
     return readings

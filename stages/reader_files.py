@@ -1,7 +1,7 @@
 """The files of a reader: its weights and description, and the scratch of an interrupted training.
 
 A reader is data/readers/<name>/weights.safetensors and reader.json: neither runs code when it is loaded, so that a
-reader may come from a stranger.
+reader may come from a stranger. The weights of an outside reader (tesseract) are those of its denoiser, if any.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,14 +23,18 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from stages import artifacts
+from stages.reader.batches import Images
 from stages.reader.classical import KINDS as KINDS_OF_CLASSICAL
 from stages.reader.classical import build_classical
 from stages.reader.denoising import METHODS, PREFIX
 from stages.reader.denoising import build as build_denoiser
 from stages.reader.networks import build
-from stages.reader.reading import Recogniser
+from stages.reader.reading import Outside, Recogniser
+from stages.reader.tesseract import ARCHITECTURE as TESSERACT
+from stages.reader.tesseract import Tesseract
 
 FORMAT = 2  # of reader.json; raise it when a field changes its meaning
+BUILT_OTHERWISE = (*KINDS_OF_CLASSICAL, TESSERACT)  # than by networks.build
 KINDS = {str: "text", int: "whole number", float: "number with a point"}
 
 
@@ -61,23 +65,41 @@ def write_reader(folder: Path, description: Description, weights: Mapping[str, T
     artifacts.write_json(folder / "reader.json", {"format": FORMAT, **asdict(description), "training": dict(training)})
 
 
-def load_recogniser(folder: Path, device: torch.device) -> tuple[Recogniser, Description]:
-    """A reader made ready to read. Raises ValueError, one line, where a file is missing or damaged."""
+def load_recogniser(folder: Path, device: torch.device) -> tuple[Recogniser | Outside, Description]:
+    """A reader made ready to read, by `stages.reader.reading.read_whole`.
+
+    Raises ValueError, one line, where a file is missing or damaged, or an outside reader's program is.
+    """
+    description = read_description(folder / "reader.json")
+    if description.architecture == TESSERACT:
+        state = _load_outside(folder)
+        return Tesseract(description.alphabet, positions=description.positions,
+                         denoiser=_denoiser(folder, description, state, device)), description
     network, description, state = load_reader(folder)
-    try:
-        denoiser = build_denoiser(description.denoise, state, device=device)
-    except ValueError as error:
-        raise ValueError(f"{folder}: {error}: run `dvc repro -f train@{folder.name}`") from None
+    denoiser = _denoiser(folder, description, state, device)
     return Recogniser(network, precision=description.precision, device=device, temperature=description.temperature,
                       denoiser=denoiser), description
 
 
-def load_reader(folder: Path) -> tuple[nn.Module, Description, dict[str, Tensor]]:
-    """The network of a folder, with its weights, and the state of its denoiser.
+def _denoiser(folder: Path, description: Description, state: Mapping[str, Tensor],
+              device: torch.device) -> Callable[[Images], Images]:
+    try:
+        return build_denoiser(description.denoise, state, device=device)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}: run `dvc repro -f train@{folder.name}`") from None
 
-    Raises ValueError, one line, where a file is missing or damaged.
-    """
-    description = read_description(folder / "reader.json")
+
+def _load_outside(folder: Path) -> dict[str, Tensor]:
+    """The state of the denoiser before an outside reader, which has no weights of its own."""
+    weights, denoiser = _load_weights(folder)
+    if weights:
+        raise ValueError(f"{folder / 'weights.safetensors'}: expected an outside reader without weights, got "
+                         f"{min(weights)}: run `dvc repro -f train@{folder.name}`")
+    return denoiser
+
+
+def _load_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The weights of a folder: those of its reader, and the state of its denoiser."""
     path = folder / "weights.safetensors"
     try:
         weights = safetensors.torch.load(path.read_bytes())
@@ -86,6 +108,19 @@ def load_reader(folder: Path) -> tuple[nn.Module, Description, dict[str, Tensor]
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged ({error}): run `dvc repro -f train@{folder.name}`") from None
     denoiser = {name: weights.pop(name) for name in list(weights) if name.startswith(PREFIX)}
+    return weights, denoiser
+
+
+def load_reader(folder: Path) -> tuple[nn.Module, Description, dict[str, Tensor]]:
+    """The network of a folder, with its weights, and the state of its denoiser.
+
+    Raises ValueError, one line, where a file is missing or damaged, or the reader is no network.
+    """
+    description = read_description(folder / "reader.json")
+    if description.architecture == TESSERACT:
+        raise ValueError(f"{folder}: expected a reader with a network, got {TESSERACT}, a program: name another reader")
+    path = folder / "weights.safetensors"
+    weights, denoiser = _load_weights(folder)
     if description.architecture in KINDS_OF_CLASSICAL:
         try:
             return build_classical(description.architecture, weights, alphabet_size=len(description.alphabet),
@@ -125,7 +160,7 @@ def read_description(path: Path) -> Description:
         if not 0.01 <= description.temperature <= 100:
             raise ValueError(f"temperature: expected 0.01 to 100, got {description.temperature}")
         with torch.device("meta"):  # checks sizes before anything is allocated
-            replace(description, architecture="heads").build() if description.architecture in KINDS_OF_CLASSICAL \
+            replace(description, architecture="heads").build() if description.architecture in BUILT_OTHERWISE \
                 else description.build()
     except ValueError as error:
         raise ValueError(f"{path}: {error}: train it again") from None

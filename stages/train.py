@@ -1,6 +1,6 @@
 """Train one reader on the training captchas.
 
-Reads   data/captchas/train, data/captchas/validation
+Reads   data/captchas/train, data/captchas/validation, readers.<name>.init
 Writes  data/readers/<name>, metrics/train/<name>.json, plots/train/<name>.csv
 Params  seed, readers.<name>
 
@@ -26,17 +26,20 @@ from torch import Tensor, nn
 from stages import artifacts, reader_files
 from stages.command import progress, run
 from stages.params import Reader, read
+from stages.reader import tesseract
 from stages.reader.batches import Images, Labels
 from stages.reader.classical import CAPS, KINDS, fit_classical
 from stages.reader.decoding import encode
 from stages.reader.denoising import Pairs, fit_learned, fit_pca, pairs_of
 from stages.reader.denoising import build as build_denoiser
-from stages.reader.fitting import Epoch, Fitted, Schedule, State, fit, on_cpu, validate
+from stages.reader.fitting import Epoch, Fitted, Schedule, State, fit, on_cpu, scores, validate
 from stages.reader.networks import Ctc, initialise
 from stages.reader.reading import Recogniser, choose_device
 from stages.reader.temperature import temperature_of
+from stages.reader.transfer import transfer
 from stages.reader_files import Description
 
+FRESH = Path("pretrained/none")  # readers.<name>.init of a reader that starts from nothing
 DENOISED = 3000   # renderings that a denoiser learns from: more took time and gained nothing
 RUNS = 1_000_003  # between the streams of two training runs of one study; its seeds lie closer together
 
@@ -66,6 +69,36 @@ class Split:
     width: int
 
 
+@dataclass(frozen=True)
+class Start:
+    """The reader that a training starts from: none, where the folder is FRESH."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, init: str) -> Start:
+        """Raises ValueError where the folder holds no reader."""
+        folder = Path(init)
+        if folder != FRESH and not (folder / "reader.json").is_file():
+            raise ValueError(f"readers: init: {init} holds no reader (no reader.json): name the folder of a trained "
+                             f"one, as data/readers/<name>, or {FRESH}")
+        return cls(folder)
+
+    def files(self) -> list[Path]:
+        return [] if self.folder == FRESH else [self.folder / "reader.json", self.folder / "weights.safetensors"]
+
+    def fill(self, network: nn.Module, alphabet: str) -> None:
+        """Give the network what the other reader has learned."""
+        if self.folder == FRESH:
+            return
+        other, description, _ = reader_files.load_reader(self.folder)
+        try:
+            known = transfer(network, other.state_dict(), known=description.alphabet, alphabet=alphabet)
+        except ValueError as error:
+            raise ValueError(f"readers: init: {self.folder} does not fit: {error}") from None
+        progress(f"starts from {self.folder}, which knows {known} of {len(alphabet)} characters")
+
+
 def main() -> None:
     params = read("seed", "readers")
     name = reader_name(sys.argv[1:], list(params.readers))
@@ -82,8 +115,10 @@ def reader_name(arguments: list[str], names: list[str]) -> str:
 
 def train_reader(name: str, reader: Reader, seed: int) -> None:
     device = choose_device(reader.device)
+    start = Start.of(reader.init)
     key = reader_files.scratch_key({"reader": asdict(reader), "seed": seed, "device": device.type},
-                                   [*artifacts.parts_of("train"), *artifacts.parts_of("validation"), *code_files()])
+                                   [*artifacts.parts_of("train"), *artifacts.parts_of("validation"), *code_files(),
+                                    *start.files()])
     root = reader_files.scratch_root()
     with ExitStack() as locks:
         # Two trainings may share neither the outputs of one workspace nor a checkpoint; other experiments may run.
@@ -95,18 +130,41 @@ def train_reader(name: str, reader: Reader, seed: int) -> None:
                              "run `dvc repro -f generate`")
         description = describe(reader, train, validation)
         denoiser = fit_denoiser(reader.denoise, seed, device)
+        if reader.architecture == tesseract.ARCHITECTURE:
+            return write_outside(name, description, validation, denoiser, device)
         train, validation = (denoised(split, reader.denoise, denoiser, device) for split in (train, validation))
         record: dict[str, Any] = {}
         if reader.architecture in KINDS:
             network, fitted, record = fit_classic(reader, description, train, validation, seed)
         else:
-            fitted = fit_reader(description.build(), train, validation, reader, seed, device, root / key)
+            fitted = fit_reader(description.build(), start, train, validation, reader, seed, device, root / key)
             network = description.build()
             network.load_state_dict(fitted.weights)
             record = {"weights": sum(parameter.numel() for parameter in network.parameters())}
         temperature = calibrated(network, validation, reader.precision, device)
         write_results(name, replace(description, temperature=temperature), fitted, denoiser, record)
         reader_files.remove_checkpoint(root / key)
+
+
+def write_outside(name: str, description: Description, validation: Split, denoiser: dict[str, Tensor],
+                  device: torch.device) -> None:
+    """A reader that learns nothing here: what it is, and how it reads the validation captchas."""
+    version = tesseract.require_tesseract()
+    language, unknown = tesseract.choose_language(description.alphabet)
+    if unknown:
+        progress(f"Tesseract's language {language} does not know {unknown}: these count as misread")
+    outside = tesseract.Tesseract(description.alphabet, positions=description.positions,
+                                  denoiser=build_denoiser(description.denoise, denoiser, device=device))
+    parts = [part for part in validation.parts if len(part.labels)]
+    found = [scores(part.labels, outside.read(part.images())) for part in parts]
+    right, characters, whole, rows = np.sum(found, axis=0).tolist()
+    reached = {"validation_character_accuracy": artifacts.rounded(right / characters),
+               "validation_exact_match": artifacts.rounded(whole / rows), "weights": 0}
+    reader_files.write_reader(artifacts.READERS / name, description, denoiser,
+                              {"tesseract": version, "language": language, "unknown": unknown, **reached})
+    artifacts.write_metrics(artifacts.METRICS / "train" / f"{name}.json", reached)
+    artifacts.write_text(artifacts.PLOTS / "train" / f"{name}.csv", ",".join(Epoch.__annotations__) + "\n")
+    progress(f"Tesseract {version}: validation characters {right / characters:.2%}, whole captchas {whole / rows:.2%}")
 
 
 def code_files() -> list[Path]:
@@ -169,12 +227,13 @@ def describe(reader: Reader, *splits: Split) -> Description:
                        max(1, longest), reader.precision, denoise=reader.denoise)
 
 
-def fit_reader(network: nn.Module, train: Split, validation: Split, reader: Reader, seed: int, device: torch.device,
-               scratch: Path) -> Fitted:
+def fit_reader(network: nn.Module, start: Start, train: Split, validation: Split, reader: Reader, seed: int,
+               device: torch.device, scratch: Path) -> Fitted:
     """Fit from the start, or from the checkpoint in `scratch`."""
     initialise(network, generator=torch.Generator().manual_seed(seed))
+    start.fill(network, train.alphabet)
     schedule = Schedule(reader.epochs, reader.patience, reader.batch, reader.learning_rate, reader.weight_decay,
-                        reader.precision, seed)
+                        reader.precision, seed, reader.augment)
     captchas = sum(len(part.labels) for part in train.parts)
     progress(f"{sum(p.numel() for p in network.parameters())} weights, {captchas} renderings an epoch, {device.type}, "
              f"{reader.precision}")

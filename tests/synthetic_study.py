@@ -115,7 +115,8 @@ def write_records(reader: str, skill: int) -> None:
     metrics |= {"calibration_error": 0.04, "brier_score": 0.1, "coverage_99": 0.3, "coverage_99_low": 0.2,
                 "coverage_99_high": 0.4}
     artifacts.write_metrics(artifacts.METRICS / "predict" / f"{reader}.json", metrics)
-    artifacts.write_metrics(artifacts.METRICS / "train" / f"{reader}.json", {"temperature": 1.5})
+    artifacts.write_metrics(artifacts.METRICS / "train" / f"{reader}.json",
+                            {"temperature": 1.5, "weights": 1234 + skill, "epochs": 3, "best_epoch": 2})
     lines = [",".join(EPOCHS), *(f"{epoch},{2 / epoch},{2.2 / epoch},{1 - 0.4 / epoch},{1 - 0.7 / epoch}"
                                  for epoch in (1, 2, 3))]
     artifacts.write_text(artifacts.PLOTS / "train" / f"{reader}.csv", "\n".join(lines) + "\n")

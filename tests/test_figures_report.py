@@ -12,10 +12,12 @@ from matplotlib.figure import Figure
 from stages.figures import wording
 from stages.figures.report import (
     Chapter,
+    Fold,
     Plate,
     Tile,
     bullets,
     definitions,
+    grouped_table,
     inline_svg,
     marked,
     metrics_table,
@@ -81,6 +83,8 @@ def a_page() -> str:
                                                                     definitions([(EVIL, EVIL)], "glossary")]),
                 Chapter("second", "Second", "lead",
                         [Plate("none", "No picture", "", f"why {EVIL}", None),
+                         Fold(f"folded {EVIL}", [Plate("inner", EVIL, EVIL, EVIL, drawing()), bullets([EVIL])]),
+                         grouped_table(EVIL, EVIL, [(EVIL, [EVIL])], [[EVIL, EVIL]], [EVIL, EVIL], barred="F1"),
                          parameters_tables({EVIL: [(EVIL, EVIL)]}, {EVIL: [(EVIL, EVIL)]})])]
     return page([f"answer {EVIL}"], [Tile(EVIL, EVIL, EVIL)], chapters)
 
@@ -114,8 +118,31 @@ def test_a_drawing_is_named_and_still_xml() -> None:
 
 def test_figures_are_numbered_in_order_and_one_without_drawing_has_no_number() -> None:
     html = a_page()
-    assert re.findall(r"Figure (\d)", html) == ["1", "2"]
+    assert re.findall(r"Figure (\d)", html) == ["1", "2", "3"]
     assert "<strong>No picture.</strong> why" in html
+
+
+def test_what_is_folded_away_stands_closed_below_its_summary() -> None:
+    html = a_page()
+    folded = re.findall(r"<details><summary>folded .*?</summary>\n<figure id=\"figure-inner\".*?</details>", html,
+                        flags=re.DOTALL)
+    assert len(folded) == 1
+    assert "<details open" not in html
+
+
+def test_a_grouped_table_names_its_groups_and_draws_its_bars() -> None:
+    html = grouped_table("caption", "character", [("all", ["recall", "F1"]), ("clean", ["F1"])],
+                         [["a", "1.0", "25.5", "50.0"]], ["mean", "2.0", "30.0", "60.0"], barred="F1")
+    check(html)
+    assert '<th scope="colgroup" colspan="2">all</th><th scope="colgroup" colspan="1">clean</th>' in html
+    assert ('<tr><th scope="row">a</th><td class="start">1.0</td><td class="bar" style="--bar:25.5%">25.5</td>'
+            '<td class="bar start" style="--bar:50.0%">50.0</td></tr>') in html
+    assert html.index("</tbody>") < html.index('<th scope="row">mean</th>')
+
+
+def test_a_cell_without_an_interval_has_no_second_line() -> None:
+    html = metrics_table("caption", ["one", "two"], {"reader": [("1 %", ""), ("2 %", "1 to 3 %")]})
+    assert "<td>1 %</td><td>2 %<br><small>1 to 3 %</small></td>" in html
 
 
 def test_readers_parameters_stand_side_by_side() -> None:

@@ -7,11 +7,15 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from ruamel.yaml import YAML
 
 from stages import artifacts
@@ -106,6 +110,66 @@ def test_fonts_write_any_alphabet(study: Path, monkeypatch: pytest.MonkeyPatch) 
     assert set("".join(texts)) <= set("АБҐЄЇ")
 
 
+def test_look_alikes_are_all_drawn_and_labelled_as_one(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    setting(study, glyphs__source="fonts", glyphs__alphabet="0OoAaB", captcha__fold="0O", captcha__case="fold",
+            captcha__train=24, captcha__length={"min": 2, "max": 2}, noise__types=["impulse", "gaussian_hit"])
+    generate(study)
+    monkeypatch.chdir(study)
+    tables = [artifacts.read_captchas(path) for path in artifacts.parts_of("train")]
+    assert {artifacts.alphabet_of(table.schema) for table in tables} == {"0AB"}
+    texts = [text for table in tables for text in table["text"].to_pylist()[::2]]
+    for position in (0, 1):  # of 24 captchas each character that is drawn has 4: three count as 0, two as A
+        assert Counter(text[position] for text in texts) == {"0": 12, "A": 8, "B": 4}
+    glyphs = pq.read_table("data/glyphs.parquet")
+    assert glyphs["label"].to_pylist() == list("0OoAaB")
+    assert set(tables[0]["noise"].to_pylist()) == {"none", "impulse", "gaussian_hit"}
+
+
+def captcha_folder(where: Path, *labels: str) -> str:
+    where.mkdir()
+    for i, label in enumerate(labels):
+        Image.fromarray(np.full((20, 60, 3), 20 + 10 * i, np.uint8)).save(where / f"{label}.{i}.png")
+    return str(where)
+
+
+def test_labels_that_fold_into_one_are_in_one_split(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = [first + second for first in "aAbB" for second in "cCdDeE"]
+    setting(study, captcha__source="folder", captcha__path=captcha_folder(study / "found", *labels),
+            glyphs__alphabet="abcdeABCDE", captcha__case="fold", regression__references__digit="a")
+    generate(study)
+    monkeypatch.chdir(study)
+    split_of: dict[str, set[str]] = {}
+    count = 0
+    for split in artifacts.SPLITS:
+        for path in artifacts.parts_of(split):
+            texts = artifacts.read_captchas(path)["text"].to_pylist()
+            count += len(texts) // (7 if split == "test" else 2)
+            for text in texts:
+                split_of.setdefault(text, set()).add(split)
+    assert set(split_of) == {"ac", "ad", "ae", "bc", "bd", "be"}
+    assert all(len(splits) == 1 for splits in split_of.values())
+    assert count > 12
+
+
+def test_labels_that_leave_a_split_empty_are_told(study: Path) -> None:
+    setting(study, captcha__source="folder", captcha__path=captcha_folder(study / "found", "aB", "Ab", "AB", "ab"),
+            glyphs__alphabet="abAB", captcha__case="fold", regression__references__digit="a")
+    assert ("error: captcha.fold, captcha.case: 1 distinct label(s) are left and none for" in
+            generate(study, fails=True))
+
+
+def test_stretched_captchas_fill_their_canvas(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    setting(study, captcha__fit="stretch", captcha__height=50, captcha__width=64, colour__schemes=["white_on_black"])
+    generate(study, "validation", "0")
+    monkeypatch.chdir(study)
+    images = artifacts.images_of(artifacts.read_captchas(artifacts.part_path("validation", 0)))[::2]  # the clean ones
+    assert images.shape == (6, 50, 64, 3)
+    for image in images:
+        rows, columns = np.nonzero(image.max(axis=2) > 60)
+        assert np.ptp(rows) > 50 * 0.8 - 2  # 2 px are left above and below of at least 20 px of ink
+        assert np.ptp(columns) > 64 * 0.9 - 2
+
+
 def test_real_mnist_can_be_the_source(study: Path, mnist: Path) -> None:
     setting(study, glyphs__source="mnist", glyphs__path=str(mnist))
     generate(study)
@@ -126,6 +190,8 @@ def test_real_captchas_can_be_the_source(study: Path, real_captchas: Path, monke
     ({"colour__schemes": ["blak"]}, "colour.schemes.0: expected one of black_on_white"),
     ({"captcha__width": 40}, "captcha.width, captcha.height: the canvas has 40 x 40 px but"),
     ({"glyphs__alphabet": "0123456789Ж"}, "Ж"),
+    ({"captcha__fold": "0O"}, "captcha.fold: 'O' is not in glyphs.alphabet '0123456789': add it there"),
+    ({"captcha__fold": "10", "regression__references__digit": "1"}, "regression.references.digit: '1' counts as '0'"),
     ({"glyphs__source": "csv", "glyphs__path": "nowhere.csv"}, "nowhere.csv"),
     ({"captcha__source": "folder", "captcha__path": "stages"}, "stages"),
     ({"captcha__source": "folder", "captcha__path": "stages", "colour__per": "character"}, "colour.per"),

@@ -33,7 +33,8 @@ SCHEMES = {  # ink, background
 PIXEL = ["gaussian", "gaussian_rgb", "uniform", "salt_and_pepper", "shot", "speckle"]
 GEOMETRY = ["rotation", "translation", "zoom", "shear", "elastic"]
 OTHERS = [name for name in NOISES if name not in PIXEL + GEOMETRY]
-POINTWISE = ["contrast", "brightness", "fog", "occlusion", "lines", "curves", "dots"]  # no pixel ever comes back
+POINTWISE = ["contrast", "brightness", "fog", "occlusion", "lines", "curves", "dots", "impulse",
+             "gaussian_hit"]  # no pixel ever comes back
 GRID = np.linspace(0, 1, 11)
 GOLDEN = Path(__file__).parent / "golden" / "noise.json"
 

@@ -58,6 +58,10 @@ def test_an_unknown_noise_or_colour_offers_the_list(tree: Any, section: str, key
     ("captcha.gap", {"min": 5, "max": 2}, "captcha.gap: min 5 is above max 2"),
     ("captcha.length", {"min": 0, "max": 2}, "captcha.length.min: expected at least 1"),
     ("captcha.scale", {"min": 0.0, "max": 1.0}, "captcha.scale.min: expected more than 0"),
+    ("captcha.fit", "wide", "captcha.fit: expected one of canvas, stretch, got 'wide'"),
+    ("captcha.case", "upper", "captcha.case: expected one of keep, fold"),
+    ("captcha.fold", 10, "captcha.fold: expected a text (in quotes), got 10"),
+    ("captcha.fold", "0O", "captcha.fold: 'O' is not in glyphs.alphabet"),
     ("glyphs.alphabet", "0012", "glyphs.alphabet: has an entry twice"),
     ("colour.schemes", ["original"], "original is for captcha.source folder"),
     ("plot.reader", "nobody", "plot.reader: expected one of noisy, clean, dense"),
@@ -83,6 +87,15 @@ def test_contradictions_are_told(tree: Any, path: str, value: object, complaint:
     with pytest.raises(ValueError, match=r"params\.yaml") as caught:
         params.parse(tree)
     assert complaint in str(caught.value)
+
+
+def test_a_reference_that_counts_as_another_character_is_told_before_anything_is_drawn(tree: Any) -> None:
+    tree["captcha"]["fold"] = "18"
+    tree["regression"]["references"]["digit"] = "1"
+    params.parse(tree)
+    tree["regression"]["references"]["digit"] = "8"
+    with pytest.raises(ValueError, match=r"regression\.references\.digit: '8' counts as '1' by captcha\.fold"):
+        params.parse(tree)
 
 
 def test_validation_and_test_must_leave_something_to_train_on(tree: Any) -> None:
@@ -139,7 +152,8 @@ def test_the_file_is_in_block_style_so_that_an_experiment_changes_one_line() -> 
 @pytest.mark.parametrize(("override", "line"), [
     ("noise.level=0.4", "  level: 0.4 "), ("seed=7", "seed: 7 "), ("captcha.gap.min=-2", "    min: -2"),
     ("readers.noisy.epochs=9", "    epochs: 9"), ("glyphs.source=mnist", "  source: mnist "),
-    ("captcha.path=somewhere", "  path: somewhere "), ("plot.samples=3", "  samples: 3 "),
+    ("captcha.path=somewhere", "  path: somewhere "), ("captcha.fold=0O+1lI", "  fold: 0O+1lI "),
+    ("plot.samples=3", "  samples: 3 "),
 ])  # fmt: skip
 def test_an_override_changes_its_line_and_no_other(tmp_path: Path, override: str, line: str) -> None:
     """Through DVC's own code: what `dvc exp run -S` does to the file."""

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import vl_convert
 from dvc_render.vega import VegaRenderer
+from sklearn.metrics import classification_report
 from synthetic_study import write_study
 from test_figures_report import check
 
@@ -18,8 +19,9 @@ from stages import artifacts, plot
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "plots" / "templates"
 DRAWN = ["added_variables", "answer", "associations", "breakdown", "calibration", "character_accuracy", "confusion",
-         "correlations", "counts", "dose_response", "effects", "exact_match", "glyphs", "influence", "learning",
-         "marginal_effects", "pixels", "samples", "schemes", "slopes", "steadiness", "thresholds"]  # fmt: skip
+         "confusion_clean", "confusion_dense", "correlations", "counts", "dose_response", "effects", "exact_match",
+         "glyphs", "influence", "learning", "marginal_effects", "pixels", "samples", "schemes", "slopes",
+         "steadiness", "thresholds"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +43,8 @@ def test_every_figure_and_its_data_are_written(study: Path) -> None:
     names = {path.stem for suffix in ("svg", "png") for path in (study / "plots/figures").glob(f"*.{suffix}")}
     assert sorted(names) == DRAWN
     tables = {path.stem for path in (study / "plots/figures").glob("*.csv")}
-    assert tables == {"accuracy", "associations", "calibration", "characters", "colours", "confusion", "counts",
-                      "effects", "glyphs", "learning", "pixels", "reliability", "slopes"}
+    assert tables == {"accuracy", "associations", "calibration", "characters", "classification", "colours", "confusion",
+                      "counts", "effects", "glyphs", "learning", "pixels", "reliability", "slopes"}
 
 
 def test_drawing_again_gives_the_same_bytes(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +70,7 @@ def test_the_report_tells_the_parameters_and_the_regression(study: Path) -> None
     html = (study / "plots/report.html").read_text(encoding="utf-8")
     assert '<th scope="row">types</th><td>fog, gaussian_blur</td>' in html
     assert '<table class="regression">' in html
-    assert html.count('<table class="compact">') == 3
+    assert html.count('<table class="compact">') == 4
     assert "What cannot be concluded" in html
     assert "noise.level=0.4" in html
 
@@ -82,6 +84,34 @@ def test_the_answer_holds_the_numbers_of_this_run(study: Path) -> None:
     assert (f"<strong>Fog</strong> makes the reader <code>noisy</code> fail fastest: every 0.1 of level costs it "
             f"{-10 * slope['estimate']:.1f} percentage points of its characters (95\u00a0% interval "
             f"{-10 * slope['high']:.1f} to {-10 * slope['low']:.1f})") in html
+
+
+def test_every_reader_has_a_classification_report_and_only_the_headlines_is_open(study: Path) -> None:
+    html = (study / "plots/report.html").read_text(encoding="utf-8")
+    opened = re.sub(r"<details>.*?</details>", "", html, flags=re.DOTALL)
+    for reader in ("noisy", "clean", "dense"):
+        caption = f"<caption>Classification report of {reader}, in per cent</caption>"
+        assert html.count(caption) == 1
+        assert (caption in opened) is (reader == "noisy")
+    assert html.count("<details>") == 2
+    assert 'id="figure-confusion"' in opened
+    assert 'id="figure-confusion_dense"' not in opened
+    assert re.findall(r"Figure (\d+)\.", html) == [str(number) for number in range(1, len(DRAWN) + 1)]
+
+
+def test_the_classification_table_is_scikit_learns_of_the_predictions(study: Path) -> None:
+    table = pd.read_csv(study / "plots/figures/classification.csv", dtype={"character": str})
+    assert len(table) == 3 * 2 * 11
+    for (reader, renderings), rows in table.groupby(["reader", "renderings"]):
+        read = artifacts.read_predictions(str(reader), root=study / artifacts.PREDICTIONS).to_pandas()
+        read = read[read["level"] == 0] if renderings == "clean" else read
+        expected = classification_report(read["truth"], read["guess"].astype(str), labels=list("0123456789"),
+                                         output_dict=True, zero_division=0)
+        for row in rows.to_dict("records"):
+            theirs = expected["macro avg" if row["character"] == "macro" else row["character"]]
+            own = [row[name] for name in ("precision", "recall", "f1", "support")]
+            assert own == pytest.approx([theirs[name] for name in ("precision", "recall", "f1-score", "support")],
+                                        rel=1e-5)
 
 
 def test_the_accuracy_table_is_what_the_predictions_give(study: Path) -> None:

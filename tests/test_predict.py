@@ -14,12 +14,14 @@ import pyarrow as pa
 import pytest
 import torch
 from drawn_captchas import ALPHABET, HEIGHT, WIDTH, drawn_part, write_split
+from sklearn.metrics import precision_recall_fscore_support
 
-from stages import artifacts, predict
+from stages import artifacts, predict, reader_files
 from stages.reader.calibration import expected_calibration_error
 from stages.reader.decoding import Readings, encode
 from stages.reader.fitting import Schedule, fit
 from stages.reader.networks import initialise
+from stages.reader.reading import Whole
 from stages.reader_files import Description, write_reader
 from stages.statistics.proportions import clustered_proportion
 
@@ -97,6 +99,12 @@ def test_the_metrics_are_those_of_the_table() -> None:
         values = clustered_proportion(rows[column].to_numpy(), rows["captcha"].to_numpy())
         expected |= dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
     expected["exact_match_gaussian"] = whole.loc[whole["noise"] == "gaussian", "exact"].mean()
+    for prefix, rows in (("", table), ("clean_", table[table["noise"] == "none"])):
+        precision, recall, f1, _ = precision_recall_fscore_support(
+            rows["truth"].astype(str), rows["guess"].astype(str), labels=list(ALPHABET), average="macro",
+            zero_division=0)
+        expected |= {f"{prefix}macro_precision": precision, f"{prefix}macro_recall": recall, f"{prefix}macro_f1": f1}
+        assert metrics.pop(f"{prefix}macro_f1_low") < f1 <= metrics.pop(f"{prefix}macro_f1_high")
     read = table[table["confidence"] > 0]
     expected["calibration_error"] = expected_calibration_error(read["confidence"], read["success"])
     expected["brier_score"] = np.square(read["confidence"] - read["success"]).mean()
@@ -113,6 +121,35 @@ def test_the_temperature_of_a_reader_changes_confidences_and_no_reading(study: P
     pd.testing.assert_frame_equal(warm.drop(columns="confidence"), plain.drop(columns="confidence"))
     read = plain["guess"] != ""
     assert (warm.loc[read, "confidence"] < plain.loc[read, "confidence"]).all()
+
+
+class Stubborn:
+    """An outside reader: "07", nothing and "0" in turn, surely."""
+
+    def read_whole(self, images: np.ndarray, top: int = 0) -> Whole:
+        labels = np.resize([[1, 8], [0, 0], [1, 0]], (len(images), 2)).astype(np.int64)
+        return Whole(Readings(labels, np.where(labels > 0, 0.5, 0).astype(np.float32)),
+                     np.resize([0.25, 0.0, 0.5], len(images)), [[] for _ in images])
+
+
+def test_an_outside_reader_keeps_the_contract_and_what_it_does_not_read_fails(study: Path,
+                                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    write_reader(study / artifacts.READERS / "small", replace(DESCRIPTION, architecture="tesseract"), {}, {})
+    monkeypatch.setattr(reader_files, "Tesseract", lambda *given, **more: Stubborn())
+    table = predicted()
+    renderings = table.groupby(["captcha", "condition"], sort=False)
+    assert renderings.ngroups == 120
+    silent = table[table["reading"] == ""]
+    assert silent.groupby(["captcha", "condition"]).ngroups == 40
+    assert not silent["success"].any()
+    assert (silent["guess"] == "").all()
+    assert (silent["confidence"] == 0).all()
+    for i, ((_, rows), reading) in enumerate(zip(renderings, np.resize(["07", "", "0"], 120), strict=True)):
+        assert (rows["reading"] == reading).all(), i
+    assert table["success"].any()
+    metrics = json.loads(Path("metrics/predict/small.json").read_text())
+    assert metrics["character_accuracy"] == pytest.approx(table["success"].mean(), rel=1e-5)
+    assert metrics["exact_match"] == pytest.approx((renderings["text"].first() == renderings["reading"].first()).mean())
 
 
 @pytest.mark.usefixtures("study")

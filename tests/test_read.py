@@ -16,9 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
-from stages import artifacts, params, read
+from stages import artifacts, params, read, reader_files
+from stages.reader.decoding import Readings
 from stages.reader.networks import initialise
-from stages.reader.reading import Recogniser
+from stages.reader.reading import Recogniser, Whole
 from stages.reader_files import Description, load_reader, write_reader
 from stages.sources.captchas import load_captchas, to_canvas
 from stages.sources.images import read_image
@@ -164,6 +165,35 @@ def test_the_text_is_what_the_reader_reads_in_the_image_it_would_learn_from(run_
         assert [ALPHABET.index(character) + 1 for character in reading["text"]] == labels[labels > 0].tolist()
         assert [one["confidence"] for one in reading["characters"]] == pytest.approx(
             confidence[labels > 0].tolist(), rel=1e-4)
+
+
+class Outsider:
+    """Reads "0ж" in the first image and nothing in the others."""
+
+    def read_whole(self, images: np.ndarray, top: int = 0) -> Whole:
+        labels = np.zeros((len(images), 2), np.int64)
+        labels[0] = [1, 3]
+        return Whole(Readings(labels, (labels > 0) * np.float32(0.96)), np.append(0.92, np.zeros(len(images) - 1)),
+                     [[((1, 3), 0.92)][:top], *([] for _ in images[1:])])
+
+
+def test_an_outside_reader_is_asked_in_the_same_words(run_read: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_reader(artifacts.READERS / "outside", Description("tesseract", ALPHABET, H, W, 4, 2, "fp32"), {}, {})
+    monkeypatch.setattr(reader_files, "Tesseract", lambda *given, **more: Outsider())
+    status, lines, errors = run_read("--reader", "outside", "--top", "3", "images/001.png", "images/110.gif")
+    assert (status, errors) == (0, [])
+    assert lines == ["images/001.png\t0ж\t0.920\t\t0ж\t0.920", "images/110.gif\t\t0.000\tnot sure"]
+    first, second = map(json.loads, run_read("--reader", "outside", "--json", "images/001.png", "images/110.gif")[1])
+    assert first["characters"] == [{"character": one, "confidence": pytest.approx(0.96)} for one in "0ж"]
+    assert (first["sure"], first["top"]) == (True, [])
+    assert (second["text"], second["characters"], second["sure"]) == ("", [], False)
+
+
+def test_an_outside_reader_that_is_not_here_is_one_line(run_read: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_reader(artifacts.READERS / "outside", Description("tesseract", ALPHABET, H, W, 4, 2, "fp32"), {}, {})
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ValueError, match=r"tesseract.*: install it \(apt-get install tesseract-ocr"):
+        run_read("--reader", "outside", "images")
 
 
 def test_images_of_any_size_and_kind_reach_the_reader_as_in_training(run_read: Run,

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 
 from stages import reader_files
+from stages.reader import denoising
 from stages.reader.networks import initialise
-from stages.reader_files import Description, check_reader, load_reader, locked, scratch_key, write_reader
+from stages.reader_files import (
+    Description,
+    check_reader,
+    load_reader,
+    load_recogniser,
+    locked,
+    scratch_key,
+    write_reader,
+)
 
 DESCRIPTION = Description("ctc", "01ж", 24, 50, 8, 4, "bf16")
 
@@ -102,6 +113,47 @@ def test_a_wrong_description_is_refused(folder: Path, change: dict[str, Any], me
     with pytest.raises(ValueError, match=message) as error:
         load_reader(folder)
     assert str(path) in str(error.value)
+
+
+OUTSIDE = replace(DESCRIPTION, architecture="tesseract", precision="fp32", positions=1)
+
+
+def test_an_outside_reader_has_a_description_and_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[Any] = []
+    monkeypatch.setattr(reader_files, "Tesseract", lambda alphabet, **given: built.append((alphabet, given)) or "it")
+    write_reader(tmp_path / "outside", replace(OUTSIDE, denoise="median"), {}, {"tesseract": "5.3.0"})
+    reader, description = load_recogniser(tmp_path / "outside", torch.device("cpu"))
+    assert reader == "it"
+    assert description == replace(OUTSIDE, denoise="median")
+    (alphabet, given), = built
+    assert (alphabet, given["positions"]) == ("01ж", 1)
+    images = np.random.default_rng(0).integers(0, 256, (2, 24, 50, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(given["denoiser"](images), denoising.build("median", {})(images))
+
+
+def test_an_outside_reader_with_weights_is_refused(folder: Path) -> None:
+    weights = load_reader(folder)[0].state_dict()
+    write_reader(folder, OUTSIDE, weights, {})
+    with pytest.raises(ValueError, match=r"weights.safetensors: expected an outside reader without weights, got class"):
+        load_recogniser(folder, torch.device("cpu"))
+    (folder / "weights.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"weights.safetensors is missing: run `dvc repro train@noisy`"):
+        load_recogniser(folder, torch.device("cpu"))
+
+
+def test_an_outside_reader_is_no_network(tmp_path: Path) -> None:
+    write_reader(tmp_path / "outside", OUTSIDE, {}, {})
+    with pytest.raises(ValueError, match=r"outside: expected a reader with a network, got tesseract, a program: name"):
+        load_reader(tmp_path / "outside")
+
+
+def test_an_outside_reader_is_refused_where_its_program_is_missing(tmp_path: Path,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    write_reader(tmp_path / "outside", OUTSIDE, {}, {})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ValueError, match=r"tesseract.*: install it \(apt-get install tesseract-ocr") as error:
+        load_recogniser(tmp_path / "outside", torch.device("cpu"))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("content", ["[]", "3", '"text"'])

@@ -12,7 +12,7 @@ from drawn_captchas import DrawnPart, drawn_part
 from torch import nn
 
 from stages.reader.fitting import Epoch, Fitted, Schedule, State, decayed, finished, fit, validate
-from stages.reader.networks import ARCHITECTURES, build, initialise
+from stages.reader.networks import OURS, build, initialise
 
 CPU = torch.device("cpu")
 QUICK = Schedule(epochs=3, patience=3, batch=16, learning_rate=0.01, weight_decay=0.01, precision="fp32", seed=1)
@@ -35,7 +35,7 @@ def same(first: Fitted, second: Fitted) -> bool:
         torch.equal(first.weights[name], second.weights[name]) for name in first.weights)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", OURS)
 def test_a_reader_learns_to_read(architecture: str) -> None:
     train, schedule = [drawn_part(250, seed) for seed in (1, 2)], replace(QUICK, epochs=8, patience=8)
     fitted = fit(network_of(architecture), train, [drawn_part(100, 3)], schedule, device=CPU)
@@ -43,7 +43,7 @@ def test_a_reader_learns_to_read(architecture: str) -> None:
     assert fitted.history[-1].train_loss < fitted.history[0].train_loss / 2
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", OURS)
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_fitting_taken_up_after_any_epoch_ends_with_the_same_weights(architecture: str, precision: str) -> None:
     kept: list[bytes] = []
@@ -65,6 +65,27 @@ def test_the_states_kept_are_the_same_bytes_each_time() -> None:
 
 def test_another_seed_learns_in_another_order() -> None:
     assert not same(fit_quickly("ctc"), fit_quickly("ctc", replace(QUICK, seed=2)))
+
+
+def fit_pairs(architecture: str, augment: float, state: State | None = None,
+              kept: list[bytes] | None = None) -> Fitted:
+    """Fit to the first two characters of each text."""
+    parts = [DrawnPart(part.images(), part.labels[:, :2]) for part in PARTS]
+    return fit(network_of(architecture, positions=2), parts, parts, replace(QUICK, augment=augment), device=CPU,
+               state=state, keep=lambda state: kept.append(state.to_bytes()) if kept is not None else None)
+
+
+@pytest.mark.parametrize("architecture", ["kaggle", "essmaw_dense", "ctc"])
+def test_dropout_and_bending_are_taken_up_again_as_they_would_have_gone_on(architecture: str) -> None:
+    kept: list[bytes] = []
+    whole = fit_pairs(architecture, 1.0, kept=kept)
+    assert same(whole, fit_pairs(architecture, 1.0, State.from_bytes(kept[0])))
+    assert not same(whole, fit_pairs(architecture, 0.0))
+
+
+def test_a_network_that_knows_no_empty_position_is_refused_texts_of_several_lengths() -> None:
+    with pytest.raises(ValueError, match="train: texts differ in length, but this network knows no empty position"):
+        fit_quickly("kaggle")
 
 
 def epochs_of(matches: Sequence[float], losses: Sequence[float] | None = None) -> list[Epoch]:

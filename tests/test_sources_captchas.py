@@ -133,6 +133,43 @@ def test_all_bad_files_are_counted_and_three_named(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("copy", ["9.png", "9.bmp"])  # equal bytes, or equal pixels alone
+def test_one_image_under_two_labels_names_both_files(tmp_path: Path, copy: str) -> None:
+    folder(tmp_path, "1.png", "2.png", "3.png")
+    picture(10).save(tmp_path / copy)
+    with pytest.raises(ValueError, match=rf"/{copy}: expected the label '2' of \S*/2.png, which is the same image, got "
+                                         "'9': correct or remove one$"):
+        load(tmp_path)
+
+
+def test_one_image_under_two_labels_of_a_csv_names_both_files(tmp_path: Path) -> None:
+    folder(tmp_path, "a.png", "b.png", "c.png")
+    picture(10).save(tmp_path / "d.png")
+    with pytest.raises(ValueError, match=r"/d.png: expected the label '2' of \S*/b.png, which is the same image, got "
+                                         "'5'"):
+        load(table(tmp_path / "labels.csv", "a.png,1", "b.png,2", "c.png,3", "d.png,5"))
+    assert load(table(tmp_path / "labels.csv", "a.png,1", "b.png,2", "c.png,3", "d.png,2")).pool.shape == (4,)
+
+
+def test_equal_images_of_one_label_share_a_pool(tmp_path: Path) -> None:
+    for i in range(30):
+        for j in range(2):
+            picture(i).save(tmp_path / f"{i}.{j}.png")
+    captchas = load(tmp_path)
+    pools = dict(zip(captchas.names, captchas.pool.tolist(), strict=True))
+    assert all(pools[f"{i}.0.png"] == pools[f"{i}.1.png"] for i in range(30))
+    assert set(pools.values()) == {0, 1, 2}
+
+
+def test_pictures_that_only_a_small_canvas_makes_one_may_differ_in_label(tmp_path: Path) -> None:
+    for i, label in enumerate("123"):
+        drawn = np.full((80, 256, 3), 200, np.uint8)
+        drawn[40, 100, 0] = 200 + i
+        Image.fromarray(drawn).save(tmp_path / f"{label}.png")
+    captchas = load(tmp_path, height=8, width=16)
+    assert (captchas.images[0] == captchas.images[1]).all()
+
+
 def test_a_file_without_a_label_is_named(tmp_path: Path) -> None:
     folder(tmp_path, "1.png", "2.png", "3.png", "_4.png")
     with pytest.raises(ValueError, match=r"_4.png: expected a label before the first _ or \. of the name, got none"):

@@ -70,10 +70,11 @@ def test_classes_come_in_the_order_of_the_alphabet_and_files_by_name(tmp_path: P
         save(drawing(height, 60), tmp_path / name.replace("unlisted", "z"))
     (tmp_path / "README.txt").write_text("no class")
     (tmp_path / ".hidden").mkdir()
-    images, labels = read_folder(tmp_path, "їґ")
-    assert labels.tolist() == [0, 1, 1]
-    assert images.shape == (3, 28, 28)
-    for image, path in zip(images, (f"{decomposed}/1.png", "ґ/a.png", "ґ/b.png"), strict=True):
+    found = read_folder(tmp_path, "їґ")
+    assert found.labels.tolist() == [0, 1, 1]
+    assert found.images.shape == (3, 28, 28)
+    assert found.official is None
+    for image, path in zip(found.images, (f"{decomposed}/1.png", "ґ/a.png", "ґ/b.png"), strict=True):
         np.testing.assert_array_equal(image, read_glyph(tmp_path / path))
 
 
@@ -110,3 +111,66 @@ def test_bad_images_are_all_counted_and_the_first_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"blank.png: no ink.*broken0.*broken1.*; … 5 bad files in all$") as error:
         read_folder(tmp_path, "a")
     assert "\n" not in str(error.value)
+
+
+def classes(root: Path, *names: str) -> Path:
+    """One hook in each of these files, no two alike."""
+    for i, name in enumerate(names):
+        save(drawing(40 + i, 60 + i), root / name)
+    return root
+
+
+def test_train_validation_and_test_are_the_pools(tmp_path: Path) -> None:
+    classes(tmp_path, "test/ї/a.png", "test/ґ/a.png", "train/ґ/b.png", "train/ґ/a.png", "train/ї/z.png",
+            "validation/ї/1.png", "validation/ґ/1.png", "train/x/unlisted.png")
+    (tmp_path / "README.txt").write_text("as ImageFolder has it")
+    found = read_folder(tmp_path, "їґ")
+    assert found.official is not None
+    assert found.official.tolist() == [0, 0, 0, 1, 1, 2, 2]
+    assert found.labels.tolist() == [0, 1, 1, 0, 1, 0, 1]
+    np.testing.assert_array_equal(found.images[-1], read_glyph(tmp_path / "test" / "ґ" / "a.png"))
+
+
+@pytest.mark.parametrize(("names", "told"), [
+    (["train/a/1.png", "train/b/1.png", "test/a/1.png"], r"/test has no class 'b', which \S*/train has: add images"),
+    (["train/a/1.png", "test/b/1.png", "test/a/1.png"], r"/train has no class 'b', which \S*/test has: add images"),
+    (["train/a/1.png", "train/b/1.png", "validation/b/1.png", "test/a/1.png", "test/b/1.png"],
+     r"/validation has no class 'a', which \S*/train has"),
+    (["train/a/1.png", "test/a/1.png"], r" has no 'b': take glyphs.alphabet from the characters it has \(a\)"),
+    (["train/a/1.png", "validation/a/1.png"], r" has train, validation: expected .*; got no test: add"),
+    (["test/a/1.png", "a/1.png"], r" has a, test: expected the sub-folders train and test, .*; got no train"),
+    (["train/a/1.png", "test/a/1.png", "val/a/1.png"], r" has test, train, val: expected .*; got 'val': add, rename"),
+    (["train/a_1/1.png", "test/a/1.png"], r"/train/a_1: expected a sub-folder named by one character"),
+])  # fmt: skip
+def test_pools_that_do_not_fit_are_told_in_one_line(tmp_path: Path, names: list[str], told: str) -> None:
+    with pytest.raises(ValueError, match=rf"^[^\n]*{told}[^\n]*$"):
+        read_folder(classes(tmp_path, *names), "ab")
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp"])  # equal bytes, or equal pixels alone
+def test_one_image_in_two_classes_names_both_files(tmp_path: Path, suffix: str) -> None:
+    classes(tmp_path, "a/1.png", "a/2.png", "b/1.png")
+    save(drawing(41, 61), tmp_path / "b" / f"copy.{suffix}")
+    with pytest.raises(ValueError, match=rf"/b/copy.{suffix}: expected the label 'a' of \S*/a/2.png, which is the same "
+                                         "image, got 'b': correct or remove one$"):
+        read_folder(tmp_path, "ab")
+    assert len(read_folder(tmp_path, "b").labels) == 2
+
+
+def test_glyphs_that_their_place_alone_tells_apart_do_not_contradict_each_other(tmp_path: Path) -> None:
+    high = np.full((40, 30), 255, np.uint8)
+    high[18:22, 5:25] = 0
+    save(Image.fromarray(high), tmp_path / "-" / "1.png")
+    save(Image.fromarray(np.roll(high, 15, axis=0)), tmp_path / "_" / "1.png")
+    found = read_folder(tmp_path, "-_")
+    np.testing.assert_array_equal(found.images[0], found.images[1])
+    assert found.first.tolist() == [0, 1]
+
+
+def test_an_image_in_train_and_in_test_is_refused_with_their_number(tmp_path: Path) -> None:
+    classes(tmp_path, "train/a/1.png", "train/a/2.png", "train/b/1.png", "test/a/1.png", "test/b/1.png")
+    save(drawing(40, 60), tmp_path / "test" / "a" / "copy.png")
+    save(drawing(42, 62), tmp_path / "test" / "b" / "copy.bmp")
+    with pytest.raises(ValueError, match=r"expected no image in two pools, got 2, as \S*/test/a/copy.png, which is "
+                                         r"\S*/train/a/1.png again: remove them from one pool, best from train$"):
+        read_folder(tmp_path, "ab")

@@ -26,7 +26,8 @@ from stages.reader.denoising import denoise
 from stages.reader.reading import Recogniser
 
 QUICK = Reader(architecture="ctc", learns_from="both", channels=8, epochs=2, patience=2, batch=16, learning_rate=0.01,
-               weight_decay=0.01, precision="bf16", seed=0, device="cpu", denoise="none")
+               weight_decay=0.01, precision="bf16", seed=0, device="cpu", denoise="none",
+               init="pretrained/none", augment=0.0)
 LONG = replace(QUICK, epochs=8, patience=8)
 OUTPUTS = ("data/readers/small/weights.safetensors", "data/readers/small/reader.json", "metrics/train/small.json",
            "plots/train/small.csv")
@@ -99,6 +100,38 @@ def test_a_classical_reader_keeps_the_same_contract(kind: Any, study: Path) -> N
     assert logits.shape == (len(images), description.positions, len(ALPHABET) + 1)
     train.train_reader("small", reader, 1)
     assert outputs() == first
+
+
+def test_a_reader_starts_from_another_and_its_bytes_are_part_of_the_result(study: Path,
+                                                                           capsys: pytest.CaptureFixture[str]) -> None:
+    train.train_reader("first", LONG, 1)
+    init = replace(QUICK, init="data/readers/first", learning_rate=1e-6)
+    train.train_reader("small", init, 2)
+    assert f"starts from data/readers/first, which knows {len(ALPHABET)} of {len(ALPHABET)}" in capsys.readouterr().out
+    weights, other = (reader_files.load_reader(study / "data/readers" / name)[0].state_dict()
+                      for name in ("small", "first"))
+    kernels = [name for name, tensor in weights.items() if tensor.ndim > 1]
+    for name in kernels:
+        torch.testing.assert_close(weights[name], other[name], atol=1e-4, rtol=0)
+    first = outputs()
+    train.train_reader("small", init, 2)
+    assert outputs() == first
+    train.train_reader("first", LONG, 5)
+    train.train_reader("small", init, 2)
+    assert outputs() != first
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"init": "pretrained/nowhere"}, "pretrained/nowhere holds no reader .*: name the folder of a trained one"),
+    ({"init": "data/readers/first", "channels": 12}, "does not fit: .* architecture and channels of both"),
+])
+def test_a_reader_that_cannot_be_started_from_is_refused_in_one_line(change: dict[str, Any], message: str,
+                                                                     study: Path) -> None:
+    train.train_reader("first", QUICK, 1)
+    with pytest.raises(ValueError, match=f"readers: init: .*{message}") as caught:
+        train.train_reader("small", replace(QUICK, **change), 1)
+    assert "\n" not in str(caught.value)
+    assert not (study / "data/readers/small").exists()
 
 
 @pytest.mark.parametrize("architecture", ["ctc", "heads", "dense"])

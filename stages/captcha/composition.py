@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
 
 GLYPH = 28  # px, height and width of a glyph
+FAINT = 24  # ink up to here does not count as the edge of a glyph
+MARGIN = 2  # px, around the ink that is stretched to the canvas
 
 Ink = NDArray[np.uint8]  # (n, H, W), 0 no ink to 255 full ink
 
@@ -26,6 +31,7 @@ class Layout:
     shear: float
     gap: tuple[int, int]  # between the ink of neighbours; negative overlaps
     jitter: float
+    fit: str  # "canvas", or "stretch": laid out freely, then the ink's box is made as large as the canvas
 
 
 @dataclass(frozen=True)
@@ -58,28 +64,52 @@ def draw_texts(first: int, n: int, alphabet: str, length: tuple[int, int], *, rn
     return ["".join(column[i] for column in columns[:size]) for i, size in enumerate(lengths)]
 
 
-def draw_glyphs(texts: Sequence[str], pools: dict[str, NDArray[np.int64]], *,
-                rng: np.random.Generator) -> list[list[int]]:
-    """A glyph id for each character, drawn evenly from its pool."""
-    return [[int(pools[character][rng.integers(len(pools[character]))]) for character in text] for text in texts]
+def draw_glyphs(first: int, texts: Sequence[str], pools: Mapping[str, NDArray[np.int64]], *,
+                stream: Callable[[str, int], np.random.Generator]) -> list[list[int]]:
+    """A glyph id for each character; each glyph of a pool comes as often as the others, over all parts.
+
+    A pool is gone through in random order, and again in another: `stream` gives the random numbers of a character's
+    round. `first` counts the texts of the parts before this one, as `draw_texts` drew them; where texts differ in
+    length, some glyphs are left out of a round.
+    """
+    longest = max(map(len, texts), default=0)
+    used = {character: longest * len(range(place, first, len(pools))) for place, character in enumerate(pools)}
+    orders: dict[tuple[str, int], NDArray[np.int64]] = {}
+    drawn = []
+    for text in texts:
+        drawn.append([0] * len(text))
+        for position, character in enumerate(text):
+            number, place = divmod(used[character], len(pools[character]))
+            if (character, number) not in orders:
+                orders[character, number] = stream(character, number).permutation(pools[character])
+            drawn[-1][position] = int(orders[character, number][place])
+            used[character] += 1
+    return drawn
 
 
 def compose(captcha: NDArray[np.int32], texts: list[str], glyphs: list[list[int]], images: Ink, layout: Layout, *,
             rng: np.random.Generator) -> Bases:
     """Lay out the glyphs of each text from left to right, centred, each scaled, sheared, rotated and shifted.
 
-    images (m, 28, 28) holds every glyph by its id. Raises ValueError where a text does not fit the canvas.
+    images (m, 28, 28) holds every glyph by its id. Raises ValueError where a text does not fit the canvas, unless it is
+    stretched to it.
     """
     ink = np.zeros((len(texts), layout.height, layout.width), np.uint8)
     owner = np.zeros_like(ink)
     for i, ids in enumerate(glyphs):
-        patches = [warp(images[glyph], layout, rng=rng) for glyph in ids]
-        _place(patches, ink[i], owner[i], texts[i], layout, rng)
+        warped = [warp(images[glyph], layout, rng=rng) for glyph in ids]
+        # A character alone keeps the middle that its source gave it: an MNIST digit on 28 x 28 px is that very digit.
+        patches = [crop_about_middle(warped[0], layout)] if len(ids) == 1 else [crop(patch) for patch in warped]
+        if layout.fit == "stretch":
+            ink[i], owner[i] = _stretched(patches, texts[i], layout, rng)
+        else:
+            _place(patches, ink[i], owner[i], texts[i], layout, rng)
     return Bases(captcha, texts, glyphs, ink, owner)
 
 
 def warp(glyph: Ink, layout: Layout, *, rng: np.random.Generator) -> Ink:
-    """One glyph (28, 28) after random scale, shear and rotation, cropped to its ink (at least one pixel)."""
+    """One glyph (28, 28) after random scale, shear and rotation about its middle, which is the middle of the result; of
+    even height and width."""
     scale = rng.uniform(*layout.scale)
     angle = np.deg2rad(rng.uniform(-layout.rotation, layout.rotation))
     shear = rng.uniform(-layout.shear, layout.shear)
@@ -91,16 +121,35 @@ def warp(glyph: Ink, layout: Layout, *, rng: np.random.Generator) -> Ink:
     shift = (size - 1) / 2 - linear @ np.array([centre, centre])
     matrix = np.column_stack([linear, shift])
     turned = cv2.warpAffine(glyph, matrix, (int(size[0]), int(size[1])), flags=cv2.INTER_LINEAR)
-    return crop(np.asarray(turned, np.uint8))
+    return np.asarray(turned, np.uint8)
 
 
-def crop(patch: Ink, threshold: int = 24) -> Ink:
-    """The box around the pixels with more ink than `threshold`; one empty pixel where there is none."""
-    seen = patch > threshold
+def crop(patch: Ink) -> Ink:
+    """The box around the ink; one empty pixel where there is none."""
+    box = _box(patch)
+    return patch[box] if box else np.zeros((1, 1), np.uint8)
+
+
+def crop_about_middle(patch: Ink, layout: Layout) -> Ink:
+    """The box about the patch's middle that has all of its ink; the ink's own box where that passes the canvas."""
+    rows, columns = (np.flatnonzero(patch.any(axis=axis)) for axis in (1, 0))
+    if len(rows) == 0:
+        return crop(patch)
+    reach = [max(size // 2 - int(seen[0]), int(seen[-1]) + 1 - size // 2)  # px from the middle
+             for size, seen in zip(patch.shape, (rows, columns), strict=True)]
+    if layout.fit == "stretch" or 2 * reach[0] > layout.height or 2 * reach[1] > layout.width:
+        return crop(patch)
+    middle = patch.shape[0] // 2, patch.shape[1] // 2
+    return patch[middle[0] - reach[0] : middle[0] + reach[0], middle[1] - reach[1] : middle[1] + reach[1]]
+
+
+def _box(ink: Ink, margin: int = 0) -> tuple[slice, slice] | None:
+    """Rows and columns of the pixels with more ink than FAINT, and `margin` px around them; None where none has."""
+    seen = ink > FAINT
     rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     if len(rows) == 0:
-        return np.zeros((1, 1), np.uint8)
-    return patch[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return None
+    return slice(rows[0] - margin, rows[-1] + 1 + margin), slice(columns[0] - margin, columns[-1] + 1 + margin)
 
 
 def _place(patches: list[Ink], ink: Ink, owner: NDArray[np.uint8], text: str, layout: Layout,
@@ -130,3 +179,26 @@ def _stamp(patch: Ink, ink: Ink, owner: NDArray[np.uint8], position: int) -> Non
     more = patch > ink
     ink[more] = patch[more]
     owner[more] = position
+
+
+def _stretched(patches: list[Ink], text: str, layout: Layout, rng: np.random.Generator) -> tuple[Ink, Ink]:
+    """Ink and owner (H, W): laid out on a canvas as large as it takes, then the ink's box is stretched to the real one.
+
+    After Themlaw/Python-Data-2A-ENSAE, `create_sequence`: width and height are stretched each by its own factor.
+    """
+    reach = MARGIN + math.ceil(layout.jitter)
+    overlap = len(patches) * max(map(abs, layout.gap))
+    room = replace(layout, height=max(patch.shape[0] for patch in patches) + 2 * reach,
+                   width=sum(patch.shape[1] for patch in patches) + 2 * (reach + overlap))
+    ink = np.zeros((room.height, room.width), np.uint8)
+    owner = np.zeros_like(ink)
+    _place(patches, ink, owner, text, room, rng)
+    box = _box(ink, MARGIN)
+    if box is None:
+        return np.zeros((layout.height, layout.width), np.uint8), np.zeros((layout.height, layout.width), np.uint8)
+    nearest = ndimage.distance_transform_edt(ink == 0, return_distances=False, return_indices=True)
+    size = layout.width, layout.height
+    # Pillow resizes in whole numbers, and averages what it shrinks, so that every machine makes the same bytes.
+    large = np.asarray(Image.fromarray(ink[box]).resize(size, Image.Resampling.BILINEAR))
+    owners = np.asarray(Image.fromarray(owner[tuple(nearest)][box]).resize(size, Image.Resampling.NEAREST))
+    return large, np.where(large > 0, owners, 0).astype(np.uint8)

@@ -48,7 +48,7 @@ def share_matrix(cells: pd.DataFrame, alphabet: str) -> Floats:
 def draw_confusion(cells: pd.DataFrame, alphabet: str) -> Figure:
     """Heat map of one reader's cells, in percent of each row."""
     shares = share_matrix(cells, alphabet)
-    side = float(np.clip(0.3 * len(alphabet) + 1.2, 5, 12))
+    side = float(np.clip(0.3 * len(alphabet) + 1.2, 5, 10.2))  # inches: the largest that needs no scrolling in a fold
     figure = Figure((side * 1.12, side))
     axes = figure.subplots()
     heat_map(axes, shares, list(alphabet), [*alphabet, MISSED])

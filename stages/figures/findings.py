@@ -15,6 +15,7 @@ import pandas as pd
 from stages.figures.regressed import NUMBERS, STEP
 from stages.figures.style import words
 
+SIGN = "\u00a0%"
 HALF = 0.5  # exact match at which a reader "fails"
 LEARNS = {"clean": "clean captchas only", "noisy": "noisy captchas only", "both": "clean and noisy captchas"}
 
@@ -44,7 +45,12 @@ def quoted(character: object) -> str:
 def percent(share: float) -> str:
     """A share as per cent; never 100 % or 0 % by rounding alone."""
     digits = 1 if 0.001 <= share <= 0.999 or share in (0, 1) else 2
-    return f"{100 * share:.{digits}f}\u00a0%"
+    return f"{100 * share:.{digits}f}{SIGN}"
+
+
+def percent_range(low: float, high: float) -> str:
+    """Two shares as per cent, whose sign is written once."""
+    return f"{percent(low).removesuffix(SIGN)} to {percent(high)}"
 
 
 def between(low: float, high: float, confidence: float, form: str = ".1f") -> str:

@@ -6,13 +6,13 @@ STYLE = """
 :root {
   color-scheme: light dark;
   --paper: #fbfaf7; --raised: #ffffff; --ink: #1d2430; --muted: #566070; --line: #e2dfd6; --accent: #0a5a9c;
-  --code: #f1efe8; --serif: Charter, "Bitstream Charter", "Sitka Text", Cambria, Georgia, serif;
+  --code: #f1efe8; --bar-shade: #d3e4f3; --serif: Charter, "Bitstream Charter", "Sitka Text", Cambria, Georgia, serif;
   --sans: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif;
   --mono: ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace;
 }
 @media (prefers-color-scheme: dark) {
   :root { --paper: #14171c; --raised: #1b2027; --ink: #e7e9ec; --muted: #a7b0bd; --line: #323944; --accent: #86bdf2;
-          --code: #222831; }
+          --code: #222831; --bar-shade: #24405c; }
 }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; scroll-behavior: smooth; }
@@ -72,7 +72,21 @@ table.regression tfoot tr:first-child > * { border-top: 2px solid var(--line); }
 table.compact th, table.compact td { padding-block: .22rem; }
 table.compact th, table.compact td { white-space: nowrap; }
 table.compact thead th { white-space: normal; }
-table.metrics { width: 100%; min-width: 38rem; }
+table.metrics { min-width: 38rem; font-size: .86rem; }
+table.metrics td small { white-space: nowrap; }
+table.classes { font-size: .86rem; }
+table.classes th, table.classes td { padding: .2rem .55rem; white-space: nowrap; }
+table.classes th:first-child { padding-left: 0; }
+table.classes .start { padding-left: 1.6rem; }
+table.classes th[colspan] { text-align: center; padding-left: 1.6rem; border-bottom-width: 2px; }
+table.classes thead tr:first-child td { border-bottom-color: transparent; }
+table.classes tfoot > tr > * { border-top: 2px solid var(--line); font-weight: 600; }
+.bar { background: linear-gradient(90deg, var(--bar-shade) var(--bar), transparent var(--bar)) 0 50% / 100% 76%
+                   no-repeat; min-width: 5.5rem; }
+details { border: 1px solid var(--line); border-radius: .5rem; margin: .75rem 0; padding: 0 1.1rem; }
+details[open] { padding-bottom: .5rem; }
+summary { cursor: pointer; font: .95rem/1.5 var(--sans); padding: .65rem 0; }
+summary:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .note { font: .86rem/1.5 var(--sans); color: var(--muted); margin: .3rem 0; }
 .params { columns: 17rem; column-gap: 2.5rem; margin: 1.25rem 0; }
 .params table { width: 100%; break-inside: avoid; margin: 0 0 1.5rem; }

@@ -25,11 +25,19 @@ class Plate:
 
 
 @dataclass(frozen=True)
+class Fold:
+    """What stands folded away, below a line that tells what it is."""
+
+    summary: str
+    content: Sequence[Plate | str]
+
+
+@dataclass(frozen=True)
 class Chapter:
     anchor: str
     title: str
     lead: str
-    content: Sequence[Plate | str]  # in order; a string is HTML, made by the functions below
+    content: Sequence[Plate | Fold | str]  # in order; a string is HTML, made by the functions below
 
 
 @dataclass(frozen=True)
@@ -42,9 +50,11 @@ class Tile:
 
 
 def page(answer: Sequence[str], tiles: Sequence[Tile], chapters: Sequence[Chapter]) -> str:
-    """The whole page as HTML. Everything in it is escaped here but the HTML in `Chapter.content`."""
+    """The whole page as HTML. Everything in it is escaped here but the HTML in `content`."""
+    shown = (part for chapter in chapters for outer in chapter.content
+             for part in (outer.content if isinstance(outer, Fold) else [outer]))
     numbers = {plate.name: number for number, plate in enumerate(
-        (part for chapter in chapters for part in chapter.content if isinstance(part, Plate) and part.svg), start=1)}
+        (part for part in shown if isinstance(part, Plate) and part.svg), start=1)}
     body = [_cover(answer, tiles, chapters), "<main>"]
     body += [_chapter(chapter, numbers) for chapter in chapters]
     body += ["</main>", "<footer><p>Made by <code>dvc repro</code>. The numbers behind each figure lie in "
@@ -64,10 +74,16 @@ def _cover(answer: Sequence[str], tiles: Sequence[Tile], chapters: Sequence[Chap
 
 
 def _chapter(chapter: Chapter, numbers: Mapping[str, int]) -> str:
-    content = "\n".join(part if isinstance(part, str) else _plate(part, numbers.get(part.name))
-                        for part in chapter.content)
+    content = "\n".join(_part(part, numbers) for part in chapter.content)
     return (f'<section aria-labelledby="{chapter.anchor}"><h2 id="{chapter.anchor}">{escape(chapter.title)}</h2>\n'
             f"<p>{marked(chapter.lead)}</p>\n{content}</section>")
+
+
+def _part(part: Plate | Fold | str, numbers: Mapping[str, int]) -> str:
+    if isinstance(part, Fold):
+        inner = "\n".join(_part(one, numbers) for one in part.content)
+        return f"<details><summary>{marked(part.summary)}</summary>\n{inner}</details>"
+    return part if isinstance(part, str) else _plate(part, numbers.get(part.name))
 
 
 def _plate(plate: Plate, number: int | None) -> str:
@@ -122,10 +138,11 @@ def scrolling(table: str, label: str) -> str:
 
 
 def metrics_table(caption: str, columns: Sequence[str], rows: Mapping[str, Sequence[tuple[str, str]]]) -> str:
-    """Readers down, measures across; a cell is (value, interval)."""
+    """Readers down, measures across; a cell is (value, interval), or (value, "")."""
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     body = "".join(f'<tr><th scope="row">{escape(name)}</th>' + "".join(
-        f"<td>{escape(value)}<br><small>{escape(interval)}</small></td>" for value, interval in cells) + "</tr>"
+        f"<td>{escape(value)}" + (f"<br><small>{escape(interval)}</small>" if interval else "") + "</td>"
+        for value, interval in cells) + "</tr>"
         for name, cells in rows.items())
     return scrolling(f'<table class="metrics"><caption>{escape(caption)}</caption><thead><tr><td></td>{head}</tr>'
                      f"</thead><tbody>{body}</tbody></table>", caption)
@@ -138,6 +155,35 @@ def compact_table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[
                    + "</tr>" for name, *cells in rows)
     return scrolling(f'<table class="compact"><caption>{escape(caption)}</caption><thead><tr><td></td>{head}</tr>'
                      f"</thead><tbody>{body}</tbody></table>", caption)
+
+
+def grouped_table(caption: str, corner: str, groups: Sequence[tuple[str, Sequence[str]]],
+                  rows: Iterable[Sequence[str]], last: Sequence[str], *, barred: str) -> str:
+    """A table whose columns stand in named groups, with a row's name in its first cell and a `last` row set apart.
+
+    Cells of the columns named `barred` are numbers of 0 to 100, and have a bar behind them.
+    """
+    columns = [column for _, names in groups for column in names]
+    starts = [column == 0 for _, names in groups for column in range(len(names))]
+    over = "".join(f'<th scope="colgroup" colspan="{len(names)}">{escape(name)}</th>' for name, names in groups)
+    head = "".join(f'<th scope="col"{_look("", start)}>{escape(name)}</th>'
+                   for name, start in zip(columns, starts, strict=True))
+
+    def line(name: str, *cells: str) -> str:
+        told = "".join(f"<td{_look(cell if column == barred else '', start)}>{escape(cell)}</td>"
+                       for cell, column, start in zip(cells, columns, starts, strict=True))
+        return f'<tr><th scope="row">{escape(name)}</th>{told}</tr>'
+
+    body = "".join(line(*row) for row in rows)
+    return scrolling(f'<table class="classes"><caption>{escape(caption)}</caption><thead><tr><td></td>{over}</tr>'
+                     f'<tr><th scope="col">{escape(corner)}</th>{head}</tr></thead><tbody>{body}</tbody>'
+                     f"<tfoot>{line(*last)}</tfoot></table>", caption)
+
+
+def _look(bar: str, starts: bool) -> str:
+    """The attributes of a cell: a bar of so many per cent, and room before the first column of a group."""
+    names = [name for name, has in (("bar", bool(bar)), ("start", starts)) if has]
+    return (f' class="{" ".join(names)}"' if names else "") + (f' style="--bar:{bar}%"' if bar else "")
 
 
 def parameters_tables(sections: Mapping[str, Sequence[tuple[str, str]]],

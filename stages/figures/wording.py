@@ -112,7 +112,7 @@ CONTENT = {  # chapter: its figures, and what else it holds, in order
     "uncertain": ["uncertain"],
     "captchas": ["samples", "schemes"],
     "noise": ["character_accuracy", "exact_match"],
-    "characters": ["breakdown", "confusion"],
+    "characters": ["breakdown", "confusion", "classification", "others"],
     "regression": ["said", "slopes", "dose_response", "thresholds", "effects", "tests", "regression"],
     "sound": ["unsaid", "marginal_effects", "steadiness", "categories", "influence", "added_variables", "correlations",
               "diagnosed"],
@@ -154,8 +154,8 @@ LEADS = {  # chapter: its title and first paragraph
     ),
     "readers": (
         "The readers",
-        "All readers read the same test captchas. Clean ones have level 0; the columns named all are over every "
-        "condition, clean and noisy alike.",
+        "All readers read the same test captchas. Clean ones have level 0; the columns named all, and the "
+        "macro means, are over every condition, clean and noisy alike.",
     ),
     "exploration": (
         "The data, looked at first",
@@ -205,6 +205,11 @@ GLOSSARY = (
     ("Reader", "The network (or other program) that turns an image into a text."),
     ("Character accuracy", "Share of the characters read right; a character that was missed counts as wrong."),
     ("Exact match", "Share of the captchas with every character right: what opens the door."),
+    (
+        "Precision, recall, F1",
+        "Of what was read as a character, the share that is it; of the character, the share that was read as it; and "
+        "their harmonic mean. A missed character lowers recall. The macro means weigh every character alike.",
+    ),
     ("Guess rate", "What blind guessing would get: one in the size of the alphabet for a character."),
     (
         "Interval",

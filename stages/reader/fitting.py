@@ -12,10 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stages.reader.alignment import answers
+from stages.reader.ancestors import Ancestor
+from stages.reader.augmentation import augmented
 from stages.reader.batches import Images, Labels, Part, batches, steps_of
+from stages.reader.decoding import Readings
 from stages.reader.halves import LossOf, Replicas, replicas
 from stages.reader.networks import columns_needed, columns_of, loss_of
 from stages.reader.reading import Recogniser, autocast, to_batch
@@ -32,6 +36,7 @@ class Schedule:
     weight_decay: float
     precision: str  # bf16 or fp32
     seed: int
+    augment: float = 0.0  # strength with which training captchas are bent
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,9 @@ def fit(network: nn.Module, train: Sequence[Part], validation: Sequence[Part], s
     with deterministic(), replicas(network, device) as side_by_side:
         while not finished(state.history, schedule):
             number = len(state.history) + 1
-            order = batches(train, schedule.batch, seed=schedule.seed, epoch=number)
+            order = augmented(batches(train, schedule.batch, seed=schedule.seed, epoch=number), schedule.augment,
+                              seed=schedule.seed, epoch=number)
+            side_by_side.reseed(schedule.seed, number)
             loss = run_epoch(side_by_side, optimiser, scheduler, order, schedule.precision, device)
             epoch = Epoch(number, loss, *validate(network, validation, schedule.precision, device))
             state.add(epoch, on_cpu(network), optimiser.state_dict(), scheduler.state_dict())
@@ -137,6 +144,9 @@ def check_parts(network: nn.Module, train: Sequence[Part], validation: Sequence[
             raise ValueError(f"{split}: no captchas to learn from: check learns_from and noise")
         columns = columns_of(network, filled[0].images().shape[2])
         for part in filled:
+            if isinstance(network, Ancestor) and not (part.labels[:, :columns] > 0).sum() == columns * len(part.labels):
+                raise ValueError(f"{split}: texts differ in length, but this network knows no empty position: choose "
+                                 "the architecture ctc, heads or dense")
             needed = int(columns_needed(torch.from_numpy(part.labels), network).max())
             if needed > columns:
                 raise ValueError(f"{split}: a text needs {needed} columns but the reader has {columns}: make the "
@@ -198,20 +208,23 @@ def validate(network: nn.Module, parts: Sequence[Part], precision: str,
              device: torch.device) -> tuple[float, float, float]:
     """Mean loss, share of the characters read right, share of the captchas read whole."""
     recogniser = Recogniser(network, precision=precision, device=device)
-    loss = right = characters = whole = rows = 0.0
+    loss, total = 0.0, np.zeros(4, np.int64)
     for part in parts:
         if not len(part.labels):
             continue
         logits, labels = recogniser.logits(part.images()), part.labels
         loss += len(labels) * loss_of(network, torch.from_numpy(logits), torch.from_numpy(labels)).item()
-        read = recogniser.decode(logits)
-        answered, _ = answers(labels, read)
-        success = (answered == labels) | (labels == 0)
-        right += success[labels > 0].sum()
-        characters += (labels > 0).sum()
-        whole += (success.all(axis=1) & (read.lengths == (labels > 0).sum(axis=1))).sum()
-        rows += len(labels)
-    return loss / rows, float(right / characters), float(whole / rows)
+        total += scores(labels, recogniser.decode(logits))
+    right, characters, whole, rows = total.tolist()
+    return loss / rows, right / characters, whole / rows
+
+
+def scores(labels: Labels, read: Readings) -> NDArray[np.int64]:
+    """Characters read right of how many, captchas read whole of how many: (4,); labels (n, T) is the truth."""
+    answered, _ = answers(labels, read)
+    success = (answered == labels) | (labels == 0)
+    whole = success.all(axis=1) & (read.lengths == (labels > 0).sum(axis=1))
+    return np.array([success[labels > 0].sum(), (labels > 0).sum(), whole.sum(), len(labels)])
 
 
 def on_cpu(network: nn.Module) -> dict[str, Tensor]:

@@ -12,6 +12,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from stages.reader.dropout import reseed
+
 HALVES = 2  # a constant, not the number of cores: batch normalisation sees a half, so it is part of the result
 
 LossOf = Callable[[nn.Module, slice], Tensor]  # mean loss of these rows of the batch
@@ -42,6 +44,11 @@ class Replicas:
                 parameter.grad += other.grad
                 other.grad = None
         return sum(losses)
+
+    def reseed(self, *identity: int) -> None:
+        """Give each replica's dropout a stream of its own, that `identity` (such as seed and epoch) names."""
+        for replica, network in enumerate([self.network, *self.twins]):
+            reseed(network, *identity, replica)
 
     def train(self) -> None:
         """Make ready for training; the twins start from the network's statistics of batch normalisation."""

@@ -12,8 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stages.reader.ancestors import ANCESTORS, build_ancestor
+
 STRIDE = 4  # px of width that one column of the CTC reader stands for
-ARCHITECTURES = ("ctc", "heads", "dense")
+OURS = ("ctc", "heads", "dense")
+ARCHITECTURES = (*OURS, *ANCESTORS)
 
 
 class Standardise(nn.Module):
@@ -68,13 +71,18 @@ class Heads(nn.Module):
     def __init__(self, classes: int, height: int, width: int, channels: int, positions: int) -> None:
         super().__init__()
         c, self.positions = channels, positions
-        self.features = nn.Sequential(
-            Standardise(), block(3, c, 5, 2),
-            block(c, 2 * c), nn.MaxPool2d(2, ceil_mode=True),
-            block(2 * c, 2 * c), nn.MaxPool2d(2, ceil_mode=True),
-            block(2 * c, 4 * c), nn.MaxPool2d(2, ceil_mode=True), nn.Flatten(),
-        )  # fmt: skip
-        rows, columns = (-(-size // 16) for size in (height, width))  # every halving rounds up
+        self.features = nn.Sequential(  # shapes after each, for 28 x 28 px
+            Standardise(),
+            block(3, c, 5, 2),  # (B, c, 14, 14)
+            block(c, 2 * c),
+            block(2 * c, 2 * c),
+            nn.MaxPool2d(2, ceil_mode=True),  # (B, 2c, 7, 7)
+            block(2 * c, 4 * c),
+            block(4 * c, 4 * c),
+            nn.MaxPool2d(4, ceil_mode=True),  # (B, 4c, 2, 2)
+            nn.Flatten(),
+        )
+        rows, columns = (-(-size // 16) for size in (height, width))  # every division rounds up
         self.classifier = nn.Linear(4 * c * rows * columns, positions * classes)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -105,7 +113,8 @@ def build(architecture: str, *, alphabet_size: int, height: int, width: int, cha
           positions: int) -> nn.Module:
     """A network with undefined weights for images of height x width px: `initialise` it, or load weights into it.
 
-    positions is the longest text that heads and dense can say; ctc takes as many as its columns allow.
+    positions is the longest text that heads, dense and the ancestors' networks can say; ctc takes as many as its
+    columns allow. channels means nothing to an ancestor.
     Raises ValueError on an unknown architecture or a size out of range.
     """
     if architecture not in ARCHITECTURES:
@@ -121,8 +130,11 @@ def build(architecture: str, *, alphabet_size: int, height: int, width: int, cha
         network = Ctc(classes, channels)
     elif architecture == "heads":
         network = Heads(classes, height, width, channels, positions)
-    else:
+    elif architecture == "dense":
         network = Dense(classes, height, width, channels, positions)
+    else:
+        network = build_ancestor(architecture, alphabet_size=alphabet_size, height=height, width=width,
+                                 positions=positions)
     return network.to(memory_format=torch.channels_last)
 
 

@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,7 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stages.reader.batches import Images
-from stages.reader.decoding import Readings, decode_ctc, decode_positions
+from stages.reader.decoding import (
+    Doubles,
+    Readings,
+    decode_ctc,
+    decode_positions,
+    likeliest_texts,
+    text_probability,
+)
 from stages.reader.halves import one_thread
 from stages.reader.networks import Ctc, fused
 
@@ -76,3 +85,34 @@ def choose_device(device: str) -> torch.device:
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("device: cuda was asked for, but torch finds none: set it to auto or cpu")
     return torch.device(device)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What was read in n images, as whole texts."""
+
+    readings: Readings
+    probability: Doubles  # (n,) of each whole text, 0 to 1
+    top: list[list[tuple[tuple[int, ...], float]]]  # (n,) labels and probability of the likeliest texts, best first
+
+
+class Outside(Protocol):
+    """A reader that is no network, and has no logits."""
+
+    def read_whole(self, images: Images, top: int = 0) -> Whole: ...
+
+
+def read_whole(reader: Recogniser | Outside, images: Images, top: int = 0) -> Whole:
+    """What a reader reads in images (n, H, W, 3), n >= 1, with the `top` likeliest texts of each.
+
+    Raises ValueError where a network's weights make numbers that are not finite.
+    """
+    if not isinstance(reader, Recogniser):
+        return reader.read_whole(images, top)
+    ctc = isinstance(reader.network, Ctc)
+    logits = reader.logits(images)
+    if not np.isfinite(logits).all():
+        raise ValueError("the reader's weights are too large, its numbers are not finite: train it again")
+    readings = reader.decode(logits)
+    likeliest = [likeliest_texts(one, top, ctc=ctc) if top else [] for one in logits]
+    return Whole(readings, text_probability(logits, readings.labels, ctc=ctc), likeliest)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stages.captcha.glyphs import POOLS, assign_pools, normalise_alphabet
+from stages.sources.examples import digest, first_rows, refuse_contradictions
 from stages.sources.images import Picture, border_median, listing, read_each, read_image, refuse, resolve
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
@@ -43,8 +44,8 @@ def load_captchas(path: str, *, alphabet: str, height: int, width: int, validati
     """The captchas of a folder or of a CSV, brought to `height` x `width` px.
 
     `validation` and `test` are shares of the distinct labels. Raises one ValueError, one line, for all bad files: those
-    that cannot be read and those whose label has a character outside the alphabet; also where fewer than three labels
-    are there, or nothing is.
+    that cannot be read, those whose label has a character outside the alphabet, and equal images with two labels; also
+    where fewer than three labels are there, or nothing is. Equal images with one label share its pool.
     """
     if not path:
         raise ValueError("captcha.path is empty: captcha.source folder needs a folder of captchas, or a CSV of "
@@ -52,11 +53,12 @@ def load_captchas(path: str, *, alphabet: str, height: int, width: int, validati
     found = resolve(path)
     entries = _entries_of_folder(found) if found.is_dir() else _entries_of_csv(found)
     _check_labels(entries, normalise_alphabet(alphabet))
-    images = np.empty((len(entries), height, width, 3), np.uint8)
-    pictures = read_each([entry.path for entry in entries], lambda file: to_canvas(read_image(file), height, width))
-    for i, picture in enumerate(pictures):
-        images[i] = picture
+    images, digests = np.empty((len(entries), height, width, 3), np.uint8), []
+    for i, picture in enumerate(read_each([entry.path for entry in entries], read_image)):
+        images[i] = to_canvas(picture, height, width)
+        digests.append(digest(picture))  # of the picture as it is: a small canvas can make two of them one
     texts = [entry.label for entry in entries]
+    refuse_contradictions(first_rows(digests), texts, [str(entry.path) for entry in entries])
     pool = _split(texts, validation, test, found, rng)
     return LabelledCaptchas(images, texts, pool, [entry.name for entry in entries])
 

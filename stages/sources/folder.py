@@ -1,4 +1,7 @@
-"""Glyphs from a folder with one sub-folder a class, named after its character; images of any format and size."""
+"""Glyphs from a folder with one sub-folder a class, named after its character; images of any format and size.
+
+Where train/ and test/ (and perhaps validation/) come first, as ImageFolder data sets are published, they are the pools.
+"""
 
 from __future__ import annotations
 
@@ -9,38 +12,60 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stages.captcha.glyphs import Glyphs, Ints, centre, require_characters
+from stages.captcha.glyphs import POOLS, Glyphs, centre, require_characters
+from stages.sources.examples import Examples, digest, first_rows, refuse_contradictions, refuse_leaks
 from stages.sources.images import border_median, listing, read_each, read_image
 
 Gray = NDArray[np.uint8]  # (H, W)
+Classes = dict[str, list[Path]]  # sub-folders by character
 
 LEAST_CONTRAST = 16  # of 255, between ink and background; below it an image counts as even
 
 
-def read_folder(folder: Path, alphabet: str) -> tuple[Glyphs, Ints]:
-    """The glyphs of the alphabet's classes (n, 28, 28) and their labels (n,), in the order of alphabet and file name.
+def read_folder(folder: Path, alphabet: str) -> Examples:
+    """The glyphs of the alphabet's classes, pool by pool where there are some, in the order of alphabet and file name.
 
-    Raises ValueError where a sub-folder is not named by one character, a class is missing or empty, or an image is bad.
+    Raises ValueError where a sub-folder is not named by one character, a class is missing, in one pool alone, or empty,
+    an image is bad or in two pools, or one image is in two classes.
     """
-    classes = _classes(folder)
-    require_characters(alphabet, classes, str(folder))
-    images: list[NDArray[np.uint8]] = []
-    labels: list[int] = []
-    for label, character in enumerate(alphabet):
-        files = [path for sub_folder in classes[character] for path in listing(sub_folder)]
-        if not files:
-            raise ValueError(f"{classes[character][0]} is empty: put images of {character!r} there, or remove it from "
-                             "glyphs.alphabet")
-        images += read_each(files, read_glyph)
-        labels += [label] * len(files)
-    return np.stack(images), np.array(labels, np.int64)
+    pools = _pools(folder)
+    classes = {name: _classes(place) for name, place in pools.items()}
+    _check_classes(alphabet, folder, classes)
+    files, labels, official = [], [], []
+    for name in classes:
+        for label, character in enumerate(alphabet):
+            inside = _files(classes[name][character], character)
+            files += inside
+            labels += [label] * len(inside)
+            official += [POOLS.index(name) if name in POOLS else 0] * len(inside)
+    read = list(read_each(files, _read_glyph))
+    first, names = first_rows([fingerprint for _, fingerprint in read]), [str(file) for file in files]
+    refuse_contradictions(first, [alphabet[label] for label in labels], names)
+    split = np.array(official, np.uint8)
+    refuse_leaks(first, split, names, str(folder))
+    return Examples(np.stack([glyph for glyph, _ in read]), np.array(labels, np.int64), first,
+                    split if "test" in pools else None, str(folder))
 
 
-def _classes(folder: Path) -> dict[str, list[Path]]:
-    """Sub-folders by composed character; more than one where names differ only in how they are encoded."""
+def _pools(folder: Path) -> dict[str, Path]:
+    """The folders of the pools by name, in the order of POOLS; the folder itself, as "", where it has no pools."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: expected a folder with one sub-folder a class, got a file: correct glyphs.path")
-    classes: dict[str, list[Path]] = {}
+    inside = {entry.name: entry for entry in filter(Path.is_dir, listing(folder))}
+    if not inside.keys() & set(POOLS):
+        return {"": folder}
+    lacking = next((name for name in ("train", "test") if name not in inside), None)
+    foreign = next((name for name in inside if name not in POOLS), None)
+    if lacking or foreign:
+        got = f"no {lacking}" if lacking else f"{foreign!r}"
+        raise ValueError(f"{folder} has {', '.join(inside)}: expected the sub-folders train and test, perhaps "
+                         f"validation, and no other, or else one a class; got {got}: add, rename or remove it")
+    return {name: inside[name] for name in POOLS if name in inside}
+
+
+def _classes(folder: Path) -> Classes:
+    """Sub-folders by composed character; more than one where names differ only in how they are encoded."""
+    classes: Classes = {}
     for entry in filter(Path.is_dir, listing(folder)):
         character = unicodedata.normalize("NFC", entry.name)
         if len(character) != 1:
@@ -51,11 +76,34 @@ def _classes(folder: Path) -> dict[str, list[Path]]:
     return classes
 
 
+def _check_classes(alphabet: str, folder: Path, classes: dict[str, Classes]) -> None:
+    """Raise ValueError where a character of the alphabet is nowhere, or in some of the pools alone."""
+    require_characters(alphabet, {character for there in classes.values() for character in there}, str(folder))
+    for character in alphabet:
+        having = [name for name in classes if character in classes[name]]
+        for name in (name for name in classes if name not in having):
+            raise ValueError(f"{folder / name} has no class {character!r}, which {folder / having[0]} has: add images "
+                             "of it, or remove it from glyphs.alphabet")
+
+
+def _files(sub_folders: list[Path], character: str) -> list[Path]:
+    files = [path for sub_folder in sub_folders for path in listing(sub_folder)]
+    if not files:
+        raise ValueError(f"{sub_folders[0]} is empty: put images of {character!r} there, or remove it from "
+                         "glyphs.alphabet")
+    return files
+
+
 def read_glyph(path: Path) -> Glyphs:
     """The glyph (28, 28) in an image file. Raises ValueError, naming the file, where it is bad or has no ink."""
+    return _read_glyph(path)[0]
+
+
+def _read_glyph(path: Path) -> tuple[Glyphs, bytes]:
+    """The glyph in an image file, and the digest of the picture, of which `centre` keeps neither size nor place."""
     picture = read_image(path)
     try:
-        return centre(ink_of(np.asarray(Image.fromarray(picture).convert("L"))))
+        return centre(ink_of(np.asarray(Image.fromarray(picture).convert("L")))), digest(picture)
     except ValueError as error:
         raise ValueError(f"{path}: {error}: replace or remove it") from None
 

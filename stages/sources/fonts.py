@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageFont
 
-from stages.captcha.glyphs import BOX, POOLS, Glyphs, Ints, centre
+from stages.captcha.glyphs import BOX, POOLS, Glyphs, Ints, assign_pools, centre
 
 # Faces for text; the rest of matplotlib's are symbols, or Last Resort, which has a box for every character.
 UNICODE_FACES = (
@@ -35,7 +35,7 @@ def render_fonts(alphabet: str) -> tuple[Glyphs, Ints, Ints]:
     Small letters stay smaller than capitals, which are 20 px high. Raises ValueError, naming the character, where fewer
     than three faces have it, since pools share no face.
     """
-    faces = _faces_for(alphabet)
+    faces = faces_for(alphabet)
     images, labels, owners = [], [], []
     for face, path in enumerate(faces):
         font = ImageFont.truetype(path, SIZE, layout_engine=ImageFont.Layout.BASIC)
@@ -48,7 +48,13 @@ def render_fonts(alphabet: str) -> tuple[Glyphs, Ints, Ints]:
     return np.stack(images), np.array(labels, np.int64), np.array(owners, np.int64)
 
 
-def _faces_for(alphabet: str) -> list[Path]:
+def assign_faces(faces: Ints, validation: float, test: float, *, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """The pool of each glyph, (n,), one for all of a face; validation and test are shares of the faces."""
+    return assign_pools(np.zeros(faces.max() + 1), validation, test, rng=rng)[faces]
+
+
+def faces_for(alphabet: str) -> list[Path]:
+    """The files of the faces that have the whole alphabet. Raises ValueError where they are fewer than the pools."""
     having = {path: {character for character in alphabet if has(path, character)} for path in text_faces()}
     scarcest = min(alphabet, key=lambda character: sum(character in known for known in having.values()))
     count = sum(scarcest in known for known in having.values())

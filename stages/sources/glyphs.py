@@ -5,23 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stages.captcha.glyphs import (
     POOLS,
-    Bools,
     Glyphs,
     GlyphSet,
     Ints,
-    assign_pools,
-    hold_out,
     labels_of,
     normalise_alphabet,
     require_characters,
     upsample_digits,
 )
+from stages.sources.examples import Examples, pools_of
 from stages.sources.folder import read_folder
-from stages.sources.fonts import render_fonts
+from stages.sources.fonts import assign_faces, render_fonts
 from stages.sources.images import resolve, root
 from stages.sources.kaggle import read_csv
 from stages.sources.mnist import read_emnist, read_mnist
@@ -33,44 +30,41 @@ def load_glyphs(source: str, path: str, *, alphabet: str, emnist_split: str, val
                 rng: np.random.Generator) -> GlyphSet:
     """The glyphs of a source, those of the alphabet, in an order that is the same everywhere, split into pools.
 
-    `validation` and `test` are shares of each class; of the faces for fonts; mnist and emnist keep their official test
-    set, and `validation` is a share of the rest. Raises ValueError, one line, on bad files and on characters not there.
+    `validation` and `test` are shares of each class; of the faces for fonts. mnist, emnist, and folders with train and
+    test in them keep their official test set, and `validation` is a share of the rest unless they have that pool too.
+    In a folder or csv, what is the same image is in one pool. Raises ValueError, one line, on bad files, on characters
+    not there or too few, and on one image with two labels or in two pools.
     """
     alphabet = normalise_alphabet(alphabet)
-    if source in ("mnist", "emnist"):
-        images, labels, official = _read_official(source, path, alphabet, emnist_split)
-        pool = np.where(official, POOLS.index("test"), 0).astype(np.uint8)
-        rest = np.flatnonzero(~official)
-        pool[rest[hold_out(_named(labels[rest], alphabet), validation, rng=rng)]] = POOLS.index("validation")
-    elif source == "fonts":
+    if source == "fonts":
         images, labels, faces = render_fonts(alphabet)
-        pool = assign_pools(np.zeros(faces.max() + 1), validation, test, rng=rng)[faces]
-    else:
-        images, labels = _read_plain(source, path, alphabet)
-        pool = assign_pools(_named(labels, alphabet), validation, test, rng=rng)
-    return GlyphSet(images, labels, pool, alphabet)
+        return GlyphSet(images, labels, assign_faces(faces, validation, test, rng=rng), alphabet)
+    found = _read(source, path, alphabet, emnist_split)
+    pool = pools_of(found, alphabet, validation, test, rng=rng)
+    return GlyphSet(found.images, found.labels, pool, alphabet)
 
 
-def _named(labels: Ints, alphabet: str) -> NDArray[np.str_]:
-    """Characters for labels, so that an error can name them."""
-    return np.array(list(alphabet))[labels]
-
-
-def _read_official(source: str, path: str, alphabet: str, split: str) -> tuple[Glyphs, Ints, Bools]:
-    home = resolve(path) if path else (root() / DOWNLOADS).absolute()
-    if source == "mnist":
-        return read_mnist(home, alphabet, download=not path)
-    return read_emnist(home, alphabet, split, download=not path)
-
-
-def _read_plain(source: str, path: str, alphabet: str) -> tuple[Glyphs, Ints]:
+def _read(source: str, path: str, alphabet: str, split: str) -> Examples:
     if source == "digits":
-        return _read_digits(alphabet)
+        images, labels = _read_digits(alphabet)
+        return Examples(images, labels, np.arange(len(labels)), None, "glyphs.source digits")
+    if source in ("mnist", "emnist"):
+        return _read_official(source, path, alphabet, split)
     if source not in ("csv", "folder"):
         raise ValueError(f"glyphs.source: expected digits, mnist, emnist, csv, folder or fonts, got {source!r}")
     if not path:
         raise ValueError(f"glyphs.path is empty: glyphs.source {source} needs the path of a {source}")
     return read_csv(resolve(path), alphabet) if source == "csv" else read_folder(resolve(path), alphabet)
+
+
+def _read_official(source: str, path: str, alphabet: str, split: str) -> Examples:
+    home = resolve(path) if path else (root() / DOWNLOADS).absolute()
+    if source == "mnist":
+        images, labels, test = read_mnist(home, alphabet, download=not path)
+    else:
+        images, labels, test = read_emnist(home, alphabet, split, download=not path)
+    official = np.where(test, POOLS.index("test"), 0).astype(np.uint8)
+    return Examples(images, labels, np.arange(len(labels)), official, f"glyphs.source {source}")
 
 
 def _read_digits(alphabet: str) -> tuple[Glyphs, Ints]:

@@ -1,4 +1,7 @@
-"""Glyphs from a CSV in the layout of Kaggle's Digit Recognizer: label,pixel0…pixel783, one glyph a row."""
+"""Glyphs from a CSV in the layout of Kaggle's Digit Recognizer: label,pixel0…pixel783, one glyph a row.
+
+Where the path is a folder with train.csv and test.csv, these are the pools, so that an official test set survives.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ import pyarrow as pa
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from stages.captcha.glyphs import SIDE, Glyphs, Ints, labels_of, require_characters
+from stages.captcha.glyphs import POOLS, SIDE, Glyphs, Ints, labels_of, require_characters
+from stages.sources.examples import Examples, digest, first_rows, refuse_contradictions, refuse_leaks
 
 PIXELS = [f"pixel{i}" for i in range(SIDE * SIDE)]  # row by row
 COLUMNS = ["label", *PIXELS]
@@ -20,26 +24,58 @@ BLOCK = 1 << 20  # bytes of the file at a time; Arrow reads some 30 blocks ahead
 LAYOUT = "expected the columns label,pixel0…pixel783"
 
 
-def read_csv(path: Path, alphabet: str) -> tuple[Glyphs, Ints]:
-    """The glyphs of the alphabet (n, 28, 28), ink 255 on 0, and their labels (n,), in file order.
+def read_csv(path: Path, alphabet: str) -> Examples:
+    """The glyphs of the alphabet (n, 28, 28), ink 255 on 0, in file order: of a CSV, or of a folder's, one a pool.
 
-    Labels are characters; rows of others than the alphabet's are left out. Raises ValueError, with row and column (the
-    header is row 1), where a column is missing, a pixel is no whole number 0 to 255, or a label is no single character.
+    A folder has train.csv and test.csv, perhaps validation.csv. Labels are characters; rows of others than the
+    alphabet's are left out. Raises ValueError, with row and column (the header is row 1), where a column is missing, a
+    pixel is no whole number 0 to 255, a label is no single character, or one image is in two pools or has two labels.
     """
+    files = _pools(path) if path.is_dir() else {"": path}
+    tables = {name: _read_table(file, alphabet) for name, file in files.items()}
+    images, labels = (np.concatenate([table[i] for table in tables.values()]) for i in (0, 1))
+    names = [f"{files[name]}, row {row}" for name, table in tables.items() for row in table[2].tolist()]
+    first = first_rows([digest(image) for image in images])
+    refuse_contradictions(first, [alphabet[label] for label in labels], names)
+    if path.is_file():
+        return Examples(images, labels, first, None, str(path))
+    official = np.repeat(np.array([POOLS.index(name) for name in tables], np.uint8),
+                         [len(table[0]) for table in tables.values()])
+    refuse_leaks(first, official, names, str(path))
+    return Examples(images, labels, first, official, str(path))
+
+
+def _pools(folder: Path) -> dict[str, Path]:
+    """The CSV of each pool, in the order of POOLS; the test set's labels are looked for before anything is read."""
+    files = {name: file for name in POOLS if (file := folder / f"{name}.csv").is_file()}
+    if lacking := [f"{name}.csv" for name in ("train", "test") if name not in files]:
+        raise ValueError(f"{folder} has no {lacking[0]}: expected train.csv and test.csv, both with labels; add it, or "
+                         "set glyphs.path to one CSV file, which is split here")
+    with files["test"].open("rb") as opened:
+        header = opened.readline()
+    if b"pixel0" in header and b"label" not in header:
+        raise ValueError(f"{files['test']} has no column label: expected a test set with its answers, got one without, "
+                         f"as Kaggle's own, which cannot be scored here; set glyphs.path to {files['train']} to split "
+                         "that, or put a labelled test.csv there")
+    return files
+
+
+def _read_table(path: Path, alphabet: str) -> tuple[Glyphs, Ints, Ints]:
+    """The glyphs of the alphabet in one file, their labels and their rows, the header being row 1."""
     images, labels, seen = [np.empty((0, SIDE, SIDE), np.uint8)], [np.empty(0, np.int64)], set[str]()
     for characters, pixels in _blocks(path):
         place = labels_of(characters, alphabet)
         images.append(pixels[place >= 0].reshape(-1, SIDE, SIDE))
-        labels.append(place[place >= 0])
+        labels.append(place)
         seen.update(np.unique(characters).tolist())
     require_characters(alphabet, seen, str(path))
-    return np.concatenate(images), np.concatenate(labels)
+    every = np.concatenate(labels)
+    chosen = np.flatnonzero(every >= 0)
+    return np.concatenate(images), every[chosen], chosen + 2
 
 
 def _blocks(path: Path) -> Iterator[tuple[NDArray[np.str_], NDArray[np.uint8]]]:
     """Characters (m,) and pixels (m, 784) of some rows at a time."""
-    if not path.is_file():
-        raise ValueError(f"{path}: {LAYOUT}, got a folder: set glyphs.path to the CSV file")
     types = {"label": pa.string(), **dict.fromkeys(PIXELS, pa.uint8())}
     row = 2
     try:

@@ -17,6 +17,7 @@ from stages.captcha.noise.blur import gaussian_blur, jpeg, motion_blur, pixelate
 from stages.captcha.noise.canvas import Images, Levels, background, ink_colour
 from stages.captcha.noise.clutter import curves, dots, lines, occlusion
 from stages.captcha.noise.geometry import elastic, rotation, shear, translation, zoom
+from stages.captcha.noise.hits import gaussian_hit, impulse
 from stages.captcha.noise.photometric import brightness, contrast, fog
 from stages.captcha.noise.pixel import gaussian, gaussian_rgb, salt_and_pepper, shot, speckle, uniform
 
@@ -50,6 +51,8 @@ NOISES: Mapping[str, Noise] = MappingProxyType({
     "lines": lines,
     "curves": curves,
     "dots": dots,
+    "impulse": impulse,
+    "gaussian_hit": gaussian_hit,
 })
 
 

@@ -1,0 +1,146 @@
+"""Images a second, trained and read: the networks of the projects that this one descends from, and ours beside them.
+
+Run from the root: `python -m benchmarks.ancestors [rounds] [images]`; prints a Markdown table of medians. All see the
+same random images: single digits of 28 x 28 px, and four digits on 100 x 110 px, the main ancestor's size. Training is
+one epoch with everything in it but reading the parts from disk, reading includes decoding and alignment. The
+ancestors compute in float32, as theirs did; all run in Torch and in this project's loop, so that the networks alone
+differ. `weights` are as Keras counts them, with the means and variances of normalisations. `a CPU second` is what one
+core does in a second of its own; `a second` is by the clock, with all threads, and falls where others use the machine.
+`an epoch` is the seconds by the clock that the ancestors' own training set takes: 60,000 digits, 100,000 captchas.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from stages.reader.alignment import answers
+from stages.reader.ancestors import ANCESTORS, build_ancestor
+from stages.reader.batches import batches, steps_of
+from stages.reader.fitting import decayed, run_epoch
+from stages.reader.halves import HALVES, replicas
+from stages.reader.networks import build, initialise
+from stages.reader.reading import Recogniser, cores
+
+BATCH, CHANNELS, DIGITS = 64, 32, 10
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Task:
+    """Images of one size, and who reads them."""
+
+    height: int  # px
+    width: int  # px
+    positions: int
+    epoch: int  # images in the ancestors' training set
+    images: int  # measured
+    ancestors: tuple[str, ...]
+    ours: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.height} x {self.width}"
+
+
+@dataclass
+class RandomPart:
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def images(self) -> NDArray[np.uint8]:
+        return self.pixels
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, its precision, and what it is fed."""
+
+    task: Task
+    name: str
+    precision: str
+    network: nn.Module
+    part: RandomPart
+
+
+def tasks(images: int) -> list[Task]:
+    """Captchas have fourteen times the pixels: there are eight times fewer of them."""
+    captcha = "themlaw"
+    return [Task(28, 28, 1, 60_000, images, tuple(name for name in ANCESTORS if name != captcha),
+                 ("ctc", "heads", "dense")),
+            Task(100, 110, 4, 100_000, max(BATCH, images // 8), (captcha,), ("ctc", "heads"))]
+
+
+def cases(task: Task) -> list[Case]:
+    """The ancestors in fp32, ours in both precisions, on the same images."""
+    rng = np.random.default_rng(0)
+    part = RandomPart(rng.integers(0, 256, (task.images, task.height, task.width, 3), np.uint8),
+                      rng.integers(1, DIGITS + 1, (task.images, task.positions)))
+    sizes = {"alphabet_size": DIGITS, "height": task.height, "width": task.width, "positions": task.positions}
+    theirs = [Case(task, name, "fp32", build_ancestor(name, **sizes).to(memory_format=torch.channels_last), part)
+              for name in task.ancestors]
+    return theirs + [Case(task, f"{name} (ours)", precision, build(name, channels=CHANNELS, **sizes), part)
+                     for name in task.ours for precision in ("fp32", "bf16")]
+
+
+def timed(work: Callable[[], object], images: int) -> tuple[float, float]:
+    """Images a second by the CPU time of one core, and by the clock."""
+    cpu, wall = time.process_time(), time.monotonic()
+    work()
+    return images / (time.process_time() - cpu), images / (time.monotonic() - wall)
+
+
+def measure(case: Case) -> tuple[float, float, float, float]:
+    """Training and reading, each by CPU and by the clock."""
+    network, part = initialise(case.network, generator=torch.Generator().manual_seed(0)), case.part
+    steps = steps_of([part], BATCH)
+    optimiser = torch.optim.AdamW(decayed(network, 0.01), 1e-3, fused=True)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, 10_000 * steps)
+    with replicas(network, CPU) as side_by_side:
+        side_by_side.reseed(0, 1)
+        trained = timed(lambda: run_epoch(side_by_side, optimiser, scheduler, batches([part], BATCH, seed=0, epoch=1),
+                                          case.precision, CPU), steps * BATCH)
+    recogniser = Recogniser(network, precision=case.precision, device=CPU)
+    recogniser.read(part.pixels[:100])  # warm
+    return *trained, *timed(lambda: answers(part.labels, recogniser.read(part.pixels)), len(part.labels))
+
+
+def weights_of(network: nn.Module) -> int:
+    return sum(tensor.numel() for tensor in network.state_dict().values() if tensor.is_floating_point())
+
+
+def row(case: Case, rounds: list[tuple[float, float, float, float]]) -> str:
+    """One line of the table."""
+    medians = [statistics.median(column) for column in zip(*rounds, strict=True)]
+    numbers = " | ".join(f"{number:,.0f}" for number in (weights_of(case.network), *medians[:2],
+                                                         case.task.epoch / medians[1], *medians[2:]))
+    return f"| {case.name} | {case.task} | {case.precision} | {numbers} |"
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    images = max(BATCH, int(sys.argv[2])) if len(sys.argv) > 2 else 1600
+    every = [case for task in tasks(images) for case in cases(task)]
+    results: list[list[tuple[float, float, float, float]]] = [[] for _ in every]
+    for i in range(rounds + 1):  # by turns, so that a busy minute hits all; the first round warms up
+        for case, figures in zip(every, results, strict=True):
+            measured = measure(case)
+            if i:
+                figures.append(measured)
+    print(f"{HALVES} threads train, {cores()} read; median of {rounds}\n")
+    print("| network | px | precision | weights | trained a CPU second | trained a second | an epoch, s "
+          "| read a CPU second | read a second |")
+    print("|---|---|---|--:|--:|--:|--:|--:|--:|")
+    for case, figures in zip(every, results, strict=True):
+        print(row(case, figures))
+
+
+if __name__ == "__main__":
+    main()

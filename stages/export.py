@@ -1,0 +1,246 @@
+"""Write a trained reader as ONNX, for programs without PyTorch, and check that it reads the same there.
+
+Reads   data/readers/<name>; for the check data/captchas/test, where there are any of the reader's size
+Writes  data/readers/<name>.onnx, or the file named; one line on standard output
+Params  none
+
+`python -m stages.export READER [FILE.onnx]`. The file lies beside the reader's folder and not in it: that is an output
+of DVC, which removes it before each training and would call it changed. After another training, export again.
+
+images  (batch, 3, height, width) uint8, RGB, 0 black to 255 white: pixels (n, H, W, 3) through `transpose(0, 3, 1, 2)`
+logits  (batch, columns, A + 1) float32, divided by the temperature: their softmax is the calibrated probability.
+        Class 0 is CTC's blank, or no character; class a is character a - 1 of the metadata's alphabet.
+
+The batch is of any size, and so is the width of a ctc reader; the height is fixed, and the width of the others.
+Metadata: alphabet, architecture, denoise, height, temperature (applied already) and width. A reader fitted in bf16 is
+exported in float32 and compared with PyTorch in float32. Only readers that need nothing before them are exported:
+median, pca, nlm and bilateral are OpenCV's, and learned rounds what it gives to bytes, where a difference in the last
+bit becomes a step of 1/255: probabilities came out 7e-4 apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from stages import artifacts
+from stages.command import run
+from stages.reader.batches import Images
+from stages.reader.classical import KINDS, Classical
+from stages.reader.decoding import softmax
+from stages.reader.networks import ARCHITECTURES, fused
+from stages.reader.reading import Recogniser
+from stages.reader_files import Description, load_reader, read_description
+from stages.sources.images import listing
+
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")  # in requirements-dev.in; the study itself does without
+OPSET = 20        # the first with AffineGrid, which the classical readers need; ONNX Runtime has it since 1.17
+TOLERANCE = 1e-4  # of a probability: float32 sums in another order moved the default readers' by 3e-6
+CHECKED = 64      # images of each kind that are read for the check
+WIDER = 37        # px more than the reader's width, for the check of a ctc reader
+
+
+class Calibrated(nn.Module):
+    """A network with its temperature: images (B, 3, H, W) uint8 to logits (B, S, A + 1)."""
+
+    def __init__(self, network: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.network, self.temperature = network, temperature
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.network(images) / self.temperature
+        return logits
+
+
+def main() -> None:
+    given = arguments(sys.argv[1:])
+    require_packages()
+    folder = choose_reader(given.reader)
+    description = check_exportable(folder)
+    path = given.file or artifacts.READERS / f"{folder.name}.onnx"
+    check_path(path)
+    network, *_ = load_reader(folder)
+    content = to_onnx(network, description)
+    recogniser = Recogniser(network, precision="fp32", device=torch.device("cpu"), temperature=description.temperature)
+    samples = images_to_check(description)
+    with artifacts.replacing(path) as temporary:
+        temporary.write_bytes(content)
+        difference = max(largest_difference(temporary, recogniser, images) for images in samples)
+        if not difference <= TOLERANCE:  # so that NaN is refused, too
+            raise ValueError(f"{path}: expected probabilities within {TOLERANCE:g} of PyTorch's, got a difference of "
+                             f"{difference:.2g}: the file is removed; train the reader again, or try other versions of "
+                             f"{', '.join(PACKAGES)}")
+    print(f"{path}: {len(content) / 1e6:.1f} MB, probabilities within {difference:.1g} of PyTorch's in "
+          f"{sum(map(len, samples))} images")
+
+
+def arguments(words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m stages.export", allow_abbrev=False,
+                                     description="Write a trained reader as ONNX.")
+    parser.add_argument("reader", metavar="READER", help=f"one of {artifacts.READERS}")
+    parser.add_argument("file", metavar="FILE.onnx", type=Path, nargs="?",
+                        help=f"where to write it (default: {artifacts.READERS}/READER.onnx)")
+    return parser.parse_args(words)
+
+
+def require_packages() -> None:
+    """Raise ValueError where a package that only the export needs is not installed."""
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ValueError(f"the export needs {', '.join(missing)}, not installed: pip install {' '.join(missing)}")
+
+
+def choose_reader(name: str) -> Path:
+    """The folder of a trained reader. Raises ValueError, naming those there are, on another name."""
+    known = [entry.name for entry in listing(artifacts.READERS) if entry.is_dir()] if artifacts.READERS.is_dir() else []
+    if name not in known:
+        raise ValueError(f"{artifacts.READERS} has no trained reader {name!r}: "
+                         + (f"choose another: {', '.join(known)}" if known else "run `dvc repro`"))
+    return artifacts.READERS / name
+
+
+def check_exportable(folder: Path) -> Description:
+    """The description of a reader. Raises ValueError where it is no network, or needs a denoiser before it."""
+    description = read_description(folder / "reader.json")
+    if description.architecture not in (*ARCHITECTURES, *KINDS):
+        raise ValueError(f"{folder}: expected a reader of architecture {', '.join((*ARCHITECTURES, *KINDS))}, got "
+                         f"{description.architecture!r}, which has no network to export: choose another reader")
+    if description.denoise != "none":
+        raise ValueError(f"{folder}: expected a reader that sees images as they are, got one with the denoiser "
+                         f"{description.denoise!r}, which ONNX cannot repeat to the byte: choose another reader")
+    return description
+
+
+def check_path(path: Path) -> None:
+    """Raise ValueError where the file is not to be written: it has another suffix, or lies in an output of DVC."""
+    if path.suffix != ".onnx":
+        raise ValueError(f"{path}: expected a file named *.onnx, got {path.suffix or 'no suffix'}: name it so")
+    if artifacts.READERS.resolve() in path.resolve().parent.parents:
+        raise ValueError(f"{path}: expected a place outside the readers' folders, which are outputs of DVC: write it "
+                         f"to {artifacts.READERS / path.name}")
+
+
+def to_onnx(network: nn.Module, description: Description) -> bytes:
+    """A fitted reader as an ONNX model, batch normalisations folded; equal readers give equal bytes.
+
+    `torch.export` traces it (strictly, for the networks ask for the length of a batch), `torch.onnx` translates it: the
+    older exporter, through TorchScript, is deprecated.
+    """
+    network = fused(network).cpu()
+    if isinstance(network, Classical):
+        _settle(network)
+    axes = {0: torch.export.Dim.DYNAMIC, **({3: torch.export.Dim.DYNAMIC} if description.architecture == "ctc" else {})}
+    example = (torch.zeros(2, 3, description.height, description.width, dtype=torch.uint8),)  # of 1 would be a constant
+    with torch.inference_mode(False):
+        program = torch.export.export(Calibrated(network, description.temperature).eval(), example,
+                                      dynamic_shapes=(axes,), strict=True)
+    rewritten: dict[Any, Callable[..., Any]] = {torch.ops.aten.mean.dim: _mean_by_axis}
+    if isinstance(network, Classical):
+        rewritten[torch.ops.aten.avg_pool2d.default] = _mean_of_blocks
+    program = program.run_decompositions(rewritten)
+    exported = torch.onnx.export(program, dynamo=True, verbose=False, opset_version=OPSET, input_names=["images"],
+                                 output_names=["logits"])
+    if exported is None:
+        raise ValueError(f"torch.onnx gave no model of a {description.architecture} reader: try another torch")
+    return _finished(exported.model_proto, description)
+
+
+def _settle(network: Classical) -> None:
+    """Make it traceable in place: single numbers become constants, whose values the code asks for, and a batch stays in
+    one piece (up to 4 million cells), since pieces would be as many as the example's. It takes a batch's memory."""
+    kind = type(network)
+    network.__class__ = type(kind.__name__, (kind,), {"rows": 1})
+    for name, buffer in list(network.named_buffers()):
+        if buffer.ndim == 0:
+            delattr(network, name)
+            setattr(network, name, buffer.item())
+
+
+def _mean_by_axis(x: Tensor, axes: Sequence[int], keepdim: bool = False) -> Tensor:
+    """A mean over several axes as means over one after the other.
+
+    ONNX Runtime adds up all the terms of a mean in a row: over a whole image of 40 x 128 px the rounding, magnified
+    where the contrast is low, moved probabilities by 9e-5, where PyTorch, which adds up in a tree, is within 2e-6.
+    """
+    for axis in sorted((axis % x.ndim for axis in axes), reverse=True):  # the last first, so that the others stay
+        x = torch.ops.aten.sum.dim_IntList(x, [axis], keepdim) / x.shape[axis]
+    return x
+
+
+def _mean_of_blocks(x: Tensor, size: Sequence[int], *_: Any) -> Tensor:
+    """Average pooling without overlap or rest, as `cells.features` has it; ONNX Runtime pools no double precision."""
+    height, width = x.shape[2] // size[0], x.shape[3] // size[1]
+    return x.reshape(x.shape[0], x.shape[1], height, size[0], width, size[1]).sum((3, 5)) / (size[0] * size[1])
+
+
+def _finished(model: Any, description: Description) -> bytes:
+    """The model (onnx.ModelProto) with our metadata in place of the exporter's, which has the paths of this machine."""
+    import onnx
+
+    graph = model.graph
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("metadata_props")
+    graph.ClearField("value_info")  # shapes between, which every runtime infers
+    for value, names in ((graph.input[0], ("batch", "channels", "height", "width")),
+                         (graph.output[0], ("batch", "columns", "classes"))):
+        for axis, name in zip(value.type.tensor_type.shape.dim, names, strict=True):
+            if axis.dim_param:  # of any size
+                axis.dim_param = name
+    onnx.helper.set_model_props(model, {name: str(getattr(description, name)) for name in (
+        "alphabet", "architecture", "denoise", "height", "temperature", "width")})
+    onnx.checker.check_model(model)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def images_to_check(description: Description) -> list[Images]:
+    """Random pixels, for a ctc reader also of another width, and test captchas where there are any of its size."""
+    rng = np.random.default_rng(0)
+    widths = [description.width, *([description.width + WIDER] if description.architecture == "ctc" else [])]
+    samples = [rng.integers(0, 256, (CHECKED, description.height, width, 3), np.uint8) for width in widths]
+    if (artifacts.CAPTCHAS / "test").is_dir():
+        table = artifacts.read_captchas(artifacts.parts_of("test")[0], ["image"])
+        if artifacts.image_size(table.schema, artifacts.CAPTCHAS) == (description.height, description.width):
+            samples.append(artifacts.images_of(table)[:CHECKED])
+    return samples
+
+
+def largest_difference(path: Path, recogniser: Recogniser, images: Images) -> float:
+    """Largest difference of probabilities between the file in ONNX Runtime and the reader; infinite in other shapes.
+
+    The images (n, H, W, 3) are read together and the first also alone.
+    """
+    differences = []
+    for some in (images, images[:1]):
+        expected, found = recogniser.logits(some), run_onnx(open_session(path), some)
+        differences.append(float(np.abs(softmax(found) - softmax(expected)).max())
+                           if found.shape == expected.shape else np.inf)
+    return float(np.max(differences))  # NaN where one is
+
+
+def open_session(path: Path, threads: int = 1) -> Any:
+    """An onnxruntime.InferenceSession on the CPU."""
+    import onnxruntime  # type: ignore[import-untyped]
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def run_onnx(session: Any, images: Images) -> NDArray[np.float32]:
+    """Logits (n, S, A + 1) of images (n, H, W, 3), all at once."""
+    logits: NDArray[np.float32] = session.run(["logits"], {"images": images.transpose(0, 3, 1, 2)})[0]
+    return logits
+
+
+if __name__ == "__main__":
+    run(main)

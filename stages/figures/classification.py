@@ -1,0 +1,96 @@
+"""The classification report of each reader: precision, recall and F1 by character, and their means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.figures.findings import highest, lowest, percent, percent_range, quoted
+from stages.figures.report import grouped_table
+from stages.statistics.classification import ClassReport, class_report, f1_interval
+
+MACRO = "macro"  # in the place of a character: the mean over all of them
+RENDERINGS = {"all": "all renderings", "clean": "clean renderings"}
+SHARES = {"precision": "precision", "recall": "recall", "f1": "F1"}
+COLUMNS = ["reader", "renderings", "character", *SHARES, "f1_low", "f1_high", "accuracy", "support"]
+
+
+def classification_table(observations: Mapping[str, pd.DataFrame], alphabet: str) -> pd.DataFrame:
+    """A row a reader, set of renderings and character, in the order of the alphabet, and one of the means (COLUMNS).
+
+    Only the row of the means has the accuracy, and the interval of the macro F1: of 95 %, clustered by captcha, as in
+    the metrics of predict; NaN where there is a single captcha.
+    """
+    rows: list[list[object]] = []
+    for reader, characters in observations.items():
+        truth, guess = (labels(characters[name], alphabet) for name in ("truth", "guess"))
+        captcha, clean = characters["captcha"].to_numpy(), characters["level"].to_numpy() == 0
+        for renderings, shown in (("all", clean | True), ("clean", clean)):
+            if shown.any():
+                report = class_report(truth[shown], guess[shown], len(alphabet))
+                interval = _interval(truth[shown], guess[shown], captcha[shown], report)
+                rows += [[reader, renderings, *row] for row in _rows(report, alphabet, interval)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def labels(characters: pd.Series, alphabet: str) -> NDArray[np.int64]:
+    """Labels (m,) from 1 of characters; 0 where nothing was read."""
+    return np.asarray(pd.Index(list(alphabet)).get_indexer(characters.astype(object)), np.int64) + 1
+
+
+def _interval(truth: NDArray[np.int64], guess: NDArray[np.int64], captcha: NDArray[np.int64],
+              report: ClassReport) -> tuple[float, float]:
+    if (captcha == captcha[0]).all():
+        return np.nan, np.nan
+    return f1_interval(truth, guess, captcha, report)
+
+
+def _rows(report: ClassReport, alphabet: str, interval: tuple[float, float]) -> list[list[object]]:
+    """The columns from `character` on."""
+    by_character = zip(alphabet, report.precision, report.recall, report.f1, report.support.tolist(), strict=True)
+    rows: list[list[object]] = [[character, *shares, np.nan, np.nan, np.nan, support]
+                                for character, *shares, support in by_character]
+    return [*rows, [MACRO, report.macro_precision, report.macro_recall, report.macro_f1, *interval, report.accuracy,
+                    int(report.support.sum())]]
+
+
+def macro_of(table: pd.DataFrame, reader: str, renderings: str = "all") -> pd.Series:
+    """The row of the means."""
+    return table[(table["reader"] == reader) & (table["renderings"] == renderings)
+                 & (table["character"] == MACRO)].iloc[0]
+
+
+def classification_report(table: pd.DataFrame, reader: str) -> str:
+    """One reader's report as HTML: characters down, the sets of renderings side by side, the means last."""
+    own = table[table["reader"] == reader]
+    parts = dict(iter(own.groupby("renderings", sort=False)))
+    body = [[character, *(cell for rows in parts.values() for cell in _cells(rows.iloc[index]))]
+            for index, character in enumerate(next(iter(parts.values()))["character"])]
+    *lines, (_, *means) = body
+    return grouped_table(
+        f"Classification report of {reader}, in per cent", "character",
+        [(RENDERINGS[str(name)], [*SHARES.values(), "characters"]) for name in parts], lines,
+        ["macro mean", *means], barred=SHARES["f1"])
+
+
+def _cells(row: pd.Series) -> list[str]:
+    return [*(f"{100 * row[name]:.1f}" for name in SHARES), f"{row['support']:,}"]
+
+
+def about_classification(table: pd.DataFrame, reader: str) -> str:
+    """Which character is told best and worst, and what never came."""
+    own = table[(table["reader"] == reader) & (table["renderings"] == "all") & (table["character"] != MACRO)]
+    shown = own[own["support"] > 0]
+    worst, best, macro = lowest(shown, "f1"), highest(shown, "f1"), macro_of(table, reader)
+    said = f"Over all renderings the macro F1 of `{reader}` is {percent(macro['f1'])}"
+    if np.isfinite(macro["f1_low"]):
+        said += f" (95\u00a0% interval {percent_range(macro['f1_low'], macro['f1_high'])})"
+    if len(shown) > 1 and worst["f1"] < best["f1"]:
+        said += (f", from {percent(worst['f1'])} for {quoted(worst['character'])} to {percent(best['f1'])} for "
+                 f"{quoted(best['character'])}")
+    absent = len(own) - len(shown)
+    return said + "." + (f" {absent} of the {len(own)} characters never occur in the test captchas and count as 0."
+                         if absent else "")

@@ -1,0 +1,188 @@
+"""The networks of the projects that this one descends from, layer for layer, to be run beside ours.
+
+They take images (B, 3, H, W) uint8 and return logits (B, S, A + 1) float32, as those of `networks` do. Their layers,
+and so the numbers of their weights, are those of the ancestors at the ancestors' own image sizes; elsewhere the first
+dense layer follows the size of the image. Where an ancestor gave one answer and a captcha has several positions, the
+last layer answers once a position. Convolutions have Keras's `valid` padding, and pools are 2 x 2 and round down. The
+ancestors have no class for "no character", so class 0 always has the same very low logit: they can only read texts of
+full length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import count
+from types import MappingProxyType
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stages.reader.dropout import Dropout
+
+NO_CHARACTER = -1e4  # the logit of class 0: its probability is 0 in float32, its logarithm finite
+MEAN = (1 / 3, 1 / 3, 1 / 3)
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what Pillow calls L
+
+
+class Grey(nn.Module):
+    """Pixels (B, 3, H, W) uint8 to one channel (B, 1, H, W) float32 from 0 to 1, the channels weighted."""
+
+    def __init__(self, weights: tuple[float, float, float]) -> None:
+        super().__init__()
+        self.weights = weights
+
+    def forward(self, images: Tensor) -> Tensor:
+        red, green, blue = (images[:, i : i + 1].float().mul(w / 255) for i, w in enumerate(self.weights))
+        return red + green + blue
+
+
+class Abreast(nn.ModuleList):
+    """Networks that see the same features (B, F); their outputs (B, A) stand side by side, (B, S * A)."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return torch.cat([head(features) for head in self], 1)
+
+
+class Ancestor(nn.Module):
+    """Features of images, and what says for each position which of A characters stands there: (B, S * A)."""
+
+    def __init__(self, features: nn.Sequential, classifier: nn.Module, positions: int) -> None:
+        super().__init__()
+        self.features, self.classifier, self.positions = features, classifier, positions
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.features(images))
+        return functional.pad(logits.view(len(images), self.positions, -1).float(), (1, 0), value=NO_CHARACTER)
+
+
+def themlaw(alphabet_size: int, height: int, width: int, positions: int) -> Ancestor:
+    """Themlaw/Python-Data-2A-ENSAE: 1,074,536 weights for 4 of 10 digits on 100 x 110 px.
+
+    Kernels of 3 x 3 leave 10 x 12 x 64 = 7,680 features; each position has a hidden layer of its own.
+    """
+    trunk = nn.Sequential(
+        Grey(MEAN),
+        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(64, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+    )  # fmt: skip
+    trunk.extend([nn.Linear(flattened(trunk, height, width), 128), nn.ReLU()])
+    heads = Abreast(nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, alphabet_size))
+                    for _ in range(positions))
+    return Ancestor(trunk, heads, positions)
+
+
+def kaggle(alphabet_size: int, height: int, width: int, positions: int) -> Ancestor:
+    """The Kaggle digit recogniser with a drawing window: 1,199,882 weights for 10 digits on 28 x 28 px."""
+    trunk = nn.Sequential(
+        Grey(MEAN),
+        nn.Conv2d(1, 32, 3), nn.ReLU(),
+        nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), Dropout(0.25), nn.Flatten(),
+    )  # fmt: skip
+    trunk.extend([nn.Linear(flattened(trunk, height, width), 128), nn.ReLU(), Dropout(0.5)])
+    return Ancestor(trunk, nn.Linear(128, positions * alphabet_size), positions)
+
+
+def ukrainian(alphabet_size: int, height: int, width: int, positions: int) -> Ancestor:
+    """psemchyshyn/ukr-letter-deep_learning: 42,962 weights for 32 capitals on 36 x 36 px.
+
+    Kernels of 5 x 5 leave 720 features; pools and dropout come before ReLU, which changes no value.
+    """
+    trunk = nn.Sequential(
+        Grey(LUMA),
+        nn.Conv2d(1, 10, 5), nn.MaxPool2d(2), nn.ReLU(),
+        nn.Conv2d(10, 20, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(),
+    )  # fmt: skip
+    trunk.extend([nn.Linear(flattened(trunk, height, width), 50), Dropout(0.5), nn.ReLU()])
+    return Ancestor(trunk, nn.Linear(50, positions * alphabet_size), positions)
+
+
+def essmaw_dense(alphabet_size: int, height: int, width: int, positions: int) -> Ancestor:
+    """Essmaw/noisy-mnist-classification, DNN: 235,146 weights for 10 digits on 28 x 28 px.
+
+    The dropout is taken to follow both hidden layers; the number of weights does not tell.
+    """
+    trunk = nn.Sequential(
+        Grey(MEAN), nn.Flatten(),
+        nn.Linear(height * width, 256), nn.ReLU(), Dropout(0.3),
+        nn.Linear(256, 128), nn.ReLU(), Dropout(0.3),
+    )  # fmt: skip
+    return Ancestor(trunk, nn.Linear(128, positions * alphabet_size), positions)
+
+
+def essmaw_small(alphabet_size: int, height: int, width: int, positions: int) -> Ancestor:
+    """Essmaw/noisy-mnist-classification, CNN 1: 46,186 weights for 10 digits on 28 x 28 px.
+
+    Of square kernels up to 7 x 7, with padding or without, only 3 x 3 twice without gives that number.
+    """
+    trunk = nn.Sequential(
+        Grey(MEAN),
+        nn.Conv2d(1, 128, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(128, 32, 3), nn.ReLU(), nn.MaxPool2d(2), Dropout(0.3), nn.Flatten(),
+    )  # fmt: skip
+    return Ancestor(trunk, nn.Linear(flattened(trunk, height, width), positions * alphabet_size), positions)
+
+
+def essmaw_large(alphabet_size: int, height: int, width: int, positions: int) -> Ancestor:
+    """Essmaw/noisy-mnist-classification, CNN 2: 282,058 numbers for 10 digits on 28 x 28 px.
+
+    Keras counts the means and variances of batch normalisation, 384 of them; 281,674 are trained. Kernels are 3 x 3, no
+    padding. The number does not tell whether ReLU comes before the normalisation; it does here, as it does wherever
+    the convolution has Keras's `activation="relu"`, and so the normalisation cannot be folded into the convolution.
+    """
+    trunk = nn.Sequential(
+        Grey(MEAN),
+        nn.Conv2d(1, 128, 3), nn.ReLU(), normalisation(128), nn.MaxPool2d(2),
+        nn.Conv2d(128, 64, 3), nn.ReLU(), normalisation(64), nn.MaxPool2d(2), Dropout(0.3), nn.Flatten(),
+    )  # fmt: skip
+    trunk.extend([nn.Linear(flattened(trunk, height, width), 128), nn.ReLU(), Dropout(0.3)])
+    return Ancestor(trunk, nn.Linear(128, positions * alphabet_size), positions)
+
+
+def normalisation(channels: int) -> nn.BatchNorm2d:
+    """Batch normalisation with Keras's constants; Keras's momentum of 0.99 is one of 0.01 in Torch's words."""
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+
+def flattened(trunk: nn.Sequential, height: int, width: int) -> int:
+    """How many features the convolutions and pools of the trunk leave of one image.
+
+    Raises ValueError where they leave none.
+    """
+    rows, columns = (_left(trunk, size) for size in (height, width))
+    if min(rows, columns) < 1:
+        least = next(size for size in count(1) if _left(trunk, size) >= 1)
+        raise ValueError(f"its convolutions and pools need images of {least} x {least} px or more, got {height} x "
+                         f"{width} (height x width): make the captchas larger, or choose another architecture")
+    channels = [layer.out_channels for layer in trunk if isinstance(layer, nn.Conv2d)]
+    return channels[-1] * rows * columns
+
+
+def _left(trunk: nn.Sequential, size: int) -> int:
+    """What the trunk leaves of a side of `size` px; less than 1 where the side is too short."""
+    for layer in trunk:
+        if isinstance(layer, nn.Conv2d):
+            size -= layer.kernel_size[0] - 1
+        elif isinstance(layer, nn.MaxPool2d):
+            size //= 2
+    return size
+
+
+ANCESTORS: Mapping[str, Callable[[int, int, int, int], Ancestor]] = MappingProxyType({
+    "themlaw": themlaw, "kaggle": kaggle, "ukrainian": ukrainian, "essmaw_dense": essmaw_dense,
+    "essmaw_small": essmaw_small, "essmaw_large": essmaw_large,
+})  # fmt: skip
+
+
+def build_ancestor(name: str, *, alphabet_size: int, height: int, width: int, positions: int) -> nn.Module:
+    """An ancestor's network with undefined weights, for images of height x width px.
+
+    Raises ValueError on an unknown name, or on an image that is too small for its convolutions and pools.
+    """
+    if name not in ANCESTORS:
+        raise ValueError(f"ancestor: expected one of {', '.join(ANCESTORS)}, got {name!r}")
+    try:
+        return ANCESTORS[name](alphabet_size, height, width, positions)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None

@@ -1,0 +1,244 @@
+"""An outside reader that nobody here trained: Tesseract's program, through pytesseract.
+
+What is fair to it (Tesseract's own advice, "Improving the quality of the output", and the manual page tesseract(1)):
+one line of text (page segmentation 7, or 10 where a text is one character); no character outside the alphabet; a
+language that knows the alphabet; dark text on a light ground; an upscaled image; a margin. Its neural engine is used
+(--oem 1): Debian's data hold no other. It sees the renderings that every reader sees.
+
+Measured on 400 clean validation captchas of the default study: lines of 40 to 80 px, margins of 10 to 30 px, contrast
+stretched, images binarised or smoothed, and how it is decided what is dark moved the character accuracy by less than
+3 points, and 40 px was best; segmentations 8 and 13 read fewer captchas whole (of the first 100, at most 15 for 23).
+
+It stays optional: `require_tesseract` refuses in one line where it is absent.
+"""
+
+from __future__ import annotations
+
+import html
+import importlib
+import os
+import re
+import shlex
+import struct
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.reader.batches import Images
+from stages.reader.decoding import Doubles, Readings, encode
+from stages.reader.reading import BATCH, Whole, cores
+
+Grey = NDArray[np.uint8]  # (H', W'), 0 black to 255 white
+
+ARCHITECTURE = "tesseract"
+OLDEST = (5, 0)   # lists where its languages lie, and heeds a whitelist with the neural engine (as 4.1 does)
+LINE = 40         # px, least height of an image that it gets, for capitals of about 30 px
+MARGIN = 10       # px around it
+RESOLUTION = 300  # dots an inch, told for want of a file that says it: else it guesses, and complains
+PATIENCE = 600    # seconds for one process
+KNOWN = 0.9       # share of the alphabet that a language has to know
+UNICHARSET = 21   # TESSDATA_LSTM_UNICHARSET of ccutil/tessdatamanager.h: the entry with the characters it knows
+LEAST = 1e-4      # confidence of a character that was read; 0 means that one was missed
+HOW = "install it (apt-get install tesseract-ocr; pip install pytesseract) or leave such readers out"
+
+
+class Tesseract:
+    """Tesseract made ready to read texts of an alphabet, of one character each where `positions` is 1.
+
+    `denoiser` sees the images first, as it does those of other readers.
+    """
+
+    def __init__(self, alphabet: str, *, positions: int,
+                 denoiser: Callable[[Images], Images] = lambda images: images) -> None:
+        """Raises ValueError, one line, where Tesseract is absent or knows no language with this alphabet."""
+        require_tesseract()
+        self.alphabet, self.denoiser = alphabet, denoiser
+        self.config = shlex.join([
+            "--oem", "1", "--psm", "10" if positions == 1 else "7", "--dpi", str(RESOLUTION),
+            "-c", "hocr_char_boxes=1", "-c", f"tessedit_char_whitelist={alphabet}"])
+        self.language, self.unknown = choose_language(alphabet)
+
+    def read(self, images: Images) -> Readings:
+        """What it reads in images (n, H, W, 3); nothing read is an empty row.
+
+        Confidences are its own, by character, and nobody calibrated them. Many images share a process, which gives the
+        same readings as a process each, 20 times sooner.
+        """
+        images = self.denoiser(images)
+        size = max(1, min(BATCH, -(-len(images) // cores())))
+        batches = [images[start : start + size] for start in range(0, len(images), size)]
+        with _one_thread_each(), ThreadPoolExecutor(cores()) as pool:
+            found = [symbols for batch in pool.map(self._read, batches) for symbols in batch]
+        return to_readings(found, self.alphabet)
+
+    def read_whole(self, images: Images, top: int = 0) -> Whole:
+        """Its readings; the probability of a text is the product over its characters, and no text has a rival."""
+        readings = self.read(images)
+        probability = whole_probability(readings)
+        texts = [(tuple(row[row > 0].tolist()), float(share))
+                 for row, share in zip(readings.labels, probability, strict=True)]
+        return Whole(readings, probability, [[text] if top and text[0] else [] for text in texts])
+
+    def _read(self, images: Images) -> list[list[tuple[str, float]]]:
+        """The symbols of each image, from one process."""
+        pytesseract = _pytesseract()
+        with tempfile.TemporaryDirectory() as folder:
+            names = [os.path.join(folder, f"{i}.pgm") for i in range(len(images))]
+            for name, image in zip(names, images, strict=True):
+                Path(name).write_bytes(to_pgm(to_line(image)))
+            listing = os.path.join(folder, "images.txt")  # Tesseract reads the files that a text file names
+            Path(listing).write_text("\n".join(names) + "\n", encoding="utf-8")
+            try:
+                written = pytesseract.image_to_pdf_or_hocr(listing, lang=self.language, config=self.config,
+                                                           timeout=PATIENCE, extension="hocr")
+            except (OSError, RuntimeError) as error:  # gone, failed, or too slow
+                raise ValueError(f"tesseract failed ({_one_line(error)}): {HOW}") from None
+        pages = symbols_of(written.decode("utf-8"))
+        if len(pages) != len(images):
+            raise ValueError(f"tesseract: expected {len(images)} pages of hOCR, got {len(pages)}: {HOW}")
+        return pages
+
+
+def require_tesseract() -> str:
+    """Tesseract's version. Raises ValueError, one line, where pytesseract or the program is missing or too old."""
+    pytesseract = _pytesseract()
+    try:
+        version = pytesseract.get_tesseract_version()
+    except (OSError, SystemExit, subprocess.CalledProcessError) as error:
+        raise ValueError(f"the program tesseract cannot be used ({_one_line(error)}): {HOW}") from None
+    if (version.major, version.minor) < OLDEST:
+        raise ValueError(f"tesseract: expected version {'.'.join(map(str, OLDEST))} or later, got {version}: {HOW}")
+    return str(version)
+
+
+def _pytesseract() -> ModuleType:
+    try:
+        return importlib.import_module("pytesseract")
+    except ImportError as error:
+        raise ValueError(f"the package pytesseract is missing ({_one_line(error)}): {HOW}") from None
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def choose_language(alphabet: str) -> tuple[str, str]:
+    """The installed language that knows most of the alphabet, and the characters that it does not know.
+
+    Those it cannot read, which counts as failure: no data of Debian know the Ukrainian Ґ. Of equal ones it is English,
+    then the first by name. Raises ValueError, one line, where less than KNOWN of the alphabet is known.
+    """
+    unknown = {name: "".join(sorted(set(alphabet) - characters_of(path))) for name, path in language_files().items()}
+    best = min(unknown, key=lambda name: len(unknown[name]), default=None)
+    if best is None or len(unknown[best]) > (1 - KNOWN) * len(alphabet):
+        nearest = f"{best}, the nearest, lacks {unknown[best]!r}" if best else "it has no language data at all"
+        raise ValueError(f"tesseract: expected language data that know the alphabet {alphabet!r}, but {nearest}: "
+                         "install some that do (`apt-cache search tesseract-ocr` lists them, as tesseract-ocr-ukr)")
+    return best, unknown[best]
+
+
+def language_files() -> dict[str, Path]:
+    """The installed languages and their files: English, the others by name, whole scripts (as Cyrillic) last."""
+    try:
+        told = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise ValueError(f"the program tesseract cannot list its languages ({_one_line(error)}): {HOW}") from None
+    title, *names = (told.stdout or told.stderr).splitlines()
+    place = re.search(r'in "(.+)"', title)
+    if place is None:
+        raise ValueError(f"tesseract --list-langs: expected the folder of its languages, got {title!r}: {HOW}")
+    ordered = sorted(map(str.strip, names), key=lambda name: (name != "eng", "/" in name or name[:1].isupper(), name))
+    return {name: Path(place[1], f"{name}.traineddata") for name in ordered}
+
+
+def characters_of(path: Path) -> set[str]:
+    """The characters that the neural engine of a language can write; none where it has no such engine.
+
+    A traineddata file starts with the number of its entries, int32, and the place of each, int64, -1 where absent
+    (ccutil/tessdatamanager.cpp). The entry sought has a line a character, which starts with it (unicharset(5)).
+    """
+    content = path.read_bytes()
+    count, = struct.unpack_from("<i", content)
+    if not UNICHARSET < count <= (len(content) - 4) // 8:
+        return set()
+    places = struct.unpack_from(f"<{count}q", content, 4)
+    start = places[UNICHARSET]
+    if start < 0:
+        return set()
+    end = min((place for place in places if place > start), default=len(content))
+    lines = content[start:end].decode("utf-8", errors="replace").splitlines()[1:]
+    return {line.split(" ", 1)[0] for line in lines} - {""}
+
+
+def to_line(image: NDArray[np.uint8]) -> Grey:
+    """An image (H, W, 3) as Tesseract likes a line of text: luma, dark on light, upscaled, with a margin.
+
+    The ground is the border's median. The text is light where the image is, on average, lighter than its ground.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    ground = ground_of(grey)
+    if grey.mean() > ground:
+        grey, ground = 255 - grey, 255 - ground
+    scale = max(1.0, LINE / len(grey))
+    large = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    line: Grey = cv2.copyMakeBorder(large, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_CONSTANT, value=ground)
+    return line
+
+
+def ground_of(grey: Grey) -> int:
+    """The median of the border, its outermost pixels."""
+    border = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
+    return int(np.median(border))
+
+
+def to_pgm(grey: Grey) -> bytes:
+    """The image as a file of the portable graymap format: nothing to compress, nothing to take apart."""
+    return f"P5 {grey.shape[1]} {grey.shape[0]} 255\n".encode() + grey.tobytes()
+
+
+def symbols_of(hocr: str) -> list[list[tuple[str, float]]]:
+    """The symbols of each page of hOCR, in reading order, with their confidences, 0 to 1."""
+    pages = re.split(r"class=['\"]ocr_page['\"]", hocr)[1:]
+    symbol = re.compile(r"class=['\"]ocrx_cinfo['\"] title=['\"][^'\"]*x_conf ([\d.]+)[^>]*>(.*?)</span>", re.DOTALL)
+    return [[(html.unescape(text), float(percent) / 100) for percent, text in symbol.findall(page)] for page in pages]
+
+
+def to_readings(pages: list[list[tuple[str, float]]], alphabet: str) -> Readings:
+    """Symbols as readings; what is outside the alphabet, as a space between words, is left out."""
+    kept = [[(character, confidence) for symbol, confidence in page for character in symbol if character in alphabet]
+            for page in pages]
+    labels = encode(["".join(character for character, _ in page) for page in kept], alphabet)
+    confidence = np.zeros(labels.shape, np.float32)
+    for i, page in enumerate(kept):
+        confidence[i, : len(page)] = [min(1.0, max(LEAST, share)) for _, share in page]
+    return Readings(labels, confidence)
+
+
+def whole_probability(readings: Readings) -> Doubles:
+    """The probability (n,) of each text, were its characters independent; 0 where nothing was read."""
+    product = np.where(readings.labels > 0, readings.confidence, 1.0).astype(np.float64).prod(axis=1)
+    result: Doubles = np.where(readings.lengths > 0, product, 0.0)
+    return result
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Each process has one thread inside the block: as many as cores run side by side, and four threads for so little
+    an image only wait for each other. pytesseract hands the environment on as it is."""
+    before = os.environ.get("OMP_THREAD_LIMIT")
+    os.environ["OMP_THREAD_LIMIT"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["OMP_THREAD_LIMIT"]
+        else:
+            os.environ["OMP_THREAD_LIMIT"] = before
