@@ -1,9 +1,9 @@
 """Classical readers: logistic regression, nearest neighbours, support vectors, a perceptron; a cell a character.
 
 scikit-learn fits them; to read, each becomes a module like the networks' (images (B, 3, H, W) uint8 in, logits
-(B, positions, A + 1) float32 out), whose buffers hold all that it needs, so that it is stored without pickle. The
-logits are log-probabilities, at least FLOOR: an absent class never wins and costs no infinite loss.
-Letters here: m cells, F features, C classes seen in training, R rows kept.
+(B, positions, A + 1) float32 out), whose buffers hold all that it needs, so that it is stored without pickle. Logits
+are log-probabilities, at least FLOOR: an absent class never wins and costs no infinite loss. Letters here: m cells, F
+features, C classes seen in training, R rows kept.
 """
 
 from __future__ import annotations
@@ -228,8 +228,7 @@ def build_classical(kind: str, state: Mapping[str, Tensor], *, alphabet_size: in
     sizes = {"F": FEATURES, "C": C, "D": C - 1, "P": C * (C - 1) // 2}
     for name, (dtype, letters) in shapes.items():
         tensor = state[name]
-        expected = tuple(sizes.setdefault(letter, size)
-                         for letter, size in zip(letters, tensor.shape, strict=False))
+        expected = tuple(sizes.setdefault(letter, size) for letter, size in zip(letters, tensor.shape, strict=False))
         if tensor.dtype != dtype or tensor.ndim != len(letters) or tuple(tensor.shape) != expected or (
                 letters and not tensor.numel()):
             raise ValueError(f"{name} of a {kind} reader has shape {tuple(tensor.shape)} and {tensor.dtype}, expected "
