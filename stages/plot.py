@@ -153,13 +153,14 @@ def read_regressed(name: str) -> pd.DataFrame:
 
 
 def read_epochs(name: str) -> pd.DataFrame:
+    """One row an epoch; none for a reader that learned nothing here."""
     path = artifacts.PLOTS / "train" / f"{name}.csv"
     epochs = pd.read_csv(path)
     missing = [column for column in EPOCHS if column not in epochs]
-    if missing or epochs.empty:
-        raise ValueError(f"{path}: expected the columns {', '.join(EPOCHS)} and an epoch a row, got "
-                         f"{', '.join(epochs.columns)} and {len(epochs)} rows: run `dvc repro -f train@{name}`")
-    return epochs[EPOCHS].assign(reader=name)
+    if missing:
+        raise ValueError(f"{path}: expected the columns {', '.join(EPOCHS)}, got {', '.join(epochs.columns)}: run "
+                         f"`dvc repro -f train@{name}`")
+    return epochs[EPOCHS].assign(reader=name).astype({name: float for name in EPOCHS[1:]} | {"epoch": int})
 
 
 def tabulate(result: Run) -> dict[str, pd.DataFrame]:
@@ -208,11 +209,12 @@ def draw(result: Run, tables: Mapping[str, pd.DataFrame]) -> Iterator[tuple[str,
     yield "effects", None if effects.empty else draw_effects(effects, references), \
         captions.about_effects(effects, references, confidence)
     yield from draw_regression(result.regressed)
-    yield "learning", draw_learning(tables["learning"]), captions.about_learning(tables["learning"])
+    yield "learning", draw_learning(tables["learning"]) if len(tables["learning"]) else None, \
+        captions.about_learning(tables["learning"])
     metrics, groups = result.metrics[reader], tables["calibration"]
     own = groups["reader"] == reader
     yield "calibration", draw_calibration(tables["reliability"], groups) if own.any() else None, \
-        about_calibration(groups, reader, metrics, result.trained[reader]["temperature"]) if own.any() else \
+        about_calibration(groups, reader, metrics, result.trained[reader].get("temperature", 1.0)) if own.any() else \
         f"`{reader}` read no character at all, so it had no confidence in any."
     yield from draw_exploration(result, tables)
 

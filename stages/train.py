@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -134,6 +135,7 @@ def train_reader(name: str, reader: Reader, seed: int) -> None:
             return write_outside(name, description, validation, denoiser, device)
         train, validation = (denoised(split, reader.denoise, denoiser, device) for split in (train, validation))
         record: dict[str, Any] = {}
+        started = time.monotonic()
         if reader.architecture in KINDS:
             network, fitted, record = fit_classic(reader, description, train, validation, seed)
         else:
@@ -141,6 +143,7 @@ def train_reader(name: str, reader: Reader, seed: int) -> None:
             network = description.build()
             network.load_state_dict(fitted.weights)
             record = {"weights": sum(parameter.numel() for parameter in network.parameters())}
+        progress(f"learned in {time.monotonic() - started:.0f} s")  # here alone: no artifact depends on the clock
         temperature = calibrated(network, validation, reader.precision, device)
         write_results(name, replace(description, temperature=temperature), fitted, denoiser, record)
         reader_files.remove_checkpoint(root / key)

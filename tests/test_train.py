@@ -102,6 +102,29 @@ def test_a_classical_reader_keeps_the_same_contract(kind: Any, study: Path) -> N
     assert outputs() == first
 
 
+def test_an_outside_reader_learns_nothing_and_keeps_the_same_files(study: Path) -> None:
+    pytest.importorskip("pytesseract", reason="pytesseract is not installed")
+    if shutil.which("tesseract") is None:
+        pytest.skip("the program tesseract is not installed (apt-get install tesseract-ocr)")
+    train.train_reader("small", replace(QUICK, architecture="tesseract"), 1)
+    metrics = json.loads((study / "metrics/train/small.json").read_text())
+    assert metrics["weights"] == 0
+    assert metrics["validation_character_accuracy"] > 0.3  # clean and noisy print
+    record = json.loads((study / "data/readers/small/reader.json").read_text())
+    assert (record["architecture"], record["alphabet"], record["temperature"]) == ("tesseract", ALPHABET, 1.0)
+    assert record["training"]["language"]
+    assert (study / "plots/train/small.csv").read_text().startswith("epoch,train_loss")
+
+
+def test_an_outside_reader_is_refused_in_one_line_where_it_is_not_installed(study: Path,
+                                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(study))
+    with pytest.raises(ValueError, match=r"apt-get install tesseract-ocr.*pip install pytesseract") as caught:
+        train.train_reader("small", replace(QUICK, architecture="tesseract"), 1)
+    assert "\n" not in str(caught.value)
+    assert not (study / "data/readers/small").exists()
+
+
 def test_a_reader_starts_from_another_and_its_bytes_are_part_of_the_result(study: Path,
                                                                            capsys: pytest.CaptureFixture[str]) -> None:
     train.train_reader("first", LONG, 1)

@@ -84,6 +84,8 @@ def about_effects(effects: pd.DataFrame, references: Mapping[str, str], confiden
 
 
 def about_learning(table: pd.DataFrame) -> str:
+    if table.empty:
+        return "No reader learned anything here."
     said = []
     for reader, epochs in table.groupby("reader", sort=False):
         best = highest(epochs, "validation_exact_match")
