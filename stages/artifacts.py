@@ -24,6 +24,7 @@ GLYPHS = Path("data/glyphs.parquet")    # label, count by split, mean glyph
 READERS = Path("data/readers")          # <name>/weights.safetensors, <name>/reader.json
 PREDICTIONS = Path("data/predictions")  # <name>.parquet
 REGRESSION = Path("data/regression")
+EXPLAIN = Path("data/explain")          # pictures.npz, notes.json
 METRICS = Path("metrics")
 PLOTS = Path("plots")
 SPLITS = ("train", "validation", "test")

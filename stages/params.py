@@ -156,6 +156,15 @@ class Regression:
 
 
 @dataclass(frozen=True)
+class Explain:
+    reader: str
+    captchas: Count
+    latent: Annotated[int, Within(2, 64)]
+    epochs: Count
+    draws: Annotated[int, Within(50, 100_000)]
+
+
+@dataclass(frozen=True)
 class Plot:
     reader: str
     samples: Annotated[int, Within(1, 40)]
@@ -170,6 +179,7 @@ class Params:
     noise: Noise
     readers: Mapping[str, Reader]
     regression: Regression
+    explain: Explain
     plot: Plot
 
 
@@ -323,8 +333,9 @@ def _contradictions(params: Params) -> Iterator[str]:
     yield from _folding_contradictions(params)
     if captcha.source == "composed" and "original" in params.colour.schemes:
         yield "colour.schemes: original is for captcha.source folder only"
-    if params.plot.reader not in params.readers:
-        yield f"plot.reader: expected one of {', '.join(params.readers)}, got {params.plot.reader!r}"
+    for section, name in (("explain", params.explain.reader), ("plot", params.plot.reader)):
+        if name not in params.readers:
+            yield f"{section}.reader: expected one of {', '.join(params.readers)}, got {name!r}"
     if params.regression.references.reader not in params.readers:
         yield (f"regression.references.reader: expected one of {', '.join(params.readers)}, "
                f"got {params.regression.references.reader!r}")

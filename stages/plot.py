@@ -2,15 +2,15 @@
 
 Reads   data/captchas/train (texts), data/captchas/test, data/glyphs.parquet, data/predictions/<name>.parquet,
         data/regression/fits.json, plots/regress/*.csv and table.html, plots/train/<name>.csv,
-        metrics/predict/<name>.json, metrics/train/<name>.json
+        metrics/predict/<name>.json, metrics/train/<name>.json, data/explain, plots/explain/*.csv
 Writes  plots/figures/*.svg, *.png and *.csv, plots/report.html
-Params  seed, glyphs, captcha, colour, noise, readers, regression, plot (the report shows them all)
+Params  seed, glyphs, captcha, colour, noise, readers, regression, explain, plot (the report shows them all)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from stages.figures.classification import about_classification, classification_r
 from stages.figures.coefficients import dose_slopes, draw_effects, draw_slopes, factor_effects
 from stages.figures.confusion import confusion_table, draw_confusion
 from stages.figures.counts import SIDE, count_characters, draw_counts, draw_mean_glyphs
+from stages.figures.explained import Explained, draw_explained, parse_table
 from stages.figures.learning import COLUMNS as EPOCHS
 from stages.figures.learning import draw_learning
 from stages.figures.pixels import draw_pixels, luma_statistics, pixels_by_level
@@ -49,6 +50,7 @@ from stages.figures.report import (
     Tile,
     bullets,
     definitions,
+    flattened,
     page,
     paragraphs,
     parameters_tables,
@@ -63,7 +65,7 @@ FIGURES = artifacts.PLOTS / "figures"
 OBSERVED = ["captcha", "condition", "position", "text", "reading", "truth", "guess", "success", "noise", "level",
             "colour", "confidence"]  # fmt: skip
 MEASURED = ["contrast", "rmse", "ssim"]
-PICTURES = ("samples", "schemes", "glyphs")  # figures that are pictures themselves: PNG, where the others are SVG
+PICTURES = ("samples", "schemes", "glyphs", "saliency", "mean_maps", "drawings", "unseen_glyphs")  # PNG, others SVG
 DESIGNED = ["noise", "level", "colour", "character", "position"]  # level goes with noise, since clean is level 0
 
 
@@ -82,6 +84,7 @@ class Run:
     learning: pd.DataFrame
     metrics: Mapping[str, Mapping[str, float]]  # of predict, by reader
     trained: Mapping[str, Mapping[str, float]]  # metrics of train, by reader
+    explained: Explained
     regression_table: str  # HTML
 
     @property
@@ -94,16 +97,18 @@ class Run:
 
 
 def main() -> None:
-    result = load(read("seed", "glyphs", "captcha", "colour", "noise", "readers", "regression", "plot"))
+    result = load(read("seed", "glyphs", "captcha", "colour", "noise", "readers", "regression", "explain", "plot"))
     progress(f"{len(result.observations)} readers, {len(result.measured)} test characters each")
     tables = tabulate(result)
     for name, table in tables.items():
         text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
         artifacts.write_text(FIGURES / f"{name}.csv", text)
     plates = {}
-    for name, figure, found in draw(result, tables):
-        plates[name] = plate(result, name, figure, found)
-        progress(f"figure {name}")
+    for reader, drawn in ((result.reader, draw(result, tables)),
+                          (result.explained.reader, draw_explained(result.explained))):
+        for name, figure, found in drawn:
+            plates[name] = plate(result, name, figure, found, reader=reader)
+            progress(f"figure {name}")
     artifacts.write_text(artifacts.PLOTS / "report.html", report(result, tables, plates))
 
 
@@ -121,7 +126,15 @@ def load(params: Any) -> Run:
         pd.concat([read_epochs(name) for name in names], ignore_index=True),
         {name: artifacts.read_json(artifacts.METRICS / "predict" / f"{name}.json") for name in names},
         {name: artifacts.read_json(artifacts.METRICS / "train" / f"{name}.json") for name in names},
-        (artifacts.PLOTS / "regress" / "table.html").read_text(encoding="utf-8"))
+        read_explained(params, alphabet), (artifacts.PLOTS / "regress" / "table.html").read_text(encoding="utf-8"))
+
+
+def read_explained(params: Any, alphabet: str) -> Explained:
+    tables = {path.stem: parse_table(path.stem, path.read_text(encoding="utf-8"))
+              for path in sorted((artifacts.PLOTS / "explain").glob("*.csv"))}
+    with np.load(artifacts.EXPLAIN / "pictures.npz", allow_pickle=False) as pictures:
+        return Explained(tables, dict(pictures), artifacts.read_json(artifacts.EXPLAIN / "notes.json"), alphabet,
+                         params.explain.reader, params.regression.confidence)
 
 
 def first_test_part() -> tuple[pd.DataFrame, str]:
@@ -160,7 +173,7 @@ def read_epochs(name: str) -> pd.DataFrame:
     if missing:
         raise ValueError(f"{path}: expected the columns {', '.join(EPOCHS)}, got {', '.join(epochs.columns)}: run "
                          f"`dvc repro -f train@{name}`")
-    return epochs[EPOCHS].assign(reader=name).astype({name: float for name in EPOCHS[1:]} | {"epoch": int})
+    return epochs[EPOCHS].assign(reader=name).astype(dict.fromkeys(EPOCHS[1:], float) | {"epoch": int})
 
 
 def tabulate(result: Run) -> dict[str, pd.DataFrame]:
@@ -349,7 +362,7 @@ def report(result: Run, tables: Mapping[str, pd.DataFrame], plates: Mapping[str,
     }
     parts: dict[str, Sequence[Plate | Fold | str]] = {name: [drawn] for name, drawn in plates.items()}
     parts |= {name: [told] for name, told in html.items()} | {"others": other_readers(result, tables)}
-    chapters = [Chapter(anchor, title, lead, [part for name in wording.CONTENT[anchor] for part in parts[name]])
+    chapters = [Chapter(anchor, title, lead, [part for name in wording.CONTENT[anchor] for part in parts.get(name, [])])
                 for anchor, (title, lead) in wording.LEADS.items()]
     return page(answer, tiles_of(result, tables), chapters)
 
@@ -377,18 +390,9 @@ def described(result: Run) -> dict[str, Described]:
 def parameters_of(params: Any) -> tuple[dict[str, list[tuple[str, str]]], dict[str, list[tuple[str, str]]]]:
     """All parameters by section, and those of the readers by reader."""
     sections = {"params.yaml": [("seed", str(params.seed))]}
-    for section in ("glyphs", "captcha", "colour", "noise", "regression", "plot"):
+    for section in ("glyphs", "captcha", "colour", "noise", "regression", "explain", "plot"):
         sections[section] = list(flattened(vars(getattr(params, section))))
     return sections, {name: list(flattened(vars(reader))) for name, reader in params.readers.items()}
-
-
-def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in tree.items():
-        if is_dataclass(value) or isinstance(value, Mapping):
-            yield from flattened(value if isinstance(value, Mapping) else vars(value), f"{prefix}{key}.")
-        else:
-            written = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            yield prefix + key, written or "(none)"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A small study as its stages would leave it, made without drawing or training anything: what the plot stage reads."""
+"""A small study as its stages would leave it, made without drawing or training anything: what explain and plot read."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from ruamel.yaml import YAML
 
-from stages import artifacts, params, regress
+from stages import artifacts, explain, params, regress
+from stages.reader.networks import initialise
+from stages.reader_files import Description, write_reader
 
 ROOT = Path(__file__).resolve().parents[1]
 HEIGHT, WIDTH = 12, 30  # px
@@ -22,25 +25,29 @@ def write_study(folder: Path, patch: pytest.MonkeyPatch, *, noises: Sequence[str
                 readers: Sequence[str] = ("noisy", "clean", "dense"), alphabet: str = "0123456789",
                 lengths: tuple[int, int] = (4, 4), captchas: int = 40, composed: bool = True, seed: int = 0,
                 colours: int = 4, skills: Sequence[float] = (3.0, 2.3, 1.6), levels: Sequence[float] = (0.4, 0.8),
-                regression: Mapping[str, Any] | None = None) -> None:
+                regression: Mapping[str, Any] | None = None, architecture: str = "heads",
+                explained: bool = True) -> None:
     """Write params.yaml and all that the stages before plot make into `folder`, which becomes the current one.
 
-    `skills` are the readers' log odds without noise; `regression` replaces parameters of that section.
+    `skills` are the readers' log odds without noise; `regression` replaces parameters of that section. The first
+    reader's files hold a network with random weights, which is only looked at: the predictions are made up. Without
+    `explained` the stage explain has not run.
     """
     patch.chdir(folder)
     patch.setattr(params, "refuse_foreign_code", lambda: None)  # the code is here, the study is there
     rng = np.random.default_rng(seed)
-    tree = write_params(noises, readers, alphabet, colours, levels, regression or {})
+    tree = write_params(noises, readers, alphabet, colours, levels, regression or {}, composed)
     grid = [("none", 0.0), *((noise, level) for noise in noises for level in levels)]
     characters = list(alphabet) * 4  # each occurs in the test split, whatever its size
-    texts = []
+    texts: list[str] = []
     while len(texts) < captchas or characters:
         length = int(rng.integers(lengths[0], lengths[1] + 1))
         texts.append("".join(characters.pop() if characters else str(rng.choice(list(alphabet)))
                              for _ in range(length)))
     schemes = tree["colour"]["schemes"]
-    train = captcha_table(texts[:6], [("none", 0.0), (noises[0], 0.3)], schemes, alphabet, composed, rng)
-    artifacts.write_captchas(artifacts.part_path("train", 0), train, part=0, parts=1)
+    for split, few in (("train", texts[:6]), ("validation", texts[6:36])):
+        pairs = captcha_table(few, [("none", 0.0), (noises[0], 0.3)], schemes, alphabet, composed, rng)
+        artifacts.write_captchas(artifacts.part_path(split, 0), pairs, part=0, parts=1)
     test = captcha_table(texts, grid, schemes, alphabet, composed, rng)
     half = len(texts) // 2 * len(grid)
     for part, rows in enumerate((test[:half], test[half:])):
@@ -49,19 +56,24 @@ def write_study(folder: Path, patch: pytest.MonkeyPatch, *, noises: Sequence[str
         write_predictions(reader, test.drop_columns(["image"]), alphabet, skills[skill], rng)
         write_records(reader, skill)
     write_glyphs(alphabet if composed else "", rng)
+    write_network(readers[0], architecture, alphabet, max(map(len, texts)))
     regress.main()
+    if explained:
+        explain.main()
 
 
 def write_params(noises: Sequence[str], readers: Sequence[str], alphabet: str, colours: int, levels: Sequence[float],
-                 regression: Mapping[str, Any]) -> Any:
+                 regression: Mapping[str, Any], composed: bool) -> Any:
     yaml = YAML()
     tree = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    tree["glyphs"]["alphabet"] = alphabet
+    tree["glyphs"].update(alphabet=alphabet, source="digits" if set(alphabet) <= set("0123456789") else "fonts")
+    tree["captcha"]["source"] = "composed" if composed else "folder"
     tree["colour"]["schemes"] = tree["colour"]["schemes"][:colours]
     tree["noise"].update(types=list(noises), steps=len(levels), level=max(levels))
     tree["readers"] = {name: tree["readers"][name] for name in readers}
     tree["regression"].update({"draws": 100, **regression})
     tree["regression"]["references"].update(digit=alphabet[0], reader=readers[0], colour=tree["colour"]["schemes"][0])
+    tree["explain"].update(reader=readers[0], captchas=3, latent=2, epochs=1, draws=50)
     tree["plot"]["reader"] = readers[0]
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         yaml.dump(tree, file)
@@ -72,7 +84,7 @@ def captcha_table(texts: Sequence[str], grid: Sequence[tuple[str, float]], schem
                   composed: bool, rng: np.random.Generator) -> pa.Table:
     """Every text under every condition of the grid; the pictures are noise, brighter where the level is higher."""
     schema = artifacts.captcha_schema(HEIGHT, WIDTH, {"alphabet": alphabet, "source": "synthetic"})
-    rows = []
+    rows: list[dict[str, Any]] = []
     for captcha, text in enumerate(texts):
         for condition, (noise, level) in enumerate(grid):
             rows.append({"captcha": captcha, "condition": condition, "text": text, "noise": noise, "level": level,
@@ -104,6 +116,13 @@ def write_predictions(reader: str, captchas: pa.Table, alphabet: str, skill: flo
     arrays = [pa.array([row[field.name] for row in rows]).cast(field.type) for field in artifacts.PREDICTION_SCHEMA]
     with artifacts.prediction_writer(artifacts.PREDICTIONS / f"{reader}.parquet") as writer:
         writer.write_table(pa.Table.from_arrays(arrays, schema=artifacts.PREDICTION_SCHEMA))
+
+
+def write_network(reader: str, architecture: str, alphabet: str, positions: int) -> None:
+    """The files of a reader that has learned nothing."""
+    description = Description(architecture, alphabet, HEIGHT, WIDTH, 4, positions, "fp32")
+    network = initialise(description.build(), generator=torch.Generator().manual_seed(0))
+    write_reader(artifacts.READERS / reader, description, network.state_dict(), {})
 
 
 def write_records(reader: str, skill: int) -> None:

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parents[1]
 EDGE = {"params", "artifacts", "command", "reader_files"}
 VERBS = {path.stem for path in (ROOT / "stages").glob("*.py")} - EDGE - {"__init__"}
-NOUNS = {"captcha", "reader", "statistics", "figures"}
+NOUNS = {"captcha", "reader", "statistics", "insight", "figures"}
 
 
 def load(name: str) -> Any:
@@ -102,6 +102,8 @@ def test_imports_run_one_way(path: Path) -> None:
         assert found <= {"captcha"}
     if here[0] in ("reader", "statistics"):
         assert found <= {here[0], "captcha"}
+    if here[0] == "insight":
+        assert found <= {"insight", "captcha", "reader", "statistics"}
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))

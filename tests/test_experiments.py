@@ -6,12 +6,17 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from conftest import ROOT
 from dvc.utils.hydra import apply_overrides
 
+from experiments import official
 from stages.params import load, parse
 from stages.reader.ancestors import ANCESTORS
+from stages.reader.networks import initialise
+from stages.reader_files import Description, write_reader
 
+MNIST = ROOT.parent / "shared" / "data" / "mnist"
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.txt"))
 
 
@@ -43,3 +48,15 @@ def test_every_ancestor_reads_in_an_experiment() -> None:
     everything = "\n".join(path.read_text(encoding="utf-8") for path in EXPERIMENTS)
     for name in ANCESTORS:
         assert f"architecture:{name}," in everything
+
+
+@pytest.mark.skipif(not MNIST.is_dir(), reason=f"{MNIST} is not there")
+def test_a_reader_of_digits_is_judged_by_the_official_test_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                                               capsys: pytest.CaptureFixture[str]) -> None:
+    description = Description("heads", "0123456789", 28, 28, 4, 1, "fp32")
+    network = initialise(description.build(), generator=torch.Generator().manual_seed(0))
+    torch.nn.init.constant_(network.get_parameter("classifier.bias")[4], 1e4)  # it reads a three, whatever comes
+    write_reader(tmp_path / "three", description, network.state_dict(), {})
+    monkeypatch.setattr("sys.argv", ["official", str(tmp_path / "three"), str(MNIST)])
+    official.main()
+    assert "1010 of 10000 official test digits right, 10.10%" in capsys.readouterr().out  # as many as the set has

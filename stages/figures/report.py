@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, is_dataclass
 from html import escape
+from typing import Any
 
 from stages.figures.page import PAGE, STYLE
 
@@ -58,7 +59,8 @@ def page(answer: Sequence[str], tiles: Sequence[Tile], chapters: Sequence[Chapte
     body = [_cover(answer, tiles, chapters), "<main>"]
     body += [_chapter(chapter, numbers) for chapter in chapters]
     body += ["</main>", "<footer><p>Made by <code>dvc repro</code>. The numbers behind each figure lie in "
-             "<code>plots/figures/</code> and <code>plots/regress/</code>, as CSV files.</p></footer>"]
+             "<code>plots/figures/</code>, <code>plots/regress/</code> and <code>plots/explain/</code>, as CSV "
+             "files.</p></footer>"]
     return PAGE.substitute(title=escape(QUESTION), description=escape(" ".join(map(_plain, answer))), style=STYLE,
                            body="\n".join(body))
 
@@ -199,6 +201,15 @@ def parameters_tables(sections: Mapping[str, Sequence[tuple[str, str]]],
     beside = (f'<table class="readers"><caption>readers</caption><thead><tr><td></td>{head}</tr></thead>'
               f"<tbody>{body}</tbody></table>")
     return f'<div class="params">{tables}</div>' + scrolling(beside, "Parameters of the readers")
+
+
+def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in tree.items():
+        if is_dataclass(value) or isinstance(value, Mapping):
+            yield from flattened(value if isinstance(value, Mapping) else vars(value), f"{prefix}{key}.")
+        else:
+            written = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            yield prefix + key, written or "(none)"
 
 
 def definitions(pairs: Iterable[tuple[str, str]], kind: str) -> str:

@@ -105,6 +105,114 @@ SHOWS = {  # figure: its title, and what it shows
         "correlation ratio of a number and a category, Cramér's V of two categories. Position and contrast are "
         "numbers; RMSE and SSIM are measured, not set.",
     ),
+    "saliency": (
+        "What speaks for one character",
+        "The first test captcha, clean and under each noise at a rising dose; in colour what speaks for the character "
+        "above the bar, by integrated gradients (occlusion where a reader has no gradients). Beneath stands how sure "
+        "`{reader}` is of it, with a cross where it does not say it.",
+    ),
+    "mean_maps": (
+        "What it looks at in each character",
+        "The mean map of each character over its mean glyph, from clean captchas, with the number of them.",
+    ),
+    "saliency_curves": (
+        "Are the maps faithful?",
+        "How sure `{reader}` is of a character while pixels go (deletion: a faithful map falls early) and while they "
+        "come (insertion: it rises early), the highest of the map first. Plain ink and random maps know nothing of "
+        "the reader. Bands are {interval} intervals over captchas.",
+    ),
+    "saliency_drift": (
+        "Do the maps drift?",
+        "Rank correlation of each map with the map of the same captcha's clean rendering, by level. Ink drifts, too, "
+        "and colours are drawn anew for each rendering: a map that falls no faster than the ink has not moved.",
+    ),
+    "saliency_randomised": (
+        "Do the maps know the reader?",
+        "Likeness of the maps to those of `{reader}` when its layers are drawn anew, from the last one down (Adebayo "
+        "et al., 2018): over the glyph, and dotted over the whole picture. Maps that stay alike tell of the picture.",
+    ),
+    "separation_reader": (
+        "Classes in the reader",
+        "Features of the last layer but one of `{reader}`: the distance between the means of classes and the spread "
+        "within a class, as multiples of the clean ones, and the share of the nearest clean neighbours of the same "
+        "class, with {interval} intervals over captchas. Both scaled by the spread of the clean classes.",
+    ),
+    "plane_reader": (
+        "The plane of the reader",
+        "Those features in the first two principal directions of the clean ones; a colour a class, a letter at its "
+        "mean; under the noise that costs most neighbours.",
+    ),
+    "separation_vae": (
+        "Classes in a latent space of glyphs",
+        "The same in the latent space of a variational autoencoder, which has seen clean glyphs alone and no label.",
+    ),
+    "plane_vae": (
+        "The plane of the autoencoder",
+        "Test glyphs in the first two principal directions of the clean latent means, under the noise that costs most "
+        "neighbours.",
+    ),
+    "separation_vae_classified": (
+        "Classes in a latent space with a classifier",
+        "The same of an autoencoder whose latent space also has to tell the classes.",
+    ),
+    "plane_vae_classified": ("The plane of that autoencoder", "As above."),
+    "drawings": (
+        "What the autoencoder draws",
+        "Test glyphs, what the autoencoder makes of them, the same glyphs under noise, and draws from the prior of "
+        "both autoencoders.",
+    ),
+    "class_ranking": (
+        "Which characters are robust",
+        "Left the share read right of noisy and of clean renderings, right the ranks that the data leave open, each "
+        "alone and all at once, with {interval} intervals over captchas; at the edge the probability of the place.",
+    ),
+    "class_levels": (
+        "Each character against the level",
+        "Share of each character read right, all noise types together, with {interval} intervals over captchas.",
+    ),
+    "class_thresholds": (
+        "Where half of a character is lost",
+        "The level at which each character falls to one half, by noise type, with {interval} intervals over captchas.",
+    ),
+    "confusions": (
+        "What each noise makes of a character",
+        "Errors by noise type: rows are true characters, columns what they were read as, the last for what was "
+        "missed; one scale.",
+    ),
+    "top_confusions": (
+        "The most frequent confusions",
+        "Their share of the true character against the level, a line a noise type, black for all together.",
+    ),
+    "pairs": (
+        "Neighbours",
+        "What a neighbour does to how well a character is read, beyond the character, the condition and the "
+        "position, shrunk towards 0 (empirical Bayes); a dot where the {interval} interval leaves out 0.",
+    ),
+    "repeated": ("Repeated characters", ""),
+    "texts": (
+        "The best and the worst texts",
+        "Share of their renderings read whole, shrunk towards the mean, with {interval} intervals; hollow as it was "
+        "read, a bar what their characters alone lead to.",
+    ),
+    "unseen": (
+        "Each class held out in turn",
+        "How well scores tell a class that no model has seen from all the others, by held-out class (AUROC; one half "
+        "is guessing), with {interval} intervals over glyphs.",
+    ),
+    "unseen_noise": (
+        "The same under noise",
+        "Mean over held-out classes of the best score, normal and unseen glyphs under the same noise; the band is "
+        "the range of the classes.",
+    ),
+    "unseen_scores": (
+        "The class that is noticed least",
+        "Scores of the test glyphs with that class held out, by the best score.",
+    ),
+    "unseen_glyphs": (
+        "The glyphs that fool it",
+        "Above normal glyphs that look strangest, below unseen ones that look most normal; a cross where the "
+        "threshold decides wrongly.",
+    ),
 }
 
 CONTENT = {  # chapter: its figures, and what else it holds, in order
@@ -117,6 +225,12 @@ CONTENT = {  # chapter: its figures, and what else it holds, in order
     "sound": ["unsaid", "marginal_effects", "steadiness", "categories", "influence", "added_variables", "correlations",
               "diagnosed"],
     "readers": ["readers", "corruption", "learning", "calibration"],
+    "looks": ["saliency", "mean_maps", "saliency_curves", "saliency_drift", "saliency_randomised"],
+    "classes": ["separation_reader", "plane_reader", "separation_vae", "plane_vae", "separation_vae_classified",
+                "plane_vae_classified", "drawings"],
+    "robust": ["class_ranking", "class_levels", "class_thresholds", "confusions", "top_confusions", "pairs", "repeated",
+               "texts"],
+    "unseen": ["unseen", "unseen_noise", "unseen_scores", "unseen_glyphs"],
     "exploration": ["counts", "glyphs", "pixels", "associations"],
     "parameters": ["parameters"],
     "change": ["change"],
@@ -156,6 +270,26 @@ LEADS = {  # chapter: its title and first paragraph
         "The readers",
         "All readers read the same test captchas. Clean ones have level 0; the columns named all, and the "
         "macro means, are over every condition, clean and noisy alike.",
+    ),
+    "looks": (
+        "What does it look at?",
+        "For a character of a captcha, a map of the pixels that speak for it; and whether such maps can be believed, "
+        "which is measured.",
+    ),
+    "classes": (
+        "Do the classes merge or spread out?",
+        "Accuracy falls under noise where characters become alike: because the classes run into each other, or because "
+        "each spreads out. Both are measured, in what the reader makes of a character and in a latent space of glyphs.",
+    ),
+    "robust": (
+        "Which characters are robust, which confused?",
+        "The characters ranked with what chance leaves open, their confusions against the clean ones, and whether "
+        "neighbours or whole texts matter beyond their characters.",
+    ),
+    "unseen": (
+        "Would it notice a character it has never seen?",
+        "Each class is held out in turn and models learn all the others; then the unseen class is to look strange. "
+        "Thresholds come from validation glyphs, without one unseen glyph.",
     ),
     "exploration": (
         "The data, looked at first",

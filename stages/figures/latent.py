@@ -1,0 +1,253 @@
+"""Where the classes lie: the plane, what the autoencoder draws, and whether noise merges the classes or widens them.
+
+The tables are those of stages.insight.separation and of losses_table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from stages.figures.findings import between, listed, percent, percent_range, signed
+from stages.figures.samples import chosen_levels, draw_sheet
+from stages.figures.style import INK, MUTED, PALETTE, WIDTH, level_ticks, line_look, small_multiples, styled, words
+from stages.insight.separation import CLEAN, COLLAPSED, MERGED
+
+Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
+
+SHOWN = {"distance": "distance between class means", "spread": "spread within a class",
+         "purity": "neighbours of the same class"}
+TELLS = {"distance": "because class means draw together", "spread": "because classes spread out",
+         "both": "for both reasons, neither clearly more", "none": ""}
+
+
+@styled
+def draw_plane(plane: pd.DataFrame, noise: str) -> Figure:
+    """One panel a level of the noise, clean first; a dot a point, a colour and, at the mean, a letter a class.
+
+    `plane` is the table of stages.insight.separation.plane_table, of one space.
+    """
+    rows = plane[plane["noise"].isin([CLEAN, noise])]
+    levels = chosen_levels(sorted(set(rows["level"])))
+    characters = list(dict.fromkeys(sorted(rows["character"])))
+    figure, panels = small_multiples(len(levels), 0.15, 2.6)
+    figure.set_dpi(160)  # of the dots, which are pixels
+    for panel, level in zip(panels, levels, strict=False):
+        panel.set_title("clean" if level == 0 else f"{words(noise)} {level:g}")
+        _classes(panel, rows[rows["level"] == level], characters)
+        panel.set_xticks([])
+        panel.set_yticks([])
+        panel.set_aspect("equal")
+    for panel in panels[len(levels):]:
+        panel.set_visible(False)
+    return figure
+
+
+def _classes(axes: Axes, rows: pd.DataFrame, characters: Sequence[str]) -> None:
+    for index, character in enumerate(characters):
+        part = rows[rows["character"] == character]
+        colour = _colour(index, len(characters))
+        axes.scatter(part["x"], part["y"], s=7, color=[colour], linewidths=0, alpha=0.6, rasterized=True)
+    for index, character in enumerate(characters):
+        part = rows[rows["character"] == character]
+        if len(part):
+            box = {"boxstyle": "circle,pad=0.18", "linewidth": 1.4, "alpha": 0.85, "facecolor": "white",
+                   "edgecolor": _colour(index, len(characters))}
+            axes.text(part["x"].mean(), part["y"].mean(), character, ha="center", va="center", fontsize=10,
+                      fontweight="bold", color=INK, bbox=box)
+
+
+def _colour(index: int, count: int) -> tuple[float, float, float]:
+    """A colour of the palette; hues in even steps where there are more classes than it has."""
+    from matplotlib.colors import hsv_to_rgb, to_rgb
+
+    if count <= len(PALETTE):
+        return to_rgb(PALETTE[index])
+    red, green, blue = hsv_to_rgb((index / count, 0.85, 0.55 + 0.3 * (index % 2)))
+    return float(red), float(green), float(blue)
+
+
+def draw_drawings(rows: dict[str, Glyphs]) -> Figure:
+    """Glyphs (n, 28, 28) in rows by name: such as glyphs, what the autoencoder makes of them, draws of its prior."""
+    pictures = [[np.repeat(255 - glyph[..., None], 3, axis=2) for glyph in glyphs] for glyphs in rows.values()]
+    return draw_sheet(pictures, list(rows), [], [[""] * len(line) for line in pictures],
+                      [[True] * len(line) for line in pictures])
+
+
+@styled
+def draw_separation(table: pd.DataFrame, space: str) -> Figure:
+    """One panel a noise type: distance between class means and spread within a class, as multiples of the clean ones,
+    and the purity of the clean neighbours, against the level, with the intervals as bands."""
+    rows = relative(table[table["space"] == space])
+    noises = list(dict.fromkeys(rows["noise"]))
+    figure, panels = small_multiples(len(noises), 0.55, 1.8)
+    for panel, noise in zip(panels, noises, strict=False):
+        panel.set_title(words(noise))
+        for index, (measure, name) in enumerate(SHOWN.items()):
+            part = rows[(rows["noise"] == noise) & (rows["measure"] == measure)].sort_values("level")
+            look = line_look(index)
+            panel.fill_between(part["level"], part["low"], part["high"], color=look["color"], alpha=0.18, linewidth=0)
+            panel.plot(part["level"], part["value"], label=name, **look)
+        panel.axhline(1, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
+        level_ticks(panel, sorted(set(rows["level"])))
+        panel.tick_params(labelbottom=True)
+    panels[0].set_ylim(0, 1.06 * max(1.0, float(np.nanmax(rows[["value", "high"]].to_numpy()))))
+    for panel in panels[len(noises):]:
+        panel.set_visible(False)
+    figure.supxlabel("level of the noise", fontsize=8.5, color=MUTED)
+    figure.supylabel("clean = 1; neighbours: share", fontsize=8.5, color=MUTED)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    figure.set_size_inches(WIDTH, figure.get_size_inches()[1])
+    return figure
+
+
+def relative(table: pd.DataFrame) -> pd.DataFrame:
+    """Distance and spread over the clean ones, and purity: columns noise, level, measure, value, low, high; with a row
+    at level 0 for each noise. A distance that cannot be told from 0 is 0."""
+    noisy, clean = table[table["noise"] != CLEAN], table[table["noise"] == CLEAN]
+    parts = []
+    for measure, source, sign in (("distance", "merging", 0.5), ("spread", "widening", -0.5), ("purity", "purity", 0)):
+        for noise in dict.fromkeys(noisy["noise"]):
+            rows = pd.concat([clean, noisy[noisy["noise"] == noise]])
+            rows = rows[rows["measure"] == source]
+            ends = ["value", "low", "high"] if sign >= 0 else ["value", "high", "low"]
+            numbers = rows[ends].to_numpy(float)
+            numbers = np.exp(sign * numbers) if sign else numbers
+            if measure == "distance":
+                gone = rows["note"].str.startswith(MERGED).to_numpy()
+                numbers[gone] = np.nan_to_num(numbers[gone])
+            parts.append(pd.DataFrame(numbers, columns=["value", "low", "high"]).assign(
+                noise=noise, level=rows["level"].to_numpy(), measure=measure))
+    return pd.concat(parts, ignore_index=True)[["noise", "level", "measure", "value", "low", "high"]]
+
+
+def verdicts(table: pd.DataFrame) -> pd.DataFrame:
+    """What happens to the classes at each noise's strongest level, by the intervals: columns space, noise, level,
+    distance and spread (falls, grows, unclear; collapses where points are one), fisher (falls, grows, unclear),
+    because (of a fall: distance, spread or both), known (False where there is no interval)."""
+    found = []
+    noisy = table[table["noise"] != CLEAN]
+    for (space, noise), own in noisy.groupby(["space", "noise"], sort=False):
+        rows = own[own["level"] == own["level"].max()].set_index("measure")
+        collapsed = rows.loc["widening", "note"] == COLLAPSED
+        fisher = "unclear" if collapsed else _trend(rows.loc["change"])
+        balance = _trend(rows.loc["balance"])
+        because = {"falls": "distance", "grows": "spread"}.get(balance, "both") if fisher == "falls" else "none"
+        known = bool(rows.loc["purity", ["low", "high"]].notna().all())
+        spread = {"falls": "grows", "grows": "falls"}.get(_trend(rows.loc["widening"]), "unclear")
+        found.append([space, noise, float(rows["level"].iloc[0]), _trend(rows.loc["merging"]),
+                      "collapses" if collapsed else spread, fisher, because, known])
+    return pd.DataFrame(found, columns=["space", "noise", "level", "distance", "spread", "fisher", "because", "known"])
+
+
+def _trend(row: pd.Series) -> str:
+    """falls or grows where the interval says so; what cannot be told from nothing fell as far as can be."""
+    if row["note"] == MERGED or row["high"] < 0:
+        return "falls"
+    return "grows" if row["low"] > 0 else "unclear"
+
+
+def about_noise(table: pd.DataFrame, space: str, noise: str, confidence: float = 0.95) -> str:
+    """What a noise does to the classes of a space at its strongest level, with the intervals."""
+    own = table[(table["space"] == space) & (table["noise"] == noise)]
+    rows = own[own["level"] == own["level"].max()].set_index("measure")
+    verdict = verdicts(own).iloc[0]
+    start = f"Under {words(noise)} at level {verdict['level']:g}"
+    if not verdict["known"]:
+        return f"{start} no interval is told, and so no verdict: {rows['note'].iloc[0]}."
+    if verdict["spread"] == "collapses":
+        return f"{start} nothing is left: {COLLAPSED}."
+    told = (f"{start} {_distance(rows.loc['merging'], confidence)}, and the spread within classes "
+            f"{_percentage(rows.loc['widening'], -0.5, confidence)}")
+    if verdict["fisher"] != "falls":
+        end = "grows" if verdict["fisher"] == "grows" else "does not clearly change"
+        moved = rows.loc["purity"]
+        return (f"{told}: the Fisher ratio {end}, but the classes may have moved as a whole: {percent(moved['value'])} "
+                f"of the nearest clean neighbours are of the same class.")
+    return f"{told}: the Fisher ratio falls {TELLS[verdict['because']]}."
+
+
+def _distance(row: pd.Series, confidence: float) -> str:
+    if row["note"] == MERGED:
+        return "class means can no longer be told apart"
+    return f"the distance between class means {_percentage(row, 0.5, confidence)}"
+
+
+def _percentage(row: pd.Series, factor: float, confidence: float) -> str:
+    """A change of logarithms, times a factor, in per cent with its interval."""
+    value, *ends = (100 * np.expm1(factor * row[name]) for name in ("value", "low", "high"))
+    known = [end for end in ends if np.isfinite(end)]
+    if not np.isfinite(value):
+        return f"cannot be told ({row['note']})"
+    if not known:
+        return f"changes by {signed(value, '+.0f')}\u00a0% (no interval: {row['note']})"
+    low, high = (min(known) if len(known) == 2 else -100.0), max(known)  # an open end is a distance of nothing
+    return f"changes by {signed(value, '+.0f')}\u00a0% {between(low, high, confidence, '+.0f')}"
+
+
+def about_separation(table: pd.DataFrame, space: str) -> str:
+    """One sentence for all noises: under which the classes run into each other, spread out, or both, and what the fall
+    of the Fisher ratio is due to."""
+    found = verdicts(table[table["space"] == space])
+    if not found["known"].any():
+        notes = table.loc[(table["space"] == space) & (table["note"] != ""), "note"]
+        return f"No interval is told here, and so no verdict: {notes.iloc[0]}."
+    kinds = {
+        "classes run into each other without spreading out under": (found["distance"] == "falls")
+        & ~found["spread"].isin(["grows", "collapses"]),
+        "classes run into each other and spread out under": (found["distance"] == "falls")
+        & (found["spread"] == "grows"),
+        "classes spread out without running into each other under": (found["distance"] != "falls")
+        & (found["spread"] == "grows"),
+        "each class becomes one point under": found["spread"] == "collapses",
+        "neither is clear under": (found["distance"] != "falls") & found["spread"].isin(["falls", "unclear"]),
+    }
+    parts = [f"{name} {listed([words(noise) for noise in found.loc[rows, 'noise']])}"
+             for name, rows in kinds.items() if rows.any()]
+    reasons = [f"{_share(found[found['because'] == cause])} {reason}" for cause, reason in TELLS.items()
+               if reason and (found["because"] == cause).any()]
+    said = f"At the strongest level {'; '.join(parts)}"
+    return f"{said}; the Fisher ratio falls {', '.join(reasons)}." if reasons else f"{said}; no Fisher ratio falls."
+
+
+def _share(rows: pd.DataFrame) -> str:
+    return f"under {listed([words(noise) for noise in rows['noise']])}"
+
+
+def about_plane(table: pd.DataFrame, space: str, noise: str, share: float) -> str:
+    """The plane's share of the variance, and how the purity of the neighbours falls in the whole space."""
+    own = table[(table["space"] == space) & (table["measure"] == "purity")]
+    clean, rows = own[own["noise"] == CLEAN].iloc[0], own[own["noise"] == noise]
+    last = rows.loc[rows["level"].idxmax()]
+    return (f"The plane holds {percent(share)} of the clean variance; in the whole space {_purity(clean)} of a clean "
+            f"point's nearest clean neighbours are of its class, and {_purity(last)} under {words(noise)} at level "
+            f"{last['level']:g}.")
+
+
+def _purity(row: pd.Series) -> str:
+    if not np.isfinite([row["low"], row["high"]]).all():
+        return f"{percent(row['value'])} (no interval: {row['note']})"
+    return f"{percent(row['value'])} (95\u00a0% interval {percent_range(row['low'], row['high'])})"
+
+
+def about_drawings(losses: pd.DataFrame, active: int, latent: int) -> str:
+    """How well clean glyphs are drawn again, and which noise costs most; `losses` is that of losses_table."""
+    clean = losses[losses["noise"] == CLEAN].iloc[0]
+    said = (f"The autoencoder uses {active} of its {latent} dimensions and draws a clean glyph it has not seen at a "
+            f"cost of {_nats(clean)}")
+    noisy = losses[losses["noise"] != CLEAN]
+    if noisy.empty:
+        return said + "."
+    worst = noisy.loc[noisy["reconstruction"].idxmax()]
+    return f"{said}; {words(worst['noise'])} at level {worst['level']:g} costs most, {_nats(worst)}."
+
+
+def _nats(row: pd.Series) -> str:
+    value, low, high = (row[f"reconstruction{end}"] for end in ("", "_low", "_high"))
+    told = f"{value:.0f} nats"
+    return told + (f" (95\u00a0% interval {low:.0f} to {high:.0f})" if np.isfinite([low, high]).all() else "")

@@ -1,0 +1,357 @@
+"""Would it notice a character it has never seen? Each class held out in turn, scored by models that never saw it.
+
+Protocol: all classes but one are normal and the one held out is anomalous (nine against one), the harder of the two in
+use; the other trains on one class and calls nine anomalous. Corrections, scales and thresholds are fitted to normal
+validation glyphs; no anomaly is seen before it is scored. Letters here: n glyphs, A classes, K importance samples.
+
+The density of the normals is a mixture of variational autoencoders, one a class: to hold a class out is to leave its
+own out of the mixture, so that each is fitted once. A score of all of them, high where a glyph is strange:
+
+    ink             sum of the pixels, a control: what a score gets that measures nothing but ink
+    raw             cross-entropy of the best reconstruction, which follows the ink
+    reconstruction  the same beyond the pixels' own entropy, over what ink and contour explain
+    elbo            minus the importance-weighted bound of log p, corrected the same way
+    features        distance to the k-th nearest normal glyph in a classifier's unit-length features
+    logit           minus the largest logit of that classifier (Vaze et al. 2022)
+    combined        mean of the last two, each in standard deviations of the normals
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stages.captcha.glyphs import Glyphs, Ints
+from stages.insight.autoencoder import Autoencoder, draw, fit_autoencoder, reconstruction_loss, to_ink
+from stages.insight.detection import SHARE, Bools, Doubles, detection_row, standardised
+from stages.reader.fitting import Schedule, deterministic, fit
+from stages.reader.halves import one_thread
+from stages.reader.networks import block, fused, initialise
+
+PROTOCOL = "all classes but one against that one"
+METHODS = ("ink", "raw", "reconstruction", "elbo", "features", "logit", "combined")
+CONTROLS = ("ink", "raw")
+LATENT = 8      # dimensions of each class's autoencoder
+SAMPLES = 5     # importance samples of a glyph and class
+NEIGHBOURS = 5  # the k of features
+WHOLE = 500     # glyphs scored at a time; part of the result, since rounding may differ with it
+PART = 5_000    # glyphs whose three channels are in memory at once, at the least
+LEAST = 1e-3    # under a logarithm: a glyph may have no ink
+SIDE_BY_SIDE = 2  # models fitted at once; no part of the result
+AUTOENCODER, CLASSIFIER, IMPORTANCE, BOOTSTRAP = range(4)  # streams of the seed
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to fit: glyphs seen, those that are there again and again."""
+
+    autoencoder: int  # glyphs seen by each class's autoencoder
+    classifier: int  # glyphs seen by each classifier
+    channels: int  # of the classifier's first layer
+
+
+LITTLE = Effort(autoencoder=6_000, classifier=8_000, channels=8)  # seconds, for a thousand glyphs
+MUCH = Effort(autoencoder=40_000, classifier=110_000, channels=16)  # minutes, for sixty thousand
+MANY = 10_000  # training glyphs from which the effort is MUCH
+
+
+@dataclass(frozen=True, eq=False)
+class Rendering:
+    """The validation and test glyphs of `held_out` under one noise and level: normals and anomalies alike."""
+
+    noise: str
+    level: float
+    validation: Glyphs
+    test: Glyphs
+
+
+@dataclass(frozen=True, eq=False)
+class Anomalies:
+    """Rows as `held_out` says, and the scores of the clean test glyphs (A, n), row a with class a held out, by method;
+    each in standard deviations of the normal validation glyphs."""
+
+    rows: pd.DataFrame
+    scores: Mapping[str, Doubles]
+    thresholds: Mapping[str, Doubles]  # (A,) by method, what 5 % of the normal validation glyphs exceed
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the models of all classes say of n glyphs."""
+
+    ink: Doubles      # (n,) sum of the pixels, full ink = 1
+    contour: Doubles  # (n,) total variation
+    entropy: Doubles  # (n,) nats, of the pixels as coins: the least cross-entropy there is
+    reconstruction: Doubles  # (A, n) cross-entropy at the mean of q, nats
+    log_density: Doubles     # (A, n) importance-weighted bound of log p(x | class), nats
+
+
+class Classifier(nn.Module):
+    """A small CNN of one character, shaped as a reader with one position."""
+
+    positions = 1
+
+    def __init__(self, classes: int, channels: int) -> None:
+        super().__init__()
+        c = channels
+        self.features = nn.Sequential(  # shapes after each, for 28 x 28 px
+            block(1, c, 5, 2),  # (B, c, 14, 14)
+            block(c, 2 * c, 3, 2),  # (B, 2c, 7, 7)
+            block(2 * c, 4 * c),
+            nn.MaxPool2d(2, ceil_mode=True),  # (B, 4c, 4, 4)
+            block(4 * c, 4 * c),
+            nn.MaxPool2d(2),
+            nn.Flatten(),  # (B, 16c)
+        )
+        self.classifier = nn.Linear(16 * c, classes)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Penultimate features (B, 16c) of images (B, 1 or more, 28, 28) uint8, whose first channel counts."""
+        features: Tensor = self.features(images[:, :1].float() / 255)
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.embed(images))
+        return logits[:, None].float()
+
+
+@dataclass(frozen=True, eq=False)
+class GlyphPart:
+    """Glyphs as a part that a reader learns from."""
+
+    glyphs: Glyphs
+    classes: Ints  # (n,) from 1
+
+    @property
+    def labels(self) -> Ints:
+        return self.classes[:, None]
+
+    def images(self) -> NDArray[np.uint8]:
+        return np.repeat(self.glyphs[..., None], 3, axis=3)
+
+
+def held_out(train_images: Glyphs, train_labels: Ints, validation_images: Glyphs, validation_labels: Ints,
+             test_images: Glyphs, test_labels: Ints, alphabet: str, *, seed: int, device: torch.device,
+             renderings: Sequence[Rendering] = (), effort: Effort | None = None, draws: int = 500,
+             confidence: float = 0.95, report: Callable[[str], None] = lambda line: None) -> Anomalies:
+    """Hold out each class of the alphabet in turn and score the test glyphs, clean and in each rendering.
+
+    images (n, 28, 28); labels (n,), 0 to A - 1. One row a class, method and rendering, with the columns held_out,
+    method, noise, level, n_normal, n_anomalous; auroc, low, high; aupr; tpr_at_5, tpr_low, tpr_high, the share of
+    the anomalies beyond the threshold that 5 % of that rendering's normal validation glyphs exceed; false_alarms, the
+    share of the normal test glyphs beyond it; note. Intervals resample glyphs, normal and anomalous apart. One line
+    a class goes to `report`. Raises ValueError where arrays do not fit or a class has nothing to learn from.
+    """
+    pools = [(train_images, train_labels), (validation_images, validation_labels), (test_images, test_labels)]
+    _check(pools, renderings, alphabet)
+    effort = effort or (MUCH if len(train_labels) >= MANY else LITTLE)
+    classes = range(len(alphabet))
+    conditions = [Rendering("none", 0.0, validation_images, test_images), *renderings]
+    with deterministic(), one_thread(), _side_by_side() as pool:  # around all: they restore what they find
+        mixture = list(pool.map(lambda a: _autoencoder(train_images[train_labels == a], a, effort, seed, device),
+                                classes))
+        evidence = [(evidence_of(mixture, one.validation, seed=seed), evidence_of(mixture, one.test, seed=seed))
+                    for one in conditions]
+        report(f"anomalies: {len(alphabet)} autoencoders fitted, one a class")
+
+        def one_class(a: int) -> tuple[list[dict[str, object]], dict[str, tuple[Doubles, float]]]:
+            network = _classifier(pools[:2], a, effort, seed, device)
+            reference = features_of(network, train_images[train_labels != a])[0]
+            rows: list[dict[str, object]] = []
+            kept: dict[str, tuple[Doubles, float]] = {}
+            for number, (one, (known, new)) in enumerate(zip(conditions, evidence, strict=True)):
+                normal, anomalous = validation_labels != a, test_labels == a
+                both = [{**density_scores(part, a, fitted_to=(known, normal)),
+                         **feature_scores(network, images, reference)}
+                        for part, images in ((known, one.validation), (new, one.test))]
+                scored = _standardised(both[0], both[1], normal)
+                rng = np.random.default_rng((seed, BOOTSTRAP, a, number))
+                for method, (test, threshold) in scored.items():
+                    rows.append({"held_out": alphabet[a], "method": method, "noise": one.noise, "level": one.level,
+                                 **detection_row(test, anomalous, threshold, draws, confidence, rng=rng)})
+                kept = kept or scored
+            report(f"anomalies: {alphabet[a]} held out, AUROC " + ", ".join(
+                f"{row['method']} {row['auroc']:.3f}" for row in rows[: len(METHODS)]))
+            return rows, kept
+
+        results = list(pool.map(one_class, classes))
+    return Anomalies(pd.DataFrame([row for rows, _ in results for row in rows]),
+                     {method: np.stack([kept[method][0] for _, kept in results]) for method in METHODS},
+                     {method: np.array([kept[method][1] for _, kept in results]) for method in METHODS})
+
+
+def headline(rows: pd.DataFrame) -> dict[str, float]:
+    """Of each method without noise: auroc_<method>, the mean over held-out classes, and auroc_<method>_worst; of those
+    that are no control also tpr_<method> and false_alarms_<method>. A method without any number is left out."""
+    found = {}
+    for method, own in rows[rows["level"] == 0].dropna(subset=["auroc"]).groupby("method", sort=False):
+        found[f"auroc_{method}"], found[f"auroc_{method}_worst"] = own["auroc"].mean(), own["auroc"].min()
+        if method not in CONTROLS:
+            found[f"tpr_{method}"], found[f"false_alarms_{method}"] = own["tpr_at_5"].mean(), own["false_alarms"].mean()
+    return {name: float(value) for name, value in found.items()}
+
+
+def _side_by_side() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(SIDE_BY_SIDE, initializer=torch.set_num_threads, initargs=(1,))
+
+
+def _check(pools: Sequence[tuple[Glyphs, Ints]], renderings: Sequence[Rendering], alphabet: str) -> None:
+    if len(alphabet) < 3:
+        raise ValueError(f"anomalies: expected three classes or more, one to hold out and two to tell apart, got "
+                         f"{alphabet!r}: widen glyphs.alphabet")
+    for name, (images, labels) in zip(("train", "validation", "test"), pools, strict=True):
+        if len(images) != len(labels) or not len(labels) or not 0 <= labels.min() <= labels.max() < len(alphabet):
+            raise ValueError(f"anomalies: {name}: expected a label from 0 to {len(alphabet) - 1} for each of "
+                             f"{len(images)} glyphs, at least one, got {len(labels)}: pass labels that index alphabet")
+    lacking = sorted(set(range(len(alphabet))) - set(pools[0][1].tolist()))
+    if lacking:
+        raise ValueError(f"anomalies: no training glyph of {alphabet[lacking[0]]!r}: add some, or leave it out of "
+                         "glyphs.alphabet")
+    for one in renderings:
+        if len(one.validation) != len(pools[1][1]) or len(one.test) != len(pools[2][1]):
+            raise ValueError(f"anomalies: {one.noise} at level {one.level:g} has {len(one.validation)} validation and "
+                             f"{len(one.test)} test glyphs, expected {len(pools[1][1])} and {len(pools[2][1])}: render "
+                             "the very glyphs")
+
+
+def _stream(seed: int, *identity: int) -> int:
+    """A seed of Torch for what `identity` names."""
+    return int(np.random.SeedSequence((seed, *identity)).generate_state(1)[0])
+
+
+def _autoencoder(images: Glyphs, label: int, effort: Effort, seed: int, device: torch.device) -> Autoencoder:
+    epochs = max(1, round(effort.autoencoder / len(images)))
+    return fit_autoencoder(images, None, latent=LATENT, epochs=epochs, seed=_stream(seed, AUTOENCODER, label),
+                           device=device)
+
+
+def _classifier(pools: Sequence[tuple[Glyphs, Ints]], label: int, effort: Effort, seed: int,
+                device: torch.device) -> Classifier:
+    """A classifier of all classes but one, from the train and validation pools, ready to use."""
+    normal = [_parts(images[labels != label], labels[labels != label]) for images, labels in pools]
+    stream = _stream(seed, CLASSIFIER, label)
+    classes = 2 + max(int(labels.max()) for _, labels in pools)  # and 0, which a reader keeps for nothing
+    network = Classifier(classes, effort.channels)
+    initialise(network, generator=torch.Generator().manual_seed(stream))
+    epochs = max(1, round(effort.classifier / sum(len(part.classes) for part in normal[0])))
+    schedule = Schedule(epochs=epochs, patience=epochs, batch=64, learning_rate=0.004, weight_decay=0.01,
+                        precision="fp32", seed=stream, augment=1.0)
+    network.load_state_dict(fit(network, normal[0], normal[1], schedule, device=device).weights)
+    ready = fused(network)
+    assert isinstance(ready, Classifier)
+    return ready.to(device)
+
+
+def _parts(images: Glyphs, labels: Ints) -> list[GlyphPart]:
+    return [GlyphPart(images[i : i + PART], labels[i : i + PART] + 1) for i in range(0, len(labels), PART)]
+
+
+def evidence_of(mixture: Sequence[Autoencoder], images: Glyphs, *, seed: int, samples: int = SAMPLES) -> Evidence:
+    """What each of A autoencoders says of glyphs (n, 28, 28)."""
+    x = to_ink(images).double()
+    square = x.reshape(-1, *images.shape[1:])
+    contour = sum(square.diff(dim=axis).abs().sum((1, 2)) for axis in (1, 2))
+    assert isinstance(contour, Tensor)
+    reconstruction, log_density = np.empty((2, len(mixture), len(images)))
+    for a, network in enumerate(mixture):
+        generator = torch.Generator().manual_seed(_stream(seed, IMPORTANCE, a))
+        for i in range(0, len(images), WHOLE):
+            rows = slice(i, i + WHOLE)
+            reconstruction[a, rows], log_density[a, rows] = importance_bound(
+                network, to_ink(images[rows]), samples, generator=generator)
+    return Evidence(x.sum(1).numpy(), contour.numpy(), pixel_entropy(x).numpy(), reconstruction, log_density)
+
+
+def pixel_entropy(x: Tensor) -> Tensor:
+    """Nats (n,) of pixels (n, P) from 0 to 1, each a coin: no reconstruction's cross-entropy is less."""
+    return -(torch.xlogy(x, x) + torch.xlogy(1 - x, 1 - x)).sum(1)
+
+
+def importance_bound(network: Autoencoder, x: Tensor, samples: int, *,
+                     generator: torch.Generator) -> tuple[Doubles, Doubles]:
+    """Reconstruction loss (n,) at the mean of q(z | x), and a lower bound (n,) of log p(x), in nats.
+
+    log of the mean over K draws of p(x | z) p(z) / q(z | x) (Burda, Grosse & Salakhutdinov 2016): the ELBO for one
+    draw, and tighter with each further.
+    """
+    with torch.inference_mode():
+        x = x.to(next(network.parameters()).device)
+        mean, log_variance = network.encode(x)
+        weights = torch.stack([_log_weight(network, x, mean, log_variance, generator) for _ in range(samples)])
+        bound = torch.logsumexp(weights, 0) - math.log(samples)
+        loss = reconstruction_loss(network.decode(mean), x)
+    return loss.double().cpu().numpy(), bound.double().cpu().numpy()
+
+
+def _log_weight(network: Autoencoder, x: Tensor, mean: Tensor, log_variance: Tensor,
+                generator: torch.Generator) -> Tensor:
+    z = draw(mean, log_variance, generator=generator)
+    deviation = (z - mean).square() / log_variance.exp()  # the two normals' 2 pi cancels
+    log_ratio = (deviation + log_variance - z.square()).sum(1) / 2  # log p(z) - log q(z | x)
+    return log_ratio - reconstruction_loss(network.decode(z), x)
+
+
+def density_scores(evidence: Evidence, label: int, *, fitted_to: tuple[Evidence, Bools]) -> dict[str, Doubles]:
+    """The scores (n,) of a mixture without class `label`; corrections are fitted to the glyphs of another evidence that
+    are marked normal."""
+    reference, normal = fitted_to
+    scores = {"ink": evidence.ink, "raw": _excess(evidence, label)[0] + evidence.entropy}
+    for i, method in enumerate(("reconstruction", "elbo")):
+        coefficients = np.linalg.lstsq(_amounts(reference)[normal], _log(_excess(reference, label)[i])[normal],
+                                       rcond=None)[0]
+        scores[method] = _log(_excess(evidence, label)[i]) - _amounts(evidence) @ coefficients
+    return scores
+
+
+def _excess(evidence: Evidence, label: int) -> tuple[Doubles, Doubles]:
+    """Nats (n,) that the best class's reconstruction, and the mixture's density, cost beyond the pixels' entropy."""
+    others = np.arange(len(evidence.reconstruction)) != label
+    mixture = np.logaddexp.reduce(evidence.log_density[others], axis=0) - math.log(others.sum())
+    return evidence.reconstruction[others].min(axis=0) - evidence.entropy, -mixture - evidence.entropy
+
+
+def _amounts(evidence: Evidence) -> Doubles:
+    """Regressors (n, 3): what a glyph has to reconstruct, whatever its shape. An error is at an edge, so that ink alone
+    explains less of it than the contour's length does."""
+    return np.column_stack([np.ones(len(evidence.ink)), _log(evidence.ink), _log(evidence.contour)])
+
+
+def _log(values: Doubles) -> Doubles:
+    return np.log(np.maximum(values, LEAST))
+
+
+def features_of(network: Classifier, images: Glyphs) -> tuple[Tensor, Tensor]:
+    """Features of length 1 (n, 16c) and logits (n, A + 1) of glyphs (n, 28, 28)."""
+    device = network.classifier.weight.device
+    with torch.inference_mode():
+        parts = [network.embed(torch.from_numpy(images[i : i + WHOLE].copy())[:, None].to(device))
+                 for i in range(0, len(images), WHOLE)]
+        features = torch.cat(parts)
+        return functional.normalize(features), network.classifier(features)
+
+
+def feature_scores(network: Classifier, images: Glyphs, reference: Tensor) -> dict[str, Doubles]:
+    """The scores (n,) of a classifier; reference (R, 16c) are the features of the normal training glyphs."""
+    features, logits = features_of(network, images)
+    k = min(NEIGHBOURS, len(reference))
+    near = torch.cat([(part @ reference.T).topk(k, 1).values[:, -1] for part in torch.split(features, WHOLE)])
+    distance = (2 - 2 * near.double()).clamp_min(0).sqrt()
+    return {"features": distance.cpu().numpy(), "logit": -logits.amax(1).double().cpu().numpy()}
+
+
+def _standardised(validation: Mapping[str, Doubles], test: Mapping[str, Doubles],
+                  normal: Bools) -> dict[str, tuple[Doubles, float]]:
+    """Scores (n,) of the test glyphs, and the threshold, of all METHODS, in deviations of the normal ones known."""
+    pairs = {method: standardised(validation[method][normal], test[method]) for method in validation}
+    pairs["combined"] = standardised(*(np.mean([pairs[method][i] for method in ("features", "logit")], axis=0)
+                                       for i in range(2)))
+    return {method: (scores, float(np.quantile(known, 1 - SHARE))) for method, (known, scores) in pairs.items()}

@@ -1,0 +1,242 @@
+"""A variational autoencoder of glyphs (Kingma & Welling 2014), with a classifier head where it is given labels.
+
+Letters here: n glyphs, L dimensions of the latent space, P = 784 pixels. Pixels are ink from 0 to 1, each taken as the
+probability of a coin (Bernoulli): on grey pixels that is a loss, cross-entropy, and no density. All losses are in nats.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stages.reader.fitting import deterministic
+from stages.reader.halves import one_thread
+
+Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+SIDE = 28            # px
+CHANNELS = 8         # of the first layer
+HIDDEN = 64          # units between the convolutions and the latent space
+BATCH = 32           # glyphs a step
+LEARNING_RATE = 0.004  # peak of the one-cycle schedule
+WARM_UP = 0.4        # share of the steps over which the divergence comes to count in full
+LABEL_WEIGHT = 20.0  # nats of reconstruction that a nat of classification counts; a glyph costs about a hundred
+SPREAD = 6.0         # a log variance lies within this of 0: what is far from all that was learned costs no infinity
+WHOLE = 512          # glyphs encoded or decoded at a time; part of the result, since rounding may differ with it
+
+
+class Autoencoder(nn.Module):
+    """Glyphs to a normal distribution in the latent space (encode), and points there to pixels (decode).
+
+    Where it has a head, `classify` says what class a point is of. Every x is (n, ...) float32 ink from 0 to 1 with
+    n * 784 numbers, as `to_ink` gives.
+    """
+
+    def __init__(self, latent: int, classes: int = 0) -> None:
+        super().__init__()
+        c, self.latent = CHANNELS, latent
+        self.encoder = nn.Sequential(
+            nn.Conv2d(1, c, 4, 2, 1), nn.ReLU(),  # (n, c, 14, 14)
+            nn.Conv2d(c, 2 * c, 4, 2, 1), nn.ReLU(), nn.Flatten(),  # (n, 2c * 7 * 7)
+            nn.Linear(2 * c * 49, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 2 * latent),
+        )  # fmt: skip
+        self.decoder = nn.Sequential(
+            nn.Linear(latent, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 2 * c * 49), nn.ReLU(),
+            nn.Unflatten(1, (2 * c, 7, 7)),
+            nn.Conv2d(2 * c, 4 * c, 3, 1, 1), nn.PixelShuffle(2), nn.ReLU(),  # (n, c, 14, 14)
+            nn.Conv2d(c, 4, 3, 1, 1), nn.PixelShuffle(2), nn.Flatten(),  # (n, P)
+        )  # fmt: skip
+        self.head = nn.Linear(latent, classes) if classes else None
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the variance, (n, L) each, of q(z | x)."""
+        mean, log_variance = self.encoder(x.reshape(-1, 1, SIDE, SIDE)).chunk(2, 1)
+        return mean, SPREAD * torch.tanh(log_variance / SPREAD)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Logits (n, P) of the pixels at points (n, L)."""
+        logits: Tensor = self.decoder(z)
+        return logits
+
+    def classify(self, z: Tensor) -> Tensor:
+        """Logits (n, classes) at points (n, L). Raises ValueError where it was fitted without labels."""
+        if self.head is None:
+            raise ValueError("autoencoder: it was fitted without labels and has no classifier: give fit_autoencoder "
+                             "labels")
+        logits: Tensor = self.head(z)
+        return logits
+
+    def elbo(self, x: Tensor, *, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Reconstruction loss (n,) at a draw of q(z | x), at its mean without a generator, and divergence (n,).
+
+        The evidence lower bound of log p(x) is minus their sum.
+        """
+        mean, log_variance = self.encode(x)
+        z = mean if generator is None else draw(mean, log_variance, generator=generator)
+        return reconstruction_loss(self.decode(z), x), divergence(mean, log_variance)
+
+
+def draw(mean: Tensor, log_variance: Tensor, *, generator: torch.Generator) -> Tensor:
+    """A point (n, L) from each normal distribution; the generator is a CPU's, so that every device draws the same."""
+    noise = torch.randn(mean.shape, generator=generator).to(mean.device)
+    return mean + (log_variance / 2).exp() * noise
+
+
+def reconstruction_loss(logits: Tensor, x: Tensor) -> Tensor:
+    """Cross-entropy (n,) of pixels with ink x, (n, ...), under logits (n, P): summed over pixels."""
+    return functional.binary_cross_entropy_with_logits(logits, x.reshape(logits.shape), reduction="none").sum(1)
+
+
+def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(q || p) (n,) of normal q with independent dimensions, (n, L), from the standard normal p.
+
+    The sum over dimensions of half of m^2 + s^2 - 1 - log s^2 (Kingma & Welling 2014, appendix B).
+    """
+    return (mean.square() + log_variance.exp() - 1 - log_variance).sum(1) / 2
+
+
+def to_ink(images: Glyphs) -> Tensor:
+    """Glyphs as ink from 0 to 1, (n, P) float32. Raises ValueError on another shape or type."""
+    if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8:
+        raise ValueError(f"autoencoder: expected glyphs (n, {SIDE}, {SIDE}) uint8, got {images.shape} {images.dtype}: "
+                         "make them grey and of that size")
+    return torch.from_numpy(images.reshape(len(images), -1).astype(np.float32)).div_(255)
+
+
+def fit_autoencoder(images: Glyphs, labels: Ints | None = None, *, latent: int, epochs: int, seed: int,
+                    device: torch.device | str = "cpu",
+                    report: Callable[[str], None] = lambda line: None) -> Autoencoder:
+    """An autoencoder of the glyphs, with a classifier head where they have labels (n,), 0 to C - 1.
+
+    AdamW on the mean of reconstruction and divergence, one draw a glyph and step; the divergence comes in slowly
+    (Sønderby et al. 2016), else the latent space may stay empty. The head adds the cross-entropy of the class at the
+    draw, times LABEL_WEIGHT. One line an epoch goes to `report`. The same arguments give the same
+    bytes on one machine. Raises ValueError on images or labels of another shape, and sizes out of range.
+    """
+    _check(images, labels, latent, epochs)
+    generator = torch.Generator().manual_seed(seed)
+    x, classes = to_ink(images).to(device), 0 if labels is None else int(labels.max()) + 1
+    y = None if labels is None else torch.from_numpy(np.ascontiguousarray(labels)).to(device)
+    with torch.device("meta"):  # else torch would draw weights of its own, from the generator of all
+        network = Autoencoder(latent, classes)
+    _initialise(network.to_empty(device="cpu"), generator=generator).to(device)
+    size = min(BATCH, len(x))
+    steps = len(x) // size
+    optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=1e-4, fused=True)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, epochs * steps + 1)
+    with deterministic(), one_thread():
+        for epoch in range(1, epochs + 1):
+            started, losses = time.monotonic(), np.zeros(2)
+            order = torch.randperm(len(x), generator=generator).to(device)
+            for step, rows in enumerate(torch.split(order[: steps * size], size), (epoch - 1) * steps + 1):
+                optimiser.zero_grad()
+                weight = min(1.0, step / (WARM_UP * epochs * steps))
+                loss, parts = _loss(network, x[rows], None if y is None else y[rows], weight, generator)
+                torch.autograd.backward(loss)
+                nn.utils.clip_grad_norm_(network.parameters(), 100.0)
+                optimiser.step()
+                scheduler.step()
+                losses += parts
+            _require_finite(losses, epoch)
+            report(f"autoencoder: epoch {epoch}/{epochs}, reconstruction {losses[0] / steps:.1f}, divergence "
+                   f"{losses[1] / steps:.2f} nats, {time.monotonic() - started:.1f} s")
+    return network.eval()
+
+
+def _initialise(network: Autoencoder, *, generator: torch.Generator) -> Autoencoder:
+    """Weights of He et al. (2015); smaller ones let the divergence win before the decoder has learned to listen."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_uniform_(module.weight, nonlinearity="relu", generator=generator)
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
+    return network
+
+
+def _loss(network: Autoencoder, x: Tensor, y: Tensor | None, weight: float,
+          generator: torch.Generator) -> tuple[Tensor, list[float]]:
+    """The loss of a batch, and the means of its reconstruction and divergence, which counts `weight` fold."""
+    mean, log_variance = network.encode(x)
+    z = draw(mean, log_variance, generator=generator)
+    reconstruction = reconstruction_loss(network.decode(z), x).mean()
+    apart = divergence(mean, log_variance).mean()
+    loss = reconstruction + weight * apart
+    if y is not None:
+        loss = loss + LABEL_WEIGHT * functional.cross_entropy(network.classify(z), y)
+    return loss, [float(reconstruction.item()), float(apart.item())]
+
+
+def _check(images: Glyphs, labels: Ints | None, latent: int, epochs: int) -> None:
+    if not len(images):
+        raise ValueError("autoencoder: expected at least one glyph to learn from, got none")
+    if labels is not None and (labels.shape != (len(images),) or labels.dtype != np.int64 or labels.min() < 0):
+        raise ValueError(f"autoencoder: expected a label, int64 from 0, for each of {len(images)} glyphs, got "
+                         f"{labels.shape} {labels.dtype}")
+    for name, value, high in (("latent", latent, 512), ("epochs", epochs, 100_000)):
+        if not 1 <= value <= high:
+            raise ValueError(f"autoencoder: {name} should be 1 to {high}, got {value}")
+
+
+def _require_finite(losses: NDArray[np.float64], epoch: int) -> None:
+    if not math.isfinite(losses.sum()):
+        raise ValueError(f"autoencoder: the loss is not finite after epoch {epoch}: are the glyphs damaged?")
+
+
+def latent_means(network: Autoencoder, images: Glyphs) -> Floats:
+    """The mean of q(z | x) of each glyph, (n, L)."""
+    return _by_part(network, to_ink(images), lambda x: network.encode(x)[0])
+
+
+def reconstructions(network: Autoencoder, images: Glyphs) -> Glyphs:
+    """What the network makes of each glyph, (n, 28, 28): pixels at the mean of q(z | x)."""
+    return _to_glyphs(_by_part(network, to_ink(images), lambda x: network.decode(network.encode(x)[0]).sigmoid()))
+
+
+def prior_samples(network: Autoencoder, count: int, *, generator: torch.Generator) -> Glyphs:
+    """Pixels (count, 28, 28) at points drawn from the standard normal."""
+    z = torch.randn(count, network.latent, generator=generator)
+    return _to_glyphs(_by_part(network, z, lambda rows: network.decode(rows).sigmoid()))
+
+
+def active_units(means: Floats | NDArray[np.float64], least: float = 0.01) -> int:
+    """Dimensions of the latent space in use: those whose mean (n, L) varies by more than `least` over the glyphs.
+
+    Burda, Grosse & Salakhutdinov (2016).
+    """
+    return int((means.var(0, ddof=1) > least).sum())
+
+
+def losses_table(network: Autoencoder, glyphs: Mapping[tuple[str, float], Glyphs], *, rng: np.random.Generator,
+                 draws: int = 200, confidence: float = 0.95) -> pd.DataFrame:
+    """One row a condition (noise, level): columns noise, level, reconstruction, divergence (mean nats a glyph, at the
+    mean of q), and the intervals _low and _high of each from resampled glyphs; NaN for fewer than two glyphs."""
+    rows: list[list[float | str]] = []
+    for (noise, level), images in glyphs.items():
+        losses = _by_part(network, to_ink(images), lambda x: torch.stack(network.elbo(x), 1)).astype(np.float64)
+        weights = rng.multinomial(len(losses), np.full(len(losses), 1 / len(losses)), size=draws) / len(losses)
+        tails = ((1 - confidence) / 2, (1 + confidence) / 2)
+        ends = np.quantile(weights @ losses, tails, axis=0) if len(losses) > 1 else np.full((2, 2), np.nan)
+        rows.append([noise, level, *(float(x) for i in range(2) for x in (losses[:, i].mean(), *ends[:, i]))])
+    return pd.DataFrame(rows, columns=["noise", "level", *(f"{name}{end}" for name in ("reconstruction", "divergence")
+                                                           for end in ("", "_low", "_high"))])
+
+
+def _by_part(network: Autoencoder, x: Tensor, function: Callable[[Tensor], Tensor]) -> Floats:
+    device = next(network.parameters()).device
+    with torch.inference_mode(), one_thread():
+        result: Floats = torch.cat([function(part.to(device)).cpu() for part in torch.split(x, WHOLE)]).numpy()
+    return result
+
+
+def _to_glyphs(shares: Floats) -> Glyphs:
+    return np.rint(255 * shares).astype(np.uint8).reshape(-1, SIDE, SIDE)

@@ -1,0 +1,296 @@
+"""How robust each character is: accuracy by level, the level at which half is lost, and a ranking that says how sure.
+
+All take the characters of one reader: rows of a prediction table, with columns captcha, condition, position, text,
+reading, truth, guess ("" where it was missed), success, noise and level (0 where clean). Captchas are the clusters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.statistics.proportions import clustered_proportion
+from stages.statistics.thresholds import Psychometric, psychometric
+
+Floats = NDArray[np.float64]
+
+ALL = "all"      # in the place of a noise type: all of them together
+LEAST = 10       # captchas that an interval needs
+BLOCK = 100      # draws whose weights are in memory at a time
+TOO_FEW = "too few captchas ({count}) for an interval"
+ACCURACY = ["noise", "level", "character", "accuracy", "low", "high", "characters", "captchas", "note"]
+THRESHOLDS = ["noise", "character", "accuracy", "level", "low", "high", "reached", "gap", "captchas", "note"]
+
+
+def check_characters(characters: pd.DataFrame, alphabet: str) -> None:
+    """Raise ValueError where there is no row, or a true character that the alphabet lacks."""
+    if characters.empty:
+        raise ValueError("insight: there is no character to look at: predict some captchas first")
+    unknown = sorted(set(characters["truth"].astype(str)) - set(alphabet))
+    if unknown:
+        raise ValueError(f"insight: the true characters should be of the alphabet {alphabet!r}, got {unknown}: "
+                         "take the alphabet of the captchas")
+
+
+def noises_of(characters: pd.DataFrame) -> list[str]:
+    """The noise types in the order in which they come, without the clean renderings."""
+    return list(dict.fromkeys(characters.loc[characters["level"] > 0, "noise"].astype(str)))
+
+
+def with_clean(characters: pd.DataFrame, noise: str) -> pd.DataFrame:
+    """The rows of a noise type (or ALL), and the clean ones, which every type starts from."""
+    level = characters["level"].to_numpy()
+    return characters[(level == 0) | (noise == ALL) | (characters["noise"].astype(str) == noise).to_numpy()]
+
+
+def stream(seed: int, *what: str) -> np.random.Generator:
+    """A random stream of what it is for."""
+    return np.random.default_rng([seed, *"/".join(what).encode()])
+
+
+def share(success: NDArray[np.bool_], captcha: NDArray[np.int64], confidence: float) -> tuple[float, float, float, str]:
+    """A share, its interval and a note: of fewer than LEAST captchas no interval is told (NaN).
+
+    Wilson's with the effective sample size, not a bootstrap: one that resamples no error has no width.
+    """
+    count = len(np.unique(captcha))
+    if not len(success):
+        return np.nan, np.nan, np.nan, "none was shown"
+    if count < LEAST:
+        return float(success.mean()), np.nan, np.nan, TOO_FEW.format(count=count)
+    return *clustered_proportion(success, captcha, confidence), ""
+
+
+def accuracy_by_level(characters: pd.DataFrame, alphabet: str, *, confidence: float) -> pd.DataFrame:
+    """Share of each character read right, by noise type (and ALL together) and level (ACCURACY).
+
+    Level 0 is the clean rendering and comes once for every type. A character that was not shown has no row.
+    Raises ValueError as check_characters does.
+    """
+    check_characters(characters, alphabet)
+    rows = []
+    for noise in [*noises_of(characters), ALL]:
+        cells = with_clean(characters, noise).groupby(["level", "truth"], observed=True)
+        found = {key: (cell["success"].to_numpy(bool), cell["captcha"].to_numpy()) for key, cell in cells}
+        for level in sorted({level for level, _ in found}):
+            for character in alphabet:
+                if (level, character) in found:
+                    success, captcha = found[level, character]
+                    *interval, note = share(success, captcha, confidence)
+                    rows.append([noise, level, character, *interval, len(success), len(np.unique(captcha)), note])
+    return pd.DataFrame(rows, columns=ACCURACY)
+
+
+def thresholds_by_character(characters: pd.DataFrame, alphabet: str, *, confidence: float, draws: int, seed: int,
+                            target: float = 0.5) -> pd.DataFrame:
+    """The level at which each character's accuracy falls to `target`, by noise type and for ALL together (THRESHOLDS).
+
+    From the psychometric curve of stages.statistics.thresholds; the interval resamples captchas. level, low and high
+    are infinite where it is not reached within the levels tested, 0 where clean ones are read no better. `gap` is the
+    curve's largest distance from what was seen. NaN with a note: too few captchas, or no clean rendering to start from.
+    Raises ValueError as check_characters does.
+    """
+    check_characters(characters, alphabet)
+    rows = []
+    for noise in [*noises_of(characters), ALL]:
+        own = with_clean(characters, noise)
+        guess = guess_rate(own, len(alphabet))
+        for character in alphabet:
+            shown = own[(own["truth"] == character).to_numpy()]
+            count = int(shown["captcha"].nunique())
+            note = _without(shown, own, count)
+            if note:
+                rows.append([noise, character, target, *[np.nan] * 5, count, note])
+                continue
+            curve = _curve(shown, guess, target, confidence, draws, stream(seed, "classes", noise, character))
+            level = curve.thresholds[0]
+            note = "guessing alone reaches it" if guess >= target else "" if np.isfinite(level.level) else "not reached"
+            rows.append([noise, character, target, level.level, level.low, level.high, level.reached, curve.gap, count,
+                         note])
+    return pd.DataFrame(rows, columns=THRESHOLDS)
+
+
+def guess_rate(characters: pd.DataFrame, alphabet_size: int) -> float:
+    """What blind guessing gets: one over the alphabet, times the share still answered at the strongest level."""
+    strongest = characters[characters["level"] == characters["level"].max()]
+    return float((strongest["guess"].astype(str) != "").mean()) / max(2, alphabet_size)
+
+
+def _without(shown: pd.DataFrame, own: pd.DataFrame, count: int) -> str:
+    """Why a character has no curve, or ""."""
+    if count < LEAST:
+        return TOO_FEW.format(count=count) if count else "none was shown"
+    levels, wanted = set(shown["level"]), set(own["level"])
+    if 0 not in wanted or len(wanted) < 2:
+        return "a curve needs clean and noisy renderings"
+    return "" if levels == wanted else "not shown at every level"
+
+
+def _curve(shown: pd.DataFrame, guess: float, target: float, confidence: float, draws: int,
+           rng: np.random.Generator) -> Psychometric:
+    codes, captchas = pd.factorize(shown["captcha"])
+    levels, column = np.unique(shown["level"].to_numpy(float), return_inverse=True)
+    cell, size = codes * len(levels) + column, len(captchas) * len(levels)
+    right, seen = (np.bincount(cell, weights, size).reshape(len(captchas), len(levels)).astype(float)
+                   for weights in (shown["success"].to_numpy(float), np.ones(len(cell))))
+    return psychometric(right, seen, levels, guess=guess, targets=(target,), confidence=confidence, draws=draws,
+                        rng=rng)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A characters from the most to the least robust, and how sure each place is.
+
+    `table`: place, character, accuracy (of noisy renderings, all conditions alike) with low and high, clean with
+    clean_low and clean_high, lost (clean less noisy) with lost_low and lost_high, probability (that this is its place),
+    first, last (that it is the best, the worst), rank_low, rank_high (its rank interval), all_low, all_high (rank
+    intervals that hold for all characters at once), captchas, note. A character of fewer than LEAST captchas has no
+    place: it comes last, with NaN.
+
+    Probabilities are posterior ones, of Rubin's (1981) Bayesian bootstrap of the captchas, under a flat prior: they
+    say how far the data order the characters, and are no coverage. The rank intervals are those of Mogstad, Romano,
+    Shaikh & Wilhelm (2024), "Inference for ranks", Review of Economic Studies 91:476: a character's rank counts those
+    that differ from it by more than the largest studentised difference does by chance. The percentiles of bootstrapped
+    ranks would be shorter, and miss true ranks where characters are nearly tied, as here.
+    """
+
+    table: pd.DataFrame
+    places: Floats      # (R, R) probability that the character at place i (row) truly has rank j (column), R <= A
+    whole: float        # probability that the whole order is right
+    told_apart: float   # share of the pairs whose order the joint intervals' differences tell
+
+    def rows(self) -> pd.DataFrame:
+        """The place probabilities as tidy rows: character, place, rank, probability."""
+        names = self.table["character"].to_numpy()
+        found = [[names[i], i + 1, j + 1, float(p)] for i, row in enumerate(self.places) for j, p in enumerate(row)]
+        return pd.DataFrame(found, columns=["character", "place", "rank", "probability"])
+
+
+def ranking(characters: pd.DataFrame, alphabet: str, *, confidence: float, draws: int, seed: int) -> Ranking:
+    """Rank the characters by the share of their noisy renderings that is read right.
+
+    Raises ValueError as check_characters does, and where no rendering is noisy.
+    """
+    check_characters(characters, alphabet)
+    noisy = characters["level"].to_numpy() > 0
+    if not noisy.any():
+        raise ValueError("ranking: every rendering is clean: robustness needs noisy ones")
+    said = [[character, *_said(characters[noisy], character, confidence),
+             *_said(characters[~noisy], character, confidence)[:3]] for character in alphabet]
+    table = pd.DataFrame(said, columns=["character", "accuracy", "low", "high", "captchas", "note", "clean",
+                                        "clean_low", "clean_high"])
+    table = table.sort_values("accuracy", ascending=False, kind="stable")
+    ranked = (table["captchas"] >= LEAST).to_numpy()
+    table = pd.concat([table[ranked], table[~ranked]], ignore_index=True)
+    order = list(table["character"][:ranked.sum()])
+    noisy_draws, clean_draws = (draw_shares(characters[rows], order, draws=draws, seed=seed) for rows in
+                                (noisy, ~noisy))
+    places, whole = place_probabilities(noisy_draws, rng=stream(seed, "ties"))
+    each, joint, told_apart = rank_intervals(table["accuracy"].to_numpy(float)[:len(order)], noisy_draws, confidence)
+    tail = 50 * (1 - confidence)
+    lost = np.full((2, len(order)), np.nan)
+    if (~noisy).any() and len(order):
+        lost = np.percentile(clean_draws - noisy_draws, [tail, 100 - tail], axis=0)
+    columns = {"place": np.arange(1.0, len(order) + 1), "lost": (table["clean"] - table["accuracy"])[:len(order)],
+               "lost_low": lost[0], "lost_high": lost[1], "probability": np.diag(places),
+               "first": places[:, :1].ravel(), "last": places[:, -1:].ravel(), "rank_low": each[0],
+               "rank_high": each[1], "all_low": joint[0], "all_high": joint[1]}
+    table = table.join(pd.DataFrame(columns))
+    front = ["place", "character"]
+    return Ranking(table[[*front, *(name for name in table if name not in front)]], places, whole, told_apart)
+
+
+def _said(characters: pd.DataFrame, character: str, confidence: float) -> list[object]:
+    own = characters[(characters["truth"] == character).to_numpy()]
+    *interval, note = share(own["success"].to_numpy(bool), own["captcha"].to_numpy(), confidence)
+    return [*interval, own["captcha"].nunique(), note]
+
+
+def draw_shares(characters: pd.DataFrame, order: list[str], *, draws: int, seed: int) -> Floats:
+    """Shares read right (B, R) of the characters in `order`, with captchas weighted by the Bayesian bootstrap.
+
+    The weights are exponential, by captcha in ascending order, and the same for every set of rows of the same captchas:
+    differences of such draws are paired. NaN where a character is not among the rows.
+    """
+    captchas, cluster = np.unique(characters["captcha"].to_numpy(), return_inverse=True)
+    column = pd.Index(order).get_indexer(characters["truth"].astype(str))
+    kept = column >= 0
+    cell, size = (cluster * len(order) + column)[kept], len(captchas) * len(order)
+    right, seen = (np.bincount(cell, weights[kept], size).reshape(len(captchas), len(order))
+                   for weights in (characters["success"].to_numpy(float), np.ones(len(kept))))
+    rng = stream(seed, "captchas")
+    parts = []
+    for start in range(0, draws, BLOCK):
+        weights = rng.exponential(size=(min(BLOCK, draws - start), len(captchas)))
+        with np.errstate(invalid="ignore"):
+            parts.append((weights @ right) / (weights @ seen))
+    return np.concatenate(parts)
+
+
+def place_probabilities(drawn: Floats, *, rng: np.random.Generator) -> tuple[Floats, float]:
+    """Share of the draws (B, R) in which the column i has rank j, (R, R), and in which all columns descend.
+
+    Ties of a draw are broken at random.
+    """
+    B, R = drawn.shape
+    order = np.lexsort((rng.random((B, R)), -drawn), axis=1)  # (B, R): which has rank j
+    found = np.stack([np.bincount(order[:, rank], minlength=R) for rank in range(R)], axis=1) if R else np.zeros((0, 0))
+    return found / B, float((order == np.arange(R)).all(axis=1).mean())
+
+
+def rank_intervals(estimate: Floats, drawn: Floats, confidence: float) -> tuple[Floats, Floats, float]:
+    """Rank intervals (2, R) of each alone and of all at once, and the share of pairs that the latter tell apart.
+
+    estimate (R,); drawn (B, R) bootstrap draws. One step of the max-t of Mogstad et al. (2024), two-sided; columns
+    without any error in common (standard error of the difference 0) are not told apart.
+    """
+    B, R = drawn.shape
+    if R < 2:
+        return np.ones((2, R)), np.ones((2, R)), 1.0
+    centred = drawn - estimate
+    largest = np.zeros((B, R))
+    t = np.zeros((R, R))  # how far row is above column
+    for j in range(R):
+        moved = centred[:, [j]] - centred
+        error = moved.std(axis=0, ddof=1)
+        usable = error > 1e-12
+        largest[:, j] = (np.abs(moved[:, usable]) / error[usable]).max(axis=1, initial=0)
+        t[j, usable] = (estimate[j] - estimate[usable]) / error[usable]
+    alone = np.quantile(largest, confidence, axis=0, method="higher")
+    joint = np.full(R, np.quantile(largest.max(axis=1), confidence, method="higher"))
+    each, together = (np.stack([1 + (t < -critical[:, None]).sum(axis=1), R - (t > critical[:, None]).sum(axis=1)])
+                      for critical in (alone, joint))
+    return each.astype(float), together.astype(float), float((t > joint[:, None]).sum() / (R * (R - 1) / 2))
+
+
+def headlines(order: Ranking, thresholds: pd.DataFrame) -> dict[str, float]:
+    """The finite ones of: class_best and class_worst (noisy accuracy), class_spread (points between them, as a share),
+    class_best_probability, class_worst_probability, class_order_probability, class_pairs_told_apart,
+    class_threshold_least and class_threshold_most (level of ALL noise types together at which the first and the last
+    character falls to the target, of those that do), class_thresholds_reached (share of characters and noise types)."""
+    ranked = order.table[order.table["place"].notna()]
+    pairs: list[tuple[str, float]] = []
+    if len(ranked):
+        best, worst = ranked.iloc[0], ranked.iloc[-1]
+        pairs += [("class_best", best["accuracy"]), ("class_worst", worst["accuracy"]),
+                  ("class_spread", best["accuracy"] - worst["accuracy"]), ("class_best_probability", best["first"]),
+                  ("class_worst_probability", worst["last"]), ("class_order_probability", order.whole),
+                  ("class_pairs_told_apart", order.told_apart)]
+    pairs += list(_about_thresholds(thresholds))
+    return {name: float(value) for name, value in pairs if np.isfinite(value)}
+
+
+def _about_thresholds(thresholds: pd.DataFrame) -> Iterator[tuple[str, float]]:
+    told = thresholds[thresholds["level"].notna()]
+    reached = np.isfinite(told["level"].to_numpy(float))
+    together = told["level"][reached & (told["noise"] == ALL).to_numpy()]
+    if len(together):
+        yield "class_threshold_least", together.min()
+        yield "class_threshold_most", together.max()
+    by_noise = (told["noise"] != ALL).to_numpy()
+    if by_noise.any():
+        yield "class_thresholds_reached", reached[by_noise].mean()

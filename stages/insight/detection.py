@@ -1,0 +1,89 @@
+"""Scores of normal and anomalous glyphs as numbers: AUROC, AUPR, true positives at a threshold, with intervals.
+
+Letters here: n scores, of which N are normal and M anomalous; a higher score is stranger.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Doubles = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+SHARE = 0.05  # of the normal validation glyphs that may exceed the threshold
+FEWEST = 10   # normals or anomalies below which there is no interval
+CHUNK = 100   # resamples in memory at once
+
+
+def standardised(known: Doubles, scores: Doubles) -> tuple[Doubles, Doubles]:
+    """Both in deviations of the known ones from their mean; in their own unit where those are all alike."""
+    spread = known.std() or 1.0
+    return (known - known.mean()) / spread, (scores - known.mean()) / spread
+
+
+def auroc(scores: Doubles, anomalous: Bools) -> float:
+    """The chance that an anomaly scores higher than a normal glyph, ties half (Mann-Whitney); NaN without both."""
+    low, high = _places(scores, anomalous)
+    return float((low + high).mean() / 2 / (~anomalous).sum()) if anomalous.any() and not anomalous.all() else np.nan
+
+
+def _places(scores: Doubles, anomalous: Bools) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Normal scores below each anomaly's (M,), and those not above it."""
+    normal = np.sort(scores[~anomalous])
+    return np.searchsorted(normal, scores[anomalous]), np.searchsorted(normal, scores[anomalous], side="right")
+
+
+def aupr(scores: Doubles, anomalous: Bools) -> float:
+    """Average precision: the mean, over anomalies, of the precision at its score; NaN without both kinds."""
+    if anomalous.all() or not anomalous.any():
+        return np.nan
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.diff(scores[order]) != 0, True)  # of a run of ties
+    found = np.cumsum(anomalous[order])[last]
+    precision = found / (np.flatnonzero(last) + 1)
+    return float(np.sum(np.diff(found, prepend=0) * precision) / anomalous.sum())
+
+
+def detection_row(scores: Doubles, anomalous: Bools, threshold: float, draws: int, confidence: float, *,
+                  rng: np.random.Generator) -> dict[str, float | int | str]:
+    """The numbers of `scores` (n,), of which some are anomalous, at a threshold that was fixed elsewhere.
+
+    Intervals are percentiles of resamples, normals and anomalies drawn apart; NaN, and a note, for fewer than FEWEST.
+    """
+    few = min(anomalous.sum(), (~anomalous).sum()) < FEWEST
+    beyond = scores > threshold
+    ends = np.full((2, 2), np.nan)
+    if not few:
+        tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+        ends = np.quantile(_resampled(scores, anomalous, beyond, draws, rng), tails, axis=0)
+    return {"n_normal": int((~anomalous).sum()), "n_anomalous": int(anomalous.sum()),
+            "auroc": auroc(scores, anomalous), "low": ends[0, 0], "high": ends[1, 0], "aupr": aupr(scores, anomalous),
+            "tpr_at_5": _share(beyond[anomalous]), "tpr_low": ends[0, 1], "tpr_high": ends[1, 1],
+            "false_alarms": _share(beyond[~anomalous]),
+            "note": f"fewer than {FEWEST} normal or anomalous glyphs: no interval" if few else ""}
+
+
+def _share(beyond: Bools) -> float:
+    return float(beyond.mean()) if len(beyond) else np.nan
+
+
+def _resampled(scores: Doubles, anomalous: Bools, beyond: Bools, draws: int, rng: np.random.Generator) -> Doubles:
+    """AUROC and share of the anomalies beyond the threshold in each resample, (draws, 2)."""
+    low, high = _places(scores, anomalous)
+    N, M = int((~anomalous).sum()), int(anomalous.sum())
+    found = []
+    for start in range(0, draws, CHUNK):
+        count = min(CHUNK, draws - start)
+        below = np.zeros((count, N + 1), np.int32)  # drawn normals among the i lowest
+        np.cumsum(_counts(N, count, rng), axis=1, out=below[:, 1:])
+        drawn = _counts(M, count, rng)
+        ranks = np.einsum("dm,dm->d", drawn, below[:, low] + below[:, high]) / 2
+        found.append(np.column_stack([ranks / (N * M), drawn @ beyond[anomalous] / M]))
+    return np.concatenate(found)
+
+
+def _counts(size: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """How often each of `size` is drawn in `count` resamples, (count, size)."""
+    drawn = rng.integers(size, size=(count, size)) + np.arange(count)[:, None] * size
+    return np.bincount(drawn.ravel(), minlength=count * size).reshape(count, size)

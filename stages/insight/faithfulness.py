@@ -1,0 +1,333 @@
+"""Whether a map tells what the reader uses: measured against maps that know nothing of the reader.
+
+Deletion and insertion (Petsiuk et al. 2018), mass on the glyph against chance, drift under noise, and cascading weight
+randomisation (Adebayo et al. 2018). Intervals resample captchas, since renderings of one captcha go together.
+Letters here: m rows (a rendering and one of its characters), P pixels, K steps, G captchas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from stages.captcha.noise.canvas import background
+from stages.insight.saliency import GRADIENTS, Effort, Explanation, Maps, Targets, cascade, gradient_maps, posterior
+from stages.reader.batches import Images
+from stages.reader.decoding import Doubles, Ints
+from stages.reader.reading import Outside, Recogniser
+
+Bools = NDArray[np.bool_]
+Score = Callable[[Images, Ints], Doubles]  # images (b, H, W, 3) and their rows (b,) to posteriors (b,)
+
+CONTROLS = ("ink", "random")  # maps that know nothing of the reader
+STRONG = 0.2        # of the strongest ink: more than this is the glyph
+FEW = 8             # captchas, below which no interval is given
+CURVES = {"deletion": "deletion AUC", "insertion": "insertion AUC"}
+GAINS = [f"{curve}_over_{control}" for curve in CURVES for control in CONTROLS]
+KEY = ["captcha", "noise", "level", "position", "character", "said"]
+SCALES = ["noise", "level"]
+SUMMARY = ["noise", "level", "method", "measure", "value", "low", "high", "captchas", "note"]
+
+
+def ink_map(images: Images) -> Maps:
+    """The distance of each pixel from the background, in RGB, (m, H, W): plain ink, which no reader is needed for."""
+    away = images.astype(np.float32) - background(images).astype(np.float32)[:, None, None]
+    distance: Maps = np.sqrt(np.square(away).sum(axis=3, dtype=np.float32))
+    return distance
+
+
+def glyph_masks(clean: Images, lengths: Ints, places: Doubles | None = None) -> Bools:
+    """The pixels (n, T, H, W) of each character of clean renderings (n, H, W, 3): ink above a fifth of the strongest.
+
+    Who owns a pixel is not stored, so each character gets its own columns: between two characters the cut is the column
+    with the least ink (of equals the one nearest the middle) between their places. places (n, T) are columns of the
+    picture, px, about where each character stands, such as where the reader says it on the clean rendering; without
+    them the width of the ink is shared evenly. lengths (n,) in characters.
+    """
+    ink = ink_map(clean)
+    strong = ink > STRONG * ink.max(axis=(1, 2), keepdims=True)
+    masks = np.zeros((len(clean), int(lengths.max()), *ink.shape[1:]), bool)
+    for i, length in enumerate(lengths.tolist()):
+        seen = np.flatnonzero(strong[i].any(axis=0))
+        if not len(seen):
+            continue
+        middles = (seen[0] + (seen[-1] + 1 - seen[0]) * (np.arange(length) + 0.5) / length) if places is None \
+            else np.sort(places[i, :length])
+        cuts = [0, *_cuts(ink[i].sum(axis=0), middles), strong.shape[2]]
+        for t in range(length):
+            masks[i, t, :, cuts[t] : cuts[t + 1]] = strong[i, :, cuts[t] : cuts[t + 1]]
+    return masks
+
+
+def _cuts(profile: NDArray[np.float32], middles: Doubles) -> list[int]:
+    """The columns that part neighbours, ink (W,) by column."""
+    cuts = []
+    for left, right in pairwise(middles.tolist()):
+        between = np.arange(int(np.ceil(left)), max(int(np.ceil(left)) + 1, int(right) + 1))
+        between = between[between < len(profile)]
+        cost = profile[between] + 1e-3 * np.abs(between - (left + right) / 2)
+        cuts.append(int(between[cost.argmin()]) if len(between) else len(profile))
+    return cuts
+
+
+def mass_share(maps: Maps, masks: Bools) -> Doubles:
+    """The share (m,) of what speaks for the character (the map above 0) that lies in masks (m, H, W); NaN where nothing
+    does. Chance is the share of the area, `masks.mean`."""
+    positive = np.maximum(maps, 0).astype(np.float64)
+    whole: Doubles = positive.sum(axis=(1, 2))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share: Doubles = np.where(whole > 0, (positive * masks).sum(axis=(1, 2)) / whole, np.nan)
+    return share
+
+
+def spearman(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]]) -> Doubles:
+    """Rank correlation (m,) of the pixels of maps (m, H, W), ties at their mean rank; NaN where a map is constant."""
+    ranks = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (first, second)]
+    x, y = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rho: Doubles = (x * y).sum(axis=1) / np.sqrt(np.square(x).sum(axis=1) * np.square(y).sum(axis=1))
+    return rho
+
+
+def spearman_within(first: Maps, second: Maps, masks: Bools) -> Doubles:
+    """`spearman` over the pixels of masks (m, H, W) alone; NaN where a mask has fewer than three.
+
+    A map made of contrast times something is 0 wherever there is no ink, in every reader: over the whole picture two
+    such maps agree whatever the reader has learned (0.998 was measured for a reader of random weights).
+    """
+    rho = np.full(len(masks), np.nan)
+    for i in np.flatnonzero(masks.sum(axis=(1, 2)) > 2):
+        rho[i] = spearman(first[i][masks[i]][None], second[i][masks[i]][None])[0]
+    return rho
+
+
+def shares(steps: int) -> Doubles:
+    """Shares (K + 1,) of the pixels that are replaced, 0 and 1 among them, denser at the start: (k / K)^2.
+
+    Ink is a tenth of a captcha, so that even steps would meet all of it in the first two.
+    """
+    return (np.arange(steps + 1) / steps) ** 2
+
+
+def replacement_curves(score: Score, images: Images, maps: Maps, steps: int, *,
+                       rng: np.random.Generator) -> tuple[Doubles, Doubles]:
+    """Posteriors (m, K + 1) while pixels go, and while they come, by the map's order, the highest first.
+
+    Deletion paints the first pixels with the ground of their picture, insertion shows the first on it; `shares` says
+    how many. Pixels of equal value come in random order.
+    """
+    m, pixels = len(images), maps[0].size
+    order = np.lexsort((rng.random((m, pixels)), -maps.reshape(m, pixels)), axis=1)
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.broadcast_to(np.arange(pixels), order.shape), axis=1)
+    rank = rank.reshape(maps.shape)
+    ground = background(images)[:, None, None]
+    counts = np.round(shares(steps) * pixels).astype(int)
+    rows = np.arange(m)
+    curves = np.empty((2, m, steps + 1))
+    for k, count in enumerate(counts):
+        first = (rank < count)[..., None]
+        curves[0, :, k] = score(np.where(first, ground, images), rows)
+        curves[1, :, k] = score(np.where(first, images, ground), rows)
+    return curves[0], curves[1]
+
+
+def area(curve: Doubles) -> Doubles:
+    """The area (m,) under curves (m, K + 1) over `shares`, by the trapezoid, both ends included."""
+    return np.asarray(np.trapezoid(curve, shares(curve.shape[1] - 1), axis=1), np.float64)
+
+
+def measure(explanation: Explanation, reader: Recogniser | Outside, frame: pd.DataFrame, masks: Bools, clean: Ints, *,
+            steps: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Every measure of every map, and the curves behind two of them.
+
+    frame has KEY without `said` for the m rows; masks (m, H, W) of each row's character on the clean rendering; clean
+    (m,) the row with the clean rendering of the same captcha and character. A noise that moves ink moves it out of its
+    mask, too, which lowers the mass without the reader's doing; colours are drawn anew for each rendering, and that is
+    part of the drift. Deletion and insertion are of characters
+    that were said, NaN elsewhere: what is not said cannot be deleted. Drift is NaN on the clean rows themselves.
+    Returns rows, KEY with method (the controls too), deletion, insertion, drift over the whole picture and
+    drift_on_glyph over the pixels of the mask, mass, chance; and curves, KEY with method, share, deletion, insertion.
+    `reader` is the one without its denoiser.
+    """
+    targets, images = explanation.targets, explanation.images
+    rng = np.random.default_rng(seed)
+    maps: Mapping[str, Maps] = {**explanation.maps, "ink": ink_map(images),
+                                "random": rng.random(images.shape[:3]).astype(np.float32)}
+    key = frame[[name for name in KEY if name != "said"]].reset_index(drop=True).assign(said=targets.said)[KEY]
+    said = np.flatnonzero(targets.said)
+    rows, curves = [], []
+    for method, one in maps.items():
+        gone, come = np.full((2, len(images), steps + 1), np.nan)
+        if len(said):
+            gone[said], come[said] = replacement_curves(_score(reader, targets.rows(said)), images[said], one[said],
+                                                        steps, rng=rng)
+        drift, within = (np.where(clean == np.arange(len(clean)), np.nan, likeness) for likeness in
+                         (spearman(one, one[clean]), spearman_within(one, one[clean], masks)))
+        rows.append(key.assign(method=method, deletion=area(gone), insertion=area(come), drift=drift,
+                               drift_on_glyph=within, mass=mass_share(one, masks), chance=masks.mean(axis=(1, 2))))
+        for k, share in enumerate(shares(steps)):
+            curves.append(key.assign(method=method, share=share, deletion=gone[:, k], insertion=come[:, k]).iloc[said])
+    return pd.concat(rows, ignore_index=True), pd.concat(curves, ignore_index=True)
+
+
+def _score(reader: Recogniser | Outside, targets: Targets) -> Score:
+    return lambda images, rows: posterior(reader, images, targets.rows(rows))
+
+
+def randomised(explanation: Explanation, reader: Recogniser, captcha: Ints, masks: Bools, *, effort: Effort,
+               seed: int) -> pd.DataFrame:
+    """How alike |maps| stay while the weights are drawn anew from the last layer down, a row a row of the explanation.
+
+    captcha (m,), masks (m, H, W) of the characters. Columns captcha, method, layer, layers (how many are drawn anew,
+    from 1), spearman over the pixels of the mask, whole over the whole picture. A method whose maps stay as they were
+    tells of the picture, not of the reader. Gradient methods only, their maps made anew with `effort`, which may be
+    less than that of the explanation.
+    """
+    methods = [method for method in explanation.maps if method in GRADIENTS]
+    images, targets = explanation.images, explanation.targets
+    trained = {method: np.abs(gradient_maps(reader, images, targets, method, effort, seed=seed)[0])
+               for method in methods}
+    rows = []
+    for layers, (layer, other) in enumerate(cascade(reader, generator=torch.Generator().manual_seed(seed)), 1):
+        for method in methods:
+            maps = np.abs(gradient_maps(other, images, targets, method, effort, seed=seed)[0])
+            rows.append(pd.DataFrame({"captcha": captcha, "method": method, "layer": layer, "layers": layers,
+                                      "spearman": spearman_within(maps, trained[method], masks),
+                                      "whole": spearman(maps, trained[method])}))
+    return pd.concat(rows, ignore_index=True)
+
+
+def mean_by_captcha(values: Doubles, captcha: Ints, *, confidence: float, draws: int,
+                    seed: int) -> tuple[float, float, float, int, str]:
+    """Mean of values (m,), its interval by resampling captchas (percentiles), the captchas, and a note.
+
+    NaN values are left out; fewer than FEW captchas give no interval, and the note says so.
+    """
+    kept = np.isfinite(values)
+    _, group = np.unique(captcha[kept], return_inverse=True)
+    G = int(group.max(initial=-1)) + 1
+    if G == 0:
+        return np.nan, np.nan, np.nan, 0, "no character to measure"
+    count, total = np.bincount(group).astype(float), np.bincount(group, values[kept])
+    if G < FEW:
+        return total.sum() / count.sum(), np.nan, np.nan, G, f"{G} captcha(s): too few for an interval"
+    weights = np.random.default_rng(seed).multinomial(G, np.full(G, 1 / G), size=draws)
+    low, high = np.quantile((weights @ total) / (weights @ count), [(1 - confidence) / 2, (1 + confidence) / 2])
+    return total.sum() / count.sum(), float(low), float(high), G, ""
+
+
+def summarise(rows: pd.DataFrame, *, confidence: float, draws: int, seed: int) -> pd.DataFrame:
+    """The measures as tidy rows, SUMMARY, by noise type and level; noise "all" (level NaN) is all noisy renderings.
+
+    measure is deletion, insertion, mass, chance or drift; and, paired by row, so that above 0 is better than the
+    control: deletion_over_random, deletion_over_ink, insertion_over_random, insertion_over_ink, mass_over_chance.
+    """
+    table = _with_gains(rows)
+    measures = [name for name in table if name not in (*KEY, "method")]
+    cells = [(noise, level, part) for (noise, level), part in table.groupby(SCALES, sort=False)]
+    noisy = table[table["level"] > 0]
+    cells += [("all", np.nan, noisy)] if len(noisy) else []
+    found = []
+    for noise, level, cell in cells:
+        for method, part in cell.groupby("method", sort=False):
+            for name in measures:
+                if (name.startswith("drift") and level == 0) or (method in CONTROLS and name in GAINS):
+                    continue
+                told = mean_by_captcha(part[name].to_numpy(float), part["captcha"].to_numpy(), confidence=confidence,
+                                       draws=draws, seed=seed)
+                found.append([noise, level, method, name, *told])
+    return pd.DataFrame(found, columns=SUMMARY)
+
+
+def _with_gains(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows with each method's gains over the controls, row by row; the order of rows is alike in every method."""
+    table = rows.reset_index(drop=True).copy()
+    size = len(table) // table["method"].nunique()
+    for control in CONTROLS:
+        own = table[table["method"] == control]
+        for name, sign in (("deletion", -1), ("insertion", 1)):
+            beside = np.tile(own[name].to_numpy(float), len(table) // size)
+            table[f"{name}_over_{control}"] = sign * (table[name].to_numpy(float) - beside)
+    return table.assign(mass_over_chance=table["mass"] - table["chance"])
+
+
+def summarise_curves(curves: pd.DataFrame, *, confidence: float, draws: int, seed: int) -> pd.DataFrame:
+    """Mean curves: renderings (clean or noisy), curve (deletion or insertion), method, share, value, low, high,
+    captchas, note."""
+    found = []
+    for renderings, part in (("clean", curves[curves["level"] == 0]), ("noisy", curves[curves["level"] > 0])):
+        for (method, share), cell in part.groupby(["method", "share"], sort=False):
+            for name in CURVES:
+                told = mean_by_captcha(cell[name].to_numpy(float), cell["captcha"].to_numpy(), confidence=confidence,
+                                       draws=draws, seed=seed)
+                found.append([renderings, name, method, share, *told])
+    return pd.DataFrame(found, columns=["renderings", "curve", "method", "share", *SUMMARY[4:]])
+
+
+def summarise_randomised(rows: pd.DataFrame, *, confidence: float, draws: int, seed: int) -> pd.DataFrame:
+    """Mean likeness by method and layers drawn anew: method, layer, layers, measure (spearman or whole), value, low,
+    high, captchas, note."""
+    found = []
+    for (method, layer, layers), cell in rows.groupby(["method", "layer", "layers"], sort=False):
+        for name in ("spearman", "whole"):
+            told = mean_by_captcha(cell[name].to_numpy(float), cell["captcha"].to_numpy(), confidence=confidence,
+                                   draws=draws, seed=seed)
+            found.append([method, layer, layers, name, *told])
+    return pd.DataFrame(found, columns=["method", "layer", "layers", *SUMMARY[3:]])
+
+
+def mean_maps(maps: Maps, masks: Bools, characters: Sequence[str], size: int) -> dict[str, tuple[Maps, Maps]]:
+    """By character the mean map and the mean glyph, (size, size) each, aligned to the box of its mask.
+
+    The box, with a quarter of its longer side around it, is brought to size x size; maps are divided by their own
+    largest magnitude first. A character without a mask anywhere is left out.
+    """
+    found: dict[str, list[tuple[Maps, Maps]]] = {}
+    for one, mask, character in zip(maps, masks, characters, strict=True):
+        if mask.any():
+            window = _window(mask)
+            scaled = one / max(float(np.abs(one).max()), 1e-12)
+            found.setdefault(character, []).append((_sampled(scaled, window, size),
+                                                    _sampled(mask.astype(np.float32), window, size)))
+    return {character: (np.mean([pair[0] for pair in pairs], axis=0), np.mean([pair[1] for pair in pairs], axis=0))
+            for character, pairs in sorted(found.items())}
+
+
+def _window(mask: Bools) -> tuple[float, float, float]:
+    """Middle row, middle column and side of the square about a mask."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    side = 1.5 * max(rows[-1] + 1 - rows[0], columns[-1] + 1 - columns[0])
+    return (rows[0] + rows[-1]) / 2, (columns[0] + columns[-1]) / 2, side
+
+
+def _sampled(picture: Maps, window: tuple[float, float, float], size: int) -> Maps:
+    """The window of a picture at size x size points, nearest pixel, 0 outside."""
+    offsets = ((np.arange(size) + 0.5) / size - 0.5) * window[2]
+    rows, columns = (np.round(middle + offsets).astype(int) for middle in window[:2])
+    inside = ((rows >= 0) & (rows < picture.shape[0]))[:, None] & ((columns >= 0) & (columns < picture.shape[1]))
+    taken = picture[np.clip(rows, 0, picture.shape[0] - 1)[:, None], np.clip(columns, 0, picture.shape[1] - 1)]
+    return np.where(inside, taken, 0).astype(np.float32)
+
+
+def headline(summary: pd.DataFrame, layers: pd.DataFrame, residual: Doubles | None) -> dict[str, float]:
+    """The numbers of metrics/explain.json, by method: mass and the gains over the controls on clean renderings, drift
+    over all noisy ones, and the likeness left on the glyph when all layers are drawn anew; the chance of mass, and the
+    median residual of integrated gradients. What was not measured is left out."""
+    own = summary[~summary["method"].isin(CONTROLS)]
+    clean = own[(own["level"] == 0) & own["measure"].isin(["mass", *GAINS])]
+    drift = own[(own["noise"] == "all") & (own["measure"] == "drift")]
+    last = layers[(layers["layers"] == layers["layers"].max()) & (layers["measure"] == "spearman")]
+    told = pd.concat([clean, drift, last.assign(measure="randomised")])
+    numbers = {f"saliency_{row['method']}_{row['measure']}": float(row["value"]) for row in told.to_dict("records")}
+    chance = summary[(summary["level"] == 0) & (summary["measure"] == "chance")]["value"]
+    numbers["saliency_mass_chance"] = float(chance.iloc[0]) if len(chance) else np.nan
+    numbers["saliency_integrated_gradients_residual"] = float(np.median(residual)) if residual is not None else np.nan
+    return {name: value for name, value in numbers.items() if np.isfinite(value)}

@@ -1,0 +1,192 @@
+"""Points to compare: single glyphs under every noise, and what a reader's last layer but one makes of each character.
+
+Letters here: n images, T characters of a text, S columns or positions, F features, m characters in all.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from stages.captcha.colour import luma
+from stages.captcha.noise import apply
+from stages.reader.batches import Images, Labels
+from stages.reader.classical import Classical
+from stages.reader.halves import one_thread
+from stages.reader.networks import Ctc
+from stages.reader.reading import BATCH, Outside, Recogniser, autocast, cores, to_batch
+
+Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+Dose = tuple[str, float]  # noise and level
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """What a reader sees of each true character, row by row of the texts."""
+
+    points: Floats  # (m, F)
+    image: Ints  # (m,) which of the n
+    position: Ints  # (m,) in the text, from 0
+    label: Ints  # (m,) 1 to A
+
+
+def render_glyphs(glyphs: Glyphs, doses: Sequence[Dose], *,
+                  stream: Callable[[str], np.random.Generator]) -> dict[Dose, Glyphs]:
+    """The glyphs (n, 28, 28) under each noise at each level, white on black and grey again, (n, 28, 28) each.
+
+    `stream` gives the random numbers of a noise, the same at each call: its levels share them, so that a dose grows the
+    noise that is there. Raises ValueError as `stages.captcha.noise.apply` does.
+    """
+    coloured = np.repeat(glyphs[..., None], 3, axis=3)
+    return {(noise, level): np.rint(255 * luma(apply(noise, coloured, level, rng=stream(noise)))).astype(np.uint8)
+            for noise, level in doses}
+
+
+def penultimate(recogniser: Recogniser | Outside, images: Images, labels: Labels) -> Features:
+    """The input of the reader's classifier, for each character of images (n, H, W, 3) with labels (n, T), 0 after the
+    end; as the reader reads: denoised, in its precision.
+
+    ctc        The features (F = 4 channels) of one column: of the likeliest path that spells the truth (which is the
+               path that was read, where it was read right), the column of the character's run that is surest of it.
+    positions  A network with one position gives all its features. One with several has the same features for all
+               characters of an image, so a character's point is what its position's classifier makes of them: the
+               features times its weights (F = classes), without the bias (an ancestor's: with it).
+
+    A character whose position the network does not have is left out. Raises ValueError where the reader has no such
+    layer, and where a text has more characters than the image has columns.
+    """
+    if not isinstance(recogniser, Recogniser) or isinstance(recogniser.network, Classical):
+        name = type(recogniser.network if isinstance(recogniser, Recogniser) else recogniser).__name__
+        raise ValueError(f"features: {name} is no network and has no layer before its last: name another reader")
+    last, logits = _last_layer(recogniser, recogniser.denoiser(images))
+    if isinstance(recogniser.network, Ctc):
+        image, position = np.nonzero(labels)
+        columns = aligned_columns(logits, labels)[image, position]
+        return Features(last[image, columns], image, position, labels[image, position])
+    positions = logits.shape[1]
+    image, position = np.nonzero(labels[:, :positions])
+    points = last[image] if positions == 1 else _of_position(recogniser.network, logits)[image, position]
+    return Features(points, image, position, labels[image, position])
+
+
+def _of_position(network: nn.Module, logits: Floats) -> Floats:
+    """Points (n, S, classes): the logits without their bias, where one linear layer makes those of all positions."""
+    bias: Any = getattr(network.classifier, "bias", None)
+    if bias is None or bias.numel() != logits[0].size:
+        return logits
+    points: Floats = logits - bias.detach().float().cpu().numpy().reshape(logits.shape[1:])
+    return points
+
+
+def _last_layer(recogniser: Recogniser, images: Images) -> tuple[Floats, Floats]:
+    """The classifier's input (n, F), for ctc (n, S, F), and the logits (n, S, classes); images as denoised."""
+    seen: dict[int, Tensor] = {}  # by thread: the batches are read side by side
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen[threading.get_ident()] = inputs[0]
+
+    def read(batch: Images) -> tuple[Floats, Floats]:
+        with torch.inference_mode(), autocast(recogniser.precision, recogniser.device):
+            logits = recogniser.network(to_batch(batch).to(recogniser.device))
+            return seen[threading.get_ident()].float().cpu().numpy(), logits.float().cpu().numpy()
+
+    classifier: Any = recogniser.network.classifier
+    hook = classifier.register_forward_pre_hook(keep)
+    batches = [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
+    workers = cores() if recogniser.device.type == "cpu" else 1
+    try:
+        with one_thread(), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            last, logits = zip(*pool.map(read, batches), strict=True)
+    finally:
+        hook.remove()
+    return np.concatenate(last), np.concatenate(logits)
+
+
+def aligned_columns(logits: Floats, labels: Labels) -> Ints:
+    """The column (n, T) of CTC logits (n, S, A + 1) in which each character of labels (n, T) is surest; 0 after the
+    end.
+
+    Viterbi's path among those that spell the truth (Graves et al. 2006, section 4.1, with the maximum for the sum),
+    and in a character's run of it the column of its highest posterior. Raises ValueError where a text does not fit.
+    """
+    n, S, _ = logits.shape
+    T = labels.shape[1]
+    lengths = (labels > 0).sum(1)
+    twins = (labels[:, 1:] == labels[:, :-1]) & (labels[:, 1:] > 0)
+    if (lengths + twins.sum(1) > S).any():
+        raise ValueError(f"features: a text of {int(lengths.max())} characters needs more than {S} columns: widen "
+                         "the captchas")
+    states = np.zeros((n, 2 * T + 1), np.int64)  # blank, first character, blank, second, ...
+    states[:, 1::2] = labels
+    wide = logits.astype(np.float64)
+    log_posterior = wide - np.logaddexp.reduce(wide, axis=2, keepdims=True)
+    emitted = np.take_along_axis(log_posterior, np.repeat(states[:, None], S, axis=1), axis=2)  # (n, S, 2T + 1)
+    path = _viterbi(emitted, _skippable(states), 2 * lengths)
+    own = path[:, :, None] == 2 * np.arange(T) + 1  # (n, S, T)
+    columns: Ints = np.where(own, emitted[:, :, 1::2], -np.inf).argmax(1)
+    return columns
+
+
+def _skippable(states: Ints) -> NDArray[np.bool_]:
+    """Where a path may come from two states before: at a character unlike the one before it."""
+    skip = np.zeros(states.shape, bool)
+    skip[:, 3::2] = states[:, 3::2] != states[:, 1:-2:2]
+    return skip
+
+
+def _viterbi(emitted: NDArray[np.float64], skip: NDArray[np.bool_], end: Ints) -> Ints:
+    """The likeliest state (n, S) of each column, from the first blank or character to the last; end (n,) is the state
+    of the last blank."""
+    n, S, states = emitted.shape
+    score = np.full((n, states), -np.inf)
+    score[:, : min(2, states)] = emitted[:, 0, :2]
+    steps = np.zeros((n, S, states), np.int8)  # states back
+    for column in range(1, S):
+        reach = np.full((3, n, states), -np.inf)
+        reach[0], reach[1, :, 1:] = score, score[:, :-1]
+        reach[2, :, 2:] = np.where(skip[:, 2:], score[:, :-2], -np.inf)
+        steps[:, column] = reach.argmax(0)
+        score = reach.max(0) + emitted[:, column]
+    rows = np.arange(n)
+    before = np.maximum(end - 1, 0)
+    state = np.where(score[rows, before] >= score[rows, end], before, end)
+    path = np.zeros((n, S), np.int64)
+    for column in reversed(range(S)):
+        path[:, column] = state
+        state = state - steps[rows, column, state]
+    return path
+
+
+def by_dose(features: Features, noise: Sequence[str], level: NDArray[np.float64], captcha: NDArray[np.integer[Any]],
+            clean: str = "none") -> tuple[dict[str, NDArray[Any]], Mapping[Dose, Floats]]:
+    """The characters of renderings (n,), each under one noise at one level, as clean points and their noisy twins.
+
+    noise, level and captcha (n,) describe the images. Returns points, labels (from 0) and clusters of the clean
+    renderings by name, rows sorted by captcha and position, and the points of each condition in the same order.
+    Raises ValueError where a captcha lacks a condition or has it twice.
+    """
+    noises = np.asarray(noise)[features.image]
+    levels, owner = np.asarray(level)[features.image], np.asarray(captcha)[features.image]
+    order = np.lexsort((features.position, owner))
+    chosen = {dose: order[(noises[order] == dose[0]) & (levels[order] == dose[1])]
+              for dose in dict.fromkeys(zip(noises.tolist(), levels.tolist(), strict=True))}
+    first = next((rows for dose, rows in chosen.items() if dose[0] == clean), None)
+    if first is None:
+        raise ValueError("features: no clean rendering to compare with: give the clean condition of each captcha too")
+    for (kind, strength), rows in chosen.items():
+        if not (np.array_equal(owner[rows], owner[first])
+                and np.array_equal(features.position[rows], features.position[first])):
+            raise ValueError(f"features: {kind} at level {strength:g} has other captchas than the clean renderings: "
+                             "give every captcha under every condition, once")
+    plain = {"points": features.points[first], "labels": features.label[first] - 1, "clusters": owner[first]}
+    return plain, {dose: features.points[rows] for dose, rows in chosen.items() if dose[0] != clean}

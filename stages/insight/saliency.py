@@ -1,0 +1,361 @@
+"""What a reader looks at: for one character of each rendering, a map of the pixels that speak for it.
+
+A map explains the posterior of the *true* character at the place where the reader says it: for ctc the column of the
+peak of its run, on the likeliest path that spells the true text (the best path itself where the text is read right);
+for the others its position. A picture is told as its contrast, the distance of each pixel from the picture's
+background (median of the border by channel), which is what a baseline of no ink means for every method here.
+Letters here: m rows, each one rendering and one of its characters.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from captum.attr import InputXGradient, IntegratedGradients, Occlusion, Saliency  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from stages.captcha.noise.canvas import background
+from stages.reader.alignment import answers
+from stages.reader.batches import Images, Labels
+from stages.reader.classical import Classical
+from stages.reader.decoding import Doubles, Ints, softmax
+from stages.reader.halves import one_thread
+from stages.reader.networks import Ctc, Standardise
+from stages.reader.reading import Outside, Recogniser, cores, to_batch
+
+Maps = NDArray[np.float32]  # (m, H, W), above 0 for the character, below 0 against it
+Bools = NDArray[np.bool_]
+
+GRADIENTS = ("input_x_gradient", "integrated_gradients", "smooth_grad")
+METHODS = (*GRADIENTS, "occlusion")
+PICTURES = 96     # that one thread carries through the network at a time
+ROWS = 400        # occluded at a time: bounds the memory
+LEAST = 1e-12     # posterior whose logarithm is still told
+NO_GRADIENT = "has no gradients: occlusion only, by the drop in its confidence"
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How finely maps are made; time goes with every number but `spread`, and with 1 / stride squared."""
+
+    steps: int = 12        # of the path of integrated gradients (Gauss-Legendre nodes)
+    samples: int = 5       # noisy copies of SmoothGrad
+    spread: float = 0.1    # standard deviation of their noise, as a share of the picture's range
+    window: int = 14       # px, side of the square that is occluded
+    stride: int = 13       # px, from one square to the next
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The character that each of m rows is about, and where the reader says it."""
+
+    texts: Labels      # (m, T) labels of the whole truth, 0 after the end
+    position: Ints     # (m,) of the character, from 0
+    column: Ints       # (m,) row of logits where it is said; -1 for an outside reader, which has none
+    said: Bools        # (m,) whether the reader read this character there
+    posterior: Doubles  # (m,) of the character at that place; an outside reader's confidence, 0 where not said
+
+    @property
+    def label(self) -> Ints:
+        """Of the character, (m,), 1 to A."""
+        label: Ints = self.texts[np.arange(len(self.texts)), self.position]
+        return label
+
+    def rows(self, index: Ints | slice) -> Targets:
+        return Targets(self.texts[index], self.position[index], self.column[index], self.said[index],
+                       self.posterior[index])
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Maps of m rows by method."""
+
+    images: Images           # (m, H, W, 3) that the reader saw, after its denoiser
+    targets: Targets
+    maps: dict[str, Maps]    # method: (m, H, W)
+    residual: Doubles | None  # (m,) of integrated gradients: |sum of map - (f(x) - f(ground))| / |f(x) - f(ground)|
+    note: str                # what could not be done, "" where all was
+
+
+class LogPosterior(nn.Module):
+    """The network as one number a picture: log-posterior (B,) of a class at a row of its logits.
+
+    contrast (B, 3, H, W) and ground (B, 3, 1, 1), float32, come from `contrast_of`; column and label (B,). Where the
+    network begins with `Standardise`, they are standardised already and that layer is left out: it is held at the whole
+    picture's mean and scale. It would blow the faintest trace of a picture up to full contrast, so that integrated
+    gradients would see nothing but the first twentieth of their path (64 steps then leave a tenth unexplained).
+    """
+
+    def __init__(self, network: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.network, self.temperature = copy.deepcopy(network).float().eval().requires_grad_(False), temperature
+        if standardises(network):
+            self.network.get_submodule("features").register_module("0", nn.Identity())
+
+    def forward(self, contrast: Tensor, ground: Tensor, column: Tensor, label: Tensor) -> Tensor:
+        logits = self.network((contrast + ground).contiguous(memory_format=torch.channels_last)) / self.temperature
+        told: Tensor = logits.log_softmax(2)[torch.arange(len(logits), device=logits.device), column, label]
+        return told
+
+
+def standardises(network: nn.Module) -> bool:
+    features = getattr(network, "features", None)
+    return isinstance(features, nn.Sequential) and isinstance(features[0], Standardise)
+
+
+def has_gradients(reader: Recogniser | Outside) -> bool:
+    """Whether the reader is a network; classical readers and outside programs are none."""
+    return isinstance(reader, Recogniser) and not isinstance(reader.network, Classical)
+
+
+def explain(reader: Recogniser | Outside, images: Images, texts: Labels, position: Ints, *, seed: int,
+            methods: Sequence[str] = METHODS, effort: Effort | None = None) -> Explanation:
+    """Maps of one character of each of m renderings; repeat a rendering for another of its characters.
+
+    images (m, H, W, 3), texts (m, T) labels of the truth, position (m,) of the character from 0. Of a reader with a
+    denoiser the network is explained, on the pictures that the denoiser gives it. Without gradients only occlusion is
+    done, and `note` says so. Raises ValueError on a method, a position or an effort out of range.
+    """
+    effort = effort or Effort()
+    _check(methods, texts, position, images, effort)
+    wanted = [method for method in methods if has_gradients(reader) or method not in GRADIENTS]
+    wanted = wanted or ["occlusion"]
+    images, reader = undenoised(reader, images)
+    targets = locate(reader, images, texts, position)
+    maps: dict[str, Maps] = {}
+    residual = None
+    for method in wanted:
+        if method == "occlusion":
+            maps[method] = occlusion(reader, images, targets, effort)
+        else:
+            assert isinstance(reader, Recogniser)
+            maps[method], left = gradient_maps(reader, images, targets, method, effort, seed=seed)
+            residual = left if method == "integrated_gradients" else residual
+    return Explanation(images, targets, maps, residual, "" if has_gradients(reader) else NO_GRADIENT)
+
+
+def _check(methods: Sequence[str], texts: Labels, position: Ints, images: Images, effort: Effort) -> None:
+    unknown = sorted(set(methods) - set(METHODS))
+    if unknown or not methods:
+        raise ValueError(f"methods: expected some of {', '.join(METHODS)}, got {', '.join(unknown) or 'none'}")
+    if not len(images) == len(texts) == len(position) > 0:
+        raise ValueError(f"expected as many texts and positions as images, at least one, got {len(texts)} texts, "
+                         f"{len(position)} positions and {len(images)} images")
+    lengths = (texts > 0).sum(axis=1)
+    wrong = np.flatnonzero((position < 0) | (position >= lengths))
+    if len(wrong):
+        raise ValueError(f"position of row {wrong[0]}: expected 0 to {lengths[wrong[0]] - 1}, since its text has "
+                         f"{lengths[wrong[0]]} characters, got {position[wrong[0]]}")
+    least = min(effort.steps, effort.samples, effort.window, effort.stride)
+    if least < 1 or effort.stride > effort.window or effort.window > min(images.shape[1:3]) or effort.spread < 0:
+        raise ValueError(f"effort: expected 1 or more of each, a stride of at most the window and a window of at most "
+                         f"{min(images.shape[1:3])} px, got {effort}")
+
+
+def undenoised(reader: Recogniser | Outside, images: Images) -> tuple[Images, Recogniser | Outside]:
+    """The pictures as the reader's denoiser leaves them, and the reader without its denoiser."""
+    if not isinstance(reader, Recogniser):
+        return images, reader  # an outside reader's program is explained together with what stands before it
+    bare = copy.copy(reader)
+    bare.denoiser = lambda pictures: pictures
+    return reader.denoiser(images), bare
+
+
+def locate(reader: Recogniser | Outside, images: Images, texts: Labels, position: Ints) -> Targets:
+    """Where the reader says the character at `position` (m,) of each text (m, T), and whether it does."""
+    rows = np.arange(len(images))
+    if not isinstance(reader, Recogniser):
+        guess, confidence = answers(texts, reader.read_whole(images).readings)
+        said = (guess == texts)[rows, position]
+        surely = np.where(said, confidence[rows, position], 0.0).astype(np.float64)
+        return Targets(texts, position, np.full(len(images), -1), said, surely)
+    logits = reader.logits(images)
+    columns = spoken_columns(logits, texts) if isinstance(reader.network, Ctc) \
+        else np.broadcast_to(np.arange(texts.shape[1]), texts.shape)
+    column = columns[rows, position]
+    if (column >= logits.shape[1]).any():
+        raise ValueError(f"texts: expected at most {logits.shape[1]} characters, as the reader can say, got "
+                         f"{texts.shape[1]}: explain another reader")
+    guess, _ = answers(texts, reader.decode(logits))
+    posterior = softmax(logits[rows, column].astype(np.float64))[rows, texts[rows, position]]
+    return Targets(texts, position, column, (guess == texts)[rows, position], posterior)
+
+
+def places_of(reader: Recogniser | Outside, images: Images, texts: Labels) -> Doubles | None:
+    """Where the reader says each character (n, T) of texts on images, px from the left; None unless it reads by column,
+    and NaN after the end of a text."""
+    if not isinstance(reader, Recogniser) or not isinstance(reader.network, Ctc):
+        return None
+    logits = reader.logits(images)
+    middle = (spoken_columns(logits, texts) + 0.5) * images.shape[2] / logits.shape[1]
+    return np.where(texts > 0, middle, np.nan)
+
+
+def spoken_columns(logits: NDArray[np.float32], texts: Labels) -> Ints:
+    """The column (n, T) of the peak of each character on the likeliest CTC path of logits (n, S, A + 1) that spells
+    its text (n, T); 0 after the end of a text.
+
+    Viterbi's algorithm over the text with blanks between (Graves et al. 2006, figure 3). Where the best path spells
+    the text, it is that path. Raises ValueError where a text needs more columns than there are.
+    """
+    n, T = texts.shape
+    rows = np.arange(n)
+    spelled = np.zeros((n, 2 * T + 1), np.int64)  # blanks at even places
+    spelled[:, 1::2] = texts
+    skips = np.zeros(spelled.shape, bool)  # a character may follow another one without a blank
+    skips[:, 3::2] = texts[:, 1:] != texts[:, :-1]
+    told = np.log(np.maximum(softmax(logits.astype(np.float64)), 1e-300))  # (n, S, A + 1)
+    score = np.full(spelled.shape, -np.inf)
+    score[:, :2] = 0.0
+    steps = np.zeros((logits.shape[1], *spelled.shape), np.int64)  # how many places back the path came from
+    for column in range(logits.shape[1]):
+        if column:
+            came = np.stack([score, _shifted(score, 1), np.where(skips, _shifted(score, 2), -np.inf)])
+            steps[column] = came.argmax(axis=0)
+            score = came.max(axis=0)
+        score = score + np.take_along_axis(told[:, column], spelled, axis=1)
+    last = 2 * (texts > 0).sum(axis=1)
+    place = np.where(score[rows, last - 1] > score[rows, last], last - 1, last)
+    short = np.flatnonzero(np.isneginf(score[rows, place]))
+    if len(short):
+        raise ValueError(f"text of row {short[0]}: it needs more than the {logits.shape[1]} columns of the reader")
+    columns, peaks = np.zeros((n, T), np.int64), np.full((n, T), -np.inf)
+    for column in range(logits.shape[1] - 1, -1, -1):
+        here, character = place % 2 == 1, place // 2
+        height = told[rows, column, spelled[rows, place]]
+        higher = np.flatnonzero(here & (height >= peaks[rows, np.minimum(character, T - 1)]))  # the first of equals
+        columns[higher, character[higher]], peaks[higher, character[higher]] = column, height[higher]
+        place = place - steps[column][rows, place]
+    return columns
+
+
+def _shifted(score: Doubles, by: int) -> Doubles:
+    moved = np.full(score.shape, -np.inf)
+    moved[:, by:] = score[:, :-by]
+    return moved
+
+
+def posterior(reader: Recogniser | Outside, images: Images, targets: Targets) -> Doubles:
+    """The posterior (m,) of each row's character at its place, in images (m, H, W, 3): what `targets.posterior` is."""
+    if not isinstance(reader, Recogniser):
+        return locate(reader, images, targets.texts, targets.position).posterior
+    rows = np.arange(len(images))
+    told = reader.logits(images)[rows, targets.column].astype(np.float64)
+    shares: Doubles = softmax(told)[rows, targets.label]
+    return shares
+
+
+def contrast_of(images: Images, standardised: bool = False) -> tuple[Tensor, Tensor]:
+    """Images (m, H, W, 3) as contrast (m, 3, H, W) and ground (m, 3, 1, 1), float32, that add up to the pixels, 0 to
+    255, or to what `Standardise` makes of them."""
+    pixels = to_batch(images).float()
+    ground = torch.from_numpy(background(images).astype(np.float32))[:, :, None, None]
+    if not standardised:
+        return pixels - ground, ground
+    x = Standardise()(pixels)  # a scale by picture, a shift by picture and channel
+    centred = pixels - pixels.mean((2, 3), keepdim=True)
+    scale = x.square().mean((1, 2, 3), keepdim=True).sqrt() / \
+        centred.square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=1e-6)
+    contrast = (pixels - ground) * scale
+    return contrast, (x - contrast).mean((2, 3), keepdim=True)
+
+
+def gradient_maps(reader: Recogniser, images: Images, targets: Targets, method: str, effort: Effort, *,
+                  seed: int) -> tuple[Maps, Doubles]:
+    """Maps (m, H, W) by a method of GRADIENTS, and the relative residual (m,), NaN but for integrated gradients.
+
+    input_x_gradient is contrast times gradient; integrated_gradients (Sundararajan et al. 2017) goes from the bare
+    ground to the picture; smooth_grad is contrast times the mean gradient of noisy copies (Smilkov et al. 2017).
+    Gradients are of the log-posterior, in float32 whatever the reader's precision.
+    """
+    told = LogPosterior(reader.network, reader.temperature).to(reader.device)
+    copies = {"input_x_gradient": 1, "integrated_gradients": effort.steps, "smooth_grad": effort.samples}[method]
+    size = max(1, PICTURES // copies)
+
+    def attribute(start: int) -> tuple[Maps, Doubles]:
+        rows = slice(start, start + size)
+        contrast, ground = (part.to(reader.device) for part in contrast_of(images[rows], standardises(reader.network)))
+        where = ground, *(torch.from_numpy(part[rows]).to(reader.device) for part in (targets.column, targets.label))
+        generator = torch.Generator().manual_seed(seed + start)  # a stream a batch, whichever thread takes it
+        values, left = _attribute(told, contrast.requires_grad_(), where, method, effort, generator)
+        return values.detach().sum(1).cpu().numpy(), left
+
+    workers = cores() if reader.device.type == "cpu" else 1
+    with one_thread(), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        parts = list(pool.map(attribute, range(0, len(images), size)))
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+
+def _attribute(told: LogPosterior, contrast: Tensor, where: tuple[Tensor, ...], method: str, effort: Effort,
+               generator: torch.Generator) -> tuple[Tensor, Doubles]:
+    nothing = np.full(len(contrast), np.nan)
+    if method == "input_x_gradient":
+        return InputXGradient(told).attribute(contrast, additional_forward_args=where), nothing
+    if method == "smooth_grad":
+        return contrast * smooth_gradient(told, contrast.detach(), where, effort, generator), nothing
+    values, delta = IntegratedGradients(told).attribute(
+        contrast, additional_forward_args=where, n_steps=effort.steps, return_convergence_delta=True)
+    gained = values.detach().flatten(1).sum(1) - delta
+    return values, (delta.abs() / gained.abs().clamp(min=1e-9)).cpu().numpy().astype(np.float64)
+
+
+def smooth_gradient(told: nn.Module, contrast: Tensor, where: tuple[Tensor, ...], effort: Effort,
+                    generator: torch.Generator) -> Tensor:
+    """The mean gradient (B, 3, H, W) over noisy copies: what captum's NoiseTunnel gives around Saliency, whose noise
+    comes from torch's one global generator, so that threads would draw it in any order."""
+    n, copies = len(contrast), effort.samples
+    spread = effort.spread * (contrast.amax((1, 2, 3)) - contrast.amin((1, 2, 3))).repeat_interleave(copies)
+    many = contrast.repeat_interleave(copies, 0)
+    noise = torch.randn(many.shape, generator=generator).to(many.device)
+    gradient: Tensor = Saliency(told).attribute(
+        (many + spread[:, None, None, None] * noise).requires_grad_(), abs=False,
+        additional_forward_args=tuple(part.repeat_interleave(copies, 0) for part in where))
+    return gradient.view(n, copies, *contrast.shape[1:]).mean(1)
+
+
+def occlusion(reader: Recogniser | Outside, images: Images, targets: Targets, effort: Effort) -> Maps:
+    """Maps (m, H, W): how much the log-posterior falls where a square is painted with the ground, meaned over squares.
+
+    Zeiler & Fergus (2014). Where the reader has no gradients it is the fall of the confidence itself.
+    """
+    logarithm = has_gradients(reader)
+
+    def told(contrast: Tensor, ground: Tensor, rows: Tensor) -> Tensor:
+        pictures = (contrast + ground).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+        shares = posterior(reader, pictures, targets.rows(rows.numpy()))
+        return torch.from_numpy(np.log(np.maximum(shares, LEAST)) if logarithm else shares).float()
+
+    parts = []
+    for start in range(0, len(images), ROWS):
+        contrast, ground = contrast_of(images[start : start + ROWS])
+        index = torch.arange(start, start + len(contrast))
+        with torch.no_grad():
+            values = Occlusion(told).attribute(
+                contrast, sliding_window_shapes=(3, effort.window, effort.window),
+                strides=(3, effort.stride, effort.stride), additional_forward_args=(ground, index))
+        parts.append(values.mean(1).numpy())  # a square has the same fall in each channel
+    return np.concatenate(parts)
+
+
+def cascade(reader: Recogniser, *, generator: torch.Generator) -> Iterator[tuple[str, Recogniser]]:
+    """The reader with its weights drawn anew from the last layer down, one more layer each time, by the layer's name.
+
+    Adebayo et al. (2018), cascading randomisation. Weights come from a normal of the trained ones' mean and standard
+    deviation, since these networks have their normalisations folded in and know no other scale. Biases go with them.
+    """
+    network = copy.deepcopy(reader.network).cpu()
+    layers = [(name, layer) for name, layer in network.named_modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    for name, layer in reversed(layers):
+        with torch.no_grad():
+            for weights in layer.parameters(recurse=False):
+                spread = weights.std() if weights.numel() > 1 else weights.abs().mean()
+                weights.copy_(weights.mean() + spread * torch.randn(weights.shape, generator=generator))
+        drawn = copy.copy(reader)
+        drawn.network = copy.deepcopy(network).to(reader.device)
+        yield name, drawn
