@@ -67,7 +67,9 @@ class Study:
         """The prediction tables; params.yaml names just their readers, the first as the reference."""
         reader = self.tree["readers"]["noisy"]
         self.tree["readers"] = dict.fromkeys(tables, reader)
-        self.tree["regression"]["references"]["reader"] = self.tree["plot"]["reader"] = next(iter(tables))
+        first = next(iter(tables))
+        for section in (self.tree["regression"]["references"], self.tree["plot"], self.tree["explain"]):
+            section["reader"] = first
         for name, table in tables.items():
             with artifacts.prediction_writer(artifacts.PREDICTIONS / f"{name}.parquet") as writer:
                 writer.write_table(table, row_group_size=700)

@@ -194,7 +194,8 @@ def project(study: Path) -> Path:
     yaml = YAML(typ="rt")
     tree = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     tree["readers"] = {"small": asdict(LONG)}
-    tree["plot"]["reader"] = tree["regression"]["references"]["reader"] = "small"
+    for section in (tree["plot"], tree["explain"], tree["regression"]["references"]):
+        section["reader"] = "small"
     yaml.dump(tree, study / "params.yaml")
     return study
 
