@@ -19,9 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
+from benchmarks.reader import ArrayPart
 from stages.reader.alignment import answers
 from stages.reader.ancestors import ANCESTORS, build_ancestor
 from stages.reader.batches import batches, steps_of
@@ -50,15 +50,6 @@ class Task:
         return f"{self.height} x {self.width}"
 
 
-@dataclass
-class RandomPart:
-    pixels: NDArray[np.uint8]
-    labels: NDArray[np.int64]
-
-    def images(self) -> NDArray[np.uint8]:
-        return self.pixels
-
-
 @dataclass(frozen=True)
 class Case:
     """A network, its precision, and what it is fed."""
@@ -67,7 +58,7 @@ class Case:
     name: str
     precision: str
     network: nn.Module
-    part: RandomPart
+    part: ArrayPart
 
 
 def tasks(images: int) -> list[Task]:
@@ -81,7 +72,7 @@ def tasks(images: int) -> list[Task]:
 def cases(task: Task) -> list[Case]:
     """The ancestors in fp32, ours in both precisions, on the same images."""
     rng = np.random.default_rng(0)
-    part = RandomPart(rng.integers(0, 256, (task.images, task.height, task.width, 3), np.uint8),
+    part = ArrayPart(rng.integers(0, 256, (task.images, task.height, task.width, 3), np.uint8),
                       rng.integers(1, DIGITS + 1, (task.images, task.positions)))
     sizes = {"alphabet_size": DIGITS, "height": task.height, "width": task.width, "positions": task.positions}
     theirs = [Case(task, name, "fp32", build_ancestor(name, **sizes).to(memory_format=torch.channels_last), part)

@@ -25,6 +25,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from benchmarks.reader import ArrayPart
 from stages.reader.fitting import Schedule, fit
 from stages.reader.networks import build, initialise
 from stages.sources.mnist import read_mnist
@@ -35,17 +36,6 @@ CHANNELS = 16
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Part:
-    """Digits (n, 28, 28, 3) and their labels (n, 1), from 1."""
-
-    pixels: Bytes
-    labels: Ints
-
-    def images(self) -> Bytes:
-        return self.pixels
 
 
 @dataclass(frozen=True)
@@ -107,7 +97,7 @@ def example(train: Digits, test: Digits, seed: int) -> Run:
     return Run(time.monotonic() - started, epoch, accuracy)
 
 
-def ours(train: list[Part], test: list[Part], seed: int) -> Run:
+def ours(train: list[ArrayPart], test: list[ArrayPart], seed: int) -> Run:
     network = build("heads", alphabet_size=10, height=28, width=28, channels=CHANNELS, positions=1)
     initialise(network, generator=torch.Generator().manual_seed(seed))
     ticks: list[float] = []
@@ -121,9 +111,9 @@ def ours(train: list[Part], test: list[Part], seed: int) -> Run:
     return Run(ticks[-1], len(ticks), fitted.history[-1].validation_exact_match)
 
 
-def parts(images: Bytes, labels: Ints) -> list[Part]:
+def parts(images: Bytes, labels: Ints) -> list[ArrayPart]:
     pixels = np.repeat(images[..., None], 3, axis=3)
-    return [Part(pixels[i : i + 1000], labels[i : i + 1000, None] + 1) for i in range(0, len(images), 1000)]
+    return [ArrayPart(pixels[i : i + 1000], labels[i : i + 1000, None] + 1) for i in range(0, len(images), 1000)]
 
 
 def rounds(folder: Path, count: int) -> Iterator[tuple[str, Run]]:

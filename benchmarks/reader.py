@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
 
 
 @dataclass
-class RandomPart:
+class ArrayPart:
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int64]
 
@@ -39,9 +39,9 @@ class RandomPart:
         return self.pixels
 
 
-def random_part() -> RandomPart:
+def random_part() -> ArrayPart:
     rng = np.random.default_rng(0)
-    return RandomPart(rng.integers(0, 256, (COUNT, HEIGHT, WIDTH, 3), np.uint8), rng.integers(1, 11, (COUNT, 4)))
+    return ArrayPart(rng.integers(0, 256, (COUNT, HEIGHT, WIDTH, 3), np.uint8), rng.integers(1, 11, (COUNT, 4)))
 
 
 def ours() -> nn.Module:
@@ -62,7 +62,7 @@ def timed(work: object) -> tuple[float, float]:
     return COUNT / (time.process_time() - cpu), COUNT / (time.monotonic() - wall)
 
 
-def measure(network: nn.Module, precision: str, part: RandomPart) -> list[tuple[float, float]]:
+def measure(network: nn.Module, precision: str, part: ArrayPart) -> list[tuple[float, float]]:
     """Training and reading, each by CPU and by the clock."""
     initialise(network, generator=torch.Generator().manual_seed(0))
     optimiser = torch.optim.AdamW(decayed(network, 0.01), 1e-3, fused=True)

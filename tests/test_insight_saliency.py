@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -31,8 +29,8 @@ from stages.insight.faithfulness import (
     summarise_curves,
     summarise_randomised,
 )
-from stages.insight.saliency import METHODS, Effort, LogPosterior, contrast_of, explain, locate, spoken_columns
-from stages.reader.decoding import Readings, softmax
+from stages.insight.saliency import METHODS, Effort, LogPosterior, contrast_of, explain, locate
+from stages.reader.decoding import Readings
 from stages.reader.networks import build, initialise
 from stages.reader.reading import Outside, Recogniser, Whole, to_batch
 
@@ -68,27 +66,6 @@ class Brightness:
         confidence = np.stack([dark, np.full(len(images), 0.5)], 1).astype(np.float32)
         labels = np.tile(np.array([[1, 2]]), (len(images), 1))
         return Whole(Readings(labels, confidence), np.prod(confidence, 1).astype(np.float64), [[]] * len(images))
-
-
-def test_the_columns_are_those_of_the_likeliest_of_all_paths() -> None:
-    rng = np.random.default_rng(1)
-    logits = 2 * rng.normal(size=(8, 5, 3)).astype(np.float32)
-    texts = np.array([[1, 2], [1, 1], [2, 0], [2, 2]] * 2)
-    for i, found in enumerate(spoken_columns(logits, texts)):
-        told, text = np.log(softmax(logits[i].astype(float))), tuple(x for x in texts[i] if x)
-        spelling = [path for path in itertools.product(range(3), repeat=5)
-                    if tuple(k for k, _ in itertools.groupby(path) if k) == text]
-        best = spelling[int(np.argmax([told[range(5), path].sum() for path in spelling]))]
-        groups = itertools.groupby(range(5), key=best.__getitem__)
-        runs = [list(run) for label, run in groups if label]
-        peaks = [run[int(np.argmax([told[column, best[column]] for column in run]))] for run in runs]
-        assert found[: len(text)].tolist() == peaks
-        assert not found[len(text):].any()
-
-
-def test_a_text_that_needs_more_columns_is_refused() -> None:
-    with pytest.raises(ValueError, match="row 1: it needs more than the 2 columns"):
-        spoken_columns(np.zeros((2, 2, 3), np.float32), np.array([[1, 2], [1, 1]]))
 
 
 @pytest.mark.parametrize("architecture", ["ctc", "heads", "dense"])

@@ -18,7 +18,8 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
 from stages.captcha.noise import apply
-from stages.insight.features import Features, aligned_columns, by_dose, penultimate, render_glyphs
+from stages.insight.columns import aligned_columns
+from stages.insight.features import Features, by_dose, penultimate, render_glyphs
 from stages.insight.separation import (
     COLLAPSED,
     COLUMNS,
@@ -430,11 +431,6 @@ def test_the_aligned_path_is_the_likeliest_that_spells_the_text(seed: int, text:
     runs = [[column for column, _ in run] for label, run in itertools.groupby(enumerate(best), lambda x: x[1]) if label]
     expected = [max(run, key=lambda column: log_p[column, label]) for run, label in zip(runs, text, strict=True)]
     assert aligned_columns(logits, labels)[0, : len(text)].tolist() == expected
-
-
-def test_a_text_that_does_not_fit_the_columns_is_refused() -> None:
-    with pytest.raises(ValueError, match="more than 3 columns"):
-        aligned_columns(np.zeros((1, 3, 4), np.float32), np.array([[1, 1, 2]]))
 
 
 def test_renderings_are_sorted_into_clean_points_and_their_twins() -> None:

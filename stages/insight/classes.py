@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages.captcha.design import stream
 from stages.statistics.proportions import clustered_proportion
 from stages.statistics.thresholds import Psychometric, psychometric
 
@@ -45,11 +46,6 @@ def with_clean(characters: pd.DataFrame, noise: str) -> pd.DataFrame:
     """The rows of a noise type (or ALL), and the clean ones, which every type starts from."""
     level = characters["level"].to_numpy()
     return characters[(level == 0) | (noise == ALL) | (characters["noise"].astype(str) == noise).to_numpy()]
-
-
-def stream(seed: int, *what: str) -> np.random.Generator:
-    """A random stream of what it is for."""
-    return np.random.default_rng([seed, *"/".join(what).encode()])
 
 
 def share(success: NDArray[np.bool_], captcha: NDArray[np.int64], confidence: float) -> tuple[float, float, float, str]:

@@ -22,7 +22,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special, stats
 
-from stages.insight.classes import LEAST, TOO_FEW, check_characters, share, stream
+from stages.captcha.design import stream
+from stages.insight.classes import LEAST, TOO_FEW, check_characters, share
 from stages.statistics.inference import adjusted
 
 Floats = NDArray[np.float64]

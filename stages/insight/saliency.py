@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stages.captcha.noise.canvas import background
+from stages.insight.columns import aligned_columns
 from stages.reader.alignment import answers
 from stages.reader.batches import Images, Labels
 from stages.reader.classical import Classical
@@ -176,7 +177,7 @@ def locate(reader: Recogniser | Outside, images: Images, texts: Labels, position
         surely = np.where(said, confidence[rows, position], 0.0).astype(np.float64)
         return Targets(texts, position, np.full(len(images), -1), said, surely)
     logits = reader.logits(images)
-    columns = spoken_columns(logits, texts) if isinstance(reader.network, Ctc) \
+    columns = aligned_columns(logits, texts) if isinstance(reader.network, Ctc) \
         else np.broadcast_to(np.arange(texts.shape[1]), texts.shape)
     column = columns[rows, position]
     if (column >= logits.shape[1]).any():
@@ -193,52 +194,8 @@ def places_of(reader: Recogniser | Outside, images: Images, texts: Labels) -> Do
     if not isinstance(reader, Recogniser) or not isinstance(reader.network, Ctc):
         return None
     logits = reader.logits(images)
-    middle = (spoken_columns(logits, texts) + 0.5) * images.shape[2] / logits.shape[1]
+    middle = (aligned_columns(logits, texts) + 0.5) * images.shape[2] / logits.shape[1]
     return np.where(texts > 0, middle, np.nan)
-
-
-def spoken_columns(logits: NDArray[np.float32], texts: Labels) -> Ints:
-    """The column (n, T) of the peak of each character on the likeliest CTC path of logits (n, S, A + 1) that spells
-    its text (n, T); 0 after the end of a text.
-
-    Viterbi's algorithm over the text with blanks between (Graves et al. 2006, figure 3). Where the best path spells
-    the text, it is that path. Raises ValueError where a text needs more columns than there are.
-    """
-    n, T = texts.shape
-    rows = np.arange(n)
-    spelled = np.zeros((n, 2 * T + 1), np.int64)  # blanks at even places
-    spelled[:, 1::2] = texts
-    skips = np.zeros(spelled.shape, bool)  # a character may follow another one without a blank
-    skips[:, 3::2] = texts[:, 1:] != texts[:, :-1]
-    told = np.log(np.maximum(softmax(logits.astype(np.float64)), 1e-300))  # (n, S, A + 1)
-    score = np.full(spelled.shape, -np.inf)
-    score[:, :2] = 0.0
-    steps = np.zeros((logits.shape[1], *spelled.shape), np.int64)  # how many places back the path came from
-    for column in range(logits.shape[1]):
-        if column:
-            came = np.stack([score, _shifted(score, 1), np.where(skips, _shifted(score, 2), -np.inf)])
-            steps[column] = came.argmax(axis=0)
-            score = came.max(axis=0)
-        score = score + np.take_along_axis(told[:, column], spelled, axis=1)
-    last = 2 * (texts > 0).sum(axis=1)
-    place = np.where(score[rows, last - 1] > score[rows, last], last - 1, last)
-    short = np.flatnonzero(np.isneginf(score[rows, place]))
-    if len(short):
-        raise ValueError(f"text of row {short[0]}: it needs more than the {logits.shape[1]} columns of the reader")
-    columns, peaks = np.zeros((n, T), np.int64), np.full((n, T), -np.inf)
-    for column in range(logits.shape[1] - 1, -1, -1):
-        here, character = place % 2 == 1, place // 2
-        height = told[rows, column, spelled[rows, place]]
-        higher = np.flatnonzero(here & (height >= peaks[rows, np.minimum(character, T - 1)]))  # the first of equals
-        columns[higher, character[higher]], peaks[higher, character[higher]] = column, height[higher]
-        place = place - steps[column][rows, place]
-    return columns
-
-
-def _shifted(score: Doubles, by: int) -> Doubles:
-    moved = np.full(score.shape, -np.inf)
-    moved[:, by:] = score[:, :-by]
-    return moved
 
 
 def posterior(reader: Recogniser | Outside, images: Images, targets: Targets) -> Doubles:
