@@ -1,0 +1,72 @@
+"""The web application: one page, its files, and the routes of its four parts; every refusal is one line of JSON."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.exceptions import HTTPException
+
+from stages.lab import bench, paint, results, training
+from stages.lab.desk import Desk
+from stages.lab.guard import Guard
+from stages.lab.refusals import RefusedError
+
+HERE = Path(__file__).parent
+PARTS = {"paint": "Paint", "bench": "Captcha bench", "train": "Train", "results": "Results"}
+
+
+def create_app(desk: Desk, *, hosts: Sequence[str] = ()) -> FastAPI:
+    """The lab over a desk; `hosts` are names beside loopback's by which it may be asked for."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        desk.close()
+
+    app = FastAPI(title="lab", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    limits: dict[str, int] = {}
+    for part in (paint, bench, training, results):
+        app.include_router(part.routes(desk), prefix="/api")
+        limits |= {f"/api{path}": limit for path, limit in part.LIMITS.items()}
+    app.add_middleware(Guard, hosts=hosts, limits=limits)
+    app.add_exception_handler(RefusedError, _refused)
+    app.add_exception_handler(ValueError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    page = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True,
+                       undefined=StrictUndefined).get_template("page.html").render(parts=PARTS)
+
+    @app.get("/")
+    def lab() -> HTMLResponse:
+        return HTMLResponse(page)
+
+    @app.get("/api/readers")
+    def readers() -> list[dict[str, object]]:
+        """Every reader at hand, those of the study first."""
+        return desk.readers()
+
+    return app
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"error": " ".join(str(error).split())}, getattr(error, "status", 400))
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    told = [f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {one['msg']}" for one in error.errors()]
+    more = f" (and {len(told) - 3} more)" if len(told) > 3 else ""
+    return JSONResponse({"error": "; ".join(told[:3]) + more}, 422)
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": f"{request.method} {request.url.path}: {error.detail}"[:300]}, error.status_code)

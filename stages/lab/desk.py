@@ -1,0 +1,87 @@
+"""The desk: the readers at hand, of the study and of the lab, and the one folder that the lab writes to."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from stages import artifacts
+from stages.lab.refusals import MissingError, RefusedError
+from stages.reader.reading import Outside, Recogniser, choose_device
+from stages.reader_files import Description, load_recogniser, read_description
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+OWN = "lab/"  # before the names of readers that were trained here
+
+Loaded = tuple[Recogniser | Outside, Description]
+
+
+class Desk:
+    """What the routes share. Readers are loaded once and again when their files change; all may be used from threads,
+    the networks by one at a time (`reading`)."""
+
+    def __init__(self, home: Path, study: Path = artifacts.READERS) -> None:
+        self.home, self.study = home, study
+        self.reading = threading.Lock()  # hold it while a network runs: it has both cores then
+        self._loading = threading.Lock()
+        self._loaded: dict[str, tuple[int, Loaded]] = {}
+        self.at_close: list[Callable[[], None]] = []
+
+    @property
+    def own(self) -> Path:
+        """Where readers trained here are kept."""
+        return self.home / "readers"
+
+    def close(self) -> None:
+        for end in self.at_close:
+            end()
+
+    def names(self) -> list[str]:
+        """Readers of the study, then "lab/NAME" for those trained here; by name."""
+        found = []
+        for root, prefix in ((self.study, ""), (self.own, OWN)):
+            if root.is_dir():
+                found += sorted(prefix + entry.name for entry in root.iterdir() if (entry / "reader.json").is_file())
+        return found
+
+    def readers(self) -> list[dict[str, object]]:
+        """name, architecture, alphabet, height and width (px), positions of every reader; `error` where it is bad."""
+        told: list[dict[str, object]] = []
+        for name in self.names():
+            try:
+                description = read_description(self.folder(name) / "reader.json")
+            except ValueError as error:
+                told.append({"name": name, "error": str(error)})
+                continue
+            told.append({"name": name} | {field: getattr(description, field) for field in
+                                          ("architecture", "alphabet", "height", "width", "positions")})
+        return told
+
+    def folder(self, name: str) -> Path:
+        """The folder of a reader. Raises MissingError where there is none of that name."""
+        if name not in self.names():
+            known = ", ".join(self.names()) or "none: run `dvc repro`, or train one here"
+            raise MissingError(f"reader: no {name[:60]!r} is at hand: choose one of {known}")
+        return self.own / name.removeprefix(OWN) if name.startswith(OWN) else self.study / name
+
+    def load(self, name: str) -> Loaded:
+        """A reader by name, ready to read. Raises MissingError without one, ValueError where its files are bad."""
+        folder = self.folder(name)
+        try:
+            stamp = max((folder / file).stat().st_mtime_ns for file in ("reader.json", "weights.safetensors"))
+        except OSError:
+            raise MissingError(f"reader {name}: its weights are missing: train it again") from None
+        with self._loading:
+            if name not in self._loaded or self._loaded[name][0] != stamp:
+                self._loaded[name] = stamp, load_recogniser(folder, choose_device("auto"))
+            return self._loaded[name][1]
+
+
+def check_name(name: str) -> str:
+    """A name that may become a folder below the lab's own. Raises RefusedError otherwise."""
+    if not NAME.fullmatch(name):
+        raise RefusedError(f"name: expected 1 to 40 letters, digits, - and _, beginning with a letter or digit, got "
+                           f"{name[:60]!r}: choose another")
+    return name
