@@ -61,6 +61,7 @@ def _port(word: str) -> int:
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises ValueError where the address is not to be had."""
+    listener = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -68,6 +69,8 @@ def listen(host: str, port: int) -> socket.socket:
         listener.bind(address)
         listener.listen(128)
     except OSError as error:
+        if listener is not None:
+            listener.close()
         raise ValueError(f"--host {host} --port {port}: cannot listen there ({error.strerror}): is a lab running "
                          "already? choose another --port, or 0 for a free one") from None
     return listener

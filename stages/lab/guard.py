@@ -52,7 +52,8 @@ class Guard:
         """Status and reason where a request must not pass."""
         host = headers.get("host", "")
         if not self.anywhere and without_port(host) not in self.hosts:
-            return 400, f"Host: expected {' or '.join(sorted(self.hosts))}, got {host[:80]!r}: open the lab by that name"
+            known = " or ".join(sorted(self.hosts))
+            return 400, f"Host: expected {known}, got {host[:80]!r}: open the lab by that name"
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2] != host:
             return 403, f"Origin: expected this page's own, got {origin[:80]!r}: use the lab's own page"
