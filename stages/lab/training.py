@@ -1,13 +1,152 @@
-"""training."""
+"""Training: files and glyph sources to learn from, one training at a time, and the readers that were saved."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from stages.lab.desk import Desk
+import numpy as np
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
 
-LIMITS: dict[str, int] = {}
+from stages.captcha.glyphs import Glyphs
+from stages.lab import tables
+from stages.lab.desk import OWN, Desk, check_name
+from stages.lab.fitting import Settings
+from stages.lab.job import Job
+from stages.lab.paint import reads_singly
+from stages.lab.refusals import BusyError, MissingError, RefusedError
+from stages.params import read
+from stages.reader.reading import Outside, Recogniser, choose_device, read_whole
+from stages.reader_files import Description, load_recogniser
+
+FILE = tables.MEBIBYTES * 2**20
+LIMITS = {f"/train/file/{kind}": FILE for kind in tables.KINDS}
+BATCH = 1000  # glyphs read at a time
+
+Kind = Literal["train", "test"]
+Architecture = Literal["heads", "dense", "kaggle", "ukrainian", "essmaw_dense", "essmaw_small", "essmaw_large"]
+
+
+class Wanted(BaseModel):
+    """A training, as the page asks for it."""
+
+    source: Literal["file", "study", "digits", "fonts"]
+    alphabet: Annotated[str, Field(max_length=100)] = "0123456789"
+    architecture: Architecture = "heads"
+    channels: Annotated[int, Field(ge=4, le=128)] = 16
+    epochs: Annotated[int, Field(ge=1, le=500)] = 20
+    batch: Annotated[int, Field(ge=2, le=4096)] = 32
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.004
+    augment: Annotated[float, Field(ge=0, le=3)] = 1.0
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+
+
+class Name(BaseModel):
+    name: str
+    overwrite: bool = False
 
 
 def routes(desk: Desk) -> APIRouter:
-    return APIRouter()
+    router = APIRouter(prefix="/train")
+    job = Job(desk.home / "job")
+    desk.at_close.append(job.stop)
+    clean_uploads(desk.home)
+
+    @router.get("")
+    def state() -> dict[str, Any]:
+        """The training, the files that are open, and the glyph source of the study."""
+        files = {kind: asdict(table) for kind, table in tables.opened(desk.home).items()}
+        glyphs = read("glyphs").glyphs
+        return job.state() | {"files": files, "study": f"{glyphs.source} {glyphs.path}".strip()}
+
+    @router.post("")
+    def start(wanted: Wanted) -> dict[str, Any]:
+        if wanted.source == "file" and "train" not in tables.opened(desk.home):
+            raise MissingError("source: no train file is open: open a CSV, or choose another source")
+        job.start(Settings(**wanted.model_dump()))
+        return state()
+
+    @router.post("/stop")
+    def stop() -> dict[str, Any]:
+        job.stop()
+        return state()
+
+    @router.post("/save")
+    def save(wanted: Name) -> dict[str, Any]:
+        folder = desk.own / check_name(wanted.name)
+        if folder.exists() and not wanted.overwrite:
+            raise BusyError(f"name: a reader {wanted.name!r} is there: choose another, or overwrite it")
+        job.save(folder)
+        return {"name": OWN + wanted.name}
+
+    @router.post("/delete")
+    def delete(wanted: Name) -> dict[str, Any]:
+        folder = desk.own / check_name(wanted.name)
+        if not folder.is_dir():
+            raise MissingError(f"name: no reader {wanted.name!r} was saved here: reload the list")
+        shutil.rmtree(folder)
+        return {"name": OWN + wanted.name}
+
+    @router.post("/file/{kind}")
+    async def open_file(kind: Kind, request: Request) -> dict[str, Any]:
+        """The CSV as the request's body; its name in the query."""
+        name = Path(request.query_params.get("name", f"{kind}.csv")).name[:80]
+        uploads = desk.home / "uploads"
+        uploads.mkdir(parents=True, exist_ok=True)
+        descriptor, path = tempfile.mkstemp(suffix=".csv", dir=uploads)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                async for chunk in request.stream():
+                    file.write(chunk)
+            return asdict(await run_in_threadpool(tables.keep, desk.home, kind, name, Path(path)))
+        finally:
+            Path(path).unlink(missing_ok=True)
+
+    @router.delete("/file/{kind}")
+    def close_file(kind: Kind) -> dict[str, Any]:
+        tables.close(desk.home, kind)
+        return state()
+
+    @router.get("/submission")
+    def submission(reader: str = "") -> StreamingResponse:
+        """Kaggle's submission for the test file, by a reader of single characters; by that in training without one."""
+        chosen, description = desk.load(reader) if reader else _trained(job)
+        if not reads_singly(description):
+            raise RefusedError(f"reader: expected one of single characters, got {reader!r}, made for captchas of "
+                               f"{description.width} x {description.height} px: choose another")
+        images, _ = tables.load(desk.home, "test")
+        with desk.reading:
+            answers = list(answers_of(chosen, description, images))
+        name = "submission.csv"
+        return StreamingResponse(tables.submission(iter(answers)), media_type="text/csv",
+                                 headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+    return router
+
+
+def _trained(job: Job) -> tuple[Recogniser | Outside, Description]:
+    if not (job.reader / "reader.json").is_file():
+        raise MissingError("no reader was trained yet: train one, or name a saved one")
+    return load_recogniser(job.reader, choose_device("auto"))
+
+
+def answers_of(reader: Recogniser | Outside, description: Description, images: Glyphs) -> Iterator[str]:
+    """What the reader says of each glyph (n, 28, 28); the alphabet's first character where it says nothing."""
+    for start in range(0, len(images), BATCH):
+        pixels = np.repeat(images[start : start + BATCH, ..., None], 3, axis=3)
+        labels = read_whole(reader, pixels).readings.labels
+        for row in labels:
+            yield description.alphabet[max(int(row[0]) if len(row) else 1, 1) - 1]
+
+
+def clean_uploads(home: Path) -> None:
+    """Remove what an earlier lab had half received."""
+    shutil.rmtree(home / "uploads", ignore_errors=True)

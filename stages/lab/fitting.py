@@ -1,0 +1,200 @@
+"""The training beside the page: `python -m stages.lab.fitting FOLDER` fits a reader of single characters.
+
+Reads   FOLDER/settings.json, and the train and test file of the lab or a glyph source
+Writes  FOLDER/progress.json after every step of a second or so, and FOLDER/reader, the best so far, after each epoch
+Params  glyphs, where that is the source
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from stages import artifacts
+from stages.captcha.design import stream
+from stages.captcha.glyphs import SIDE, Glyphs, hold_out
+from stages.command import run
+from stages.lab import tables
+from stages.params import read
+from stages.reader.batches import Images, Labels
+from stages.reader.fitting import Schedule, State, fit
+from stages.reader.networks import initialise
+from stages.reader.reading import Recogniser, choose_device
+from stages.reader.temperature import temperature_of
+from stages.reader_files import Description, write_reader
+from stages.sources.glyphs import load_glyphs
+from stages.statistics.proportions import wilson
+
+PART = 1000    # glyphs that one thread reads at a time
+EVERY = 0.5    # s between two lines of progress, at least
+PRECISION = "bf16"
+DECAY = 0.01   # of weights
+HELD_OUT = 0.1  # of the train file, for validation
+Z = 1.959964   # 95 %
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the page asked for."""
+
+    source: str  # file (the one that is open), study, digits or fonts
+    alphabet: str  # of fonts
+    architecture: str
+    channels: int
+    epochs: int
+    batch: int
+    learning_rate: float
+    augment: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class GlyphPart:
+    """Glyphs as white ink on black."""
+
+    glyphs: Glyphs
+    labels: Labels  # (n, 1)
+
+    def images(self) -> Images:
+        return np.repeat(self.glyphs[..., None], 3, axis=3)
+
+
+@dataclass(frozen=True)
+class Sets:
+    """What is learned from, what decides, and what is tried at the end."""
+
+    train: list[GlyphPart]
+    validation: list[GlyphPart]
+    test: list[GlyphPart]
+    alphabet: str
+
+
+class Progress:
+    """FOLDER/progress.json. `seen` counts images of the epoch under way."""
+
+    def __init__(self, path: Path, images: int) -> None:
+        self.path, self.images, self.seen = path, images, 0
+        self.started = time.time()
+        self.told = 0.0
+        self.tree: dict[str, Any] = {"state": "running", "history": []}
+        self.lock = threading.Lock()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Progress:
+        return self  # copies of a network, one a thread, count together
+
+    def count(self, network: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if not network.training:
+            return
+        with self.lock:
+            self.seen += len(inputs[0])
+            if time.monotonic() - self.told > EVERY:
+                self.tell()
+
+    def tell(self, **changes: Any) -> None:
+        self.told = time.monotonic()
+        self.tree |= changes | {"seconds": round(time.time() - self.started, 1),
+                                "epoch_share": round(min(self.seen / self.images, 1.0), 3)}
+        artifacts.write_json(self.path, self.tree)
+
+
+def main() -> None:
+    if len(sys.argv) != 2:
+        raise ValueError("python -m stages.lab.fitting takes the folder of a training: the lab calls it")
+    folder = Path(sys.argv[1])
+    settings = Settings(**artifacts.read_json(folder / "settings.json"))
+    sets = load_sets(folder.parent, settings)
+    fit_reader(folder, settings, sets)
+
+
+def load_sets(home: Path, settings: Settings) -> Sets:
+    """The glyphs of the file that is open, or of a source, in three parts. Raises ValueError where one is empty."""
+    if settings.source == "file":
+        return _sets_of_files(home, settings.seed)
+    rng = stream(settings.seed, "lab", "pools")
+    if settings.source == "study":
+        glyphs = read("glyphs").glyphs
+        found = load_glyphs(glyphs.source, glyphs.path, alphabet=glyphs.alphabet, emnist_split=glyphs.emnist_split,
+                            validation=glyphs.validation, test=glyphs.test, rng=rng)
+    else:
+        alphabet = settings.alphabet if settings.source == "fonts" else "0123456789"
+        found = load_glyphs(settings.source, "", alphabet=alphabet, emnist_split="balanced", validation=0.1, test=0.2,
+                            rng=rng)
+    train, validation, test = (parts(found.images[found.pool == pool], found.labels[found.pool == pool] + 1)
+                               for pool in range(3))
+    return Sets(train, validation, test, found.alphabet)
+
+
+def _sets_of_files(home: Path, seed: int) -> Sets:
+    images, characters = tables.load(home, "train")
+    alphabet = "".join(sorted(set(characters.tolist())))
+    held = hold_out(characters, HELD_OUT, rng=stream(seed, "lab", "validation"))
+    labels = tables.to_labels(characters, alphabet)
+    test: list[GlyphPart] = []
+    if "test" in tables.opened(home):
+        tested, answers = tables.load(home, "test")
+        test = parts(tested, tables.to_labels(answers, alphabet)) if len(answers) else []
+    return Sets(parts(images[~held], labels[~held]), parts(images[held], labels[held]), test, alphabet)
+
+
+def parts(glyphs: Glyphs, labels: NDArray[np.int64]) -> list[GlyphPart]:
+    return [GlyphPart(glyphs[i : i + PART], labels[i : i + PART, None]) for i in range(0, len(glyphs), PART)]
+
+
+def fit_reader(folder: Path, settings: Settings, sets: Sets) -> None:
+    description = Description(settings.architecture, sets.alphabet, SIDE, SIDE, settings.channels, 1, PRECISION)
+    network = description.build()
+    initialise(network, generator=torch.Generator().manual_seed(settings.seed))
+    progress = Progress(folder / "progress.json", sum(len(part.labels) for part in sets.train))
+    progress.tell(weights=sum(parameter.numel() for parameter in network.parameters()), glyphs=progress.images)
+    network.register_forward_pre_hook(progress.count)
+    device = choose_device("auto")
+    schedule = Schedule(settings.epochs, settings.epochs, settings.batch, settings.learning_rate, DECAY, PRECISION,
+                        settings.seed, settings.augment)
+
+    def keep(state: State) -> None:
+        progress.seen = 0
+        if state.history[-1] == max(state.history, key=lambda epoch: epoch.score):
+            write_reader(folder / "reader", description, state.best, {"lab": asdict(settings)})
+        progress.tell(history=[asdict(epoch) for epoch in state.history])
+
+    fitted = fit(network, sets.train, sets.validation, schedule, device=device, keep=keep)
+    network.load_state_dict(fitted.weights)
+    recogniser = Recogniser(network, precision=PRECISION, device=device)
+    temperature = artifacts.rounded(calibrated(recogniser, sets.validation))
+    write_reader(folder / "reader", replace(description, temperature=temperature), fitted.weights,
+                 {"lab": asdict(settings), **tested(recogniser, sets.test)})
+    progress.tell(state="done", **tested(recogniser, sets.test))
+
+
+def calibrated(recogniser: Recogniser, validation: Sequence[GlyphPart]) -> float:
+    """The temperature at which the confidences on the validation glyphs are what they say."""
+    logits = np.concatenate([recogniser.logits(part.images()) for part in validation])
+    return float(temperature_of(logits, np.concatenate([part.labels for part in validation]), ctc=False))
+
+
+def tested(recogniser: Recogniser, test: Sequence[GlyphPart]) -> dict[str, Any]:
+    """Share of the test glyphs that are read right, with Wilson's 95 % interval; nothing without any."""
+    if not test:
+        return {}
+    right, total = 0, 0
+    for part in test:
+        read_ = recogniser.read(part.images()).labels
+        guess = read_[:, 0] if read_.shape[1] else np.zeros(len(part.labels), np.int64)
+        right, total = right + int((guess == part.labels[:, 0]).sum()), total + len(part.labels)
+    low, high = wilson(right / total, total, Z)
+    rounded: dict[str, Any] = artifacts.rounded({"test_accuracy": right / total, "test_low": low, "test_high": high})
+    return rounded | {"test_glyphs": total}
+
+
+if __name__ == "__main__":
+    run(main)

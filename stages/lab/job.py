@@ -1,0 +1,95 @@
+"""The one training of the lab: a process beside the server, whose state lies in files and so survives the page."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from stages import artifacts
+from stages.lab.fitting import Settings
+from stages.lab.refusals import BusyError, MissingError
+
+PATIENCE = 5  # s that a process has to end when it is told to
+
+
+class Job:
+    """Starts, watches and stops the training in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process: subprocess.Popen[bytes] | None = None
+        self.lock = threading.Lock()
+        self.stopped = False
+
+    @property
+    def reader(self) -> Path:
+        """The best reader so far."""
+        return self.folder / "reader"
+
+    def running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def start(self, settings: Settings) -> None:
+        """Raises BusyError while a training runs."""
+        with self.lock:
+            if self.running():
+                raise BusyError("a training is running: wait for it, or stop it first")
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(parents=True)
+            artifacts.write_json(self.folder / "settings.json", asdict(settings))
+            with (self.folder / "log.txt").open("wb") as log:
+                self.process = subprocess.Popen([sys.executable, "-m", "stages.lab.fitting", str(self.folder)],
+                                                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            self.stopped = False
+
+    def stop(self) -> None:
+        """End the training, if one runs; what it has learned stays."""
+        with self.lock:
+            process = self.process
+            if process is None or process.poll() is not None:
+                return
+            self.stopped = True
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def state(self) -> dict[str, Any]:
+        """state (idle, running, stopped, failed or done), settings, history, seconds, epoch_share, error, savable."""
+        if not (self.folder / "settings.json").is_file():
+            return {"state": "idle", "history": [], "savable": False}
+        running = self.running()  # before the files are read: the process writes them before it ends
+        told: dict[str, Any] = {"state": "running", "history": [], "seconds": 0.0, "epoch_share": 0.0}
+        if (self.folder / "progress.json").is_file():
+            told |= artifacts.read_json(self.folder / "progress.json")
+        told["settings"] = artifacts.read_json(self.folder / "settings.json")
+        told["savable"] = (self.reader / "reader.json").is_file()
+        if told["state"] == "running" and not running:
+            told |= self._ended()
+        return told
+
+    def _ended(self) -> dict[str, Any]:
+        if self.stopped:
+            return {"state": "stopped"}
+        if self.process is None:
+            return {"state": "stopped", "error": "the lab ended while it trained: what it had learned by then is kept"}
+        log = (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        last = log[-1].removeprefix("error: ") if log else f"exit status {self.process.returncode}"
+        return {"state": "failed", "error": last[:500]}
+
+    def save(self, folder: Path) -> None:
+        """Copy the best reader so far. Raises MissingError where there is none yet."""
+        try:
+            description = (self.reader / "reader.json").read_bytes()
+            weights = (self.reader / "weights.safetensors").read_bytes()
+        except FileNotFoundError:
+            raise MissingError("no trained reader to save: train one for at least one epoch") from None
+        artifacts.write_bytes(folder / "weights.safetensors", weights)
+        artifacts.write_bytes(folder / "reader.json", description)

@@ -1,0 +1,76 @@
+"""Strokes of a pen on a canvas, as the characters that they make: each 28 x 28 px, drawn as MNIST's digits are.
+
+Strokes are kept as lines, not as pixels, so that a character gets the same pen whatever its size on the canvas: an
+image of a large drawing, shrunk, has strokes too thin for any reader of MNIST.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.captcha.glyphs import BOX, SIDE, Glyphs, centre
+
+Stroke = NDArray[np.float64]  # (m, 2) points x, y in px of the canvas, m >= 1
+
+PEN = 2.4    # px on 28 x 28; antialiased and binned, it has the ink of MNIST's strokes (tests/test_lab_strokes.py)
+FINE = 8     # fine pixels a pixel, averaged at the end
+SHIFT = 4    # bits after the point of cv2's coordinates
+NIB = 8.0    # px of the canvas: a vertical line is taken to be that wide
+SHARED = 1 / 3  # of the narrower of two strokes: what they share of the width where they make one character
+
+
+@dataclass(frozen=True)
+class Span:
+    """Strokes that make one character, and from where to where they reach, px."""
+
+    left: float
+    right: float
+    strokes: tuple[Stroke, ...]
+
+    def overlaps(self, other: Span) -> bool:
+        shared = min(self.right, other.right) - max(self.left, other.left)
+        return shared >= SHARED * min(self.right - self.left, other.right - other.left)
+
+    def joined(self, other: Span) -> Span:
+        return Span(min(self.left, other.left), max(self.right, other.right), self.strokes + other.strokes)
+
+
+def characters(strokes: Sequence[Stroke]) -> list[tuple[Stroke, ...]]:
+    """The strokes of each character from left to right: those that stand above one another make one."""
+    spans: list[Span] = []
+    for stroke in strokes:
+        left, right = float(stroke[:, 0].min()), float(stroke[:, 0].max())
+        middle, half = (left + right) / 2, max((right - left) / 2, NIB / 2)
+        span = Span(middle - half, middle + half, (stroke,))
+        while touching := [other for other in spans if span.overlaps(other)]:  # joined, it may reach others
+            spans = [other for other in spans if not any(other is one for one in touching)]
+            for other in touching:
+                span = other.joined(span)
+        spans.append(span)
+    return [span.strokes for span in sorted(spans, key=lambda span: span.left + span.right)]
+
+
+def to_glyph(strokes: Sequence[Stroke]) -> Glyphs:
+    """One character (28, 28), ink 255 on 0: with its pen it fits in 20 x 20 px, and is centred by mass."""
+    points = np.concatenate(list(strokes))
+    low, size = points.min(axis=0), float(np.ptp(points, axis=0).max())
+    scale = (BOX - PEN) / size if size > 0 else 0.0
+    fine = np.zeros((SIDE * FINE, SIDE * FINE), np.uint8)
+    for stroke in strokes:
+        place = ((stroke - low) * scale + (SIDE - BOX + PEN) / 2) * FINE
+        corners = np.rint(place * 2**SHIFT).astype(np.int32).reshape(-1, 1, 2)
+        corners = np.repeat(corners, 2, axis=0) if len(corners) == 1 else corners  # a dot is a line to itself
+        cv2.polylines(fine, [corners], False, 255, round(PEN * FINE), cv2.LINE_8, SHIFT)
+    ink = fine.reshape(SIDE, FINE, SIDE, FINE).mean(axis=(1, 3))
+    return centre(np.rint(ink).astype(np.uint8), scale=1.0)
+
+
+def to_glyphs(strokes: Sequence[Stroke]) -> Glyphs:
+    """The characters (n, 28, 28) that the strokes make, from left to right."""
+    found = [to_glyph(one) for one in characters(strokes)]
+    return np.stack(found) if found else np.zeros((0, SIDE, SIDE), np.uint8)

@@ -1,0 +1,147 @@
+"""Files that a reader learns from and is tried on: Kaggle's CSV, checked once and kept as arrays; and its submission.
+
+The layout is that of Kaggle's Digit Recognizer: `label,pixel0…pixel783`, one glyph a row; a test file may lack label.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+from numpy.typing import NDArray
+
+from stages import artifacts
+from stages.captcha.glyphs import SIDE, Glyphs, labels_of
+from stages.lab.refusals import MissingError, UnreadableError
+from stages.sources.kaggle import BLOCK, LAYOUT, PIXELS, read_csv
+
+KINDS = ("train", "test")
+CLASSES = 100  # at most
+MEBIBYTES = 200  # of a file
+
+
+@dataclass(frozen=True)
+class Table:
+    """What is known of a file that was opened."""
+
+    name: str  # as its user calls it
+    rows: int
+    classes: dict[str, int]  # rows by label; empty where the file has no labels
+
+
+def path_of(home: Path, kind: str) -> Path:
+    return home / "files" / f"{kind}.npz"
+
+
+def keep(home: Path, kind: str, name: str, csv: Path) -> Table:
+    """Check the CSV and keep it as the train or test file. Raises UnreadableError, one line, and keeps nothing then."""
+    try:
+        images, labels = read_table(csv, labelled=kind == "train")
+    except ValueError as error:
+        raise UnreadableError(str(error).replace(str(csv), name)) from None
+    table = Table(name, len(images), dict(sorted(Counter(labels.tolist()).items())))
+    path = path_of(home, kind)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with artifacts.replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, images=images, labels=labels)
+    artifacts.write_json(path.with_suffix(".json"), asdict(table))
+    return table
+
+
+def read_table(csv: Path, *, labelled: bool) -> tuple[Glyphs, NDArray[np.str_]]:
+    """Images (n, 28, 28) and labels, (n,) of one character or (0,) without. Raises ValueError, with row and column."""
+    characters = _labels(csv)
+    if characters is None:
+        if labelled:
+            raise ValueError(f"{csv}: {LAYOUT}, got none named label: a reader learns from labels; open this as the "
+                             "test file, or add them")
+        return _pixels(csv), np.array([], np.str_)
+    alphabet = "".join(sorted(set(characters)))
+    if not 2 <= len(alphabet) <= CLASSES and labelled:
+        raise ValueError(f"{csv}: expected 2 to {CLASSES} classes, got {len(alphabet)}: open another file")
+    found = read_csv(csv, alphabet)
+    return found.images, np.array(list(alphabet))[found.labels]
+
+
+def _labels(csv: Path) -> list[str] | None:
+    """The column of labels; None without. Raises ValueError where one is no single character, or there are no rows."""
+    with csv.open("rb") as opened:
+        header = opened.readline(BLOCK)
+    names = [name.strip().strip('"') for name in header.decode("utf-8-sig", errors="replace").split(",")]
+    if "pixel0" not in names:
+        raise ValueError(f"{csv}: {LAYOUT}, got none named pixel0: open a file in Kaggle's layout")
+    if "label" not in names:
+        return None
+    found: list[str] = []
+    for batch in _batches(csv, {"label": pa.string()}):
+        found += batch["label"].to_pylist()
+    wrong = next((i for i, label in enumerate(found) if label is None or len(label) != 1), None)
+    if wrong is not None:
+        raise ValueError(f"{csv}, row {wrong + 2}, column label: expected one character, got {found[wrong]!r}: correct "
+                         "it, or remove the row")
+    if not found:
+        raise ValueError(f"{csv}: expected rows under the header, got none: open another file")
+    return found
+
+
+def _pixels(csv: Path) -> Glyphs:
+    blocks = [np.column_stack([batch[name].to_numpy() for name in PIXELS])
+              for batch in _batches(csv, dict.fromkeys(PIXELS, pa.uint8()))]
+    images: Glyphs = np.concatenate(blocks).reshape(-1, SIDE, SIDE) if blocks else np.zeros((0, SIDE, SIDE), np.uint8)
+    if not len(images):
+        raise ValueError(f"{csv}: expected rows under the header, got none: open another file")
+    return images
+
+
+def _batches(csv: Path, types: dict[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
+    try:
+        with pyarrow.csv.open_csv(
+            csv, read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK),
+            convert_options=pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(types), null_values=[]),
+        ) as reader:
+            yield from reader
+    except pa.ArrowException as error:
+        raise ValueError(f"{csv}: {LAYOUT} (a test file may leave out label), pixels from 0 to 255, in UTF-8, got what "
+                         f"cannot be read ({str(error).splitlines()[0][:120]}): correct or replace the file") from None
+
+
+def opened(home: Path) -> dict[str, Table]:
+    """The files at hand, by kind."""
+    found = {}
+    for kind in KINDS:
+        path = path_of(home, kind).with_suffix(".json")
+        if path.is_file() and path_of(home, kind).is_file():
+            found[kind] = Table(**json.loads(path.read_text(encoding="utf-8")))
+    return found
+
+
+def close(home: Path, kind: str) -> None:
+    for path in (path_of(home, kind), path_of(home, kind).with_suffix(".json")):
+        path.unlink(missing_ok=True)
+
+
+def load(home: Path, kind: str) -> tuple[Glyphs, NDArray[np.str_]]:
+    """Images and labels of the train or test file. Raises MissingError where none is open."""
+    try:
+        with np.load(path_of(home, kind), allow_pickle=False) as arrays:
+            return arrays["images"], arrays["labels"]
+    except FileNotFoundError:
+        raise MissingError(f"no {kind} file is open: open a CSV first") from None
+
+
+def to_labels(characters: NDArray[np.str_], alphabet: str) -> NDArray[np.int64]:
+    """Labels (n,) from 1; 0 for a character that the alphabet lacks."""
+    return labels_of(characters, alphabet) + 1
+
+
+def submission(answers: Iterator[str]) -> Iterator[str]:
+    """The lines of Kaggle's sample_submission.csv: ImageId from 1, and Label."""
+    yield "ImageId,Label\n"
+    for number, answer in enumerate(answers, 1):
+        yield f"{number},{answer}\n"
