@@ -1,13 +1,264 @@
-"""bench."""
+"""The captcha bench: a captcha to a setting, or an uploaded one, read by every reader; and how often each is right."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import base64
+import threading
+import time
+import unicodedata
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
+import numpy as np
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
+from numpy.typing import NDArray
+from pydantic import BaseModel, Field
+
+from stages.captcha.composition import Layout
+from stages.captcha.noise import NOISES
+from stages.lab.composing import Noise, Setting, change, composed, noisy, script_of, sources_here, texts_of
 from stages.lab.desk import Desk
+from stages.lab.paint import reads_singly
+from stages.lab.pictures import LIMIT, Gallery, read_upload
+from stages.lab.refusals import RefusedError
+from stages.params import read
+from stages.reader.alignment import answers
+from stages.reader.batches import Images
+from stages.reader.decoding import Ints, encode, to_texts
+from stages.reader.reading import Outside, Recogniser, read_whole
+from stages.reader_files import Description
+from stages.sources.captchas import to_canvas
+from stages.statistics.proportions import clustered_proportion, wilson
 
-LIMITS: dict[str, int] = {}
+LIMITS = {"/bench/upload": LIMIT}
+SURE = 0.9     # probability of a text from which a reader counts as sure
+FRESH = 200    # renderings behind a rate
+Z = 1.959964   # 95 %
+MOST = 12      # characters
+PORTION = 50   # captchas that a reader reads at once, while others wait
+AT_ONCE = 2**21  # pixels under noise at once: it works with 24 bytes and more for each
+Bools = NDArray[np.bool_]
+SCHEMES = ("black_on_white", "white_on_black", "grey", "colour")
+
+
+class NoiseAsked(BaseModel):
+    type: str
+    level: Annotated[float, Field(ge=0, le=1)]
+
+
+class Asked(BaseModel):
+    """A setting as the page sends it. Lengths in px, angles in degrees; `upload` names a picture, whose truth is `text`
+    then ("" where nobody knows it)."""
+
+    text: Annotated[str, Field(max_length=MOST)] = ""
+    upload: Annotated[str, Field(max_length=40)] = ""
+    length: Annotated[int, Field(ge=1, le=MOST)] = 4
+    source: Literal["study", "digits", "fonts"] = "study"
+    alphabet: Annotated[str, Field(min_length=2, max_length=100)] = "0123456789"
+    noises: Annotated[list[NoiseAsked], Field(max_length=5)] = []
+    scheme: Literal["black_on_white", "white_on_black", "grey", "colour"] = "black_on_white"
+    per_character: bool = False
+    contrast: Annotated[float, Field(ge=0.05, le=0.9)] = 0.4
+    height: Annotated[int, Field(ge=16, le=256)] = 40
+    width: Annotated[int, Field(ge=16, le=512)] = 128
+    scale: Annotated[float, Field(ge=0.3, le=4)] = 1.15
+    rotation: Annotated[float, Field(ge=0, le=180)] = 12.0
+    shear: Annotated[float, Field(ge=0, le=1)] = 0.15
+    gap: Annotated[int, Field(ge=-20, le=40)] = 5
+    jitter: Annotated[float, Field(ge=0, le=40)] = 3.0
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 1
+
+    def setting(self) -> Setting:
+        """Raises RefusedError on a noise that does not exist."""
+        for noise in self.noises:
+            if noise.type not in NOISES:
+                raise RefusedError(f"noises: {noise.type[:40]!r} does not exist: use one of {', '.join(NOISES)}")
+        layout = Layout(self.height, self.width, (self.length, self.length), (self.scale, self.scale), self.rotation,
+                        self.shear, (min(0, self.gap), self.gap), self.jitter, "canvas")
+        return Setting(unicodedata.normalize("NFC", self.text), self.length, self.source, self.alphabet,
+                       tuple(Noise(noise.type, noise.level) for noise in self.noises), self.scheme, self.per_character,
+                       self.contrast, layout, self.seed)
+
+
+@dataclass(frozen=True)
+class Pile:
+    """n captchas (n, H, W, 3) without and with noise, and their texts as readers should name them; "" where nobody
+    knows."""
+
+    clean: Images
+    images: Images
+    texts: list[str]
 
 
 def routes(desk: Desk) -> APIRouter:
-    return APIRouter()
+    router = APIRouter(prefix="/bench")
+    gallery = Gallery()
+    measuring = threading.Lock()  # one at a time: each may take hundreds of MB
+
+    @router.get("/start")
+    def start() -> dict[str, Any]:
+        """What can be asked for, and the study's own setting."""
+        return {"noises": list(NOISES), "schemes": list(SCHEMES), "sources": sources_here(),
+                "study": read("glyphs").glyphs.source, "setting": study_setting(), "renderings": FRESH}
+
+    @router.post("")
+    def one(asked: Asked) -> dict[str, Any]:
+        """The captcha, what was done to it, and what every reader reads in it."""
+        started = time.perf_counter()
+        pile = pile_of(asked, gallery, 1, "shown")
+        image, text = pile.images[0], pile.texts[0]
+        return {"text": text, "height": image.shape[0], "width": image.shape[1],
+                "pixels": base64.b64encode(np.ascontiguousarray(image).tobytes()).decode(),
+                "change": round(float(change(pile.clean, pile.images)[0]), 4),
+                "readers": [read_one(desk, name, image, text) for name in desk.names()],
+                "milliseconds": round((time.perf_counter() - started) * 1000, 1)}
+
+    @router.post("/rates")
+    def rates(asked: Asked) -> dict[str, Any]:
+        """How often each reader reads this setting right, over fresh renderings."""
+        started = time.perf_counter()
+        if asked.upload and not (asked.text and any(noise.level > 0 for noise in asked.noises)):
+            raise RefusedError("upload: expected its text and a noise, to draw that anew; without one there is one "
+                               "picture to read: type the text, and add a noise")
+        with measuring:
+            pile = pile_of(asked, gallery, FRESH, "fresh")
+            told = [rate(desk, name, pile) for name in desk.names()]
+        return {"renderings": FRESH, "readers": told,
+                "milliseconds": round((time.perf_counter() - started) * 1000, 1)}
+
+    @router.post("/upload")
+    async def upload(request: Request) -> dict[str, Any]:
+        """A picture as the request's body; gives the name to ask for it by."""
+        content = await request.body()
+        picture = await run_in_threadpool(read_upload, content, desk.home)
+        return {"upload": gallery.add(picture), "height": picture.shape[0], "width": picture.shape[1]}
+
+    return router
+
+
+def study_setting() -> dict[str, Any]:
+    """The middle of what the study draws."""
+    params = read("seed", "glyphs", "captcha", "colour", "noise")
+    captcha, colour = params.captcha, params.colour
+    return Asked.model_validate({
+        "alphabet": params.glyphs.alphabet[:100],
+        "noises": [{"type": params.noise.types[0], "level": round(params.noise.level / 2, 2)}],
+        "scheme": next((scheme for scheme in colour.schemes if scheme in SCHEMES), SCHEMES[0]),
+        "per_character": colour.per == "character", "contrast": colour.contrast,
+        **limited("length", captcha.length.max), **limited("height", captcha.height), **limited("width", captcha.width),
+        **limited("scale", round((captcha.scale.min + captcha.scale.max) / 2, 3)),
+        **limited("rotation", captcha.rotation), **limited("shear", captcha.shear), **limited("gap", captcha.gap.max),
+        **limited("jitter", captcha.jitter), **limited("seed", params.seed)}).model_dump()
+
+
+def limited(name: str, value: float) -> dict[str, float]:
+    """The field with a value of the study, brought into what the bench offers."""
+    low, high = Asked.model_fields[name].metadata
+    return {name: min(max(value, low.ge), high.le)}
+
+
+def pile_of(asked: Asked, gallery: Gallery, n: int, *identity: str) -> Pile:
+    """n captchas to a setting; the n share their text where one was typed, and the picture where one was uploaded."""
+    setting = asked.setting()
+    folding = script_of(setting.source, setting.alphabet).folding
+    picture = gallery.get(asked.upload) if asked.upload else None
+    pixels = setting.layout.height * setting.layout.width if picture is None else picture.shape[0] * picture.shape[1]
+    size = max(1, AT_ONCE // pixels)
+    clean, images, texts = [], [], []
+    for first in range(0, n, size):
+        count = min(size, n - first)
+        if picture is None:
+            drawn = texts_of(setting, count, *identity, first)
+            clean.append(composed(setting, drawn, *identity, first))
+        else:
+            drawn = [setting.text] * count
+            clean.append(np.repeat(picture[None], count, axis=0))
+        texts += [folding.text(text) for text in drawn]
+        images.append(noisy(clean[-1], setting.noises, setting.seed, *identity, first))
+    return Pile(np.concatenate(clean), np.concatenate(images), texts)
+
+
+def read_one(desk: Desk, name: str, image: Images, truth: str) -> dict[str, Any]:
+    """text, confidence, sure, right (None where nobody knows), note of one reader, and what it was made for.
+
+    `note` alone where it is not asked, `error` where it cannot read.
+    """
+    told: dict[str, Any] = {"name": name}
+    try:
+        reader, description = desk.load(name)
+        told |= made_for(description)
+        if refusal := unfit(description, max(1, len(truth))):
+            return told | {"note": refusal}
+        canvas, note = brought(image[None], description)
+        with desk.reading:
+            whole = read_whole(reader, canvas)
+    except ValueError as error:
+        return told | {"error": str(error)}
+    text = to_texts(whole.readings.labels, description.alphabet)[0]
+    confidence = float(whole.probability[0])
+    return told | {"text": text, "confidence": round(confidence, 5), "sure": bool(text) and confidence >= SURE,
+                   "right": text == truth if truth else None, "note": "; ".join(filter(None, (
+                       note, unknown(description, truth))))}
+
+
+def rate(desk: Desk, name: str, pile: Pile) -> dict[str, Any]:
+    """Shares of captchas read whole, and of characters, with 95 % intervals (characters clustered by captcha)."""
+    told: dict[str, Any] = {"name": name}
+    try:
+        reader, description = desk.load(name)
+        if refusal := unfit(description, max(map(len, pile.texts))) or unknown(description, "".join(pile.texts)):
+            return told | {"note": refusal}
+        canvas, note = brought(pile.images, description)
+        right, whole = judged(desk, reader, canvas, encode(pile.texts, description.alphabet))
+    except ValueError as error:
+        return told | {"error": str(error)}
+    share = float(whole.mean())
+    low, high = wilson(share, len(whole), Z)
+    character, character_low, character_high = clustered_proportion(
+        right.ravel(), np.repeat(np.arange(len(right)), right.shape[1]))
+    return told | {"whole": share, "low": low, "high": high, "character": character, "character_low": character_low,
+                   "character_high": character_high, "note": note}
+
+
+def judged(desk: Desk, reader: Recogniser | Outside, images: Images, labels: Ints) -> tuple[Bools, Bools]:
+    """Whether each character (n, T), and each text (n,), was read right; labels (n, T) without an end."""
+    right, whole = np.empty(labels.shape, bool), np.empty(len(labels), bool)
+    for first in range(0, len(labels), PORTION):
+        part = slice(first, first + PORTION)
+        with desk.reading:
+            readings = read_whole(reader, images[part]).readings
+        guess, _ = answers(labels[part], readings)
+        right[part] = guess == labels[part]
+        whole[part] = right[part].all(axis=1) & (readings.lengths == labels.shape[1])
+        time.sleep(0)  # who waits for the lock, for the picture on the page, goes first
+    return right, whole
+
+
+def made_for(description: Description) -> dict[str, Any]:
+    """What captchas a reader knows; `positions` is None where it reads any length."""
+    return {"height": description.height, "width": description.width, "alphabet": description.alphabet,
+            "positions": None if description.architecture == "ctc" else description.positions}
+
+
+def unfit(description: Description, longest: int) -> str:
+    """Why a reader is not asked to read texts that long; "" where it is."""
+    if reads_singly(description) and longest > 1:
+        return "reads single characters only: not asked"
+    if description.architecture != "ctc" and longest > description.positions:
+        return f"reads at most {description.positions} characters: not asked"
+    return ""
+
+
+def unknown(description: Description, text: str) -> str:
+    """A note where the text has characters that the reader cannot say; "" where it has none."""
+    lacking = sorted(set(text) - set(description.alphabet))
+    return f"does not know {''.join(lacking)}: cannot be right" if lacking else ""
+
+
+def brought(images: Images, description: Description) -> tuple[Images, str]:
+    """The images on the reader's canvas, and a note where that is another one."""
+    height, width = description.height, description.width
+    if images.shape[1:3] == (height, width):
+        return images, ""
+    return np.stack([to_canvas(image, height, width) for image in images]), f"brought to its {width} × {height} px"

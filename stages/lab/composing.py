@@ -1,0 +1,146 @@
+"""Captchas to a setting: the same makes the same picture to the byte, and a level grows the noise that is there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.captcha import measures
+from stages.captcha.colour import draw_colours, paint
+from stages.captcha.composition import Layout, compose
+from stages.captcha.design import stream
+from stages.captcha.folding import Folding, fold
+from stages.captcha.glyphs import GlyphSet
+from stages.captcha.noise import apply
+from stages.lab.refusals import RefusedError
+from stages.params import read
+from stages.reader.batches import Images
+from stages.sources.fonts import faces_for
+from stages.sources.glyphs import DOWNLOADS, load_glyphs
+
+DIGITS = "0123456789"
+SOURCES = ("study", "digits", "fonts")
+
+
+@dataclass(frozen=True)
+class Noise:
+    type: str
+    level: float
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A captcha as it was asked for. `text` is "" where it is to be drawn."""
+
+    text: str
+    length: int
+    source: str
+    alphabet: str  # of fonts; the other sources have their own
+    noises: tuple[Noise, ...]
+    scheme: str
+    per_character: bool
+    contrast: float
+    layout: Layout
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Script:
+    """What a text can be written with, and which of its characters count as one."""
+
+    glyphs: GlyphSet
+    pools: dict[str, NDArray[np.int64]]  # the ids of the test glyphs, by character: no reader of the study learned them
+    folding: Folding
+
+
+def script_of(source: str, alphabet: str) -> Script:
+    """The glyphs of the study's source, of digits or of fonts. Raises ValueError where they cannot be loaded."""
+    try:
+        return _script(source, alphabet if source == "fonts" else "", Path("params.yaml").stat().st_mtime_ns)
+    except FileNotFoundError:
+        raise RefusedError("params.yaml: expected it in the folder that the lab was started in: start it from the root "
+                           "of the repository") from None
+
+
+@lru_cache(maxsize=4)  # of fonts with many characters: tens of MB, seconds
+def _script(source: str, alphabet: str, stamp: int) -> Script:
+    params = read("seed", "glyphs", "captcha")
+    glyphs, captcha = params.glyphs, params.captcha
+    rng = stream(params.seed, "pools")  # the study's own, so that its test glyphs are ours
+    if source == "study":
+        # An empty path would have the stage download them; the lab asks nothing of the network.
+        path = glyphs.path or (str(DOWNLOADS) if glyphs.source in ("mnist", "emnist") else "")
+        found = load_glyphs(glyphs.source, path, alphabet=glyphs.alphabet, emnist_split=glyphs.emnist_split,
+                            validation=glyphs.validation, test=glyphs.test, rng=rng)
+        folding = fold(glyphs.alphabet, captcha.fold, captcha.case)
+    else:
+        found = load_glyphs(source, "", alphabet=alphabet or DIGITS, emnist_split="balanced",
+                            validation=glyphs.validation, test=glyphs.test, rng=rng)
+        folding = fold(found.alphabet, "", "keep")
+    return Script(found, found.pool_of("test"), folding)
+
+
+def sources_here() -> list[str]:
+    """The sources whose glyphs can be loaded on this machine."""
+    found = []
+    for source in SOURCES:
+        try:
+            faces_for(DIGITS) if source == "fonts" else script_of(source, DIGITS)
+        except (ValueError, ImportError):
+            continue
+        found.append(source)
+    return found
+
+
+def texts_of(setting: Setting, n: int, *identity: str | int) -> list[str]:
+    """n texts: the setting's, or drawn ones. Raises RefusedError on a character that its glyphs lack."""
+    alphabet = script_of(setting.source, setting.alphabet).glyphs.alphabet
+    if not setting.text:
+        drawn = stream(setting.seed, "lab", "texts", *identity).integers(len(alphabet), size=(n, setting.length))
+        return ["".join(alphabet[i] for i in row) for row in drawn]
+    lacking = [character for character in setting.text if character not in alphabet]
+    if lacking:
+        raise RefusedError(f"text: {lacking[0]!r} is not in the alphabet {alphabet}: type others, or choose another "
+                           "source or alphabet")
+    return [setting.text] * n
+
+
+def composed(setting: Setting, texts: Sequence[str], *identity: str | int) -> Images:
+    """Clean captchas (n, H, W, 3) of the texts, each with glyphs, layout and colours of its own.
+
+    Raises RefusedError where a text does not fit the canvas.
+    """
+    script = script_of(setting.source, setting.alphabet)
+    rng = stream(setting.seed, "lab", "glyphs", *identity)
+    ids = [[int(rng.choice(script.pools[character])) for character in text] for text in texts]
+    try:
+        bases = compose(np.arange(len(texts), dtype=np.int32), list(texts), ids, script.glyphs.images, setting.layout,
+                        rng=stream(setting.seed, "lab", "layout", *identity))
+    except ValueError as error:
+        raise RefusedError(str(error).replace("captcha.", "")) from None  # the page has no such section
+    colours = draw_colours([setting.scheme] * len(texts), [len(text) for text in texts],
+                           per_character=setting.per_character, least_contrast=setting.contrast,
+                           rng=stream(setting.seed, "lab", "colour", *identity))
+    return paint(bases, colours)
+
+
+def noisy(images: Images, noises: Sequence[Noise], seed: int, *identity: str | int) -> Images:
+    """The images under each noise in turn. Its type, and how many of that type went before, choose its random numbers:
+    neither its level nor a noise of another type does."""
+    before: Counter[str] = Counter()
+    for noise in noises:
+        rng = stream(seed, "lab", "noise", noise.type, before[noise.type], *identity)
+        images = apply(noise.type, images, noise.level, rng=rng)
+        before[noise.type] += 1
+    return images
+
+
+def change(clean: Images, changed: Images) -> NDArray[np.float32]:
+    """RMS change of luma (n,), full scale = 1."""
+    return measures.rmse(measures.lumas(clean), measures.lumas(changed))

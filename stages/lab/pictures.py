@@ -1,0 +1,99 @@
+"""Uploaded pictures: bytes from anybody, read with suspicion, and kept in memory for a while."""
+
+from __future__ import annotations
+
+import io
+import secrets
+import tempfile
+import threading
+import warnings
+from collections import OrderedDict
+from pathlib import Path
+
+from PIL import Image
+
+from stages.lab.refusals import MissingError, TooLargeError, UnreadableError
+from stages.sources.captchas import to_canvas
+from stages.sources.images import FORMATS, Picture, read_image
+
+LIMIT = 2 * 2**20  # bytes of a file
+MEGAPIXELS = 4     # as its header declares them
+LARGEST = 256, 512  # px, height and width that are kept: no captcha is larger
+SMALLEST = 8       # px, either side
+KEPT = 16          # pictures in memory; the oldest goes
+# The header of an icon tells nothing of the pictures inside, which may be bombs.
+TAKEN = tuple(name for name in FORMATS if name != "ICO")
+
+
+def read_upload(content: bytes, home: Path) -> Picture:
+    """The picture (H, W, 3) in bytes, made smaller where it is larger than any captcha.
+
+    It lies in a file below `home` while it is read. Raises UnreadableError where the bytes are no still picture, are
+    damaged or show less than 8 x 8 px, TooLargeError where the picture is too large.
+    """
+    check_header(content)
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="upload-", dir=home) as folder:
+        path = Path(folder, "upload")
+        path.write_bytes(content)
+        try:
+            picture = read_image(path)
+        except ValueError as error:
+            raise UnreadableError(str(error).replace(str(path), "upload")) from None
+    return fitted(picture)
+
+
+def check_header(content: bytes) -> None:
+    """Look at the header alone. Raises as `read_upload` does."""
+    Image.init()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(content), formats=[name for name in TAKEN if name in Image.OPEN]) as image:
+                width, height = image.size
+                # Cameras write JPEGs with a preview as a second picture (MPO): those are still.
+                moves = image.format != "MPO" and getattr(image, "is_animated", False)
+    except Image.DecompressionBombError:
+        raise TooLargeError(f"upload: expected at most {MEGAPIXELS} megapixels, got far more: make it "
+                            "smaller") from None
+    except Exception:  # a damaged file can make a decoder raise nearly anything
+        raise UnreadableError("upload: expected an image (PNG, JPEG, GIF, BMP, WebP, TIFF …), got something else: "
+                              "choose another file") from None
+    if width * height > MEGAPIXELS * 1_000_000:
+        raise TooLargeError(f"upload: expected at most {MEGAPIXELS} megapixels, got {width} x {height} px: make it "
+                            "smaller")
+    if moves:
+        raise UnreadableError("upload: expected one picture, got an animation or several pages: save one of them")
+
+
+def fitted(picture: Picture) -> Picture:
+    """The picture, no larger than LARGEST. Raises UnreadableError where less than 8 x 8 px are left."""
+    scale = min(1.0, *(most / side for most, side in zip(LARGEST, picture.shape, strict=False)))
+    height, width = (round(side * scale) for side in picture.shape[:2])
+    if min(height, width) < SMALLEST:
+        raise UnreadableError(f"upload: expected a captcha of {SMALLEST} x {SMALLEST} px or more, got "
+                              f"{picture.shape[1]} x {picture.shape[0]}: crop or enlarge it")
+    return picture if scale == 1 else to_canvas(picture, height, width)
+
+
+class Gallery:
+    """Pictures by a name that cannot be guessed; the last KEPT of them."""
+
+    def __init__(self) -> None:
+        self._pictures: OrderedDict[str, Picture] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, picture: Picture) -> str:
+        name = secrets.token_urlsafe(12)
+        with self._lock:
+            self._pictures[name] = picture
+            while len(self._pictures) > KEPT:
+                self._pictures.popitem(last=False)
+        return name
+
+    def get(self, name: str) -> Picture:
+        """Raises MissingError where the picture is gone."""
+        with self._lock:
+            if name not in self._pictures:
+                raise MissingError("upload: this picture is no longer kept: upload it again")
+            return self._pictures[name]

@@ -1,0 +1,158 @@
+"""Uploaded pictures: what is read, what is refused and how, and that nothing stays behind."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from stages.lab import pictures
+from stages.lab.app import create_app
+from stages.lab.desk import Desk
+from stages.lab.pictures import KEPT, LIMIT, Gallery, check_header, fitted, read_upload
+from stages.lab.refusals import MissingError, RefusedError, TooLargeError, UnreadableError
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (30, 90, 3), dtype=np.uint8)
+
+
+def encoded(format: str = "PNG", pixels: np.ndarray = PIXELS, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def png(width: int, height: int, data: bytes = b"") -> bytes:
+    """A PNG whose header declares any size."""
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[TestClient]:
+    app = create_app(Desk(tmp_path / "lab", study=tmp_path / "readers"))
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        yield client
+
+
+def left(home: Path) -> list[str]:
+    return sorted(path.name for path in home.rglob("upload*")) if home.exists() else []
+
+
+@pytest.mark.parametrize("format", ["PNG", "BMP", "TIFF", "PPM", "PCX"])
+def test_a_picture_keeps_its_pixels(tmp_path: Path, format: str) -> None:
+    np.testing.assert_array_equal(read_upload(encoded(format), tmp_path / "lab"), PIXELS)
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("format", ["JPEG", "WEBP", "GIF"])
+def test_other_formats_are_read_too(tmp_path: Path, format: str) -> None:
+    assert read_upload(encoded(format), tmp_path).shape == PIXELS.shape
+
+
+def test_a_large_picture_is_made_as_small_as_a_captcha_and_keeps_its_aspect(tmp_path: Path) -> None:
+    picture = read_upload(encoded(pixels=np.full((600, 1500, 3), 255, np.uint8)), tmp_path)
+    assert picture.shape == (205, 512, 3)
+    assert (picture == 255).all()
+
+
+BAD = {
+    "nothing": b"", "text": b"label,pixel0\n1,0\n", "script": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+    "SVG": b"<svg xmlns='http://www.w3.org/2000/svg' width='20' height='20'/>",
+    "truncated PNG": encoded()[:400], "truncated JPEG": encoded("JPEG")[:300], "without pixels": png(90, 30),
+    "damaged": encoded()[:60] + bytes(40) + encoded()[100:],
+    "moving": encoded("GIF", save_all=True, append_images=[Image.new("RGB", (90, 30), "red")]),
+    "pages": encoded("TIFF", save_all=True, append_images=[Image.new("RGB", (90, 30), "red")]),
+    "icon": encoded("ICO"), "tiny": encoded(pixels=PIXELS[:7]),
+    "a line": encoded(pixels=np.zeros((8, 4000, 3), np.uint8)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_what_is_no_still_picture_is_refused_in_one_line_and_leaves_no_file(client: TestClient, tmp_path: Path,
+                                                                            what: str) -> None:
+    answer = client.post("/api/bench/upload", content=BAD[what])
+    assert answer.status_code == 415, answer.text
+    assert answer.json()["error"].startswith("upload: expected ")
+    assert "\n" not in answer.json()["error"]
+    assert str(tmp_path) not in answer.text
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(2001, 2000), (60_000, 60_000), (2**31 - 1, 1)])
+def test_a_picture_that_declares_too_many_pixels_is_not_decoded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+                                                                width: int, height: int) -> None:
+    monkeypatch.setattr(pictures, "read_image", lambda path: pytest.fail("it was decoded"))
+    with pytest.raises(TooLargeError, match=r"upload: expected at most 4 megapixels"):
+        read_upload(png(width, height), tmp_path)
+
+
+def test_four_megapixels_pass_the_header() -> None:
+    check_header(png(2000, 2000))
+
+
+def test_an_icon_cannot_smuggle_a_large_picture_in() -> None:
+    inside = png(9000, 9000)
+    entry = bytes([32, 32, 0, 0, 1, 0, 32, 0]) + len(inside).to_bytes(4, "little") + (22).to_bytes(4, "little")
+    with pytest.raises(UnreadableError):
+        check_header(b"\0\0\1\0\1\0" + entry + inside)
+
+
+def test_more_bytes_than_the_limit_are_refused(client: TestClient) -> None:
+    answer = client.post("/api/bench/upload", content=bytes(LIMIT + 1))
+    assert answer.status_code == 413
+    assert str(LIMIT) in answer.json()["error"]
+
+
+def test_a_decoder_that_breaks_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def broken(path: Path) -> None:
+        assert path.is_file()
+        raise RuntimeError
+
+    monkeypatch.setattr(pictures, "read_image", broken)
+    with pytest.raises(RuntimeError):
+        read_upload(encoded(), tmp_path / "lab")
+    assert list((tmp_path / "lab").iterdir()) == []
+
+
+def test_mutated_pictures_are_read_or_refused_and_nothing_else(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    originals = [encoded(format) for format in ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "PCX")]
+    outcomes = set()
+    for turn in range(400):
+        content = bytearray(originals[turn % len(originals)])
+        for place in rng.integers(len(content), size=rng.integers(1, 6)):
+            content[place] = rng.integers(256)
+        try:
+            picture = read_upload(bytes(content[: rng.integers(1, len(content) + 1)] if turn % 3 == 0 else content),
+                                  tmp_path)
+        except RefusedError as error:
+            outcomes.add(type(error))
+        else:
+            outcomes.add(type(picture))
+            assert picture.dtype == np.uint8
+            assert picture.shape[0] <= 256
+            assert picture.shape[1] <= 512
+    assert {np.ndarray, UnreadableError} <= outcomes
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_no_larger_than_the_largest_stays_as_it_is() -> None:
+    assert fitted(PIXELS) is PIXELS
+
+
+def test_the_gallery_forgets_the_oldest_and_its_names_differ() -> None:
+    gallery = Gallery()
+    names = [gallery.add(PIXELS) for _ in range(KEPT + 1)]
+    assert len(set(names)) == KEPT + 1
+    assert gallery.get(names[1]) is PIXELS
+    with pytest.raises(MissingError, match="no longer kept"):
+        gallery.get(names[0])
