@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from fastapi.testclient import TestClient
+from lab_readers import keep
 from numpy.typing import NDArray
 from PIL import Image
-from torch import nn
 
 from stages.captcha.noise import NOISES
 from stages.lab import bench
@@ -23,22 +22,10 @@ from stages.lab.bench import FRESH, Asked, rate
 from stages.lab.composing import composed, noisy, script_of, texts_of
 from stages.lab.desk import Desk
 from stages.reader.decoding import Readings
-from stages.reader.networks import initialise
 from stages.reader.reading import Recogniser, Whole
-from stages.reader_files import Description, write_reader
 from stages.statistics.proportions import clustered_proportion, wilson
 
 PLAIN: dict[str, Any] = {"text": "20", "source": "digits", "noises": [], "height": 33, "width": 90, "seed": 5}
-
-
-def keep(folder: Path, **fields: Any) -> Description:
-    """An untrained reader, written."""
-    description = Description(**{"architecture": "ctc", "alphabet": "0123456789", "height": 33, "width": 90,
-                                 "channels": 4, "positions": 4, "precision": "fp32"} | fields)
-    network: nn.Module = description.build()
-    initialise(network, generator=torch.Generator().manual_seed(0))
-    write_reader(folder, description, network.state_dict(), {})
-    return description
 
 
 @pytest.fixture

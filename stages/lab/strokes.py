@@ -20,7 +20,7 @@ Stroke = NDArray[np.float64]  # (m, 2) points x, y in px of the canvas, m >= 1
 PEN = 2.4    # px on 28 x 28; antialiased and binned, it has the ink of MNIST's strokes (tests/test_lab_strokes.py)
 FINE = 8     # fine pixels a pixel, averaged at the end
 SHIFT = 4    # bits after the point of cv2's coordinates
-NIB = 8.0    # px of the canvas: a vertical line is taken to be that wide
+NIB = 8.0    # px of the canvas: a vertical line is taken to be that wide, and what is smaller is no more than a dot
 SHARED = 1 / 3  # of the narrower of two strokes: what they share of the width where they make one character
 
 
@@ -32,22 +32,37 @@ class Span:
     right: float
     strokes: tuple[Stroke, ...]
 
-    def overlaps(self, other: Span) -> bool:
+    def belongs_to(self, other: Span) -> bool:
         shared = min(self.right, other.right) - max(self.left, other.left)
-        return shared >= SHARED * min(self.right - self.left, other.right - other.left)
+        if shared >= SHARED * min(self.right - self.left, other.right - other.left):
+            return True
+        return shared > -NIB and any(touch(one, another) for one in self.strokes for another in other.strokes)
 
     def joined(self, other: Span) -> Span:
         return Span(min(self.left, other.left), max(self.right, other.right), self.strokes + other.strokes)
 
 
+def touch(one: Stroke, other: Stroke) -> bool:
+    """Whether an end of either lies within a nib of the other, as the bars of an E do to its stem."""
+    return distance(one[[0, -1]], other) < NIB or distance(other[[0, -1]], one) < NIB
+
+
+def distance(points: Stroke, stroke: Stroke) -> float:
+    """From the nearest of the points to the line of the stroke, px."""
+    along = np.diff(stroke, axis=0, append=stroke[-1:])  # (m, 2), the last 0: a single point is a line, too
+    away = points[:, None] - stroke  # (k, m, 2)
+    share = (away * along).sum(axis=2) / np.maximum((along**2).sum(axis=1), 1e-9)
+    return float(np.linalg.norm(away - np.clip(share, 0, 1)[..., None] * along, axis=2).min())
+
+
 def characters(strokes: Sequence[Stroke]) -> list[tuple[Stroke, ...]]:
-    """The strokes of each character from left to right: those that stand above one another make one."""
+    """The strokes of each character from left to right: those that touch, or stand above one another, make one."""
     spans: list[Span] = []
     for stroke in strokes:
         left, right = float(stroke[:, 0].min()), float(stroke[:, 0].max())
         middle, half = (left + right) / 2, max((right - left) / 2, NIB / 2)
         span = Span(middle - half, middle + half, (stroke,))
-        while touching := [other for other in spans if span.overlaps(other)]:  # joined, it may reach others
+        while touching := [other for other in spans if span.belongs_to(other)]:  # joined, it may reach others
             spans = [other for other in spans if not any(other is one for one in touching)]
             for other in touching:
                 span = other.joined(span)
@@ -59,7 +74,7 @@ def to_glyph(strokes: Sequence[Stroke]) -> Glyphs:
     """One character (28, 28), ink 255 on 0: with its pen it fits in 20 x 20 px, and is centred by mass."""
     points = np.concatenate(list(strokes))
     low, size = points.min(axis=0), float(np.ptp(points, axis=0).max())
-    scale = (BOX - PEN) / size if size > 0 else 0.0
+    scale = (BOX - PEN) / max(size, NIB)
     fine = np.zeros((SIDE * FINE, SIDE * FINE), np.uint8)
     for stroke in strokes:
         place = ((stroke - low) * scale + (SIDE - BOX + PEN) / 2) * FINE
