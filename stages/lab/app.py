@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from stages.lab import bench, paint, results, training
 from stages.lab.desk import Desk
@@ -40,6 +41,7 @@ def create_app(desk: Desk, *, hosts: Sequence[str] = ()) -> FastAPI:
     app.add_exception_handler(ValueError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     page = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True,
                        undefined=StrictUndefined).get_template("page.html").render(parts=PARTS)
@@ -64,9 +66,18 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     told = [f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {one['msg']}" for one in error.errors()]
     more = f" (and {len(told) - 3} more)" if len(told) > 3 else ""
-    return JSONResponse({"error": "; ".join(told[:3]) + more}, 422)
+    return JSONResponse({"error": _line("; ".join(told[:3])) + more}, 422)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": f"{request.method} {request.url.path}: {error.detail}"[:300]}, error.status_code)
+    return JSONResponse({"error": _line(f"{request.method} {request.url.path}: {error.detail}")}, error.status_code)
+
+
+async def _gone(request: Request, error: Exception) -> JSONResponse:
+    """To nobody: a browser that goes away in mid-upload is no fault of the lab, and no traceback in its terminal."""
+    return JSONResponse({"error": "the request was broken off: send it again"}, 400)
+
+
+def _line(words: str) -> str:
+    return " ".join(words.split())[:300]

@@ -1,4 +1,4 @@
-"""The desk: the readers at hand, of the study and of the lab, and the one folder that the lab writes to."""
+"""The desk: the readers at hand, of the study, kept ones and the lab's own, and the one folder that it writes to."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from stages.reader_files import Description, load_recogniser, read_description
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 OWN = "lab/"  # before the names of readers that were trained here
+KEPT = "pretrained/"  # before those under version control
 
 Loaded = tuple[Recogniser | Outside, Description]
 
@@ -22,11 +23,12 @@ class Desk:
     """What the routes share. Readers are loaded once and again when their files change; all may be used from threads,
     the networks by one at a time (`reading`)."""
 
-    def __init__(self, home: Path, study: Path = artifacts.READERS) -> None:
+    def __init__(self, home: Path, study: Path = artifacts.READERS, kept: Path | None = None) -> None:
         self.home, self.study = home, study
+        self.roots = {"": study, OWN: self.own} if kept is None else {"": study, KEPT: kept, OWN: self.own}
         self.reading = threading.Lock()  # hold it while a network runs: it has both cores then
         self._loading = threading.Lock()
-        self._loaded: dict[str, tuple[int, Loaded]] = {}
+        self._loaded: dict[str, tuple[tuple[tuple[int, ...], ...], Loaded]] = {}
         self.at_close: list[Callable[[], None]] = []
 
     @property
@@ -39,9 +41,9 @@ class Desk:
             end()
 
     def names(self) -> list[str]:
-        """Readers of the study, then "lab/NAME" for those trained here; by name."""
+        """Readers of the study, then "pretrained/NAME", then "lab/NAME" for those trained here; by name."""
         found = []
-        for root, prefix in ((self.study, ""), (self.own, OWN)):
+        for prefix, root in self.roots.items():
             if root.is_dir():
                 found += sorted(prefix + entry.name for entry in root.iterdir() if (entry / "reader.json").is_file())
         return found
@@ -64,15 +66,17 @@ class Desk:
         if name not in self.names():
             known = ", ".join(self.names()) or "none: run `dvc repro`, or train one here"
             raise MissingError(f"reader: no {name[:60]!r} is at hand: choose one of {known}")
-        return self.own / name.removeprefix(OWN) if name.startswith(OWN) else self.study / name
+        head, slash, tail = name.rpartition("/")
+        return self.roots[head + slash] / tail
 
     def load(self, name: str) -> Loaded:
         """A reader by name, ready to read. Raises MissingError without one, ValueError where its files are bad."""
         folder = self.folder(name)
         try:
-            stamp = max((folder / file).stat().st_mtime_ns for file in ("reader.json", "weights.safetensors"))
+            told = [(folder / file).stat() for file in ("reader.json", "weights.safetensors")]
         except OSError:
             raise MissingError(f"reader {name}: its weights are missing: train it again") from None
+        stamp = tuple((one.st_mtime_ns, one.st_size, one.st_ino) for one in told)  # DVC may put an older file back
         with self._loading:
             if name not in self._loaded or self._loaded[name][0] != stamp:
                 self._loaded[name] = stamp, load_recogniser(folder, choose_device("auto"))

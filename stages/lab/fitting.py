@@ -32,7 +32,7 @@ from stages.reader.networks import initialise
 from stages.reader.reading import Recogniser, choose_device
 from stages.reader.temperature import temperature_of
 from stages.reader_files import Description, write_reader
-from stages.sources.glyphs import load_glyphs
+from stages.sources.glyphs import DOWNLOADS, load_glyphs
 from stages.statistics.proportions import wilson
 
 PART = 1000    # glyphs that one thread reads at a time
@@ -41,6 +41,10 @@ PRECISION = "bf16"
 DECAY = 0.01   # of weights
 HELD_OUT = 0.1  # of the train file, for validation
 Z = 1.959964   # 95 %
+ADVICE = {     # of the study's errors, and what the page's user can do instead
+    "learning_rate, or set precision to fp32 (the last good weights are in .scratch)": "the learning rate",
+    "or remove it from glyphs.alphabet": "or leave it out",
+}
 
 
 @dataclass(frozen=True)
@@ -112,8 +116,13 @@ def main() -> None:
         raise ValueError("python -m stages.lab.fitting takes the folder of a training: the lab calls it")
     folder = Path(sys.argv[1])
     settings = Settings(**artifacts.read_json(folder / "settings.json"))
-    sets = load_sets(folder.parent, settings)
-    fit_reader(folder, settings, sets)
+    try:
+        fit_reader(folder, settings, load_sets(folder.parent, settings))
+    except ValueError as error:
+        told = str(error)
+        for advice, here in ADVICE.items():
+            told = told.replace(advice, here)
+        raise ValueError(told) from None
 
 
 def load_sets(home: Path, settings: Settings) -> Sets:
@@ -123,7 +132,9 @@ def load_sets(home: Path, settings: Settings) -> Sets:
     rng = stream(settings.seed, "lab", "pools")
     if settings.source == "study":
         glyphs = read("glyphs").glyphs
-        found = load_glyphs(glyphs.source, glyphs.path, alphabet=glyphs.alphabet, emnist_split=glyphs.emnist_split,
+        # An empty path would have the stage download them; the lab asks nothing of the network.
+        path = glyphs.path or (str(DOWNLOADS) if glyphs.source in ("mnist", "emnist") else "")
+        found = load_glyphs(glyphs.source, path, alphabet=glyphs.alphabet, emnist_split=glyphs.emnist_split,
                             validation=glyphs.validation, test=glyphs.test, rng=rng)
     else:
         alphabet = settings.alphabet if settings.source == "fonts" else "0123456789"
@@ -190,7 +201,8 @@ def tested(recogniser: Recogniser, test: Sequence[GlyphPart]) -> dict[str, Any]:
     for part in test:
         read_ = recogniser.read(part.images()).labels
         guess = read_[:, 0] if read_.shape[1] else np.zeros(len(part.labels), np.int64)
-        right, total = right + int((guess == part.labels[:, 0]).sum()), total + len(part.labels)
+        known = part.labels[:, 0] > 0  # to say nothing of a character that the alphabet lacks is not right
+        right, total = right + int((known & (guess == part.labels[:, 0])).sum()), total + len(part.labels)
     low, high = wilson(right / total, total, Z)
     rounded: dict[str, Any] = artifacts.rounded({"test_accuracy": right / total, "test_low": low, "test_high": high})
     return rounded | {"test_glyphs": total}

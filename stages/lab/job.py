@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ class Job:
         self.folder = folder
         self.process: subprocess.Popen[bytes] | None = None
         self.lock = threading.Lock()
-        self.stopped = False
+        # Linux ends a process with the thread that started it (die_with_parent in stages.command), and a server's
+        # threads come and go: this one stays.
+        self.starter = ThreadPoolExecutor(1)
 
     @property
     def reader(self) -> Path:
@@ -43,26 +46,39 @@ class Job:
             self.folder.mkdir(parents=True)
             artifacts.write_json(self.folder / "settings.json", asdict(settings))
             with (self.folder / "log.txt").open("wb") as log:
-                self.process = subprocess.Popen([sys.executable, "-m", "stages.lab.fitting", str(self.folder)],
-                                                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-            self.stopped = False
+                self.process = self.starter.submit(
+                    subprocess.Popen, [sys.executable, "-m", "stages.lab.fitting", str(self.folder)],
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log).result()
 
     def stop(self) -> None:
-        """End the training, if one runs; what it has learned stays."""
+        """End the training, if one runs, as its user wants; what it has learned stays."""
         with self.lock:
-            process = self.process
-            if process is None or process.poll() is not None:
-                return
-            self.stopped = True
-            process.terminate()
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            if self.running():
+                (self.folder / "stopped").touch()
+                self._end()
+
+    def close(self) -> None:
+        """End the training, if one runs, since the lab ends."""
+        with self.lock:
+            self._end()
+        self.starter.shutdown(wait=False)
+
+    def _end(self) -> None:
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
     def state(self) -> dict[str, Any]:
         """state (idle, running, stopped, failed or done), settings, history, seconds, epoch_share, error, savable."""
+        with self.lock:  # a start removes what is read here
+            return self._state()
+
+    def _state(self) -> dict[str, Any]:
         if not (self.folder / "settings.json").is_file():
             return {"state": "idle", "history": [], "savable": False}
         running = self.running()  # before the files are read: the process writes them before it ends
@@ -76,12 +92,12 @@ class Job:
         return told
 
     def _ended(self) -> dict[str, Any]:
-        if self.stopped:
+        if (self.folder / "stopped").is_file():
             return {"state": "stopped"}
-        if self.process is None:
-            return {"state": "stopped", "error": "the lab ended while it trained: what it had learned by then is kept"}
         log = (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        last = log[-1].removeprefix("error: ") if log else f"exit status {self.process.returncode}"
+        if self.process is None and not (log and log[-1].startswith("error: ")):
+            return {"state": "stopped", "error": "the lab ended while it trained: what it had learned by then is kept"}
+        last = log[-1].removeprefix("error: ") if log else f"exit status {self.process and self.process.returncode}"
         return {"state": "failed", "error": last[:500]}
 
     def save(self, folder: Path) -> None:

@@ -6,6 +6,8 @@ The layout is that of Kaggle's Digit Recognizer: `label,pixel0…pixel783`, one 
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -24,6 +26,8 @@ from stages.sources.kaggle import BLOCK, LAYOUT, PIXELS, read_csv
 KINDS = ("train", "test")
 CLASSES = 100  # at most
 MEBIBYTES = 200  # of a file
+CELL = re.compile(r"In CSV column #(\d+): Row #(\d+): CSV conversion error to uint8: invalid value (.*)")  # Arrow's
+QUOTED = {",": '","', '"': '""""'}  # labels that a CSV does not take as they are
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def keep(home: Path, kind: str, name: str, csv: Path) -> Table:
     try:
         images, labels = read_table(csv, labelled=kind == "train")
     except ValueError as error:
-        raise UnreadableError(str(error).replace(str(csv), name)) from None
+        raise UnreadableError(str(error).replace(str(csv), name)[:600]) from None  # a cell may be as long as the file
     table = Table(name, len(images), dict(sorted(Counter(labels.tolist()).items())))
     path = path_of(home, kind)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,18 +77,19 @@ def _labels(csv: Path) -> list[str] | None:
     """The column of labels; None without. Raises ValueError where one is no single character, or there are no rows."""
     with csv.open("rb") as opened:
         header = opened.readline(BLOCK)
-    names = [name.strip().strip('"') for name in header.decode("utf-8-sig", errors="replace").split(",")]
-    if "pixel0" not in names:
-        raise ValueError(f"{csv}: {LAYOUT}, got none named pixel0: open a file in Kaggle's layout")
+    line = (header.decode("utf-8-sig", errors="replace").splitlines() or [""])[0]
+    names = {name.strip('"') for name in line.split(",")}
+    if lacking := [name for name in PIXELS if name not in names]:
+        raise ValueError(f"{csv}: {LAYOUT}, got none named {lacking[0]}: open a file in Kaggle's layout")
     if "label" not in names:
         return None
     found: list[str] = []
     for batch in _batches(csv, {"label": pa.string()}):
-        found += batch["label"].to_pylist()
-    wrong = next((i for i, label in enumerate(found) if label is None or len(label) != 1), None)
+        found += [unicodedata.normalize("NFC", label) for label in batch["label"].to_pylist()]
+    wrong = next((i for i, label in enumerate(found) if not (len(label) == 1 and label.isprintable())), None)
     if wrong is not None:
-        raise ValueError(f"{csv}, row {wrong + 2}, column label: expected one character, got {found[wrong]!r}: correct "
-                         "it, or remove the row")
+        raise ValueError(f"{csv}, row {wrong + 2}, column label: expected one character, got {found[wrong][:40]!r}: "
+                         "correct it, or remove the row")
     if not found:
         raise ValueError(f"{csv}: expected rows under the header, got none: open another file")
     return found
@@ -107,6 +112,9 @@ def _batches(csv: Path, types: dict[str, pa.DataType]) -> Iterator[pa.RecordBatc
         ) as reader:
             yield from reader
     except pa.ArrowException as error:
+        if (cell := CELL.match(str(error))) is not None:
+            raise ValueError(f"{csv}: row {cell[2]}, column {int(cell[1]) + 1}: expected a whole number from 0 to 255, "
+                             f"got {cell[3][:40]}: correct it, or remove the row") from None
         raise ValueError(f"{csv}: {LAYOUT} (a test file may leave out label), pixels from 0 to 255, in UTF-8, got what "
                          f"cannot be read ({str(error).splitlines()[0][:120]}): correct or replace the file") from None
 
@@ -144,4 +152,4 @@ def submission(answers: Iterator[str]) -> Iterator[str]:
     """The lines of Kaggle's sample_submission.csv: ImageId from 1, and Label."""
     yield "ImageId,Label\n"
     for number, answer in enumerate(answers, 1):
-        yield f"{number},{answer}\n"
+        yield f"{number},{QUOTED.get(answer, answer)}\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -57,7 +58,8 @@ class Name(BaseModel):
 def routes(desk: Desk) -> APIRouter:
     router = APIRouter(prefix="/train")
     job = Job(desk.home / "job")
-    desk.at_close.append(job.stop)
+    keeping = threading.Lock()  # two at once would write to one file; a large table may take hundreds of MB
+    desk.at_close.append(job.close)
     clean_uploads(desk.home)
 
     @router.get("")
@@ -82,18 +84,24 @@ def routes(desk: Desk) -> APIRouter:
     @router.post("/save")
     def save(wanted: Name) -> dict[str, Any]:
         folder = desk.own / check_name(wanted.name)
-        if folder.exists() and not wanted.overwrite:
-            raise BusyError(f"name: a reader {wanted.name!r} is there: choose another, or overwrite it")
-        job.save(folder)
+        with keeping:
+            if folder.exists() and not wanted.overwrite:
+                raise BusyError(f"name: a reader {wanted.name!r} is there: choose another, or overwrite it")
+            job.save(folder)
         return {"name": OWN + wanted.name}
 
     @router.post("/delete")
     def delete(wanted: Name) -> dict[str, Any]:
         folder = desk.own / check_name(wanted.name)
-        if not folder.is_dir():
-            raise MissingError(f"name: no reader {wanted.name!r} was saved here: reload the list")
-        shutil.rmtree(folder)
+        with keeping:
+            if not folder.is_dir():
+                raise MissingError(f"name: no reader {wanted.name!r} was saved here: reload the list")
+            shutil.rmtree(folder)
         return {"name": OWN + wanted.name}
+
+    def keep(kind: Kind, name: str, csv: Path) -> tables.Table:
+        with keeping:
+            return tables.keep(desk.home, kind, name, csv)
 
     @router.post("/file/{kind}")
     async def open_file(kind: Kind, request: Request) -> dict[str, Any]:
@@ -106,13 +114,14 @@ def routes(desk: Desk) -> APIRouter:
             with os.fdopen(descriptor, "wb") as file:
                 async for chunk in request.stream():
                     file.write(chunk)
-            return asdict(await run_in_threadpool(tables.keep, desk.home, kind, name, Path(path)))
+            return asdict(await run_in_threadpool(keep, kind, name, Path(path)))
         finally:
             Path(path).unlink(missing_ok=True)
 
     @router.delete("/file/{kind}")
     def close_file(kind: Kind) -> dict[str, Any]:
-        tables.close(desk.home, kind)
+        with keeping:
+            tables.close(desk.home, kind)
         return state()
 
     @router.get("/submission")
@@ -149,4 +158,5 @@ def answers_of(reader: Recogniser | Outside, description: Description, images: G
 
 def clean_uploads(home: Path) -> None:
     """Remove what an earlier lab had half received."""
-    shutil.rmtree(home / "uploads", ignore_errors=True)
+    for folder in (home / "uploads", *home.glob("upload-*")):
+        shutil.rmtree(folder, ignore_errors=True)
