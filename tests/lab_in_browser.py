@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("stages", "plots", "metrics", "params.yaml", "dvc.yaml", "dvc.lock")
+COPIED = ("stages", "plots", "metrics", "pretrained", "params.yaml", "dvc.yaml", "dvc.lock")
 # Without these, Chromium asks for its maker's hosts as soon as it starts.
 SWITCHES = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
             "--disable-sync", "--no-first-run")

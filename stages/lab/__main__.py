@@ -1,6 +1,6 @@
 """Open the lab in a browser: `python -m stages.lab [--port 8000] [--host 127.0.0.1] [--no-browser]`.
 
-Reads   data, metrics, plots, params.yaml, dvc.lock: what the pipeline found; and what is uploaded
+Reads   data, metrics, plots, params.yaml, dvc.lock: what the pipeline found; pretrained; and what is uploaded
 Writes  data/lab alone: readers trained here and the files that they learn from
 Params  every section, to start from the study's own settings
 
@@ -27,6 +27,7 @@ from stages.lab.desk import Desk
 from stages.params import refuse_foreign_code
 
 HOME = Path("data/lab")
+KEPT = Path("pretrained")
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
     print(f"lab: {address} (Ctrl+C ends it)", flush=True)
     if not is_loopback(host):
         print(f"note: whoever reaches {host} can use the lab and train on this machine", file=sys.stderr, flush=True)
-    app = create_app(Desk(HOME), hosts=[host])
+    app = create_app(Desk(HOME, kept=KEPT), hosts=[host])
     if not given.no_browser and sys.stdout.isatty():
         threading.Timer(1.0, webbrowser.open, [address]).start()
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=3))
