@@ -19,10 +19,10 @@ KEPT = sorted(path.parent.name for path in (ROOT / "pretrained").glob("*/reader.
 
 @pytest.mark.parametrize("name", KEPT)
 def test_every_kept_reader_loads_and_has_its_note(name: str) -> None:
-    reader, _ = load_recogniser(ROOT / "pretrained" / name, torch.device("cpu"))
+    reader, description = load_recogniser(ROOT / "pretrained" / name, torch.device("cpu"))
     assert isinstance(reader, Recogniser)
     told = json.loads((ROOT / "pretrained" / name / "reader.json").read_text())
-    assert told["training"]["weights"] == sum(weight.numel() for weight in reader.network.parameters())
+    assert told["training"]["weights"] == sum(weight.numel() for weight in description.build().parameters())
     assert (ROOT / "pretrained" / name / "README.md").is_file()
 
 

@@ -53,7 +53,7 @@ class Desk:
         told: list[dict[str, object]] = []
         for name in self.names():
             try:
-                description = read_description(self.folder(name) / "reader.json")
+                description = describe(self.folder(name))
             except ValueError as error:
                 told.append({"name": name, "error": str(error)})
                 continue
@@ -79,8 +79,19 @@ class Desk:
         stamp = tuple((one.st_mtime_ns, one.st_size, one.st_ino) for one in told)  # DVC may put an older file back
         with self._loading:
             if name not in self._loaded or self._loaded[name][0] != stamp:
+                self._loaded = {one: self._loaded[one] for one in self.names() if one in self._loaded}
+                describe(folder)
                 self._loaded[name] = stamp, load_recogniser(folder, choose_device("auto"))
             return self._loaded[name][1]
+
+
+def describe(folder: Path) -> Description:
+    """What a reader was made for. Raises ValueError, one line, where its description is bad."""
+    try:
+        return read_description(folder / "reader.json")
+    except RecursionError:
+        raise ValueError(f"{folder / 'reader.json'}: expected a reader, got JSON of bottomless depth: train it "
+                         "again") from None
 
 
 def check_name(name: str) -> str:
