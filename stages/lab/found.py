@@ -1,0 +1,163 @@
+"""Files that the pipeline wrote, read with suspicion: one that is missing or half written is a line that says so.
+
+Nothing is computed again. What was read is kept while the file stays as it is.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from stages.lab.refusals import MissingError
+
+LARGEST = 32 * 2**20  # bytes of a file that is read
+DEEPEST = 50  # mappings within each other
+STAGES = {  # where a stage writes, the first that fits; all else is of `plot`
+    "metrics/generate": "generate", "metrics/train": "train", "metrics/predict": "predict",
+    "metrics/regress": "regress", "metrics/explain": "explain", "plots/train": "train", "plots/regress": "regress",
+    "plots/explain": "explain",
+}  # fmt: skip
+
+Made = TypeVar("Made")
+_kept: dict[tuple[Callable[[Path], Any], Path], tuple[tuple[int, int], Any]] = {}
+_keeping = threading.Lock()
+
+
+def kept(read: Callable[[Path], Made], path: Path) -> Made:
+    """What `read` makes of a file, made again when the file has changed. Raises MissingError without the file."""
+    try:
+        status = path.stat()
+    except OSError:
+        raise missing(path) from None
+    key, stamp = (read, path.absolute()), (status.st_mtime_ns, status.st_size)
+    with _keeping:
+        found = _kept.get(key)
+    if found is None or found[0] != stamp:
+        found = stamp, read(path)
+        with _keeping:
+            _kept[key] = found
+    made: Made = found[1]
+    return made
+
+
+def command_for(path: Path) -> str:
+    """The command that makes a file of the pipeline, or brings a source back."""
+    if path.name in ("params.yaml", "dvc.yaml"):
+        return f"`git checkout {path.name}`"
+    stage = next((stage for start, stage in STAGES.items() if path.as_posix().startswith(start)), "plot")
+    return f"`dvc repro {stage}`"
+
+
+def missing(path: Path) -> MissingError:
+    return MissingError(f"{path.as_posix()} is missing: run {command_for(path)}")
+
+
+def damaged(path: Path, why: str) -> ValueError:
+    return ValueError(f"{path.as_posix()} is damaged ({why}): run {command_for(path)}")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Raises MissingError without the file, ValueError where it is too large or not to be read."""
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ValueError(f"{path.as_posix()}: expected at most {LARGEST} bytes, got {path.stat().st_size}")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise missing(path) from None
+    except OSError as error:
+        raise damaged(path, error.strerror or "cannot be read") from None
+
+
+def read_text(path: Path) -> str:
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError:
+        raise damaged(path, "not UTF-8") from None
+
+
+def read_rows(path: Path, texts: Sequence[str], numbers: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """The rows of a CSV by column: `texts` as they are, `numbers` as floats, None where there is none; no others.
+
+    Raises ValueError on other columns and on a row that is not whole. An empty file has no rows.
+    """
+    columns, rows = read_cells(path)
+    lacking = [name for name in (*texts, *numbers) if name not in columns]
+    if columns and lacking:
+        raise damaged(path, f"expected the columns {', '.join(lacking)}, got {', '.join(columns)[:200]}")
+    places = {name: place for place, name in enumerate(columns)}
+    return [{name: row[places[name]] for name in texts}
+            | {name: number(row[places[name]], path) for name in numbers} for row in rows]
+
+
+def read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
+    """The header of a CSV, and its rows, each as long as the header. Raises ValueError where it is half a file."""
+    try:
+        lines = list(csv.reader(io.StringIO(read_text(path), newline=""), strict=True))
+    except csv.Error as error:
+        raise damaged(path, str(error)) from None
+    columns, *rows = lines or [[]]
+    for line, row in enumerate(rows, start=2):
+        if len(row) != len(columns):
+            raise damaged(path, f"line {line} has {len(row)} cells, expected {len(columns)}")
+    return columns, rows
+
+
+def number(text: str, path: Path) -> float | None:
+    """None for "" and what is not finite."""
+    try:
+        value = float(text or "nan")
+    except ValueError:
+        raise damaged(path, f"expected a number, got {text[:40]!r}") from None
+    return value if math.isfinite(value) else None
+
+
+def read_metrics(path: Path) -> dict[str, float]:
+    return numbers_in(read_text(path), path)
+
+
+def numbers_in(text: str, path: Path) -> dict[str, float]:
+    """The finite numbers of a JSON object by name; those of inner objects by dotted name. Raises ValueError on else."""
+    try:
+        tree = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, str(error)[:100]) from None
+    if not isinstance(tree, dict):
+        raise damaged(path, f"expected an object, got {type(tree).__name__}")
+    leaves = flat(tree)
+    return {name: float(value) for name, value in leaves.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and _finite(value)}
+
+
+def _finite(value: int | float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The leaves of nested mappings by dotted name; an empty mapping is a leaf. Raises ValueError where the nesting has
+    no end."""
+    if prefix.count(".") > DEEPEST:
+        raise ValueError(f"{prefix[:60]}…: expected at most {DEEPEST} mappings within each other: mend it")
+    leaves: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            leaves |= flat(value, f"{prefix}{name}.")
+        else:
+            leaves[f"{prefix}{name}"] = value
+    return leaves
+
+
+def told(piece: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """A piece of the page, or `error`: the line that says why there is none."""
+    try:
+        return piece()
+    except ValueError as error:
+        return {"error": " ".join(str(error).split())}

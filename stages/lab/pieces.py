@@ -1,0 +1,134 @@
+"""Pieces of the results: the data set, the readers and their mistakes, thresholds; each read from one or two artifacts.
+
+All raise ValueError, one line that says which file is missing or damaged and which command makes it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from stages import artifacts
+from stages.lab import experiments, recorded
+from stages.lab.found import command_for, kept, missing, read_metrics, read_rows, told
+from stages.lab.refusals import MissingError
+
+FIGURES, REGRESS = artifacts.PLOTS / "figures", artifacts.PLOTS / "regress"
+MISSED = "missed"  # stands for a character where none was read, see figures.confusion
+
+
+def facts() -> dict[str, Any]:
+    """The data set by the parameters that made it, as [name, value]."""
+    params = recorded.recorded_params()
+
+    def value(*names: str, between: str = " ") -> str:
+        given = [str(recorded.written(params[name])) for name in names if params.get(name) not in (None, "")]
+        return between.join(dict.fromkeys(given) if between == " to " else given)
+
+    alphabet = str(params.get("glyphs.alphabet", ""))
+    listed = [("Image, height × width, px", value("captcha.height", "captcha.width", between=" × ")),
+              ("Characters of a text", value("captcha.length.min", "captcha.length.max", between=" to ")),
+              (f"Alphabet, {len(alphabet)} characters", alphabet),
+              ("Captchas are", value("captcha.source", "captcha.path")),
+              ("Glyphs", value("glyphs.source", "glyphs.path")),
+              ("Colour schemes", value("colour.schemes")), ("Noise types", value("noise.types")),
+              ("Levels of noise", value("noise.steps", "noise.level", between=", evenly up to ")),
+              ("Held out of training", value("noise.unseen"))]
+    return {"facts": [[name, text] for name, text in listed if text]}
+
+
+def counts() -> dict[str, Any]:
+    """captchas and renderings by split, and how many conditions there are."""
+    metrics = kept(read_metrics, artifacts.METRICS / "generate.json")
+    splits = [name for name in artifacts.SPLITS if f"captchas_{name}" in metrics]
+    return {"splits": [[name, metrics[f"captchas_{name}"], metrics.get(f"renderings_{name}")] for name in splits],
+            "conditions": metrics.get("conditions")}
+
+
+def classes() -> dict[str, Any]:
+    """A row a character: its glyphs by split (None for found captchas), and how often it stands in texts by split."""
+    glyphs = read_rows(FIGURES / "glyphs.csv", ["label"], artifacts.SPLITS)
+    texts = read_rows(FIGURES / "counts.csv", ["split", "character"], ["count"])
+    splits = list(dict.fromkeys(row["split"] for row in texts))
+    standing: dict[tuple[str, str], float] = {}
+    for row in texts:
+        key = row["character"], row["split"]
+        standing[key] = standing.get(key, 0) + (row["count"] or 0)
+    pieces = {row["label"]: row for row in glyphs}
+    return {"glyphs": list(artifacts.SPLITS) if glyphs else [], "texts": splits, "rows": [
+        [name, *(pieces.get(name, {}).get(split) for split in artifacts.SPLITS if glyphs),
+         *(standing.get((name, split), 0) for split in splits)]
+        for name in dict.fromkeys([*pieces, *(row["character"] for row in texts)])]}
+
+
+def readers() -> dict[str, Any]:
+    """Metrics of every reader by stage: value, low and high by metric and reader; those with intervals first."""
+    stages: dict[str, list[dict[str, Any]]] = {}
+    names: list[str] = []
+    notes: list[str] = []
+    for stage in ("predict", "train"):
+        found = {path.stem: told(partial(_named, path)) for path in sorted((artifacts.METRICS / stage).glob("*.json"))}
+        notes += [str(one["error"]) for one in found.values() if "error" in one]
+        metrics = {name: one["metrics"] for name, one in found.items() if "metrics" in one}
+        names += [name for name in found if name not in names]
+        stages[stage] = rows_of(metrics)
+    if not names:
+        raise missing(artifacts.METRICS / "predict")
+    names = in_order(names)
+    paths = [artifacts.METRICS / stage / f"{name}.json" for stage in stages for name in names]
+    notes += [str(missing(path)) for path in paths if not path.exists()]
+    return {"names": names, "stages": stages, "notes": notes}
+
+
+def _named(path: Path) -> dict[str, Any]:
+    return {"metrics": kept(read_metrics, path)}
+
+
+def rows_of(metrics: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
+    names = sorted({name for one in metrics.values() for name in one})
+    bases = [name for name in names if not re.fullmatch(".+_(low|high)", name) or name.rpartition("_")[0] not in names]
+    rows = [{"metric": name, "readers": {reader: experiments.beside(one, name) for reader, one in metrics.items()},
+             "interval": f"{name}_low" in names} for name in bases]
+    return sorted(rows, key=lambda row: not row["interval"])
+
+
+def in_order(names: list[str]) -> list[str]:
+    """Readers as the figures name them, then the others."""
+    first = told(lambda: {"rows": read_rows(FIGURES / "confusion.csv", ["reader"])}).get("rows", [])
+    return list(dict.fromkeys([*(row["reader"] for row in first), *names]))
+
+
+def confusion(reader: str) -> dict[str, Any]:
+    """counts and shares by true character (rows) and what it was read as (columns; last what was missed)."""
+    rows = of_reader(FIGURES / "confusion.csv", reader, ["actual", "predicted"], ["count", "share"])
+    actual = list(dict.fromkeys(row["actual"] for row in rows))
+    others = sorted({row["predicted"] for row in rows} - {*actual}, key=lambda name: (name == MISSED, name))
+    cells = {(row["actual"], row["predicted"]): (row["count"], row["share"]) for row in rows}
+    return {"actual": actual, "predicted": [*actual, *others],
+            "cells": [[cells.get((row, column), (0, 0)) for column in (*actual, *others)] for row in actual]}
+
+
+def classification(reader: str) -> dict[str, Any]:
+    """The classification report: a row a set of renderings and character, "macro" the mean over these."""
+    numbers = ["precision", "recall", "f1", "f1_low", "f1_high", "accuracy", "support"]
+    return {"rows": of_reader(FIGURES / "classification.csv", reader, ["renderings", "character"], numbers)}
+
+
+def of_reader(path: Path, reader: str, texts: list[str], numbers: list[str]) -> list[dict[str, Any]]:
+    rows = [row for row in read_rows(path, ["reader", *texts], numbers) if row["reader"] == reader]
+    if not rows:
+        raise MissingError(f"{path.as_posix()} has no reader {reader[:60]!r}: choose another, or run "
+                           f"{command_for(path)}")
+    return rows
+
+
+def thresholds() -> dict[str, Any]:
+    """The level at which each reader comes down to each share of the characters; `confidence` of the intervals."""
+    numbers = ["accuracy", "level", "low", "high", "reached"]
+    confidence = told(recorded.recorded_params).get("regression.confidence")
+    return {"rows": read_rows(REGRESS / "thresholds.csv", ["reader", "noise"], numbers),
+            "confidence": confidence if isinstance(confidence, float) else None}
+

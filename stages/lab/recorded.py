@@ -1,0 +1,122 @@
+"""What dvc.lock recorded of this run, and what has changed since: files are compared by hash, nothing is made again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from stages.lab.found import flat, kept, read_text
+
+LOCK, PARAMS = Path("dvc.lock"), Path("params.yaml")
+HASHED = 8 * 2**20  # bytes of an artifact that is compared by its hash; of a larger one, whether it is there
+ANOTHER = object()  # stands for a value that another stage has otherwise
+
+
+def parse_yaml(text: str, where: str) -> dict[str, Any]:
+    """A YAML 1.2 mapping. Raises ValueError, one line, on anything else."""
+    try:
+        tree = YAML(typ="safe", pure=True).load(text)
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise ValueError(f"{where} is not YAML ({str(error).splitlines()[0][:100]}): mend it") from None
+    if not isinstance(tree, dict):
+        raise ValueError(f"{where}: expected a mapping, got {type(tree).__name__}: mend it")
+    return tree
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    return kept(_parsed, path)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    return parse_yaml(read_text(path), path.as_posix())
+
+
+def stages_of(lock: Mapping[str, Any], readers: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The stages in dvc.lock by name, without those of readers that are no more."""
+    stages = lock.get("stages")
+    if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):
+        raise ValueError(f"{LOCK} has no stages: run `dvc repro`")
+    return {name: stage for name, stage in stages.items() if "@" not in name or name.partition("@")[2] in readers}
+
+
+def recorded_params() -> dict[str, Any]:
+    """The parameters by dotted name that the stages in dvc.lock ran with; `ANOTHER` where they ran with several."""
+    found: dict[str, Any] = {}
+    for stage in stages_of(read_yaml(LOCK), _readers()).values():
+        for tree in (stage.get("params") or {}).values():
+            for name, value in flat(tree if isinstance(tree, dict) else {}).items():
+                found[name] = value if found.get(name, value) == value else ANOTHER
+    return found
+
+
+def _readers() -> Mapping[str, Any]:
+    readers = read_yaml(PARAMS).get("readers")
+    return readers if isinstance(readers, dict) else {}
+
+
+def run() -> dict[str, Any]:
+    """The parameters of the run [name, value, value in params.yaml now or None where it is the same], and which results
+    and code are those of dvc.lock."""
+    recorded, now = recorded_params(), flat(read_yaml(PARAMS))
+    names = [*now, *(name for name in recorded if name not in now)]
+    params = [[name, written(recorded.get(name)), None if recorded.get(name) == now.get(name) else
+               written(now.get(name))] for name in names]
+    stages = stages_of(read_yaml(LOCK), _readers())
+    return {"params": params, "results": compared(_entries(stages, "outs")),
+            "code": compared(entry for entry in _entries(stages, "deps") if entry["path"].endswith(".py"))}
+
+
+def written(value: Any) -> str | None:
+    """A parameter as people read it; None where there is none."""
+    if value is ANOTHER:
+        return "several: the pipeline was interrupted"
+    if isinstance(value, list):
+        return ", ".join(str(written(one)) for one in value) or "(none)"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return None if value is None else str(value) or "(none)"
+
+
+def _entries(stages: Mapping[str, Mapping[str, Any]], kind: str) -> Iterator[dict[str, Any]]:
+    for stage in stages.values():
+        for entry in stage.get(kind) or []:
+            if isinstance(entry, dict) and isinstance(entry.get("path"), str):
+                yield entry
+
+
+def compared(entries: Iterator[dict[str, Any]]) -> dict[str, Any]:
+    """How many paths are as recorded, which differ and are missing, and which are there but too large to compare."""
+    told: dict[str, list[str]] = {"same": [], "differ": [], "missing": [], "large": []}
+    for path, entry in {entry["path"]: entry for entry in entries}.items():
+        told[_state(Path(path), entry)].append(path)
+    return told | {"same": len(told["same"])}
+
+
+def _state(path: Path, entry: Mapping[str, Any]) -> str:
+    try:
+        if not path.exists():
+            return "missing"
+        if not isinstance(entry.get("size"), int) or entry["size"] > HASHED:
+            return "large"
+        return "same" if _hash(path) == entry.get("md5") else "differ"
+    except (OSError, ValueError):  # written at this moment, or no path
+        return "differ"
+
+
+def _hash(path: Path) -> str:
+    """DVC's md5 of a file or folder."""
+    if not path.is_dir():
+        return kept(_md5, path)
+    files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+    listed = [{"md5": kept(_md5, file), "relpath": name} for name, file in files]
+    return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def _md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()

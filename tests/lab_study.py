@@ -1,0 +1,154 @@
+"""A small study of other readers, noises and letters than the default's, as artifacts in a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from fastapi.testclient import TestClient
+from lab_in_browser import git
+from ruamel.yaml import YAML
+
+from stages.figures.classification import classification_table
+from stages.figures.confusion import confusion_table
+from stages.figures.report import Chapter, Plate, Tile, bullets, page
+from stages.lab.app import create_app
+from stages.lab.desk import Desk
+
+SVG = '<svg width="300pt" height="200pt" viewBox="0 0 300 200" xmlns="http://www.w3.org/2000/svg"><rect/></svg>'
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(60)
+PARAMS = {"seed": 7, "glyphs": {"source": "fonts", "path": "", "alphabet": "абв"},
+          "captcha": {"height": 33, "width": 90, "length": {"min": 2, "max": 5}},
+          "noise": {"types": ["hail", "dusk"], "level": 0.6, "steps": 3, "unseen": ""},
+          "readers": {"first": {"epochs": 3}, "second": {"epochs": 4}}, "regression": {"confidence": 0.9}}
+METRICS = {"exact_match": 0.5, "exact_match_low": 0.4, "exact_match_high": 0.6, "brier_score": 0.125}
+
+
+def write(path: Path | str, content: str | bytes) -> None:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_yaml(path: str, tree: Any) -> None:
+    with Path(path).open("w", encoding="utf-8") as file:
+        YAML(typ="safe", pure=True).dump(tree, file)
+
+
+def write_lock(params: Any = PARAMS) -> None:
+    """dvc.lock of a run with these parameters whose results are the files that are here."""
+    outs = [{"path": path, "hash": "md5", "md5": hashlib.md5(Path(path).read_bytes()).hexdigest(),
+             "size": Path(path).stat().st_size} for path in ("metrics/generate.json", "plots/report.html")]
+    code = [{"path": "stages/some.py", "md5": hashlib.md5(b"code").hexdigest(), "size": 4}]
+    stale = {"outs": [{"path": "data/readers/gone", "md5": "0", "size": 1}]}
+    write_yaml("dvc.lock", {"schema": "2.0", "stages": {
+        "plot": {"cmd": "x", "deps": code, "params": {"params.yaml": params}, "outs": outs}, "train@gone": stale}})
+
+
+def observations() -> dict[str, pd.DataFrame]:
+    """What two readers made of 40 characters; the first misses some, the second says a character that is never true."""
+    rng = np.random.default_rng(3)
+    truth = rng.choice(list("аб"), 40)
+    shared = {"truth": truth, "captcha": np.arange(40) // 2, "level": np.tile([0.0, 0.5], 20)}
+    guesses = {"first": np.where(rng.random(40) < 0.4, "", truth), "second": np.where(rng.random(40) < 0.4, "в", truth)}
+    return {name: pd.DataFrame(shared | {"guess": guess, "success": guess == truth}) for name, guess in guesses.items()}
+
+
+def report() -> str:
+    plates = [Plate("answer", "How fast <reading> fails", "A line `first` each.", "It **falls** at 0.2 & dies.", SVG),
+              Plate("slopes", "What a dose costs", "", "Nothing was measured.", None)]
+    chapters = [Chapter("answer", "The answer, drawn", "Lead.", plates),
+                Chapter("uncertain", "Doubts", "Lead.", [bullets(["One `doubt`.", "Another."])])]
+    return page(["**Hail** stops `first`.", "And dusk does not."], [Tile("12 %", "10 to 14 %", "are read")], chapters)
+
+
+TABLE = ('<table><caption>Effects &amp; more</caption><thead><tr><td></td><th scope="col">(1) main</th></tr></thead>'
+         '<tbody><tr class="group"><th colspan="2" scope="rowgroup">Noise</th></tr><tr><th scope="row">hail</th>'
+         '<td>−0.25<br><small>(0.01)</small></td></tr></tbody><tfoot><tr><th scope="row">Rows</th><td>40</td></tr>'
+         '</tfoot></table>'
+         '<p class="note">How to read it.</p>')
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The artifacts of another study: Ukrainian letters, readers and noises of other names."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    write_yaml("params.yaml", PARAMS)
+    seen = observations()
+    for name, table in {"confusion": confusion_table(seen, "абв"), "classification": classification_table(seen, "абв"),
+                        "glyphs": pd.DataFrame({"label": ["а", "б"], "train": [8, 9], "validation": 1, "test": 2}),
+                        "counts": pd.DataFrame({"split": "test", "character": ["а", "а", "NA"], "position": [1, 2, 1],
+                                                "count": [3, 4, 5]})}.items():
+        write(f"plots/figures/{name}.csv", table.to_csv(index=False, float_format="%.6g"))
+    for name in ("answer", "counts", "confusion_first", "marvel"):
+        write(f"plots/figures/{name}.svg", SVG)
+    write("plots/figures/samples.png", PNG)
+    write("plots/regress/table.html", TABLE)
+    write("plots/regress/table.tex", r"\begin{tabular}")
+    write("plots/regress/thresholds.csv", "reader,noise,accuracy,level,low,high,reached\n"
+          "first,hail,0.5,0.25,0.2,0.31,1.0\nfirst,dusk,0.5,,0.5,,0.2\n")
+    write("plots/report.html", report())
+    write("metrics/generate.json", json.dumps({"captchas_train": 70, "captchas_test": 30, "renderings_train": 140,
+                                               "renderings_test": 210, "conditions": 7}))
+    for name in ("first", "second"):
+        write(f"metrics/predict/{name}.json", json.dumps(METRICS))
+        write(f"metrics/train/{name}.json", json.dumps({"epochs": 3}))
+    write("stages/some.py", "code")
+    write_lock()
+    return tmp_path
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[TestClient]:
+    desk = Desk(tmp_path / "lab", study=tmp_path / "readers")
+    with TestClient(create_app(desk), base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+        yield client
+
+
+def ask(client: TestClient, path: str = "", **query: str) -> Any:
+    answer = client.get(f"/api/results{path}", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def refused(client: TestClient, path: str, **query: str) -> tuple[int, str]:
+    answer = client.get(f"/api/results{path}", params=query)
+    assert "\n" not in answer.json()["error"]
+    return answer.status_code, answer.json()["error"]
+
+
+def commit(folder: Path, message: str) -> str:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", message)
+    return git(folder, "rev-parse", "HEAD")
+
+
+def experiment(folder: Path, name: str, *, level: float, metrics: dict[str, Any], baseline: str = "") -> str:
+    """An experiment as DVC keeps one: a commit on the baseline below refs/exps, the working tree as it was."""
+    base = baseline or git(folder, "rev-parse", "HEAD")
+    git(folder, "checkout", "--quiet", "--detach", base)
+    write_yaml("params.yaml", PARAMS | {"noise": PARAMS["noise"] | {"level": level}})  # type: ignore[operator]
+    write("metrics/predict/first.json", json.dumps(metrics))
+    made = commit(folder, f"dvc: commit experiment {name}")
+    git(folder, "update-ref", f"refs/exps/{base[:2]}/{base[2:]}/{name}", made)
+    git(folder, "checkout", "--quiet", "main")
+    return made
+
+
+@pytest.fixture
+def history(study: Path) -> Path:
+    git(study, "init", "--quiet", "--initial-branch", "main")
+    commit(study, "The study")
+    experiment(study, "brave-owl", level=0.3, metrics=METRICS | {"exact_match": 0.7, "exact_match_low": 0.65,
+                                                                 "exact_match_high": 0.75})
+    experiment(study, "shy-cat", level=0.5, metrics=METRICS | {"exact_match": 0.55, "exact_match_low": 0.45,
+                                                               "exact_match_high": 0.65})
+    return study

@@ -1,0 +1,278 @@
+"""Results: what is shown is what the artifacts say, whatever they are of; what is missing or broken is one line."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from lab_in_browser import ROOT
+from lab_study import PARAMS, SVG, ask, client, observations, refused, study, write, write_yaml
+
+from stages.figures.classification import classification_table
+from stages.figures.confusion import MISSED
+from stages.figures.wording import CONTENT, SHOWS
+from stages.lab import pieces, results
+
+__all__ = ["client", "study"]  # fixtures
+Told = dict[str, Any]
+
+
+def figures(overview: Told) -> dict[str, Told]:
+    return {figure["name"]: figure for section in overview["sections"].values() for group in section["groups"]
+            for figure in group["figures"]}
+
+
+def text(spoken: list[list[str]]) -> str:
+    return "".join(words for _, words in spoken)
+
+
+# What is shown
+
+
+def test_the_answer_is_what_the_report_says(client: TestClient, study: Path) -> None:
+    answer = ask(client)["answer"]
+    assert answer["answer"] == [[["strong", "Hail"], ["", " stops "], ["code", "first"], ["", "."]],
+                                [["", "And dusk does not."]]]
+    assert answer["tiles"] == [{"label": "are read", "value": "12 %", "note": "10 to 14 %"}]
+    assert [text(doubt) for doubt in answer["doubts"]] == ["One doubt.", "Another."]
+
+
+def test_a_figure_has_its_words_and_size_from_the_report(client: TestClient, study: Path) -> None:
+    figure = figures(ask(client))["answer"]
+    assert figure["title"] == "How fast <reading> fails"
+    assert text(figure["shows"]).strip() == "A line first each."
+    assert figure["found"] == [["", "It "], ["strong", "falls"], ["", " at 0.2 & dies."]]
+    assert (figure["width"], figure["height"]) == (300, 200)
+
+
+def test_a_figure_that_the_run_had_no_data_for_is_told_and_not_missed(client: TestClient, study: Path) -> None:
+    dose = ask(client)["sections"]["dose"]
+    assert [text(note) for note in dose["groups"][0]["notes"]] == ["What a dose costs. Nothing was measured."]
+    assert "slopes" not in dose["missing"]
+    assert "dose_response" in dose["missing"]
+    assert "dvc repro plot" in dose["missing"]
+
+
+def test_a_figure_that_no_section_knows_is_shown_after_the_others(client: TestClient, study: Path) -> None:
+    last = ask(client)["sections"]["why"]["groups"][-1]
+    assert last["title"] == "Other figures"
+    assert [figure["file"] for figure in last["figures"]] == ["marvel.svg"]
+
+
+def test_every_figure_of_the_report_has_a_section() -> None:
+    placed = [name for names in results.SECTIONS.values() for name in names]
+    placed += [name for chapter in results.CHAPTERS for name in CONTENT[chapter] if name in SHOWS]
+    assert sorted(placed) == sorted({*SHOWS} - {"confusion"})
+
+
+def test_the_tables_behind_a_figure_are_those_that_are_there(client: TestClient, study: Path) -> None:
+    write("plots/figures/accuracy.csv", "a\n1\n")
+    shown = figures(ask(client))
+    assert shown["counts"]["numbers"] == ["figures/counts"]
+    assert shown["answer"]["numbers"] == ["figures/accuracy"]
+    assert shown["samples"]["numbers"] == []
+
+
+def test_the_data_set_is_that_of_the_run_and_not_of_changed_parameters(client: TestClient, study: Path) -> None:
+    write_yaml("params.yaml", PARAMS | {"captcha": {"height": 99, "width": 99}})
+    facts = dict(ask(client)["facts"]["facts"])
+    assert facts["Image, height × width, px"] == "33 × 90"
+    assert facts["Characters of a text"] == "2 to 5"
+    assert facts["Alphabet, 3 characters"] == "абв"
+    assert facts["Noise types"] == "hail, dusk"
+    assert "Held out of training" not in facts
+
+
+def test_splits_and_classes_are_counted_as_the_tables_have_them(client: TestClient, study: Path) -> None:
+    overview = ask(client)
+    assert overview["counts"] == {"splits": [["train", 70, 140], ["test", 30, 210]], "conditions": 7}
+    assert overview["classes"] == {"glyphs": ["train", "validation", "test"], "texts": ["test"], "rows": [
+        ["а", 8, 1, 2, 7], ["б", 9, 1, 2, 0], ["NA", None, None, None, 5]]}
+
+
+def test_captchas_that_were_found_have_no_glyphs_to_count(client: TestClient, study: Path) -> None:
+    write("plots/figures/glyphs.csv", "label,train,validation,test\n")
+    assert ask(client)["classes"] == {"glyphs": [], "texts": ["test"], "rows": [["а", 7], ["NA", 5]]}
+
+
+def test_readers_have_their_metrics_with_intervals_first(client: TestClient, study: Path) -> None:
+    readers = ask(client)["readers"]
+    assert readers["names"] == ["first", "second"]
+    assert [(row["metric"], row["interval"]) for row in readers["stages"]["predict"]] == [
+        ("exact_match", True), ("brier_score", False)]
+    assert readers["stages"]["predict"][0]["readers"]["second"] == {"value": 0.5, "low": 0.4, "high": 0.6, "se": None}
+    assert readers["stages"]["train"][0]["metric"] == "epochs"
+    assert readers["notes"] == []
+
+
+def test_a_confusion_matrix_holds_every_character_that_was_read(client: TestClient, study: Path) -> None:
+    assert pieces.MISSED == MISSED
+    for name, last in (("first", MISSED), ("second", "в")):
+        told = ask(client, "/reader", name=name)["confusion"]
+        seen = observations()[name]
+        assert told["actual"] == ["а", "б"]
+        assert told["predicted"] == ["а", "б", last]
+        counts = [[((seen["truth"] == actual) & (seen["guess"] == (guess if guess != MISSED else ""))).sum()
+                   for guess in told["predicted"]] for actual in told["actual"]]
+        assert [[count for count, _ in row] for row in told["cells"]] == counts
+        assert [math.fsum(share for _, share in row) for row in told["cells"]] == pytest.approx([1, 1], abs=1e-5)
+
+
+def test_a_classification_report_is_that_of_the_reader_asked_for(client: TestClient, study: Path) -> None:
+    rows = ask(client, "/reader", name="second")["classification"]["rows"]
+    table = classification_table(observations(), "абв")
+    wanted = table[table["reader"] == "second"]
+    assert [row["character"] for row in rows] == wanted["character"].tolist()
+    assert [row["f1"] for row in rows] == pytest.approx(wanted["f1"].tolist(), rel=1e-5)
+    assert rows[0]["f1_low"] is None
+    assert rows[3]["f1_low"] == pytest.approx(wanted["f1_low"].iloc[3], rel=1e-5)
+
+
+def test_a_threshold_that_was_not_reached_has_no_level(client: TestClient, study: Path) -> None:
+    thresholds = ask(client)["thresholds"]
+    assert thresholds["confidence"] == 0.9
+    assert thresholds["rows"][0] == {"reader": "first", "noise": "hail", "accuracy": 0.5, "level": 0.25, "low": 0.2,
+                                     "high": 0.31, "reached": 1.0}
+    assert (thresholds["rows"][1]["level"], thresholds["rows"][1]["low"]) == (None, 0.5)
+
+
+def test_the_regression_table_keeps_its_cells_and_notes(client: TestClient, study: Path) -> None:
+    table = ask(client)["table"]
+    assert table["caption"] == "Effects & more"
+    assert [cell["text"] for cell in table["head"][0]] == ["", "(1) main"]
+    assert table["body"][0] == [{"text": "Noise", "small": "", "scope": "rowgroup", "span": 2}]
+    assert table["body"][1][1] == {"text": "−0.25", "small": "(0.01)", "scope": "", "span": 1}
+    assert table["foot"][0][1]["text"] == "40"
+    assert table["notes"] == ["How to read it."]
+
+
+def test_a_table_is_shown_to_a_number_of_rows_and_given_whole(client: TestClient, study: Path) -> None:
+    write("plots/figures/long.csv", "a,b\n" + "1,NA\n" * 800)
+    told = ask(client, "/table/figures/long")
+    assert (told["columns"], len(told["rows"]), told["total"]) == (["a", "b"], results.ROWS, 800)
+    assert told["rows"][0] == ["1", "NA"]
+    file = client.get("/api/results/file/figures/long.csv")
+    assert file.content == Path("plots/figures/long.csv").read_bytes()
+    assert file.headers["content-disposition"].startswith("attachment")
+
+
+def test_the_results_of_the_repository_are_shown_whole(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not (ROOT / "plots" / "report.html").is_file():
+        pytest.skip("plots/report.html is not here: a pipeline runs")
+    monkeypatch.chdir(ROOT)
+    overview = ask(client)
+    assert [name for name, piece in overview.items() if isinstance(piece, dict) and "error" in piece] == []
+    assert {section["missing"] for section in overview["sections"].values()} == {""}
+    shown = figures(overview)
+    matrices = ("confusion.", "confusion_")  # shown as tables
+    drawn = {path.name for path in Path("plots/figures").glob("*.*") if path.suffix in (".svg", ".png")}
+    assert {figure["file"] for figure in shown.values()} == {name for name in drawn if not name.startswith(matrices)}
+    assert [name for name, figure in shown.items() if not (figure["found"] and figure["width"])] == []
+    for figure in shown.values():
+        assert client.get(f"/api/results/figure/{figure['file']}").status_code == 200
+    for reader in overview["readers"]["names"]:
+        told = ask(client, "/reader", name=reader)
+        assert "error" not in told["confusion"] | told["classification"]
+
+
+# What is served
+
+
+@pytest.mark.parametrize(("name", "kind"), [("answer.svg", "image/svg+xml"), ("samples.png", "image/png")])
+def test_a_figure_opened_alone_may_style_itself_and_do_nothing_else(client: TestClient, study: Path, name: str,
+                                                                    kind: str) -> None:
+    answer = client.get(f"/api/results/figure/{name}")
+    assert answer.content == Path(f"plots/figures/{name}").read_bytes()
+    assert answer.headers["content-type"].startswith(kind)
+    policy = answer.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "sandbox", "frame-ancestors 'none'"} <= set(policy)
+    assert not any("script" in part for part in policy)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", [
+    "/figure/counts.csv", "/figure/..%2Freport.html", "/figure/%2e%2e%2freport.html", "/figure/.hidden.svg",
+    "/figure/linked.svg", "/figure/folder.svg", "/figure/none.svg", "/file/figures/answer.svg",
+    "/file/regress/table.html", "/file/explain/pairs.csv", "/file/figures/..%2F..%2Fparams.yaml",
+    "/table/figures/none", "/table/regress/..%2Ffigures%2Fcounts", "/figure/answer.svg%00.png", "/figure/" + "a" * 300,
+])
+def test_only_files_of_the_pipeline_are_served(client: TestClient, study: Path, path: str) -> None:
+    secret = study / "secret.svg"
+    secret.write_text(SVG)
+    write("plots/figures/.hidden.svg", SVG)
+    (study / "plots/figures/linked.svg").symlink_to(secret)
+    (study / "plots/figures/folder.svg").mkdir()
+    status, error = refused(client, path)
+    assert status in (404, 422)
+    assert str(study) not in error
+
+
+def test_the_report_is_served_without_leave_to_run_anything(client: TestClient, study: Path) -> None:
+    answer = client.get("/api/results/report")
+    assert answer.text == Path("plots/report.html").read_text(encoding="utf-8")
+    assert "sandbox" in answer.headers["content-security-policy"]
+    Path("plots/report.html").unlink()
+    assert refused(client, "/report") == (404, "plots/report.html is missing: run `dvc repro plot`")
+
+
+# What is missing or broken
+
+
+@pytest.mark.parametrize(("path", "piece", "command"), [
+    ("plots/report.html", "answer", "dvc repro plot"), ("dvc.lock", "facts", "dvc repro"),
+    ("metrics/generate.json", "counts", "dvc repro generate"),
+    ("plots/figures/counts.csv", "classes", "dvc repro plot"),
+    ("plots/regress/table.html", "table", "dvc repro regress"),
+    ("plots/regress/thresholds.csv", "thresholds", "dvc repro regress"),
+])
+def test_a_missing_artifact_is_one_line_with_the_command_and_the_others_show(
+        client: TestClient, study: Path, path: str, piece: str, command: str) -> None:
+    Path(path).unlink()
+    overview = ask(client)
+    assert overview[piece]["error"].startswith(f"{path} is missing")
+    assert command in overview[piece]["error"]
+    assert [name for name, told in overview.items() if "error" in told] == [piece]
+    assert "answer" in figures(overview)
+
+
+def test_without_any_artifact_every_piece_says_what_to_run(client: TestClient, tmp_path: Path,
+                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    overview = ask(client)
+    for piece in ("answer", "facts", "counts", "classes", "readers", "table", "thresholds"):
+        assert " is missing: run `" in overview[piece]["error"]
+    assert {section["missing"] for section in overview["sections"].values()} == {
+        "plots/figures is missing: run `dvc repro plot`"}
+    assert "is missing" in ask(client, "/run")["recorded"]["error"]
+    assert "is missing" in ask(client, "/reader", name="first")["confusion"]["error"]
+
+
+def test_without_the_report_figures_keep_their_fixed_titles(client: TestClient, study: Path) -> None:
+    Path("plots/report.html").unlink()
+    figure = figures(ask(client))["answer"]
+    assert (figure["title"], figure["found"], figure["width"]) == ("How fast reading fails", [], None)
+
+
+def test_metrics_of_a_reader_that_are_missing_or_damaged_are_told_beside_the_others(client: TestClient,
+                                                                                    study: Path) -> None:
+    Path("metrics/train/first.json").unlink()
+    write("metrics/predict/second.json", '{"exact_match": 0.')
+    readers = ask(client)["readers"]
+    assert readers["notes"][0].startswith("metrics/predict/second.json is damaged")
+    assert readers["notes"][1] == "metrics/train/first.json is missing: run `dvc repro train`"
+    assert list(readers["stages"]["predict"][0]["readers"]) == ["first"]
+
+
+def test_a_file_is_read_again_when_it_changes(client: TestClient, study: Path) -> None:
+    assert ask(client)["counts"]["conditions"] == 7
+    write("metrics/generate.json", '{"captchas_test": 3, "conditions": 21}')
+    assert ask(client)["counts"]["conditions"] == 21
+
+
+def test_a_reader_that_is_not_there_is_told(client: TestClient, study: Path) -> None:
+    told = ask(client, "/reader", name="third")
+    assert "has no reader 'third'" in told["confusion"]["error"]
+    assert "has no reader 'third'" in told["classification"]["error"]
