@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from PIL import Image
+from PIL import Image, features
 
 from stages.lab import pictures
 from stages.lab.app import create_app
@@ -104,6 +105,50 @@ def test_an_icon_cannot_smuggle_a_large_picture_in() -> None:
     entry = bytes([32, 32, 0, 0, 1, 0, 32, 0]) + len(inside).to_bytes(4, "little") + (22).to_bytes(4, "little")
     with pytest.raises(UnreadableError):
         check_header(b"\0\0\1\0\1\0" + entry + inside)
+
+
+def tiff(tags: dict[int, int], form: str, data: bytes, *, kind: int = 4) -> bytes:
+    """A TIFF, or BigTIFF, of one directory that begins behind the data; `kind` is the type of the tags of tiles."""
+    start = BEGIN[form] + len(data)
+    head, count, entry = {"II": ("<2sHI", "<H", "<HHII"), "MM": (">2sHI", ">H", ">HHII"),
+                          "big": ("<2sHIQ", "<Q", "<HHQQ")}[form]
+    header = (b"II", 43, 8, start) if form == "big" else (form.encode(), 42, start)
+    entries = [struct.pack(entry, tag, kind if tag in (322, 323) else 4, 1, tags[tag]) for tag in sorted(tags)]
+    return struct.pack(head, *header) + data + struct.pack(count, len(tags)) + b"".join(entries) + bytes(8)
+
+
+BEGIN = {"II": 8, "MM": 8, "big": 16}
+PLAIN = {256: 16, 257: 16, 258: 8, 259: 8, 262: 1, 277: 1}  # 16 x 16 px of 8 bits, deflated
+
+
+@pytest.mark.parametrize("form", BEGIN)
+@pytest.mark.parametrize("kind", [4, 17])  # the second is one that Pillow does not know and libtiff does
+@pytest.mark.parametrize("more", [{}, {273: 8, 278: 16, 279: 9}])  # that look like strips
+def test_a_small_tiff_cannot_smuggle_a_large_tile_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str,
+                                                     kind: int, more: dict[int, int]) -> None:
+    monkeypatch.setattr(pictures, "read_image", lambda path: pytest.fail("it was decoded"))
+    data = zlib.compress(bytes(3000 * 3000))
+    tiles = {322: 3000, 323: 3000, 324: BEGIN[form], 325: len(data)}
+    with pytest.raises(UnreadableError, match="expected a TIFF in strips, got one in tiles: save it as PNG"):
+        read_upload(tiff(PLAIN | more | tiles, form, data, kind=kind), tmp_path)
+
+
+@pytest.mark.parametrize("form", BEGIN)
+def test_a_tiff_in_strips_is_read_whatever_its_order_of_bytes(tmp_path: Path, form: str) -> None:
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    data = zlib.compress(grey.tobytes())
+    content = tiff(PLAIN | {273: BEGIN[form], 278: 16, 279: len(data)}, form, data)
+    np.testing.assert_array_equal(read_upload(content, tmp_path), np.repeat(grey[..., None], 3, axis=2))
+
+
+def test_an_avif_cannot_smuggle_a_large_picture_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    if not features.check("avif"):
+        pytest.skip("this Pillow writes no AVIF")
+    monkeypatch.setattr(pictures, "read_image", lambda path: pytest.fail("it was decoded"))
+    content = encoded("AVIF", np.zeros((64, 3000, 3), np.uint8))
+    place = content.index(b"ispe") + 8  # the size that its header declares
+    with pytest.raises(UnreadableError):
+        read_upload(content[:place] + (16).to_bytes(4, "big") * 2 + content[place + 8 :], tmp_path)
 
 
 def test_more_bytes_than_the_limit_are_refused(client: TestClient) -> None:

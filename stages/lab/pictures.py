@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections import OrderedDict
 from pathlib import Path
+from typing import Literal
 
 from PIL import Image
 
@@ -21,8 +22,9 @@ MEGAPIXELS = 4     # as its header declares them
 LARGEST = 256, 512  # px, height and width that are kept: no captcha is larger
 SMALLEST = 8       # px, either side
 KEPT = 16          # pictures in memory; the oldest goes
-# The header of an icon tells nothing of the pictures inside, which may be bombs.
-TAKEN = tuple(name for name in FORMATS if name != "ICO")
+# The headers of an icon and of an AVIF need not tell the size of the pictures inside, which may be bombs.
+TAKEN = tuple(name for name in FORMATS if name not in ("ICO", "AVIF"))
+TILES = range(322, 326)  # tags of a TIFF: a tile is decoded whole, however small the picture that it is cut to
 
 
 def read_upload(content: bytes, home: Path) -> Picture:
@@ -53,6 +55,7 @@ def check_header(content: bytes) -> None:
                 width, height = image.size
                 # Cameras write JPEGs with a preview as a second picture (MPO): those are still.
                 moves = image.format != "MPO" and getattr(image, "is_animated", False)
+                tiled = image.format == "TIFF" and bool(tags_of(content) & set(TILES))
     except Image.DecompressionBombError:
         raise TooLargeError(f"upload: expected at most {MEGAPIXELS} megapixels, got far more: make it "
                             "smaller") from None
@@ -62,8 +65,24 @@ def check_header(content: bytes) -> None:
     if width * height > MEGAPIXELS * 1_000_000:
         raise TooLargeError(f"upload: expected at most {MEGAPIXELS} megapixels, got {width} x {height} px: make it "
                             "smaller")
+    if tiled:
+        raise UnreadableError("upload: expected a TIFF in strips, got one in tiles: save it as PNG")
     if moves:
         raise UnreadableError("upload: expected one picture, got an animation or several pages: save one of them")
+
+
+def tags_of(content: bytes) -> set[int]:
+    """The tags in the first directory of a TIFF, as they stand there: Pillow passes over some that libtiff reads."""
+    order: Literal["little", "big"] = "little" if content.startswith(b"II") else "big"
+
+    def number(place: int, size: int) -> int:
+        return int.from_bytes(content[place : place + size], order)
+
+    if number(2, 2) == 43:  # BigTIFF
+        count, first, step = number(number(8, 8), 8), number(8, 8) + 8, 20
+    else:
+        count, first, step = number(number(4, 4), 2), number(4, 4) + 2, 12
+    return {number(first + step * i, 2) for i in range(min(count, len(content) // step))}
 
 
 def fitted(picture: Picture) -> Picture:
