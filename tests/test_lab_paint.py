@@ -224,9 +224,12 @@ def test_a_body_that_is_no_drawing_is_refused(client: TestClient, body: bytes) -
 
 
 def test_a_drawing_larger_than_the_routes_limit_is_refused(client: TestClient) -> None:
-    status, error = refused(client, b" " * (paint.LIMITS["/paint"] + 1))
-    assert status == 413
-    assert str(paint.LIMITS["/paint"]) in error
+    limit = paint.LIMITS["/paint"]
+    status, error = refused(client, b" " * (limit + 1))
+    assert (status, str(limit) in error) == (413, True)
+    parts = client.post("/api/paint", content=(b" " * 2**16 for _ in range(limit // 2**16 + 1)),
+                        headers={"Content-Type": "application/json"})  # without a length
+    assert (parts.status_code, str(limit) in parts.json()["error"]) == (413, True)
 
 
 def test_a_reader_whose_weights_are_damaged_is_told(client: TestClient, desk: Desk) -> None:

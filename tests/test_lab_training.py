@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from lab_readers import bars, csv, keep
+from lab_readers import bars, csv, keep, keep_single
 
 from stages import artifacts
 from stages.captcha.glyphs import GlyphSet
@@ -194,6 +194,23 @@ def test_the_reader_in_training_and_a_saved_one_write_kaggles_submission(trained
     assert right == pytest.approx(done(trained.get("/api/train"))["test_accuracy"], abs=1e-6)
 
 
+def test_a_submission_lets_others_read_between_its_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    description = keep_single(tmp_path / "readers" / "single")
+    desk = Desk(tmp_path / "lab", study=tmp_path / "readers")
+    reader, held = desk.load("single")[0], []
+    whole = list(training.answers_of(desk, reader, description, UNSEEN))
+    monkeypatch.setattr(training, "BATCH", 10)
+    real = training.read_whole
+    monkeypatch.setattr(training, "read_whole", lambda *given: held.append(desk.reading.locked()) or real(*given))
+    parts = training.answers_of(desk, reader, description, UNSEEN)
+    one_by_one = []
+    for answer in parts:
+        one_by_one.append(answer)
+        assert not desk.reading.locked()
+    assert one_by_one == whole
+    assert held == [True] * 5
+
+
 def test_a_submission_needs_a_test_file_and_a_reader_of_single_characters(trained: TestClient, tmp_path: Path) -> None:
     keep(tmp_path / "readers" / "captchas")
     assert "single characters" in refused(trained.get("/api/train/submission", params={"reader": "captchas"}), 400)
@@ -358,6 +375,18 @@ def test_files_that_are_opened_at_once_are_kept_one_after_another(tmp_path: Path
         told = done(client.get("/api/train"))["files"]["train"]
     assert told["rows"] == len(tables.load(tmp_path / "lab", "train")[0])
     assert files(tmp_path) == ["lab/files/train.json", "lab/files/train.npz"]
+
+
+def test_a_disk_that_is_full_is_told_in_one_line_and_leaves_nothing(tmp_path: Path,
+                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: io.BufferedWriter, **arrays: object) -> None:
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tables.np, "savez", full)
+    with lab(tmp_path / "lab") as client:
+        assert "No space left on device" in refused(upload(client, "train", csv(IMAGES[:9], LABELS[:9])), 507)
+        assert files(tmp_path) == []
 
 
 BAD = [("source", "../secret"), ("source", None), ("epochs", 0), ("epochs", 501), ("batch", 1), ("learning_rate", 0),

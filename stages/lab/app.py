@@ -42,6 +42,7 @@ def create_app(desk: Desk, *, hosts: Sequence[str] = ()) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(OSError, _unwritable)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     page = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True,
                        undefined=StrictUndefined).get_template("page.html").render(parts=PARTS)
@@ -71,12 +72,19 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, RefusedError):  # raised while FastAPI read the body
+        return await _refused(request, error.__cause__)
     return JSONResponse({"error": _line(f"{request.method} {request.url.path}: {error.detail}")}, error.status_code)
 
 
 async def _gone(request: Request, error: Exception) -> JSONResponse:
     """To nobody: a browser that goes away in mid-upload is no fault of the lab, and no traceback in its terminal."""
     return JSONResponse({"error": "the request was broken off: send it again"}, 400)
+
+
+async def _unwritable(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"error": _line(f"the lab could not use its folder ({error}): free some space, or correct its "
+                                        "permissions")}, 507)
 
 
 def _line(words: str) -> str:
