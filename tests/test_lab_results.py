@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from lab_in_browser import ROOT
-from lab_study import PARAMS, SVG, ask, client, observations, refused, study, write, write_yaml
+from lab_study import PARAMS, PNG, SVG, ask, client, observations, refused, study, write, write_yaml
 
 from stages.figures.classification import classification_table
 from stages.figures.confusion import MISSED
@@ -191,6 +191,12 @@ def test_a_figure_opened_alone_may_style_itself_and_do_nothing_else(client: Test
     assert {"default-src 'none'", "sandbox", "frame-ancestors 'none'"} <= set(policy)
     assert not any("script" in part for part in policy)
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_drawing_opened_large_fills_the_window(client: TestClient, study: Path) -> None:
+    drawing = client.get("/api/results/figure/answer.svg", params={"large": "1"}).text
+    assert drawing == SVG.replace(' width="300pt" height="200pt"', "")
+    assert client.get("/api/results/figure/samples.png", params={"large": "1"}).content == PNG
 
 
 @pytest.mark.parametrize("path", [

@@ -57,8 +57,8 @@ def git(*words: str, given: bytes = b"") -> bytes:
         raise ValueError(f"git {words[0]}: no answer within {SECONDS} s: try again") from None
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip().splitlines()
-        raise ValueError(f"git {words[0]}: {said[-1][:200] if said else 'failed'}: is this a Git repository with a "
-                         "commit?") from None
+        raise ValueError(f"no commits to show (git {words[0]}: {said[-1][:200] if said else 'failed'}): run the lab in "
+                         "a Git repository with a commit") from None
     return done.stdout
 
 

@@ -50,6 +50,8 @@ def command_for(path: Path) -> str:
     """The command that makes a file of the pipeline, or brings a source back."""
     if path.name in ("params.yaml", "dvc.yaml"):
         return f"`git checkout {path.name}`"
+    if path.name == "dvc.lock":
+        return "`dvc repro`"
     stage = next((stage for start, stage in STAGES.items() if path.as_posix().startswith(start)), "plot")
     return f"`dvc repro {stage}`"
 

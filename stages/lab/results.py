@@ -29,6 +29,7 @@ PICTURES = (".svg", ".png")
 # A drawing carries its own styles, which the page's policy forbids; alone it may have them, and nothing else.
 DRAWING = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; "
                                       "frame-ancestors 'none'"}
+SIZE = re.compile(rb'(<svg\b[^>]*?)\s+width="[^"]*"\s+height="[^"]*"')
 ROWS = 500  # of a table that are shown
 SECTIONS: dict[str, tuple[str, ...]] = {  # figures by section of the page; "why" has those of chapters of the report
     "answer": ("answer",),
@@ -92,9 +93,13 @@ def _serve(router: APIRouter) -> None:
     """The routes that give files as they are."""
 
     @router.get("/figure/{name}")
-    def figure(name: str) -> Response:
+    def figure(name: str, large: bool = False) -> Response:
+        """A picture as it is; a `large` drawing has no size of its own and fills the window."""
         path = allowed(FIGURES, name, PICTURES)
-        return Response(read_bytes(path), media_type=KINDS[path.suffix], headers=DRAWING)
+        content = read_bytes(path)
+        if large and path.suffix == ".svg":
+            content = SIZE.sub(rb"\1", content, count=1)
+        return Response(content, media_type=KINDS[path.suffix], headers=DRAWING)
 
     @router.get("/file/{folder}/{name}")
     def file(folder: Folder, name: str) -> Response:

@@ -6,15 +6,16 @@ const part = (name) => element(`results-${name}`);
 const asked = sequence();
 const ORDERS = ["name", "difference", "intervals"];
 const state = { section: "", reader: "", a: "", b: "", order: "name" };
-let names = null, found = null, pair = "";
+let names = null, found = null, pair = "", strays = [];
 
 export async function show(given) {
   names ??= await start();
   if (!names.length) return;
+  strays = [];
   for (const side of ["a", "b"]) {
     const name = given.get(side);
     if (name && names.includes(name)) part(side).value = name;
-    else if (name) note(`The link names ${name.slice(0, 60)}, which is not here.`);
+    else if (name) strays.push(`The link names ${name.slice(0, 60)}, which is not here.`);
   }
   part("all").checked = given.get("all") === "1" || (!given.has("all") && part("all").checked);
   if (given.has("filter")) part("filter").value = given.get("filter").slice(0, 80);
@@ -39,12 +40,17 @@ async function start() {
 
 function listen() {
   part("compare-form").addEventListener("submit", (event) => event.preventDefault());
-  for (const side of ["a", "b"]) part(side).addEventListener("change", compare);
+  for (const side of ["a", "b"]) part(side).addEventListener("change", choose);
   for (const name of ["all", "filter"]) part(name).addEventListener("input", draw);
   part("swap").addEventListener("click", () => {
     [part("a").value, part("b").value] = [part("b").value, part("a").value];
-    compare();
+    choose();
   });
+}
+
+function choose() {
+  strays = [];
+  compare();
 }
 
 // Write the choice into the address, and keep what else stands there.
@@ -60,8 +66,6 @@ export function keep(change = {}) {
   }
 }
 
-const note = (text) => part("compare-notes").append(make("li", {}, text));
-
 async function compare() {
   const latest = asked(), [a, b] = ["a", "b"].map((side) => part(side).value);
   keep();
@@ -75,7 +79,6 @@ async function compare() {
   if (!latest()) return;
   found = answer;
   pair = `${a} ${b}`;
-  part("compare-notes").replaceChildren(...found.notes.map((text) => make("li", {}, text)));
   parameters(a, b);
   draw();
 }
@@ -101,6 +104,7 @@ const BY = {
 function draw() {
   keep();
   if (!found) return;
+  part("compare-notes").replaceChildren(...[...strays, ...found.notes].map((text) => make("li", {}, text)));
   const wanted = part("filter").value.trim().toLowerCase();
   const moved = found.metrics.filter((row) => row.moved);
   const rows = (part("all").checked ? found.metrics : moved).filter((row) => label(row).toLowerCase().includes(wanted) || `${row.file}: ${row.name}`.includes(wanted))

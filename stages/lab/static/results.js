@@ -107,7 +107,7 @@ function figure({ name, file, title, shows, found, width, height, numbers }) {
     for (const [side, points] of [["width", width], ["height", height]]) picture.setAttribute(side, Math.round(points * SCALE));
     Object.assign(picture.style, { width: "100%", minWidth: `${width}px`, maxWidth: `${width * SCALE}px` });
   }
-  const large = make("a", { href: address, target: "_blank", rel: "noopener", "aria-label": `Open large: ${title}` }, "Open large");
+  const large = make("a", { href: `${address}?large=1`, target: "_blank", rel: "noopener", "aria-label": `Open large: ${title}` }, "Open large");
   const caption = make("figcaption", {}, make("strong", {}, `${title}${title.endsWith("?") ? "" : "."}`), " ", ...spoken(shows), " ", ...spoken(found),
     make("p", { class: "links" }, large));
   return make("figure", { id: `results-figure-${name}` }, scroll(picture, title), caption, ...numbers.map((table) => numbersOf(table, title)));
