@@ -270,7 +270,7 @@ def test_damaged_pictures_are_taken_or_refused_and_nothing_else(client: TestClie
 @pytest.mark.parametrize("kind", ["train", "test"])
 def test_damaged_tables_are_taken_or_refused_and_nothing_else(client: TestClient, home: Path, kind: str) -> None:
     kept = {f"files/{kind}.npz", f"files/{kind}.json"}
-    statuses = fuzz(home, f"/api/train/file/{kind}", 200, lambda rng: client.post(
+    statuses = fuzz(home, f"/api/train/file/{kind}", 150, lambda rng: client.post(
         f"/api/train/file/{kind}", params={"name": str(NASTY[rng.integers(len(NASTY))]).encode("utf-8", "replace")},
         content=damaged_table(rng)), kept)
     assert set(statuses) == {200, 415}
@@ -306,7 +306,7 @@ def test_damaged_json_is_answered_or_refused_and_nothing_else(client: TestClient
             keep_single(home / "readers" / "mine")
         return client.post(route, content=content, headers={"Content-Type": "application/json"})
 
-    fuzz(home, route, 200, send, kept)
+    fuzz(home, route, 150, send, kept)
 
 
 def saved(home: Path) -> set[str]:
@@ -328,4 +328,4 @@ def test_damaged_addresses_are_answered_or_refused_and_nothing_else(client: Test
             method, path = "GET", str(rng.choice(["api/readers", "api/train", "static/lab.js"]))
         return client.request(method, f"http://127.0.0.1/{path}", follow_redirects=False)
 
-    fuzz(home, "addresses", 300, send, set())
+    fuzz(home, "addresses", 200, send, set())

@@ -401,6 +401,27 @@ def test_a_setting_out_of_range_is_refused_by_its_name(tmp_path: Path, field: st
         assert done(client.get("/api/train"))["state"] == "idle"
 
 
+@pytest.mark.parametrize("alphabet", ["", "a", "aba", "e\u0301é", "a\n", "a\0", "a\u202e"])
+def test_an_alphabet_that_cannot_be_learned_is_refused_before_the_last_training_is_removed(
+        trained: TestClient, finished: tuple[Path, list[dict[str, Any]]], alphabet: str) -> None:
+    error = refused(trained.post("/api/train", content=json.dumps(QUICK | {"alphabet": alphabet}),
+                                 headers={"Content-Type": "application/json"}), 400)
+    assert error.startswith("alphabet: expected 2 to 100 characters, each once")
+    assert done(trained.get("/api/train")) == finished[1][-1]
+
+
+def test_what_a_stopped_training_had_learned_can_be_saved(finished: tuple[Path, list[dict[str, Any]]],
+                                                          tmp_path: Path) -> None:
+    shutil.copytree(finished[0], tmp_path / "lab")
+    progress = tmp_path / "lab" / "job" / "progress.json"
+    artifacts.write_json(progress, artifacts.read_json(progress) | {"state": "running"})  # as it was in mid-training
+    (tmp_path / "lab" / "job" / "stopped").touch()
+    with lab(tmp_path / "lab") as client:
+        told = done(client.get("/api/train"))
+        assert (told["state"], told["savable"], len(told["history"])) == ("stopped", True, 2)
+        done(client.post("/api/train/save", json={"name": "mine"}))
+
+
 def test_a_training_on_a_file_needs_one_that_is_open(tmp_path: Path) -> None:
     with lab(tmp_path / "lab") as client:
         assert "no train file is open" in refused(client.post("/api/train", json=QUICK), 404)

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 import threading
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -73,6 +74,7 @@ def routes(desk: Desk) -> APIRouter:
     def start(wanted: Wanted) -> dict[str, Any]:
         if wanted.source == "file" and "train" not in tables.opened(desk.home):
             raise MissingError("source: no train file is open: open a CSV, or choose another source")
+        check_alphabet(wanted.alphabet)  # before the training that was there is removed
         job.start(Settings(**wanted.model_dump()))
         return state()
 
@@ -138,6 +140,13 @@ def routes(desk: Desk) -> APIRouter:
                                  headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
     return router
+
+
+def check_alphabet(alphabet: str) -> None:
+    """Raises RefusedError unless it has two characters or more, each once, all of which can be shown."""
+    composed = unicodedata.normalize("NFC", alphabet)
+    if not (len(set(composed)) == len(composed) >= 2 and composed.isprintable()):
+        raise RefusedError(f"alphabet: expected 2 to 100 characters, each once, got {alphabet!r}: correct it")
 
 
 def _trained(job: Job) -> tuple[Recogniser | Outside, Description]:
