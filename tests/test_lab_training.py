@@ -259,13 +259,21 @@ def test_the_lab_ends_its_training_with_itself_and_tells_so_when_it_is_opened_ag
 
 
 def test_a_training_outlives_the_thread_that_started_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    instead(monkeypatch, "import time; from stages.command import die_with_parent; die_with_parent(); time.sleep(3)")
+    instead(monkeypatch, "import time; from stages.command import die_with_parent; die_with_parent(); "
+                         "print('ready', flush=True); time.sleep(2)")
     one = Job(tmp_path / "job")
-    thread = threading.Thread(target=one.start, args=[SETTINGS])
+
+    def start() -> None:  # in a thread of the server, which ends when it was idle for a while
+        one.start(SETTINGS)
+        while not (tmp_path / "job" / "log.txt").read_text():
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=start)
     thread.start()
-    thread.join()  # a server's threads end when they were idle for a while, and Linux then ends what they started
+    thread.join(60)
+    assert not thread.is_alive()
     assert one.process is not None
-    assert one.process.wait(60) == 0
+    assert one.process.wait(60) == 0  # Linux sends SIGTERM to what that thread had started
 
 
 def tables_of(home: Path, labels: list[str]) -> None:
@@ -367,7 +375,10 @@ def test_a_browser_that_goes_away_in_mid_upload_leaves_nothing_behind(tmp_path: 
     assert files(tmp_path) == []
 
 
-def test_files_that_are_opened_at_once_are_kept_one_after_another(tmp_path: Path) -> None:
+def test_files_that_are_opened_at_once_are_kept_one_after_another(tmp_path: Path,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    real = np.savez
+    monkeypatch.setattr(tables.np, "savez", lambda *given, **arrays: (real(*given, **arrays), time.sleep(0.05)))
     contents = [csv(IMAGES[:n], LABELS[:n]) for n in (30, 60, 90, 120)]
     with lab(tmp_path / "lab") as client, ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda content: upload(client, "train", content), contents * 3))
