@@ -115,7 +115,8 @@ def test_digits_in_a_row_are_parted_and_read_from_left_to_right_whatever_was_dra
 
 @pytest.mark.parametrize(("strokes", "counts"), [
     ([line((30, 0)), line((31, 20), (30, 90))], [2]),                                       # an i and its dot
-    ([line((35, 0)), line((31, 20), (30, 90))], [2]),                                       # which stands askew
+    ([line((39, 0)), line((31, 20), (30, 90))], [2]),                                       # which stands askew
+    ([line((42, 0)), line((31, 20), (30, 90))], [1, 1]),                                    # or too far away
     ([line((20, 0), (18, 40), (50, 70), (15, 95)), line((22, 0), (70, 2))], [2]),           # a 5 and its bar
     ([line((20, 0), (18, 40), (30, 70), (15, 95)), line((24, 0), (70, 2))], [2]),           # a long bar
     ([line((25, 5), (22, 45)), line((25, 40), (70, 70), (26, 95)), line((26, 5), (80, 5))], [3]),  # in three strokes
@@ -124,7 +125,7 @@ def test_digits_in_a_row_are_parted_and_read_from_left_to_right_whatever_was_dra
     ([line((10, 0), (60, 100)), line((60, 0), (10, 100))], [2]),                            # an x
     ([line((0, 0), (20, 90)), line((40, 0), (60, 90)), line((5, 40), (55, 40))], [3]),      # an H: its bar joins
     ([line((20, 0), (20, 90)), line((32, 0), (32, 90))], [1, 1]),                           # two ones
-    ([line((0, 0), (50, 90)), line((48, 0), (90, 90))], [1, 1]),                            # two, one over the other's edge
+    ([line((0, 0), (50, 90)), line((48, 0), (90, 90))], [1, 1]),                            # two, one over the other
     ([line((0, 0), (50, 90)), line((59, 90), (90, 0))], [1, 1]),                            # two that stand close
     ([DOT, line((170, 90)), line((200, 90))], [1, 1, 1]),
     ([DOT, DOT], [2]),

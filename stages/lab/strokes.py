@@ -60,7 +60,8 @@ def characters(strokes: Sequence[Stroke]) -> list[tuple[Stroke, ...]]:
     spans: list[Span] = []
     for stroke in strokes:
         left, right = float(stroke[:, 0].min()), float(stroke[:, 0].max())
-        middle, half = (left + right) / 2, max((right - left) / 2, NIB / 2)
+        least = NIB if np.ptp(stroke, axis=0).max() < NIB else NIB / 2  # a dot may stand beside the line of its i
+        middle, half = (left + right) / 2, max((right - left) / 2, least)
         span = Span(middle - half, middle + half, (stroke,))
         while touching := [other for other in spans if span.belongs_to(other)]:  # joined, it may reach others
             spans = [other for other in spans if not any(other is one for one in touching)]
