@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +77,8 @@ TABLE = ('<table><caption>Effects &amp; more</caption><thead><tr><td></td><th sc
          '<p class="note">How to read it.</p>')
 
 
-@pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The artifacts of another study: Ukrainian letters, readers and noises of other names."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+def write_study() -> None:
+    """The artifacts of another study, here: Ukrainian letters, readers and noises of other names."""
     write_yaml("params.yaml", PARAMS)
     seen = observations()
     for name, table in {"confusion": confusion_table(seen, "абв"), "classification": classification_table(seen, "абв"),
@@ -103,7 +101,25 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         write(f"metrics/train/{name}.json", json.dumps({"epochs": 3}))
     write("stages/some.py", "code")
     write_lock()
+
+
+@pytest.fixture
+def study(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the small study, as the working directory."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    copy(tmp_path_factory.getbasetemp() / "study", tmp_path, write_study)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def copy(template: Path, folder: Path, make: Callable[[], None]) -> None:
+    """Copy a folder that `make` fills where it is not there yet."""
+    if not template.is_dir():
+        template.mkdir()
+        with chdir(template):
+            make()
+    shutil.copytree(template, folder, dirs_exist_ok=True)
 
 
 @pytest.fixture
@@ -143,12 +159,18 @@ def experiment(folder: Path, name: str, *, level: float, metrics: dict[str, Any]
     return made
 
 
+def write_history() -> None:
+    write_study()
+    here = Path.cwd()
+    git(here, "init", "--quiet", "--initial-branch", "main")
+    commit(here, "The study")
+    for name, level, value, half in (("brave-owl", 0.3, 0.7, 0.05), ("shy-cat", 0.5, 0.55, 0.1)):
+        around = {"exact_match_low": value - half, "exact_match_high": value + half}
+        experiment(here, name, level=level, metrics=METRICS | {"exact_match": value} | around)
+
+
 @pytest.fixture
-def history(study: Path) -> Path:
-    git(study, "init", "--quiet", "--initial-branch", "main")
-    commit(study, "The study")
-    experiment(study, "brave-owl", level=0.3, metrics=METRICS | {"exact_match": 0.7, "exact_match_low": 0.65,
-                                                                 "exact_match_high": 0.75})
-    experiment(study, "shy-cat", level=0.5, metrics=METRICS | {"exact_match": 0.55, "exact_match_low": 0.45,
-                                                               "exact_match_high": 0.65})
+def history(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small study in a repository of its own, with two experiments."""
+    copy(tmp_path_factory.getbasetemp() / "history", study, write_history)
     return study

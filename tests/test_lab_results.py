@@ -121,6 +121,14 @@ def test_a_confusion_matrix_holds_every_character_that_was_read(client: TestClie
         assert [math.fsum(share for _, share in row) for row in told["cells"]] == pytest.approx([1, 1], abs=1e-5)
 
 
+def test_what_was_missed_stands_last_after_characters_that_are_never_true(client: TestClient, study: Path) -> None:
+    write("plots/figures/confusion.csv",
+          f"reader,actual,predicted,count,share\nfirst,а,{MISSED},1,0.5\nfirst,а,z,1,0.5\n")
+    told = ask(client, "/reader", name="first")["confusion"]
+    assert told["predicted"] == ["а", "z", MISSED]
+    assert told["cells"] == [[[0, 0], [1, 0.5], [1, 0.5]]]
+
+
 def test_a_classification_report_is_that_of_the_reader_asked_for(client: TestClient, study: Path) -> None:
     rows = ask(client, "/reader", name="second")["classification"]["rows"]
     table = classification_table(observations(), "абв")
