@@ -265,10 +265,9 @@ def test_the_picture_that_is_downloaded_is_the_one_shown(page: Page) -> None:
     np.testing.assert_array_equal(downloaded, np.asarray(Image.open(io.BytesIO(shown)).convert("RGB")))
 
 
-def test_an_uploaded_captcha_is_read_and_a_text_file_is_refused_in_one_line(page: Page, tmp_path: Path) -> None:
+def test_an_uploaded_captcha_is_read(page: Page, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (34, 90, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "mine.png")
-    (tmp_path / "not.png").write_text("no picture")
     open_part(page, "bench")
     expect(page.locator("#bench-told")).to_contain_text("px")
     page.set_input_files("#bench-file", tmp_path / "mine.png")
@@ -278,19 +277,32 @@ def test_an_uploaded_captcha_is_read_and_a_text_file_is_refused_in_one_line(page
     expect(page.locator("#bench-summary")).to_contain_text("Read right by")
 
 
-def test_a_dropped_picture_is_taken(page: Page) -> None:
+def test_a_text_file_is_refused_in_one_line(browser: Browser, address: str, tmp_path: Path) -> None:
+    (tmp_path / "not.png").write_text("no picture")
+    page = browser.new_page(base_url=address)  # Chromium says every refusal on the console
+    open_part(page, "bench")
+    expect(page.locator("#bench-told")).to_contain_text("px")
+    page.set_input_files("#bench-file", tmp_path / "not.png")
+    expect(page.locator("#error")).to_contain_text("upload: expected an image")
+    expect(page.locator("#bench-told")).to_contain_text("px")  # the captcha stays
+    page.close()
+
+
+@pytest.mark.parametrize(("event", "field"), [("drop", "dataTransfer"), ("paste", "clipboardData")])
+def test_a_picture_that_is_dropped_or_pasted_is_taken(page: Page, event: str, field: str) -> None:
     buffer = io.BytesIO()
     Image.fromarray(np.full((30, 70, 3), 200, np.uint8)).save(buffer, "PNG")
     open_part(page, "bench")
     expect(page.locator("#bench-told")).to_contain_text("px")
-    transfer = page.evaluate_handle(
-        """(bytes) => {
-             const given = new DataTransfer();
-             given.items.add(new File([new Uint8Array(bytes)], "dropped.png", { type: "image/png" }));
-             return given; }""",
-        list(buffer.getvalue()))
-    page.dispatch_event("#bench-drop", "drop", {"dataTransfer": transfer})
-    expect(page.locator("#bench-status")).to_contain_text("dropped.png, 70 × 30 px")
+    page.locator("#bench-drop").evaluate(
+        """(target, [bytes, event, field]) => {
+             const given = new DataTransfer(), options = { bubbles: true, cancelable: true, [field]: given };
+             given.items.add(new File([new Uint8Array(bytes)], "mine.png", { type: "image/png" }));
+             const Kind = event === "drop" ? DragEvent : ClipboardEvent;
+             target.dispatchEvent(new Kind(event, options));
+           }""",
+        [list(buffer.getvalue()), event, field])
+    expect(page.locator("#bench-status")).to_contain_text("mine.png, 70 × 30 px")
 
 
 def test_a_saved_reader_is_listed_loaded_and_answers_the_test_file(page: Page, trained: str, digits: GlyphSet) -> None:
@@ -383,6 +395,15 @@ def test_every_control_has_a_name_and_every_word_contrast(page: Page, trained: s
         page.wait_for_load_state("networkidle")
         assert page.evaluate(NAMELESS) == []
         assert page.evaluate(FAINT) == []
+
+
+def test_the_skip_link_leads_to_the_content_of_the_same_part(page: Page) -> None:
+    open_part(page, "train")
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    expect(page.locator("#part-train")).to_be_visible()
 
 
 def test_focus_is_seen_and_headings_come_in_order(page: Page) -> None:

@@ -24,5 +24,10 @@ function show() {
   PARTS[chosen].show(element(`part-${chosen}`), { first, setting });
 }
 
+// The fragment is the part's; as a plain link this would leave it.
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  element("main").focus();
+});
 window.addEventListener("hashchange", show);
 show();
