@@ -79,6 +79,7 @@ def test_every_class_has_its_probability_and_together_they_are_one(client: TestC
     logits = desk.load("letters")[0].logits(np.repeat(to_glyphs([np.array(SEVEN[0], float)])[..., None], 3, axis=3))
     expected = np.exp(logits[0, 0]) / np.exp(logits[0, 0]).sum()
     shares = answer["characters"][0]["probabilities"]
+    assert answer["alphabet"] == LETTERS
     assert list(shares) == ["", *LETTERS]
     assert list(shares.values()) == pytest.approx(expected.tolist(), abs=1e-5)
     assert sum(shares.values()) == pytest.approx(1, abs=1e-4)

@@ -160,7 +160,7 @@ def in_a_row(glyphs: Glyphs, height: int, width: int) -> NDArray[np.uint8]:
 
 
 def told(answer: Answer, alphabet: str) -> dict[str, Any]:
-    """The answer as JSON; "" among the probabilities stands for no character."""
+    """The answer as JSON; "" among the probabilities stands for no character, `alphabet` has the others' order."""
     text = to_texts(answer.labels[None], alphabet)[0] if len(answer.labels) else ""
     found = []
     for i, character in enumerate(text):
@@ -169,7 +169,8 @@ def told(answer: Answer, alphabet: str) -> dict[str, Any]:
         found.append({"character": character, "confidence": round(shares[answer.labels[i]], 5),
                       "probabilities": probabilities if answer.shares[i].any() else {},
                       "picture": picture(answer.images[i], None if answer.maps is None else answer.maps[i])})
-    return {"text": text, "confidence": round(answer.confidence, 5), "characters": found, "note": answer.note}
+    return {"text": text, "confidence": round(answer.confidence, 5), "characters": found, "note": answer.note,
+            "alphabet": alphabet}
 
 
 def picture(image: Images, saliency: NDArray[np.float32] | None) -> dict[str, Any]:

@@ -179,18 +179,18 @@ function answer(found) {
   element("paint-time").textContent = found.milliseconds ? `${found.milliseconds.toFixed(0)} ms in the reader` : "";
   const box = element("paint-characters");
   while (box.children.length > found.characters.length) box.lastChild.remove();
-  found.characters.forEach((one, i) => fill(box.children[i] ?? box.appendChild(figure()), one));
+  found.characters.forEach((one, i) => fill(box.children[i] ?? box.appendChild(figure()), one, [...found.alphabet, ""]));
 }
 
 const figure = () => make("figure", {}, make("canvas", { class: "pixels", role: "img" }), make("figcaption"), make("ol"));
 
 // Classes stay in the order of the alphabet, so that bars do not jump.
-function fill(figure, one) {
+function fill(figure, one, alphabet) {
   const [canvas, caption, list] = figure.children;
   overlay(canvas, one.picture);
   canvas.setAttribute("aria-label", `What the reader saw as ${one.character}${one.picture.saliency ? ", and what it looked at" : ""}`);
   caption.textContent = `${one.character}  ${percent(one.confidence)}`;
-  const classes = Object.entries(one.probabilities);
+  const classes = alphabet.filter((name) => name in one.probabilities).map((name) => [name, one.probabilities[name]]);
   while (list.children.length > classes.length) list.lastChild.remove();
   classes.forEach(([name, share], i) => {
     const row = list.children[i] ?? list.appendChild(make("li", {}, make("span"), make("meter", { min: 0, max: 1 }), make("span")));
