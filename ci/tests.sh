@@ -2,4 +2,4 @@
 # The README's test command.
 set -euo pipefail
 
-pip install -r requirements-dev.lock && pytest
+pip install -r requirements-dev.lock && pytest -n 2 --dist loadfile

@@ -12,6 +12,12 @@ from stages import artifacts
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
+LONGEST = ("test_study.py", "test_lab_browser.py", "test_train.py", "test_regress.py")  # of minutes
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that of two processes neither waits for the other at the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(scope="session")
