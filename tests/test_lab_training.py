@@ -26,7 +26,7 @@ from lab_readers import bars, csv, keep, keep_single
 
 from stages import artifacts
 from stages.captcha.glyphs import GlyphSet
-from stages.lab import fitting, job, tables, training
+from stages.lab import composing, fitting, job, tables, training
 from stages.lab.app import create_app
 from stages.lab.desk import Desk
 from stages.lab.fitting import GlyphPart, Settings, load_sets
@@ -466,7 +466,7 @@ def test_glyphs_of_the_study_are_never_downloaded(tmp_path: Path, monkeypatch: p
     found = GlyphSet(IMAGES[:6], np.array([0, 1] * 3), np.repeat(np.arange(3, dtype=np.uint8), 2), "ab")
     paths: list[str] = []
     monkeypatch.setattr(fitting, "read", lambda section: SimpleNamespace(glyphs=glyphs))
-    monkeypatch.setattr(fitting, "load_glyphs", lambda source, path, **options: paths.append(path) or found)
+    monkeypatch.setattr(composing, "load_glyphs", lambda source, path, **options: paths.append(path) or found)
     sets = load_sets(tmp_path, Settings(**asdict(SETTINGS) | {"source": "study"}))
     assert paths == [asked]  # an empty path would have the stage ask the network
     assert [parts[0].labels[:, 0].tolist() for parts in (sets.train, sets.validation, sets.test)] == [[1, 2]] * 3

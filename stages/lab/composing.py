@@ -19,7 +19,7 @@ from stages.captcha.folding import Folding, fold
 from stages.captcha.glyphs import GlyphSet
 from stages.captcha.noise import apply
 from stages.lab.refusals import RefusedError
-from stages.params import read
+from stages.params import Glyphs, read
 from stages.reader.batches import Images
 from stages.sources.fonts import faces_for
 from stages.sources.glyphs import DOWNLOADS, load_glyphs
@@ -74,16 +74,20 @@ def _script(source: str, alphabet: str, stamp: int) -> Script:
     glyphs, captcha = params.glyphs, params.captcha
     rng = stream(params.seed, "pools")  # the study's own, so that its test glyphs are ours
     if source == "study":
-        # An empty path would have the stage download them; the lab asks nothing of the network.
-        path = glyphs.path or (str(DOWNLOADS) if glyphs.source in ("mnist", "emnist") else "")
-        found = load_glyphs(glyphs.source, path, alphabet=glyphs.alphabet, emnist_split=glyphs.emnist_split,
-                            validation=glyphs.validation, test=glyphs.test, rng=rng)
+        found = study_glyphs(glyphs, rng=rng)
         folding = fold(glyphs.alphabet, captcha.fold, captcha.case)
     else:
         found = load_glyphs(source, "", alphabet=alphabet or DIGITS, emnist_split="balanced",
                             validation=glyphs.validation, test=glyphs.test, rng=rng)
         folding = fold(found.alphabet, "", "keep")
     return Script(found, found.pool_of("test"), folding)
+
+
+def study_glyphs(glyphs: Glyphs, *, rng: np.random.Generator) -> GlyphSet:
+    """The glyphs of the study, from this machine: an empty path would have its stage download them."""
+    path = glyphs.path or (str(DOWNLOADS) if glyphs.source in ("mnist", "emnist") else "")
+    return load_glyphs(glyphs.source, path, alphabet=glyphs.alphabet, emnist_split=glyphs.emnist_split,
+                       validation=glyphs.validation, test=glyphs.test, rng=rng)
 
 
 def sources_here() -> list[str]:

@@ -25,6 +25,7 @@ from stages.captcha.design import stream
 from stages.captcha.glyphs import SIDE, Glyphs, hold_out
 from stages.command import run
 from stages.lab import tables
+from stages.lab.composing import study_glyphs
 from stages.params import read
 from stages.reader.batches import Images, Labels
 from stages.reader.fitting import Schedule, State, fit
@@ -32,7 +33,7 @@ from stages.reader.networks import initialise
 from stages.reader.reading import Recogniser, choose_device
 from stages.reader.temperature import temperature_of
 from stages.reader_files import Description, write_reader
-from stages.sources.glyphs import DOWNLOADS, load_glyphs
+from stages.sources.glyphs import load_glyphs
 from stages.statistics.proportions import wilson
 
 PART = 1000    # glyphs that one thread reads at a time
@@ -131,11 +132,7 @@ def load_sets(home: Path, settings: Settings) -> Sets:
         return _sets_of_files(home, settings.seed)
     rng = stream(settings.seed, "lab", "pools")
     if settings.source == "study":
-        glyphs = read("glyphs").glyphs
-        # An empty path would have the stage download them; the lab asks nothing of the network.
-        path = glyphs.path or (str(DOWNLOADS) if glyphs.source in ("mnist", "emnist") else "")
-        found = load_glyphs(glyphs.source, path, alphabet=glyphs.alphabet, emnist_split=glyphs.emnist_split,
-                            validation=glyphs.validation, test=glyphs.test, rng=rng)
+        found = study_glyphs(read("glyphs").glyphs, rng=rng)
     else:
         alphabet = settings.alphabet if settings.source == "fonts" else "0123456789"
         found = load_glyphs(settings.source, "", alphabet=alphabet, emnist_split="balanced", validation=0.1, test=0.2,
