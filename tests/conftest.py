@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,12 @@ from stages import artifacts
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 LONGEST = ("test_study.py", "test_lab_browser.py", "test_train.py", "test_regress.py")  # of minutes
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: a collection of garbage need not walk it (statsmodels asks for one a p-value)."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import pytest
+from operations import steps
 from scipy import stats
 from sklearn.metrics import confusion_matrix
 from statsmodels.stats.multitest import multipletests
-from test_insight_classes import LEVELS, UKRAINIAN, read_characters
+from test_insight_classes import LEVELS, UKRAINIAN, four_times, read_characters
 
 from stages.insight.classes import ALL, LEAST
 from stages.insight.confusions import (
@@ -151,13 +152,18 @@ def test_two_characters_and_a_missed_column_work() -> None:
     assert set(table["times_even"].dropna()) == {1.0}
 
 
-def test_33_letters_take_a_moment() -> None:
+def test_33_letters_work() -> None:
     rows = read_characters(UKRAINIAN, 150, 4)
-    started = time.perf_counter()
     table = confusion_tests(rows, UKRAINIAN, confidence=0.95)
     assert len(confusion_matrices(rows, UKRAINIAN)) > 33
     assert set(table.loc[table["noise"] == ALL, "tests"]) == {33 * 33}
-    assert time.perf_counter() - started < 4
+
+
+@pytest.mark.parametrize("table", [lambda rows: confusion_tests(rows, "abcd", confidence=0.95),
+                                   lambda rows: confusion_matrices(rows, "abcd")], ids=["tests", "matrices"])
+def test_steps_grow_slower_than_captchas(table: Callable[[pd.DataFrame], object]) -> None:
+    rows = read_characters("abcd", 40, 4)
+    assert steps(lambda: table(four_times(rows))) < 3 * steps(lambda: table(rows))
 
 
 def test_the_headlines_count(abcd: pd.DataFrame) -> None:
