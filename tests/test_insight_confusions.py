@@ -95,7 +95,7 @@ def test_holm_counts_every_confusion_that_could_have_occurred(abcd: pd.DataFrame
 
 @pytest.mark.simulation
 def test_under_no_noise_effect_holm_rarely_finds_anything(runs: Runs) -> None:
-    rng, count = np.random.default_rng(6), runs(120)
+    rng, count = np.random.default_rng(6), runs(200)
     found = uncorrected = 0
     for _ in range(count):
         clean, noisy = ([str(one) for one in rng.choice(["a", "b", "c", ""], 80, p=[0.6, 0.2, 0.1, 0.1])]
@@ -103,7 +103,8 @@ def test_under_no_noise_effect_holm_rarely_finds_anything(runs: Runs) -> None:
         table = confusion_tests(one_each(clean, noisy), "abc", confidence=0.95)
         found += int((table["p_holm"] < 0.05).any())
         uncorrected += int((table["p"] < 0.05).any())
-    assert found <= stats.binom.ppf(0.99, count, 0.05) < uncorrected  # Holm promises at most 5 %
+    assert found <= stats.binom.ppf(0.99, count, 0.05)  # Holm promises at most 5 %
+    assert found < uncorrected
 
 
 def test_times_even_is_one_where_misreadings_are_even_and_nothing_for_the_missed() -> None:
