@@ -114,9 +114,12 @@ def rounded(value: Any, digits: int = 6) -> Any:
 def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
     """Flat, sorted JSON of numbers to six significant digits: what `dvc metrics diff` compares.
 
-    Raises ValueError where a value is nested, or not a finite number.
+    One metric is a text, `arithmetic`, what they were made with. Raises ValueError where another is nested, or not a
+    finite number.
     """
     for name, value in metrics.items():
+        if name == "arithmetic" and isinstance(value, str):
+            continue
         if not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
             raise ValueError(f"{path}: metric {name} should be a finite number, got {value!r}")
     write_json(path, {name: rounded(metrics[name]) for name in sorted(metrics)})

@@ -128,9 +128,9 @@ class Reader:
     batch: Count
     learning_rate: Annotated[float, Within(1e-7, 1)]
     weight_decay: Unit
-    precision: Literal["bf16", "fp32"]
+    precision: Literal["auto", "fp32", "bf16"]
     seed: Annotated[int, Within(0, 1000)]
-    device: Literal["auto", "cpu", "cuda"]
+    device: Literal["auto", "cpu", "cuda", "mps"]
 
 
 @dataclass(frozen=True)

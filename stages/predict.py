@@ -24,7 +24,7 @@ from stages.command import progress, run
 from stages.reader.alignment import answers
 from stages.reader.calibration import brier_score, coverage_interval, expected_calibration_error
 from stages.reader.decoding import Floats, Ints, Readings, encode, to_texts
-from stages.reader.reading import Outside, Recogniser, choose_device, read_whole
+from stages.reader.reading import Outside, Recogniser, choose_device, read_whole, read_with
 from stages.reader_files import Description, check_reader, load_recogniser
 from stages.statistics.classification import macro_scores
 from stages.statistics.proportions import clustered_proportion
@@ -54,9 +54,11 @@ def main() -> None:
     if not folder.is_dir():
         raise ValueError(f"{folder} is missing: there is no trained reader {name!r}; run `dvc repro train@{name}`")
     recogniser, description = load_recogniser(folder, choose_device("auto"))
+    made = read_with(recogniser)
+    progress(f"reads in {made.get('arithmetic', 'a program of its own')}")
     scores = predict_parts(artifacts.parts_of("test"), recogniser, description, name)
     metrics = metrics_of(scores, len(description.alphabet))
-    artifacts.write_metrics(artifacts.METRICS / "predict" / f"{name}.json", metrics)
+    artifacts.write_metrics(artifacts.METRICS / "predict" / f"{name}.json", metrics | made)
 
 
 def predict_parts(paths: Sequence[Path], recogniser: Recogniser | Outside, description: Description,

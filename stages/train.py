@@ -5,7 +5,7 @@ Writes  data/readers/<name>, metrics/train/<name>.json, plots/train/<name>.csv
 Params  seed, readers.<name>
 
 `python -m stages.train <name>`. An interrupted training goes on from its last epoch when it is run again with the same
-parameters, data and code, and ends with the same bytes; CAPTCHA_FRESH=1 starts anew.
+parameters, data and code in the same precision, and ends with the same bytes; CAPTCHA_FRESH=1 starts anew.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from stages.reader.denoising import Pairs, fit_learned, fit_pca, pairs_of
 from stages.reader.denoising import build as build_denoiser
 from stages.reader.fitting import Epoch, Fitted, Schedule, State, fit, on_cpu, scores, validate
 from stages.reader.networks import Ctc, initialise
+from stages.reader.precision import arithmetic
 from stages.reader.reading import Recogniser, choose_device
 from stages.reader.temperature import temperature_of
 from stages.reader.transfer import transfer
@@ -116,15 +117,18 @@ def reader_name(arguments: list[str], names: list[str]) -> str:
 
 def train_reader(name: str, reader: Reader, seed: int) -> None:
     device = choose_device(reader.device)
+    precision = reader_files.precision_of(reader.architecture, reader.precision, device, report=progress)
+    reader = replace(reader, precision="auto")  # from here on `precision` says it; the key must not depend on it
     start = Start.of(reader.init)
     key = reader_files.scratch_key({"reader": asdict(reader), "seed": seed, "device": device.type},
                                    [*artifacts.parts_of("train"), *artifacts.parts_of("validation"), *code_files(),
                                     *start.files()])
     root = reader_files.scratch_root()
+    scratch = root / f"{key}-{precision}"
     with ExitStack() as locks:
         # Two trainings may share neither the outputs of one workspace nor a checkpoint; other experiments may run.
         locks.enter_context(reader_files.locked(Path(".scratch") / f"{name}.lock", name))
-        locks.enter_context(reader_files.locked(root / f"{key}.lock", name))
+        locks.enter_context(reader_files.locked(scratch.with_suffix(".lock"), name))
         train, validation = open_split("train", reader.learns_from), open_split("validation", reader.learns_from)
         if (train.alphabet, train.height, train.width) != (validation.alphabet, validation.height, validation.width):
             raise ValueError("data/captchas: train and validation differ in alphabet or image size: "
@@ -138,15 +142,19 @@ def train_reader(name: str, reader: Reader, seed: int) -> None:
         started = time.monotonic()
         if reader.architecture in KINDS:
             network, fitted, record = fit_classic(reader, description, train, validation, seed)
+            device = torch.device("cpu")  # where it was fitted; mps has no fp64
         else:
-            fitted = fit_reader(description.build(), start, train, validation, reader, seed, device, root / key)
+            schedule = Schedule(reader.epochs, reader.patience, reader.batch, reader.learning_rate, reader.weight_decay,
+                                precision, seed, reader.augment)
+            fitted = fit_reader(description.build(), start, train, validation, schedule, device, scratch)
             network = description.build()
             network.load_state_dict(fitted.weights)
             record = {"weights": sum(parameter.numel() for parameter in network.parameters())}
         progress(f"learned in {time.monotonic() - started:.0f} s")  # here alone: no artifact depends on the clock
-        temperature = calibrated(network, validation, reader.precision, device)
+        temperature = calibrated(network, validation, precision, device)
+        record["arithmetic"] = arithmetic(precision, device)
         write_results(name, replace(description, temperature=temperature), fitted, denoiser, record)
-        reader_files.remove_checkpoint(root / key)
+        reader_files.remove_checkpoint(scratch)
 
 
 def write_outside(name: str, description: Description, validation: Split, denoiser: dict[str, Tensor],
@@ -227,19 +235,17 @@ def denoised(split: Split, method: str, state: dict[str, Tensor], device: torch.
 def describe(reader: Reader, *splits: Split) -> Description:
     longest = max((part.labels.shape[1] for split in splits for part in split.parts), default=0)
     return Description(reader.architecture, splits[0].alphabet, splits[0].height, splits[0].width, reader.channels,
-                       max(1, longest), reader.precision, denoise=reader.denoise)
+                       max(1, longest), denoise=reader.denoise)
 
 
-def fit_reader(network: nn.Module, start: Start, train: Split, validation: Split, reader: Reader, seed: int,
+def fit_reader(network: nn.Module, start: Start, train: Split, validation: Split, schedule: Schedule,
                device: torch.device, scratch: Path) -> Fitted:
     """Fit from the start, or from the checkpoint in `scratch`."""
-    initialise(network, generator=torch.Generator().manual_seed(seed))
+    initialise(network, generator=torch.Generator().manual_seed(schedule.seed))
     start.fill(network, train.alphabet)
-    schedule = Schedule(reader.epochs, reader.patience, reader.batch, reader.learning_rate, reader.weight_decay,
-                        reader.precision, seed, reader.augment)
     captchas = sum(len(part.labels) for part in train.parts)
-    progress(f"{sum(p.numel() for p in network.parameters())} weights, {captchas} renderings an epoch, {device.type}, "
-             f"{reader.precision}")
+    progress(f"{sum(p.numel() for p in network.parameters())} weights, {captchas} renderings an epoch, "
+             f"{arithmetic(schedule.precision, device)}")
     return fit(network, train.parts, validation.parts, schedule, device=device, state=resumed(scratch),
                keep=lambda state: reader_files.write_checkpoint(scratch, state.to_bytes()), report=progress)
 
@@ -252,8 +258,8 @@ def fit_classic(reader: Reader, description: Description, train: Split, validati
                           alphabet_size=len(description.alphabet), positions=description.positions, seed=seed,
                           report=progress)
     cpu = torch.device("cpu")
-    train_loss, *_ = validate(found.module, train.parts[:1], reader.precision, cpu)
-    epoch = Epoch(1, train_loss, *validate(found.module, validation.parts, reader.precision, cpu))
+    train_loss, *_ = validate(found.module, train.parts[:1], "fp64", cpu)
+    epoch = Epoch(1, train_loss, *validate(found.module, validation.parts, "fp64", cpu))
     weights = on_cpu(found.module)
     progress(f"{kind} with {found.chosen}: validation characters {epoch.validation_character_accuracy:.2%}, whole "
              f"captchas {epoch.validation_exact_match:.2%}")
@@ -291,9 +297,14 @@ def calibrated(network: nn.Module, validation: Split, precision: str, device: to
 
 
 def resumed(scratch: Path) -> State | None:
-    """The state of an interrupted training of the same key, if there is one that can be read."""
+    """The state of an interrupted training of the same key and precision, if there is one that can be read."""
     content = reader_files.read_checkpoint(scratch)
     if content is None:
+        key, _, precision = scratch.name.rpartition("-")
+        for other in sorted(scratch.parent.glob(f"{key}-*/checkpoint")):
+            if other.parent != scratch:  # as it is where CAPTCHA_FRESH=1
+                progress(f"{other} was trained in {other.parent.name.rpartition('-')[2]}, and this training is in "
+                         f"{precision}: starting anew")
         return None
     try:
         state = State.from_bytes(content)
@@ -315,7 +326,7 @@ def write_results(name: str, description: Description, fitted: Fitted, denoiser:
         "validation_character_accuracy": best["validation_character_accuracy"],
         "validation_exact_match": best["validation_exact_match"], "validation_loss": best["validation_loss"],
         "epochs": len(fitted.history), "best_epoch": best["epoch"], "weights": record["weights"],
-        "temperature": description.temperature})
+        "temperature": description.temperature, "arithmetic": record["arithmetic"]})
     artifacts.write_text(artifacts.PLOTS / "train" / f"{name}.csv", curve(fitted.history))
 
 
