@@ -255,8 +255,9 @@ def check_columns(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
 
 
 def _read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
-    with _telling(path):
-        return pq.read_table(path, columns=columns, partitioning=None)
+    with _telling(path), pq.ParquetFile(path) as file:  # pq.read_table would import pyarrow.dataset and pandas for it
+        table = file.read(columns)
+    return table if columns is None else table.select([name for name in columns if name in table.column_names])
 
 
 def _read_schema(path: Path) -> pa.Schema:

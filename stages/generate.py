@@ -14,7 +14,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -232,7 +232,7 @@ def to_table(study: Study, bases: Bases, renderings: Renderings) -> pa.Table:
     colours = renderings.colours
     backgrounds = [hue_saturation(colour) for colour in colours.background]
     foregrounds = [[hue_saturation(colour) for colour in foreground] for foreground in colours.foreground]
-    columns = {
+    columns: dict[str, Sequence[Any] | NDArray[Any]] = {
         "captcha": np.repeat(bases.captcha, repeats),
         "condition": renderings.condition,
         "text": [text for text in bases.texts for _ in range(repeats)],

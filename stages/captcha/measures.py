@@ -51,8 +51,7 @@ def _ssim(a: Lumas, b: Lumas) -> Lumas:
     ratio = ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)
              / ((mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2)))  # fmt: skip
     edge = WINDOW // 2
-    inside: Lumas = ratio[:, edge:-edge, edge:-edge]
-    return inside
+    return np.asarray(ratio[:, edge:-edge, edge:-edge], np.float32)
 
 
 def _mean(x: Lumas) -> Lumas:
