@@ -227,5 +227,5 @@ def _confirmed(regressions: Sequence[Regression]) -> list[str]:
     columns = [f"({number})" for number, regression in enumerate(regressions, 1) if regression.confirmed]
     if not columns:
         return []
-    return [f"Every coefficient and CV1 error (of two ways by the first) of column {', '.join(columns)} was confirmed by "
-            "linearmodels and statsmodels in this run."]
+    return [f"Every coefficient and CV1 error (of two ways by the first) of column {', '.join(columns)} was confirmed "
+            "by linearmodels and statsmodels in this run."]
