@@ -14,7 +14,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -232,7 +232,7 @@ def to_table(study: Study, bases: Bases, renderings: Renderings) -> pa.Table:
     colours = renderings.colours
     backgrounds = [hue_saturation(colour) for colour in colours.background]
     foregrounds = [[hue_saturation(colour) for colour in foreground] for foreground in colours.foreground]
-    columns = {
+    columns: dict[str, Sequence[Any] | NDArray[Any]] = {
         "captcha": np.repeat(bases.captcha, repeats),
         "condition": renderings.condition,
         "text": [text for text in bases.texts for _ in range(repeats)],
@@ -253,7 +253,7 @@ def to_table(study: Study, bases: Bases, renderings: Renderings) -> pa.Table:
     schema = artifacts.captcha_schema(study.layout.height, study.layout.width,
                                       {"alphabet": study.folding.alphabet, "source": study.source})
     arrays = [artifacts.images_array(renderings.images) if field.name == "image"
-              else pa.array(columns[field.name]).cast(field.type) for field in schema]
+              else artifacts.array_of(columns[field.name], field.type) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
@@ -281,11 +281,12 @@ def metrics_of(study: Study, tallies: list[Tally]) -> dict[str, float]:
 def write_glyphs(glyphs: GlyphSet | None) -> None:
     """One row a drawn character, folded or not: its glyphs in each split and their mean; none for captchas found."""
     schema = pa.schema([("label", pa.string()), *((split, pa.int64()) for split in SPLITS), ("mean", pa.binary(784))])
-    table = schema.empty_table()
-    if glyphs is not None:
-        counts = dict(zip(SPLITS, glyphs.counts().T, strict=True))
-        means = [mean.tobytes() for mean in glyphs.means()]
-        table = pa.table({"label": list(glyphs.alphabet), **counts, "mean": means}, schema=schema)
+    if glyphs is None:
+        table = pa.Table.from_batches([], schema)
+    else:
+        counts = [artifacts.array_of(column, pa.int64()) for column in glyphs.counts().T]
+        labels, means = artifacts.array_of(glyphs.alphabet, pa.string()), artifacts.images_array(glyphs.means())
+        table = pa.Table.from_arrays([labels, *counts, means], schema=schema)
     with artifacts.replacing(artifacts.GLYPHS) as temporary:
         pq.write_table(table, temporary)
 

@@ -168,7 +168,7 @@ def test_predicting_twice_gives_the_same_bytes() -> None:
 def test_parts_are_read_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = []
     read, to_part = artifacts.read_captchas, predict.predict_part
-    monkeypatch.setattr(artifacts, "read_captchas", lambda path: steps.append("read") or read(path))
+    monkeypatch.setattr(artifacts, "read_captchas", lambda *given: steps.append("read") or read(*given))
     monkeypatch.setattr(predict, "predict_part", lambda *given: steps.append("predict") or to_part(*given))
     predict.main()
     assert steps == ["read", "predict"] * 3

@@ -119,13 +119,14 @@ def _render(bases: Bases, colours: Colours, noises: NDArray[np.str_], levels: ND
             identity: tuple[str | int, ...]) -> Renderings:
     clean = paint(bases, colours)
     images = clean.copy()
+    rmse, ssim = np.zeros(len(images), np.float32), np.ones(len(images), np.float32)  # of what stays clean
     for noise in sorted(set(noises.tolist()) - {CLEAN}):
         chosen = noises == noise
-        images[chosen] = apply(noise, clean[chosen], levels[chosen], rng=stream(seed, *identity, "noise", noise))
-    before, after = measures.lumas(clean), measures.lumas(images)
+        noisy = apply(noise, clean[chosen], levels[chosen], rng=stream(seed, *identity, "noise", noise))
+        before, after = measures.lumas(clean[chosen]), measures.lumas(noisy)
+        images[chosen], rmse[chosen], ssim[chosen] = noisy, measures.rmse(before, after), measures.ssim(before, after)
     return Renderings(np.zeros(len(images), np.int16), noises.tolist(), levels, colours,
-                      _contrast(clean, bases, colours), measures.rmse(before, after), measures.ssim(before, after),
-                      images)
+                      _contrast(clean, bases, colours), rmse, ssim, images)
 
 
 def _contrast(clean: Images, bases: Bases, colours: Colours) -> NDArray[np.float64]:
