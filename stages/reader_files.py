@@ -28,7 +28,7 @@ from stages.reader.classical import KINDS as KINDS_OF_CLASSICAL
 from stages.reader.classical import build_classical
 from stages.reader.denoising import METHODS, PREFIX
 from stages.reader.denoising import build as build_denoiser
-from stages.reader.networks import build
+from stages.reader.networks import ANY_LENGTH, build
 from stages.reader.precision import choose_precision
 from stages.reader.reading import Outside, Recogniser
 from stages.reader.tesseract import ARCHITECTURE as TESSERACT
@@ -49,9 +49,13 @@ class Description:
     height: int  # px
     width: int  # px
     channels: int
-    positions: int  # longest text it learned; the ctc architecture reads longer ones too
+    positions: int  # longest text it learned; where `any_length`, it reads longer ones too
     temperature: float = 1.0  # that its logits are divided by, so that confidences are calibrated
     denoise: str = "none"  # what is done to an image before it is read
+
+    @property
+    def any_length(self) -> bool:
+        return self.architecture in ANY_LENGTH
 
     def build(self) -> nn.Module:
         return build(self.architecture, alphabet_size=len(self.alphabet), height=self.height, width=self.width,

@@ -26,7 +26,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,9 +33,10 @@ from stages.captcha.glyphs import Glyphs, Ints
 from stages.insight.autoencoder import Autoencoder, draw, fit_autoencoder, reconstruction_loss, to_ink
 from stages.insight.detection import SHARE, Bools, Doubles, detection_row, standardised
 from stages.reader.augmentation import bend
-from stages.reader.fitting import decayed, deterministic
+from stages.reader.fitting import deterministic
 from stages.reader.halves import one_thread
 from stages.reader.networks import block, fused, initialise
+from stages.reader.optimisers import decayed
 
 PROTOCOL = "all classes but one against that one"
 METHODS = ("ink", "raw", "reconstruction", "elbo", "features", "logit", "combined")
@@ -235,7 +235,7 @@ def _classifier(bent: Sequence[Glyphs], labels: Ints, label: int, channels: int,
     normal = np.flatnonzero(labels != label)
     size = min(BATCH, len(normal))
     steps = len(normal) // size
-    optimiser = torch.optim.AdamW(decayed(network, 0.01), LEARNING_RATE, fused=True)
+    optimiser = torch.optim.AdamW(decayed(network.parameters(), 0.01), LEARNING_RATE, fused=True)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, len(bent) * steps + 1)
     known = torch.from_numpy(labels[normal]).to(device)
     for glyphs in bent:

@@ -26,9 +26,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.reader.batches import Images
-from stages.reader.fitting import decayed, deterministic, on_cpu
+from stages.reader.fitting import deterministic, on_cpu
 from stages.reader.halves import LossOf, one_thread, replicas
 from stages.reader.networks import block, fused
+from stages.reader.optimisers import decayed
 from stages.reader.reading import BATCH as READ
 from stages.reader.reading import cores, to_batch
 
@@ -281,7 +282,7 @@ def fit_learned(pairs: Pairs, *, seed: int, device: torch.device,
     network = _network(seed).to(device)
     size = min(BATCH, len(pairs.noisy))
     steps = len(pairs.noisy) // size
-    optimiser = torch.optim.AdamW(decayed(network, WEIGHT_DECAY), LEARNING_RATE, fused=True)
+    optimiser = torch.optim.AdamW(decayed(network.parameters(), WEIGHT_DECAY), LEARNING_RATE, fused=True)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, EPOCHS * steps + 1)
     with deterministic(), replicas(network, device) as side_by_side:
         side_by_side.train()
