@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -114,9 +114,12 @@ def rounded(value: Any, digits: int = 6) -> Any:
 def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
     """Flat, sorted JSON of numbers to six significant digits: what `dvc metrics diff` compares.
 
-    Raises ValueError where a value is nested, or not a finite number.
+    One metric is a text, `arithmetic`, what they were made with. Raises ValueError where another is nested, or not a
+    finite number.
     """
     for name, value in metrics.items():
+        if name == "arithmetic" and isinstance(value, str):
+            continue
         if not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
             raise ValueError(f"{path}: metric {name} should be a finite number, got {value!r}")
     write_json(path, {name: rounded(metrics[name]) for name in sorted(metrics)})
@@ -201,6 +204,34 @@ def images_array(images: NDArray[np.uint8]) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(int(np.prod(images.shape[1:]))), len(images), [None, pa.py_buffer(flat)])
 
 
+def array_of(values: Sequence[Any] | NDArray[Any], kind: pa.DataType) -> pa.Array:
+    """Numbers, texts or lists of them, none missing, as a column of this type. Raises ValueError on whole numbers that
+    it cannot hold.
+
+    pa.array() would do, but imports pandas on the way: half a second in each of the processes that write tables.
+    """
+    if pa.types.is_dictionary(kind):
+        return array_of(values, kind.value_type).dictionary_encode().cast(kind)
+    if pa.types.is_list(kind):
+        flat = array_of([entry for entries in values for entry in entries], kind.value_type)
+        return pa.Array.from_buffers(kind, len(values), [None, _offsets(values)], children=[flat])
+    if pa.types.is_string(kind):
+        encoded = [text.encode() for text in values]
+        return pa.Array.from_buffers(kind, len(values), [None, _offsets(encoded), pa.py_buffer(b"".join(encoded))])
+    if pa.types.is_boolean(kind):
+        bits = np.packbits(np.asarray(values, bool), bitorder="little")
+        return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(bits)])
+    numbers = np.asarray(values).astype(kind.to_pandas_dtype())
+    if pa.types.is_integer(kind) and (numbers != values).any():
+        raise ValueError(f"expected numbers that fit {kind}, got {np.min(values)} to {np.max(values)}")
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(numbers)])
+
+
+def _offsets(values: Sequence[Any] | NDArray[Any]) -> pa.Buffer:
+    """Where each of these texts or lists begins among the bytes or entries of all, and the end."""
+    return pa.py_buffer(np.cumsum([0, *map(len, values)], dtype=np.int32))
+
+
 def read_predictions(reader: str, columns: list[str] | None = None, root: Path = PREDICTIONS) -> pa.Table:
     """The prediction table of a reader, or some of its columns. Raises ValueError on another schema."""
     path = root / f"{reader}.parquet"
@@ -227,8 +258,9 @@ def check_columns(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
 
 
 def _read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
-    with _telling(path):
-        return pq.read_table(path, columns=columns, partitioning=None)
+    with _telling(path), pq.ParquetFile(path) as file:  # pq.read_table would import pyarrow.dataset and pandas for it
+        table = file.read(columns)
+    return table if columns is None else table.select([name for name in columns if name in table.column_names])
 
 
 def _read_schema(path: Path) -> pa.Schema:

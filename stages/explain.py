@@ -35,7 +35,7 @@ from stages.insight.saliency import has_gradients
 from stages.insight.unseen import effort_of, noticed_least
 from stages.params import read
 from stages.reader.decoding import encode
-from stages.reader.reading import Outside, Recogniser, choose_device
+from stages.reader.reading import Outside, Recogniser, choose_device, read_with
 from stages.reader_files import Description, check_reader, load_recogniser
 from stages.sources.glyphs import load_glyphs
 
@@ -117,6 +117,7 @@ def load(params: Any) -> Study:
     name = params.explain.reader
     device = choose_device("auto")
     reader, description = load_recogniser(artifacts.READERS / name, device)
+    progress(f"{name} reads in {read_with(reader).get('arithmetic', 'a program of its own')}")
     glyphs = None
     if params.captcha.source == "composed":
         own = params.glyphs

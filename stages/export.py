@@ -138,7 +138,7 @@ def to_onnx(network: nn.Module, description: Description) -> bytes:
     network = fused(network).cpu()
     if isinstance(network, Classical):
         _settle(network)
-    axes = {0: torch.export.Dim.DYNAMIC, **({3: torch.export.Dim.DYNAMIC} if description.architecture == "ctc" else {})}
+    axes = {0: torch.export.Dim.DYNAMIC, **({3: torch.export.Dim.DYNAMIC} if description.any_length else {})}
     example = (torch.zeros(2, 3, description.height, description.width, dtype=torch.uint8),)  # of 1 would be a constant
     with torch.inference_mode(False):
         program = torch.export.export(Calibrated(network, description.temperature).eval(), example,
@@ -205,7 +205,7 @@ def _finished(model: Any, description: Description) -> bytes:
 def images_to_check(description: Description) -> list[Images]:
     """Random pixels, for a ctc reader also of another width, and test captchas where there are any of its size."""
     rng = np.random.default_rng(0)
-    widths = [description.width, *([description.width + WIDER] if description.architecture == "ctc" else [])]
+    widths = [description.width, *([description.width + WIDER] if description.any_length else [])]
     samples = [rng.integers(0, 256, (CHECKED, description.height, width, 3), np.uint8) for width in widths]
     if (artifacts.CAPTCHAS / "test").is_dir():
         table = artifacts.read_captchas(artifacts.parts_of("test")[0], ["image"])

@@ -44,7 +44,7 @@ NoiseType = Literal[
     "impulse", "gaussian_hit",
 ]  # fmt: skip
 Architecture = Literal[
-    "ctc", "heads", "dense",
+    "ctc", "compact", "heads", "dense",
     "logistic", "knn", "svm", "mlp",
     "themlaw", "kaggle", "ukrainian", "essmaw_dense", "essmaw_small", "essmaw_large",
     "tesseract",
@@ -121,16 +121,18 @@ class Reader:
     learns_from: Literal["clean", "noisy", "both"]
     init: str  # folder of the reader it starts from
     denoise: Literal["none", "median", "pca", "nlm", "bilateral", "learned"]
+    fresh: bool  # captchas drawn anew each epoch
     augment: Annotated[float, Within(0, 3)]
+    optimiser: Literal["adamw", "muon"]
     channels: Annotated[int, Within(4, 512)]
     epochs: Count
     patience: Count
     batch: Count
     learning_rate: Annotated[float, Within(1e-7, 1)]
     weight_decay: Unit
-    precision: Literal["bf16", "fp32"]
+    precision: Literal["auto", "fp32", "bf16"]
     seed: Annotated[int, Within(0, 1000)]
-    device: Literal["auto", "cpu", "cuda"]
+    device: Literal["auto", "cpu", "cuda", "mps"]
 
 
 @dataclass(frozen=True)
@@ -253,6 +255,8 @@ def _build(kind: Any, value: object, key: str, errors: list[str]) -> Any:
         return _build_list(get_args(kind)[0], value, key, errors)
     if origin is not None and issubclass(origin, Mapping):
         return _build_mapping(get_args(kind)[1], value, key, errors)
+    if kind is bool:
+        return _expect(isinstance(value, bool), value, key, "true or false", errors)
     if kind is float:
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
         return float(value) if _expect(number, value, key, "a number", errors) is not None else None  # type: ignore[arg-type]

@@ -82,8 +82,8 @@ class Run:
     glyphs: pd.DataFrame  # label, count by split, mean; no rows for a captcha folder
     regressed: Regressed
     learning: pd.DataFrame
-    metrics: Mapping[str, Mapping[str, float]]  # of predict, by reader
-    trained: Mapping[str, Mapping[str, float]]  # metrics of train, by reader
+    metrics: Mapping[str, Mapping[str, Any]]  # of predict, by reader
+    trained: Mapping[str, Mapping[str, Any]]  # metrics of train, by reader
     explained: Explained
     regression_table: str  # HTML
 

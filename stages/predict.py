@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,12 +25,13 @@ from stages.command import progress, run
 from stages.reader.alignment import answers
 from stages.reader.calibration import brier_score, coverage_interval, expected_calibration_error
 from stages.reader.decoding import Floats, Ints, Readings, encode, to_texts
-from stages.reader.reading import Outside, Recogniser, choose_device, read_whole
+from stages.reader.reading import Outside, Recogniser, choose_device, read_whole, read_with
 from stages.reader_files import Description, check_reader, load_recogniser
 from stages.statistics.classification import macro_scores
 from stages.statistics.proportions import clustered_proportion
 
 FACTORS = [field.name for field in artifacts.FACTORS]
+NEEDED = ["captcha", "condition", "text", "glyphs", *FACTORS, "image"]
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,11 @@ def main() -> None:
     if not folder.is_dir():
         raise ValueError(f"{folder} is missing: there is no trained reader {name!r}; run `dvc repro train@{name}`")
     recogniser, description = load_recogniser(folder, choose_device("auto"))
+    made = read_with(recogniser)
+    progress(f"reads in {made.get('arithmetic', 'a program of its own')}")
     scores = predict_parts(artifacts.parts_of("test"), recogniser, description, name)
     metrics = metrics_of(scores, len(description.alphabet))
-    artifacts.write_metrics(artifacts.METRICS / "predict" / f"{name}.json", metrics)
+    artifacts.write_metrics(artifacts.METRICS / "predict" / f"{name}.json", metrics | made)
 
 
 def predict_parts(paths: Sequence[Path], recogniser: Recogniser | Outside, description: Description,
@@ -65,7 +69,7 @@ def predict_parts(paths: Sequence[Path], recogniser: Recogniser | Outside, descr
     scores, read, started = [], 0, time.monotonic()
     with artifacts.prediction_writer(artifacts.PREDICTIONS / f"{name}.parquet") as writer:
         for done, path in enumerate(paths, 1):
-            captchas = artifacts.read_captchas(path)
+            captchas = artifacts.read_captchas(path, NEEDED)
             check_reader(description, artifacts.alphabet_of(captchas.schema),
                          *artifacts.image_size(captchas.schema, path), f"{path} and {artifacts.READERS / name}")
             table, score = predict_part(captchas, recogniser, description.alphabet)
@@ -88,7 +92,8 @@ def predict_part(captchas: pa.Table, recogniser: Recogniser | Outside, alphabet:
     exact = np.array([reading == text for reading, text in zip(to_texts(readings.labels, alphabet), texts,
                                                                strict=True)], bool)
     rendering, _ = np.nonzero(labels)
-    return table, Scores(captchas["captcha"].to_numpy(), np.array(captchas["noise"].to_pylist(), str), exact,
+    captcha, noise = captchas["captcha"].to_pylist(), captchas["noise"].to_pylist()  # to_numpy would import pandas
+    return table, Scores(np.array(captcha, np.int32), np.array(noise, str), exact,
                          np.where(readings.lengths > 0, whole.probability, 0.0), labels[labels > 0], guess[labels > 0],
                          confidence[labels > 0], rendering)
 
@@ -97,22 +102,19 @@ def to_table(captchas: pa.Table, labels: Ints, readings: Readings, guess: Ints, 
              alphabet: str) -> pa.Table:
     """Rows in the order of the captchas and of their characters."""
     row, position = np.nonzero(labels)
+    repeated = captchas.select(["captcha", "condition", "text", *FACTORS]).take(artifacts.array_of(row, pa.int64()))
     characters = np.array(["", *alphabet])
     reading = np.array(to_texts(readings.labels, alphabet), object)
-    columns: Mapping[str, object] = {
-        "captcha": captchas["captcha"].take(row),
-        "condition": captchas["condition"].take(row),
+    columns: Mapping[str, Any] = {
         "position": position,
-        "text": captchas["text"].take(row),
         "reading": reading[row],
         "truth": characters[labels[row, position]],
         "guess": characters[guess[row, position]],
         "confidence": confidence[row, position],
         "success": (guess == labels)[row, position],
         "glyph": glyph_ids(captchas["glyphs"].to_pylist(), labels)[row, position],
-        **{name: captchas[name].take(row) for name in FACTORS},
     }
-    arrays = [column if isinstance(column := columns[field.name], pa.ChunkedArray) else pa.array(column, field.type)
+    arrays = [artifacts.array_of(columns[field.name], field.type) if field.name in columns else repeated[field.name]
               for field in artifacts.PREDICTION_SCHEMA]
     return pa.Table.from_arrays(arrays, schema=artifacts.PREDICTION_SCHEMA)
 

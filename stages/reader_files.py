@@ -28,12 +28,14 @@ from stages.reader.classical import KINDS as KINDS_OF_CLASSICAL
 from stages.reader.classical import build_classical
 from stages.reader.denoising import METHODS, PREFIX
 from stages.reader.denoising import build as build_denoiser
-from stages.reader.networks import build
+from stages.reader.networks import ANY_LENGTH, build
+from stages.reader.precision import choose_precision
 from stages.reader.reading import Outside, Recogniser
 from stages.reader.tesseract import ARCHITECTURE as TESSERACT
 from stages.reader.tesseract import Tesseract
 
-FORMAT = 2  # of reader.json; raise it when a field changes its meaning
+FORMAT = 3  # of reader.json; raise it when a field changes its meaning
+READABLE = (2, FORMAT)  # 2 says beside the fields how it was trained (precision): no matter to how it is read
 BUILT_OTHERWISE = (*KINDS_OF_CLASSICAL, TESSERACT)  # than by networks.build
 KINDS = {str: "text", int: "whole number", float: "number with a point"}
 
@@ -47,10 +49,13 @@ class Description:
     height: int  # px
     width: int  # px
     channels: int
-    positions: int  # longest text it learned; the ctc architecture reads longer ones too
-    precision: str  # bf16 or fp32, as it was fitted and is to be read
+    positions: int  # longest text it learned; where `any_length`, it reads longer ones too
     temperature: float = 1.0  # that its logits are divided by, so that confidences are calibrated
     denoise: str = "none"  # what is done to an image before it is read
+
+    @property
+    def any_length(self) -> bool:
+        return self.architecture in ANY_LENGTH
 
     def build(self) -> nn.Module:
         return build(self.architecture, alphabet_size=len(self.alphabet), height=self.height, width=self.width,
@@ -77,8 +82,15 @@ def load_recogniser(folder: Path, device: torch.device) -> tuple[Recogniser | Ou
                          denoiser=_denoiser(folder, description, state, device)), description
     network, description, state = load_reader(folder)
     denoiser = _denoiser(folder, description, state, device)
-    return Recogniser(network, precision=description.precision, device=device, temperature=description.temperature,
+    precision = precision_of(description.architecture, "auto", device)
+    return Recogniser(network, precision=precision, device=device, temperature=description.temperature,
                       denoiser=denoiser), description
+
+
+def precision_of(architecture: str, asked: str, device: torch.device, *,
+                 report: Callable[[str], None] = lambda line: None) -> str:
+    """The precision a reader calculates in, see `choose_precision`: fp64 for a classical one, whatever is asked."""
+    return "fp64" if architecture in KINDS_OF_CLASSICAL else choose_precision(asked, device, report=report)
 
 
 def _denoiser(folder: Path, description: Description, state: Mapping[str, Tensor],
@@ -143,9 +155,9 @@ def read_description(path: Path) -> Description:
     """Raises ValueError, one line, on a file that is missing, no JSON, or has a field missing or out of range."""
     tree = artifacts.read_json(path)
     kinds = {"architecture": str, "alphabet": str, "height": int, "width": int, "channels": int, "positions": int,
-             "precision": str, "temperature": float, "denoise": str}
-    if not isinstance(tree, dict) or tree.get("format") != FORMAT:
-        raise ValueError(f"{path}: expected a reader of format {FORMAT}, got "
+             "temperature": float, "denoise": str}
+    if not isinstance(tree, dict) or tree.get("format") not in READABLE:
+        raise ValueError(f"{path}: expected a reader of format {' or '.join(map(str, READABLE))}, got "
                          f"{tree.get('format') if isinstance(tree, dict) else type(tree).__name__}: train it again")
     for name, kind in kinds.items():
         if type(tree.get(name)) is not kind:
@@ -153,8 +165,6 @@ def read_description(path: Path) -> Description:
                              f"got {tree.get(name)!r}: train it again")
     description = Description(**{name: tree[name] for name in kinds})
     try:
-        if description.precision not in ("bf16", "fp32"):
-            raise ValueError(f"precision: expected bf16 or fp32, got {description.precision!r}")
         if description.denoise not in METHODS:
             raise ValueError(f"denoise: expected one of {', '.join(METHODS)}, got {description.denoise!r}")
         if not 0.01 <= description.temperature <= 100:

@@ -169,9 +169,11 @@ def formulas(chosen: Any, variables: Variables) -> dict[str, list[Any]]:
 
 def fits(terms: Mapping[str, list[Any]], sample: Sample, clusters: Clusters, params: Any,
          names: Sequence[str]) -> Iterator[Regression]:
-    """Every specification on all readers, and the one that is asked for on each reader alone."""
+    """Every specification on all readers, the headline confirmed by other libraries, and the one that is asked for on
+    each reader alone."""
     for specification, found in terms.items():
-        yield estimate(specification, POOLED, found, sample, clusters, rng=stream(params.seed, specification, POOLED))
+        yield estimate(specification, POOLED, found, sample, clusters, rng=stream(params.seed, specification, POOLED),
+                       confirm=specification == params.regression.headline)
     specification = params.regression.by_reader
     reader_codes = sample.variables.factors["reader"]
     alone = [term for term in terms[specification] if all(part.variable != "reader" for part in term)]
@@ -179,7 +181,7 @@ def fits(terms: Mapping[str, list[Any]], sample: Sample, clusters: Clusters, par
         rows = np.flatnonzero(reader_codes.codes == reader_codes.categories.index(name))
         own = Sample(sample.variables.take(rows), sample.success[rows], sample.cluster[rows])
         yield estimate(specification, name, alone, own,
-                       Clusters(clusters.names, tuple(found[rows] for found in clusters.labels)),
+                       Clusters(clusters.names, tuple(found[rows] for found in clusters.labels)), confirm=False,
                        rng=stream(params.seed, specification, name))
 
 

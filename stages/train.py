@@ -1,11 +1,11 @@
 """Train one reader on the training captchas.
 
-Reads   data/captchas/train, data/captchas/validation, readers.<name>.init
+Reads   data/captchas/train, data/captchas/validation, readers.<name>.init, and the source of the captchas (fresh)
 Writes  data/readers/<name>, metrics/train/<name>.json, plots/train/<name>.csv
-Params  seed, readers.<name>
+Params  seed, glyphs, captcha, colour, noise, readers.<name>
 
 `python -m stages.train <name>`. An interrupted training goes on from its last epoch when it is run again with the same
-parameters, data and code, and ends with the same bytes; CAPTCHA_FRESH=1 starts anew.
+parameters, data and code in the same precision, and ends with the same bytes; CAPTCHA_FRESH=1 starts anew.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +26,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stages import artifacts, reader_files
+from stages.captcha.design import random_images
 from stages.command import progress, run
+from stages.drawing import Study, bases_of, identity_of, prepare, texts_of
 from stages.params import Reader, read
 from stages.reader import tesseract
-from stages.reader.batches import Images, Labels
+from stages.reader.batches import Images, Labels, Part
 from stages.reader.classical import CAPS, KINDS, fit_classical
 from stages.reader.decoding import encode
 from stages.reader.denoising import Pairs, fit_learned, fit_pca, pairs_of
 from stages.reader.denoising import build as build_denoiser
 from stages.reader.fitting import Epoch, Fitted, Schedule, State, fit, on_cpu, scores, validate
 from stages.reader.networks import Ctc, initialise
+from stages.reader.precision import arithmetic
 from stages.reader.reading import Recogniser, choose_device
 from stages.reader.temperature import temperature_of
 from stages.reader.transfer import transfer
 from stages.reader_files import Description
 
-FRESH = Path("pretrained/none")  # readers.<name>.init of a reader that starts from nothing
+NO_INIT = Path("pretrained/none")  # readers.<name>.init of a reader that starts from nothing
+CONDITIONS = {"clean": (0,), "noisy": (1,), "both": (0, 1)}  # of the training captchas, by readers.<name>.learns_from
 DENOISED = 3000   # renderings that a denoiser learns from: more took time and gained nothing
 RUNS = 1_000_003  # between the streams of two training runs of one study; its seeds lie closer together
 
@@ -55,9 +60,33 @@ class CaptchaPart:
     denoise: Callable[[Images], Images] = lambda images: images
 
     def images(self) -> Images:
-        images = artifacts.images_of(artifacts.read_captchas(self.path))
+        images = artifacts.images_of(artifacts.read_captchas(self.path, ["image"]))
         seen: Images = self.denoise(images if len(self.rows) == len(images) else images[self.rows])
         return seen
+
+
+@dataclass(frozen=True)
+class DrawnPart:
+    """A part of the training captchas of a later epoch, drawn when it is asked for and then forgotten."""
+
+    study: Study
+    part: int
+    epoch: int  # from 0, which is stored
+    conditions: tuple[int, ...]
+    alphabet: str
+    denoise: Callable[[Images], Images]
+
+    @cached_property
+    def labels(self) -> Labels:
+        texts = texts_of(self.study, "train", self.part, self.epoch)
+        return encode([text for text in texts for _ in self.conditions], self.alphabet)
+
+    def images(self) -> Images:
+        study, identity = self.study, identity_of("train", self.part, self.epoch)
+        bases = bases_of(study, "train", self.part, self.epoch)
+        return self.denoise(random_images(bases, study.first("train", self.part, self.epoch), study.doses,
+                                          study.palette, seed=study.seed, identity=identity,
+                                          conditions=self.conditions))
 
 
 @dataclass(frozen=True)
@@ -72,7 +101,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Start:
-    """The reader that a training starts from: none, where the folder is FRESH."""
+    """The reader that a training starts from: none, where the folder is NO_INIT."""
 
     folder: Path
 
@@ -80,17 +109,17 @@ class Start:
     def of(cls, init: str) -> Start:
         """Raises ValueError where the folder holds no reader."""
         folder = Path(init)
-        if folder != FRESH and not (folder / "reader.json").is_file():
+        if folder != NO_INIT and not (folder / "reader.json").is_file():
             raise ValueError(f"readers: init: {init} holds no reader (no reader.json): name the folder of a trained "
-                             f"one, as data/readers/<name>, or {FRESH}")
+                             f"one, as data/readers/<name>, or {NO_INIT}")
         return cls(folder)
 
     def files(self) -> list[Path]:
-        return [] if self.folder == FRESH else [self.folder / "reader.json", self.folder / "weights.safetensors"]
+        return [] if self.folder == NO_INIT else [self.folder / "reader.json", self.folder / "weights.safetensors"]
 
     def fill(self, network: nn.Module, alphabet: str) -> None:
         """Give the network what the other reader has learned."""
-        if self.folder == FRESH:
+        if self.folder == NO_INIT:
             return
         other, description, _ = reader_files.load_reader(self.folder)
         try:
@@ -101,10 +130,10 @@ class Start:
 
 
 def main() -> None:
-    params = read("seed", "readers")
+    params = read("seed", "glyphs", "captcha", "colour", "noise", "readers")
     name = reader_name(sys.argv[1:], list(params.readers))
     reader = params.readers[name]
-    train_reader(name, reader, params.seed + RUNS * reader.seed)
+    train_reader(name, reader, params.seed + RUNS * reader.seed, prepare(params) if reader.fresh else None)
 
 
 def reader_name(arguments: list[str], names: list[str]) -> str:
@@ -114,17 +143,21 @@ def reader_name(arguments: list[str], names: list[str]) -> str:
     return arguments[0]
 
 
-def train_reader(name: str, reader: Reader, seed: int) -> None:
+def train_reader(name: str, reader: Reader, seed: int, study: Study | None = None) -> None:
+    """Train a reader and write it; from `study` the captchas of all epochs but the first are drawn."""
     device = choose_device(reader.device)
+    precision = reader_files.precision_of(reader.architecture, reader.precision, device, report=progress)
+    reader = replace(reader, precision="auto")  # from here on `precision` says it; the key must not depend on it
     start = Start.of(reader.init)
     key = reader_files.scratch_key({"reader": asdict(reader), "seed": seed, "device": device.type},
                                    [*artifacts.parts_of("train"), *artifacts.parts_of("validation"), *code_files(),
                                     *start.files()])
     root = reader_files.scratch_root()
+    scratch = root / f"{key}-{precision}"
     with ExitStack() as locks:
         # Two trainings may share neither the outputs of one workspace nor a checkpoint; other experiments may run.
         locks.enter_context(reader_files.locked(Path(".scratch") / f"{name}.lock", name))
-        locks.enter_context(reader_files.locked(root / f"{key}.lock", name))
+        locks.enter_context(reader_files.locked(scratch.with_suffix(".lock"), name))
         train, validation = open_split("train", reader.learns_from), open_split("validation", reader.learns_from)
         if (train.alphabet, train.height, train.width) != (validation.alphabet, validation.height, validation.width):
             raise ValueError("data/captchas: train and validation differ in alphabet or image size: "
@@ -138,15 +171,20 @@ def train_reader(name: str, reader: Reader, seed: int) -> None:
         started = time.monotonic()
         if reader.architecture in KINDS:
             network, fitted, record = fit_classic(reader, description, train, validation, seed)
+            device = torch.device("cpu")  # where it was fitted; mps has no fp64
         else:
-            fitted = fit_reader(description.build(), start, train, validation, reader, seed, device, root / key)
+            schedule = Schedule(reader.epochs, reader.patience, reader.batch, reader.learning_rate, reader.weight_decay,
+                                precision, seed, reader.augment, reader.optimiser)
+            fresh = partial(drawn_parts, study, reader.learns_from, train.parts[0].denoise) if study else None
+            fitted = fit_reader(description.build(), start, train, validation, schedule, fresh, device, scratch)
             network = description.build()
             network.load_state_dict(fitted.weights)
             record = {"weights": sum(parameter.numel() for parameter in network.parameters())}
         progress(f"learned in {time.monotonic() - started:.0f} s")  # here alone: no artifact depends on the clock
-        temperature = calibrated(network, validation, reader.precision, device)
+        temperature = calibrated(network, validation, precision, device)
+        record["arithmetic"] = arithmetic(precision, device)
         write_results(name, replace(description, temperature=temperature), fitted, denoiser, record)
-        reader_files.remove_checkpoint(root / key)
+        reader_files.remove_checkpoint(scratch)
 
 
 def write_outside(name: str, description: Description, validation: Split, denoiser: dict[str, Tensor],
@@ -172,8 +210,9 @@ def write_outside(name: str, description: Description, validation: Split, denois
 
 def code_files() -> list[Path]:
     """The code that a training's result depends on."""
-    here = Path(__file__)
-    return [here, *sorted((here.parent / "reader").glob("*.py"))]
+    here = Path(__file__).parent
+    return [Path(__file__), here / "drawing.py", *sorted((here / "reader").glob("*.py")),
+            *sorted((here / "captcha").rglob("*.py"))]
 
 
 def open_split(split: str, learns_from: str) -> Split:
@@ -187,11 +226,17 @@ def open_split(split: str, learns_from: str) -> Split:
             raise ValueError(f"{path}: another alphabet or image size than the parts before: "
                              "run `dvc repro -f generate`")
         condition = table["condition"].to_numpy()
-        rows = np.flatnonzero({"clean": condition == 0, "noisy": condition != 0, "both": condition >= 0}[learns_from])
+        rows = np.flatnonzero(np.isin(condition, CONDITIONS[learns_from]))
         texts = table["text"].take(rows).to_pylist()
         parts.append(CaptchaPart(path, rows, encode(texts, alphabet)))
     alphabet, height, width = kinds.pop()
     return Split(parts, alphabet, height, width)
+
+
+def drawn_parts(study: Study, learns_from: str, denoise: Callable[[Images], Images], epoch: int) -> list[DrawnPart]:
+    """The training captchas of an epoch, counted from 1 as the learning curve has it."""
+    return [DrawnPart(study, part, epoch - 1, CONDITIONS[learns_from], study.folding.alphabet, denoise)
+            for part in range(study.parts("train"))]
 
 
 def fit_denoiser(method: str, seed: int, device: torch.device) -> dict[str, Tensor]:
@@ -227,20 +272,19 @@ def denoised(split: Split, method: str, state: dict[str, Tensor], device: torch.
 def describe(reader: Reader, *splits: Split) -> Description:
     longest = max((part.labels.shape[1] for split in splits for part in split.parts), default=0)
     return Description(reader.architecture, splits[0].alphabet, splits[0].height, splits[0].width, reader.channels,
-                       max(1, longest), reader.precision, denoise=reader.denoise)
+                       max(1, longest), denoise=reader.denoise)
 
 
-def fit_reader(network: nn.Module, start: Start, train: Split, validation: Split, reader: Reader, seed: int,
+def fit_reader(network: nn.Module, start: Start, train: Split, validation: Split, schedule: Schedule,
+               fresh: Callable[[int], Sequence[Part]] | None,
                device: torch.device, scratch: Path) -> Fitted:
     """Fit from the start, or from the checkpoint in `scratch`."""
-    initialise(network, generator=torch.Generator().manual_seed(seed))
+    initialise(network, generator=torch.Generator().manual_seed(schedule.seed))
     start.fill(network, train.alphabet)
-    schedule = Schedule(reader.epochs, reader.patience, reader.batch, reader.learning_rate, reader.weight_decay,
-                        reader.precision, seed, reader.augment)
     captchas = sum(len(part.labels) for part in train.parts)
-    progress(f"{sum(p.numel() for p in network.parameters())} weights, {captchas} renderings an epoch, {device.type}, "
-             f"{reader.precision}")
-    return fit(network, train.parts, validation.parts, schedule, device=device, state=resumed(scratch),
+    progress(f"{sum(p.numel() for p in network.parameters())} weights, {captchas} renderings an epoch, "
+             f"{arithmetic(schedule.precision, device)}")
+    return fit(network, train.parts, validation.parts, schedule, device=device, fresh=fresh, state=resumed(scratch),
                keep=lambda state: reader_files.write_checkpoint(scratch, state.to_bytes()), report=progress)
 
 
@@ -252,8 +296,8 @@ def fit_classic(reader: Reader, description: Description, train: Split, validati
                           alphabet_size=len(description.alphabet), positions=description.positions, seed=seed,
                           report=progress)
     cpu = torch.device("cpu")
-    train_loss, *_ = validate(found.module, train.parts[:1], reader.precision, cpu)
-    epoch = Epoch(1, train_loss, *validate(found.module, validation.parts, reader.precision, cpu))
+    train_loss, *_ = validate(found.module, train.parts[:1], "fp64", cpu)
+    epoch = Epoch(1, train_loss, *validate(found.module, validation.parts, "fp64", cpu))
     weights = on_cpu(found.module)
     progress(f"{kind} with {found.chosen}: validation characters {epoch.validation_character_accuracy:.2%}, whole "
              f"captchas {epoch.validation_exact_match:.2%}")
@@ -291,9 +335,14 @@ def calibrated(network: nn.Module, validation: Split, precision: str, device: to
 
 
 def resumed(scratch: Path) -> State | None:
-    """The state of an interrupted training of the same key, if there is one that can be read."""
+    """The state of an interrupted training of the same key and precision, if there is one that can be read."""
     content = reader_files.read_checkpoint(scratch)
     if content is None:
+        key, _, precision = scratch.name.rpartition("-")
+        for other in sorted(scratch.parent.glob(f"{key}-*/checkpoint")):
+            if other.parent != scratch:  # as it is where CAPTCHA_FRESH=1
+                progress(f"{other} was trained in {other.parent.name.rpartition('-')[2]}, and this training is in "
+                         f"{precision}: starting anew")
         return None
     try:
         state = State.from_bytes(content)
@@ -315,7 +364,7 @@ def write_results(name: str, description: Description, fitted: Fitted, denoiser:
         "validation_character_accuracy": best["validation_character_accuracy"],
         "validation_exact_match": best["validation_exact_match"], "validation_loss": best["validation_loss"],
         "epochs": len(fitted.history), "best_epoch": best["epoch"], "weights": record["weights"],
-        "temperature": description.temperature})
+        "temperature": description.temperature, "arithmetic": record["arithmetic"]})
     artifacts.write_text(artifacts.PLOTS / "train" / f"{name}.csv", curve(fitted.history))
 
 

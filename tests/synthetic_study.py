@@ -120,19 +120,19 @@ def write_predictions(reader: str, captchas: pa.Table, alphabet: str, skill: flo
 
 def write_network(reader: str, architecture: str, alphabet: str, positions: int) -> None:
     """The files of a reader that has learned nothing."""
-    description = Description(architecture, alphabet, HEIGHT, WIDTH, 4, positions, "fp32")
+    description = Description(architecture, alphabet, HEIGHT, WIDTH, 4, positions)
     network = initialise(description.build(), generator=torch.Generator().manual_seed(0))
     write_reader(artifacts.READERS / reader, description, network.state_dict(), {})
 
 
 def write_records(reader: str, skill: int) -> None:
     """Metrics and learning curve of a reader."""
-    metrics = {}
+    metrics: dict[str, Any] = {}
     for name in ("character_accuracy", "exact_match", "clean_character_accuracy", "clean_exact_match"):
         share = 0.9 - 0.1 * skill
         metrics.update({name: share, f"{name}_low": share - 0.02, f"{name}_high": share + 0.02})
     metrics |= {"calibration_error": 0.04, "brier_score": 0.1, "coverage_99": 0.3, "coverage_99_low": 0.2,
-                "coverage_99_high": 0.4}
+                "coverage_99_high": 0.4, "arithmetic": "fp32 on x86_64 AVX2"}
     artifacts.write_metrics(artifacts.METRICS / "predict" / f"{reader}.json", metrics)
     artifacts.write_metrics(artifacts.METRICS / "train" / f"{reader}.json",
                             {"temperature": 1.5, "weights": 1234 + skill, "epochs": 3, "best_epoch": 2})

@@ -43,6 +43,26 @@ def test_writing_twice_gives_the_same_bytes(tmp_path: Path, captcha_table: pa.Ta
     assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.parametrize(("kind", "values"), [
+    (pa.int8(), [3, -1, 127]),
+    (pa.float32(), np.array([0.1, math.pi])),
+    (pa.bool_(), np.arange(11) % 3 == 0),
+    (pa.string(), ["", "Ї", "ab"]),
+    (pa.dictionary(pa.int8(), pa.string()), ["fog", "none", "fog"]),
+    (pa.list_(pa.int32()), [[1, 2], [], [3]]),
+    (pa.list_(pa.string()), [["#0a", ""], [], ["Ї"]]),
+], ids=str)  # fmt: skip
+def test_a_column_is_what_pyarrow_makes_of_it(kind: pa.DataType, values: list[object]) -> None:
+    column = artifacts.array_of(values, kind)
+    column.validate(full=True)
+    assert column.equals(pa.array(values).cast(kind))
+
+
+def test_a_number_that_a_column_cannot_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="expected numbers that fit int8, got 0 to 128"):
+        artifacts.array_of(np.arange(129), pa.int8())
+
+
 def test_a_missing_part_is_named(tmp_path: Path, captcha_table: pa.Table) -> None:
     paths = write_split(tmp_path, captcha_table)
     paths[1].unlink()

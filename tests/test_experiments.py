@@ -53,7 +53,7 @@ def test_every_ancestor_reads_in_an_experiment() -> None:
 @pytest.mark.skipif(not MNIST.is_dir(), reason=f"{MNIST} is not there")
 def test_a_reader_of_digits_is_judged_by_the_official_test_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                                                capsys: pytest.CaptureFixture[str]) -> None:
-    description = Description("heads", "0123456789", 28, 28, 4, 1, "fp32")
+    description = Description("heads", "0123456789", 28, 28, 4, 1)
     network = initialise(description.build(), generator=torch.Generator().manual_seed(0))
     torch.nn.init.constant_(network.get_parameter("classifier.bias")[4], 1e4)  # it reads a three, whatever comes
     write_reader(tmp_path / "three", description, network.state_dict(), {})

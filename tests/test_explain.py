@@ -114,7 +114,7 @@ def test_a_classical_reader_gets_occlusion_only_and_says_so(tmp_path: Path, monk
     monkeypatch.setattr(classical, "GRIDS", {"logistic": classical.GRIDS["logistic"][-1:]})
     fitted = classical.fit_classical("logistic", (pixels[:60], labels[:60]), (pixels[60:], labels[60:]),
                                      alphabet_size=10, positions=4, seed=0)
-    write_reader(artifacts.READERS / "noisy", Description("logistic", "0123456789", HEIGHT, WIDTH, 4, 4, "fp32"),
+    write_reader(artifacts.READERS / "noisy", Description("logistic", "0123456789", HEIGHT, WIDTH, 4, 4),
                  fitted.module.state_dict(), {})
     explain.main()
     assert tables(tmp_path) == ALWAYS
@@ -138,7 +138,7 @@ def test_a_missing_reader_is_one_line(study: Path, monkeypatch: pytest.MonkeyPat
 
 def test_captchas_longer_than_the_reader_can_say_are_passed_over(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(study)
-    short = Description("heads", "0123456789", HEIGHT, WIDTH, 4, 3, "fp32")
+    short = Description("heads", "0123456789", HEIGHT, WIDTH, 4, 3)
     with pytest.raises(ValueError, match=r"no text has at most 3 characters.*explain another reader"):
         explain.load_renderings("test", 5, short, "noisy")
 

@@ -30,7 +30,7 @@ pytest.importorskip("onnxruntime")
 ROOT = Path(__file__).resolve().parents[1]
 H, W = 24, 52
 CPU = torch.device("cpu")
-DESCRIPTION = Description("ctc", "01ж", H, W, 4, 2, "bf16", temperature=1.7)
+DESCRIPTION = Description("ctc", "01ж", H, W, 4, 2, temperature=1.7)
 
 
 def pixels(n: int, seed: int = 0, height: int = H, width: int = W) -> np.ndarray:

@@ -92,15 +92,17 @@ def test_a_reader_that_reads_nothing_is_reported_with_zeros() -> None:
 
 def test_the_tables_of_the_readers_tell_what_each_is_and_reads() -> None:
     table = classification_table({"net": observed("abab", "abab"), "tree": observed("abab", "abaa")}, "ab")
+    trained = {"weights": 12345, "best_epoch": 3, "epochs": 5, "arithmetic": "fp32 on x"}
     html = readers_tables({
-        "net": Described("ctc", "both", "median", {"weights": 12345, "best_epoch": 3, "epochs": 5},
-                         predicted(calibration_error=0.0321)),
+        "net": Described("ctc", "both", "median", trained,
+                         predicted(calibration_error=0.0321) | {"arithmetic": "bf16 on x"}),
         "tree": Described("knn", "clean", "none", {"best_epoch": 1, "epochs": 1}, predicted())}, table)
     check(html)
     assert ('<th scope="row">net</th><td>ctc</td><td>12,345</td><td>clean and noisy captchas</td><td>median</td>'
             "<td>3 of 5</td>") in html
     assert ('<th scope="row">tree</th><td>knn</td><td>–</td><td>clean captchas only</td><td>none</td>'
             "<td>–</td>") in html
+    assert "<p>Trained in fp32 on x (net). Read in bf16 on x (net).</p>" in html
     scores = html[html.index("Share read right"):]
     assert scores.count("<td>50.0\u00a0%<br><small>40.0 to 62.5\u00a0%</small></td>") == 8
     net, tree = scores.split('<th scope="row">tree</th>')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stages.captcha.measures import lumas, rmse, ssim
+from stages.captcha.measures import TOGETHER, lumas, rmse, ssim
 
 
 def pair() -> tuple[np.ndarray, np.ndarray]:
@@ -34,7 +34,14 @@ def test_rmse_is_the_root_mean_squared_change_of_luma() -> None:
 def test_identical_images_have_no_error_and_full_similarity() -> None:
     clean = lumas(pair()[0])
     assert rmse(clean, clean).tolist() == [0, 0, 0]
-    np.testing.assert_allclose(ssim(clean, clean), 1, atol=1e-6)
+    assert ssim(clean, clean).tolist() == [1, 1, 1]  # exactly: what stays clean is not measured
+
+
+def test_an_image_is_measured_alike_alone_and_among_many() -> None:
+    clean, noisy = (np.concatenate([lumas(images)] * 5) for images in pair())
+    assert len(clean) > TOGETHER
+    alone = [float(ssim(clean[i : i + 1], noisy[i : i + 1])[0]) for i in range(len(clean))]
+    assert ssim(clean, noisy).tolist() == alone
 
 
 def test_ssim_follows_its_definition_window_by_window() -> None:

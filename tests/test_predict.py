@@ -21,17 +21,18 @@ from stages.reader.calibration import expected_calibration_error
 from stages.reader.decoding import Readings, encode
 from stages.reader.fitting import Schedule, fit
 from stages.reader.networks import initialise
+from stages.reader.precision import arithmetic, choose_precision
 from stages.reader.reading import Whole
 from stages.reader_files import Description, write_reader
 from stages.statistics.proportions import clustered_proportion
 
-DESCRIPTION = Description("ctc", ALPHABET, HEIGHT, WIDTH, 8, 3, "bf16")
+DESCRIPTION = Description("ctc", ALPHABET, HEIGHT, WIDTH, 8, 3)
 
 
 @pytest.fixture(scope="module")
 def weights() -> dict[str, torch.Tensor]:
     """A reader that learned a little: some of its guesses are right, some wrong, some of another length."""
-    schedule = Schedule(epochs=2, patience=2, batch=16, learning_rate=0.01, weight_decay=0.01, precision="bf16", seed=1)
+    schedule = Schedule(epochs=2, patience=2, batch=16, learning_rate=0.01, weight_decay=0.01, precision="fp32", seed=1)
     network = initialise(DESCRIPTION.build(), generator=torch.Generator().manual_seed(1))
     part = drawn_part(850, 1, ALPHABET)
     return fit(network, [part], [drawn_part(50, 2, ALPHABET)], schedule, device=torch.device("cpu")).weights
@@ -108,6 +109,8 @@ def test_the_metrics_are_those_of_the_table() -> None:
     read = table[table["confidence"] > 0]
     expected["calibration_error"] = expected_calibration_error(read["confidence"], read["success"])
     expected["brier_score"] = np.square(read["confidence"] - read["success"]).mean()
+    cpu = torch.device("cpu")
+    assert metrics.pop("arithmetic") == arithmetic(choose_precision("auto", cpu), cpu)
     assert 0 <= metrics.pop("coverage_99_low") <= metrics.pop("coverage_99") <= metrics.pop("coverage_99_high") <= 1
     assert metrics == pytest.approx(expected, rel=1e-5)
     assert metrics["clean_exact_match"] > metrics["exact_match"] > metrics["exact_match_gaussian"]
@@ -165,7 +168,7 @@ def test_predicting_twice_gives_the_same_bytes() -> None:
 def test_parts_are_read_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = []
     read, to_part = artifacts.read_captchas, predict.predict_part
-    monkeypatch.setattr(artifacts, "read_captchas", lambda path: steps.append("read") or read(path))
+    monkeypatch.setattr(artifacts, "read_captchas", lambda *given: steps.append("read") or read(*given))
     monkeypatch.setattr(predict, "predict_part", lambda *given: steps.append("predict") or to_part(*given))
     predict.main()
     assert steps == ["read", "predict"] * 3

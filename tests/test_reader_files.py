@@ -14,8 +14,9 @@ import safetensors.torch
 import torch
 
 from stages import reader_files
-from stages.reader import denoising
+from stages.reader import denoising, precision
 from stages.reader.networks import initialise
+from stages.reader.reading import Recogniser
 from stages.reader_files import (
     Description,
     check_reader,
@@ -26,7 +27,7 @@ from stages.reader_files import (
     write_reader,
 )
 
-DESCRIPTION = Description("ctc", "01ж", 24, 50, 8, 4, "bf16")
+DESCRIPTION = Description("ctc", "01ж", 24, 50, 8, 4)
 
 
 @pytest.fixture
@@ -95,14 +96,13 @@ def test_damaged_weights_are_refused(folder: Path, damage: Callable[[Path], Any]
 
 
 @pytest.mark.parametrize(("change", "message"), [
-    ({"format": 1}, "expected a reader of format 2, got 1"),
+    ({"format": 1}, "expected a reader of format 2 or 3, got 1"),
     ({"architecture": "rnn"}, "architecture: expected one of ctc, heads, dense.* got 'rnn'"),
     ({"channels": 10**9}, "channels: expected a whole number from 4 to 512"),
     ({"channels": "8"}, "channels should be a whole number, got '8'"),
     ({"positions": True}, "positions should be a whole number, got True"),
     ({"alphabet": ""}, "alphabet_size: expected a whole number from 1"),
     ({"alphabet": None}, "alphabet should be a text, got None"),
-    ({"precision": "int4"}, "precision: expected bf16 or fp32, got 'int4'"),
     ({"temperature": 0.0}, "temperature: expected 0.01 to 100, got 0.0"),
     ({"temperature": 1}, "temperature should be a number with a point, got 1"),
     ({"denoise": "magic"}, "denoise: expected one of none, median, pca, nlm, bilateral, learned, got 'magic'"),
@@ -115,7 +115,7 @@ def test_a_wrong_description_is_refused(folder: Path, change: dict[str, Any], me
     assert str(path) in str(error.value)
 
 
-OUTSIDE = replace(DESCRIPTION, architecture="tesseract", precision="fp32", positions=1)
+OUTSIDE = replace(DESCRIPTION, architecture="tesseract", positions=1)
 
 
 def test_an_outside_reader_has_a_description_and_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,10 +156,27 @@ def test_an_outside_reader_is_refused_where_its_program_is_missing(tmp_path: Pat
     assert "\n" not in str(error.value)
 
 
+EARLIER = """{"format": 2, "architecture": "ctc", "alphabet": "01ж", "height": 24, "width": 50, "channels": 8,
+"positions": 4, "precision": "bf16", "temperature": 1.17229, "denoise": "none", "training": {"epochs": 5,
+"best_epoch": 4, "best": {"epoch": 4, "validation_loss": 0.363048}, "weights": 252587}}"""
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_a_reader_of_format_2_is_read_in_the_precision_of_the_machine(folder: Path, native: bool,
+                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "multiplies_bf16", lambda device: native)
+    (folder / "reader.json").write_text(EARLIER)
+    reader, description = load_recogniser(folder, torch.device("cpu"))
+    assert description == replace(DESCRIPTION, temperature=1.17229)
+    assert isinstance(reader, Recogniser)
+    assert reader.precision == ("bf16" if native else "fp32")
+    assert reader.network.training is False
+
+
 @pytest.mark.parametrize("content", ["[]", "3", '"text"'])
 def test_a_description_that_is_no_map_is_refused(folder: Path, content: str) -> None:
     (folder / "reader.json").write_text(content)
-    with pytest.raises(ValueError, match="expected a reader of format 2"):
+    with pytest.raises(ValueError, match="expected a reader of format 2 or 3"):
         load_reader(folder)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,12 +23,16 @@ from ruamel.yaml import YAML
 
 from stages import artifacts, reader_files, train
 from stages.params import Reader, load, parse
+from stages.reader import precision
 from stages.reader.denoising import denoise
+from stages.reader.precision import arithmetic, choose_precision
 from stages.reader.reading import Recogniser
 
 QUICK = Reader(architecture="ctc", learns_from="both", channels=8, epochs=2, patience=2, batch=16, learning_rate=0.01,
-               weight_decay=0.01, precision="bf16", seed=0, device="cpu", denoise="none",
+               weight_decay=0.01, precision="auto", seed=0, device="cpu", denoise="none",
                init="pretrained/none", augment=0.0)
+CPU = torch.device("cpu")
+AUTO = choose_precision("auto", CPU)
 LONG = replace(QUICK, epochs=8, patience=8)
 OUTPUTS = ("data/readers/small/weights.safetensors", "data/readers/small/reader.json", "metrics/train/small.json",
            "plots/train/small.csv")
@@ -53,8 +58,9 @@ def test_training_writes_the_reader_its_metrics_and_its_curve(study: Path) -> No
     metrics = json.loads((study / "metrics/train/small.json").read_text())
     rows = list(csv.DictReader((study / "plots/train/small.csv").read_text().splitlines()))
     assert {"architecture": "ctc", "alphabet": ALPHABET, "height": HEIGHT, "width": WIDTH, "positions": 3,
-            "channels": 8, "precision": "bf16"}.items() <= description.items()
-    assert list(metrics) == ["best_epoch", "epochs", "temperature", "validation_character_accuracy",
+            "channels": 8}.items() <= description.items()
+    assert description["training"]["arithmetic"] == metrics["arithmetic"] == arithmetic(AUTO, CPU)
+    assert list(metrics) == ["arithmetic", "best_epoch", "epochs", "temperature", "validation_character_accuracy",
                              "validation_exact_match", "validation_loss", "weights"]
     assert metrics["temperature"] == description["temperature"] > 0
     assert list(rows[0]) == ["epoch", "train_loss", "validation_loss", "validation_character_accuracy",
@@ -78,7 +84,7 @@ def test_a_reader_learns_from_and_reads_what_its_denoiser_leaves(method: Any, st
     assert description.denoise == method
     assert bool(state) == (method != "median")
     images = artifacts.images_of(artifacts.read_captchas(artifacts.parts_of("train")[0]))
-    plain = Recogniser(recogniser.network, precision="bf16", device=torch.device("cpu"),
+    plain = Recogniser(recogniser.network, precision=AUTO, device=CPU,
                        temperature=description.temperature)
     np.testing.assert_array_equal(recogniser.logits(images), plain.logits(denoise(images, method, state)))
     assert not np.array_equal(recogniser.logits(images), plain.logits(images))
@@ -88,10 +94,11 @@ def test_a_reader_learns_from_and_reads_what_its_denoiser_leaves(method: Any, st
 
 @pytest.mark.parametrize("kind", ["logistic", "knn", "svm", "mlp"])
 def test_a_classical_reader_keeps_the_same_contract(kind: Any, study: Path) -> None:
-    reader = replace(QUICK, architecture=kind, precision="fp32")
+    reader = replace(QUICK, architecture=kind)
     train.train_reader("small", reader, 1)
     first = outputs()
     record = json.loads((study / "data/readers/small/reader.json").read_text())["training"]
+    assert record["arithmetic"] == arithmetic("fp64", CPU)
     assert record["chosen"] in [{key: value for key, value in row.items() if key != "validation_accuracy"}
                                 for row in record["grid"]]
     recogniser, description = reader_files.load_recogniser(study / "data/readers/small", torch.device("cpu"))
@@ -246,6 +253,26 @@ def test_a_checkpoint_of_other_parameters_or_data_is_not_used(monkeypatch: pytes
     write_split("validation", 12, parts=2)
     train.train_reader("small", QUICK, 1)
     assert "going on after epoch 1 of an interrupted training" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("study")
+def test_a_checkpoint_in_another_precision_is_told_and_not_used(monkeypatch: pytest.MonkeyPatch,
+                                                               capsys: pytest.CaptureFixture[str]) -> None:
+    """auto is bf16 on one machine and fp32 on the next; each goes on from its own checkpoint."""
+    monkeypatch.setattr(precision, "multiplies_bf16", lambda device: True)
+    interrupt(monkeypatch)
+    monkeypatch.setattr(precision, "multiplies_bf16", lambda device: False)
+    train.train_reader("small", QUICK, 1)
+    said = capsys.readouterr().out
+    assert re.search(r"/checkpoint was trained in bf16, and this training is in fp32: starting anew\n", said)
+    assert "epoch 1/2" in said
+    assert "interrupted" not in said
+    assert json.loads(Path(OUTPUTS[1]).read_text())["training"]["arithmetic"].startswith("fp32 on ")
+    train.train_reader("small", replace(QUICK, precision="bf16"), 1)
+    said = capsys.readouterr().out
+    assert said.count("warning") == said.count("precision is bf16, which") == 1
+    assert "going on after epoch 1 of an interrupted training" in said
+    assert json.loads(Path(OUTPUTS[1]).read_text())["training"]["arithmetic"].startswith("bf16 on ")
 
 
 @pytest.mark.usefixtures("study")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,8 +43,12 @@ def hexadecimal(colour: NDArray[np.uint8]) -> str:
 
 def hue_saturation(colour: NDArray[np.uint8]) -> tuple[float, float]:
     """Hue in degrees (0 where grey) and saturation, 0 to 1, of one RGB colour, after the HSV hexcone (Smith, 1978)."""
-    red, green, blue = (colour / 255).tolist()
-    hue, saturation, _ = colorsys.rgb_to_hsv(red, green, blue)
+    return _hue_saturation(*colour.tolist())
+
+
+@lru_cache(maxsize=256)  # the characters of a captcha share theirs, as a rule
+def _hue_saturation(red: int, green: int, blue: int) -> tuple[float, float]:
+    hue, saturation, _ = colorsys.rgb_to_hsv(red / 255, green / 255, blue / 255)
     return hue * 360, saturation
 
 
@@ -101,9 +106,10 @@ def paint(bases: Bases, colours: Colours) -> Images:
         if scheme == "original":
             images[i] = _original(bases)[i]
             continue
-        blends = _blends(foreground, colours.background[i])  # (T, 256, 3)
-        shared = (foreground == foreground[0]).all()
-        images[i] = np.take(blends[0], bases.ink[i], axis=0) if shared else blends[bases.owner[i], bases.ink[i]]
+        if (foreground == foreground[0]).all():
+            images[i] = np.take(_blends(foreground[:1], colours.background[i])[0], bases.ink[i], axis=0)
+        else:
+            images[i] = _blends(foreground, colours.background[i])[bases.owner[i], bases.ink[i]]
     return images
 
 

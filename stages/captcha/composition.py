@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 GLYPH = 28  # px, height and width of a glyph
 FAINT = 24  # ink up to here does not count as the edge of a glyph
@@ -111,16 +110,16 @@ def warp(glyph: Ink, layout: Layout, *, rng: np.random.Generator) -> Ink:
     """One glyph (28, 28) after random scale, shear and rotation about its middle, which is the middle of the result; of
     even height and width."""
     scale = rng.uniform(*layout.scale)
-    angle = np.deg2rad(rng.uniform(-layout.rotation, layout.rotation))
+    angle = math.radians(rng.uniform(-layout.rotation, layout.rotation))
     shear = rng.uniform(-layout.shear, layout.shear)
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    linear = scale * turn @ np.array([[1.0, shear], [0.0, 1.0]])
-    reach = np.abs(linear).sum(axis=1) * GLYPH / 2  # px from the centre to the far corner, x and y
-    size = 2 * np.ceil(reach).astype(int) + 4  # even, as 28 is: an unchanged glyph keeps its pixels
-    centre = (GLYPH - 1) / 2
-    shift = (size - 1) / 2 - linear @ np.array([centre, centre])
-    matrix = np.column_stack([linear, shift])
-    turned = cv2.warpAffine(glyph, matrix, (int(size[0]), int(size[1])), flags=cv2.INTER_LINEAR)
+    cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
+    rows, size = [], []  # of the affine map; of x and of y
+    for along_x, along_y in ((cosine, cosine * shear + sine), (-sine, cosine - sine * shear)):
+        reach = (abs(along_x) + abs(along_y)) * GLYPH / 2  # px from the centre to the far corner
+        size.append(2 * math.ceil(reach) + 4)  # even, as 28 is: an unchanged glyph keeps its pixels
+        centre = (GLYPH - 1) / 2
+        rows.append((along_x, along_y, (size[-1] - 1) / 2 - (along_x * centre + along_y * centre)))
+    turned = cv2.warpAffine(glyph, np.array(rows), size, flags=cv2.INTER_LINEAR)
     return np.asarray(turned, np.uint8)
 
 
@@ -145,11 +144,11 @@ def crop_about_middle(patch: Ink, layout: Layout) -> Ink:
 
 def _box(ink: Ink, margin: int = 0) -> tuple[slice, slice] | None:
     """Rows and columns of the pixels with more ink than FAINT, and `margin` px around them; None where none has."""
-    seen = ink > FAINT
-    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
-    if len(rows) == 0:
+    seen = cv2.threshold(ink, FAINT, 255, cv2.THRESH_BINARY)[1]
+    left, top, width, height = cv2.boundingRect(seen)
+    if width == 0:
         return None
-    return slice(rows[0] - margin, rows[-1] + 1 + margin), slice(columns[0] - margin, columns[-1] + 1 + margin)
+    return slice(top - margin, top + height + margin), slice(left - margin, left + width + margin)
 
 
 def _place(patches: list[Ink], ink: Ink, owner: NDArray[np.uint8], text: str, layout: Layout,
@@ -163,11 +162,11 @@ def _place(patches: list[Ink], ink: Ink, owner: NDArray[np.uint8], text: str, la
         raise ValueError(f"captcha.width, captcha.height: the canvas has {layout.width} x {layout.height} px but "
                          f"{text!r} takes {width} x {tallest}: enlarge it, or lower captcha.scale, captcha.gap or "
                          "captcha.length")
-    left = round(np.clip((layout.width - width) / 2 + shifts[-1], 0, layout.width - width))
+    left = round(min(max((layout.width - width) / 2 + shifts[-1], 0), layout.width - width))
     for position, (patch, gap, shift) in enumerate(zip(patches, gaps, shifts, strict=False)):
         height, wide = patch.shape
         left = max(0, left + int(gap))
-        top = round(np.clip((layout.height - height) / 2 + shift, 0, layout.height - height))
+        top = round(min(max((layout.height - height) / 2 + shift, 0), layout.height - height))
         _stamp(patch, ink[top : top + height, left : left + wide], owner[top : top + height, left : left + wide],
                position)
         left += wide
@@ -177,8 +176,8 @@ def _stamp(patch: Ink, ink: Ink, owner: NDArray[np.uint8], position: int) -> Non
     """Add ink where the patch has more of it than the canvas."""
     patch = patch[: ink.shape[0], : ink.shape[1]]
     more = patch > ink
-    ink[more] = patch[more]
-    owner[more] = position
+    np.copyto(ink, patch, where=more)
+    np.copyto(owner, position, where=more)
 
 
 def _stretched(patches: list[Ink], text: str, layout: Layout, rng: np.random.Generator) -> tuple[Ink, Ink]:
@@ -196,6 +195,8 @@ def _stretched(patches: list[Ink], text: str, layout: Layout, rng: np.random.Gen
     box = _box(ink, MARGIN)
     if box is None:
         return np.zeros((layout.height, layout.width), np.uint8), np.zeros((layout.height, layout.width), np.uint8)
+    from scipy import ndimage  # here, since every worker would wait for it
+
     nearest = ndimage.distance_transform_edt(ink == 0, return_distances=False, return_indices=True)
     size = layout.width, layout.height
     # Pillow resizes in whole numbers, and averages what it shrinks, so that every machine makes the same bytes.

@@ -7,6 +7,7 @@ validation hold every captcha clean and under one random condition. Colour is ba
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,15 +91,33 @@ def render_crossed(bases: Bases, first: int, doses: Doses, palette: Palette, *, 
 def render_random(bases: Bases, first: int, doses: Doses, palette: Palette, *, seed: int,
                   identity: tuple[str | int, ...]) -> Renderings:
     """Every base captcha clean, and under one learned noise type (balanced) at a level uniform up to the strongest."""
+    columns = [_render(bases, *drawn, seed, identity) for drawn in _drawn(bases, first, doses, palette, seed, identity)]
+    return _interleave(columns, len(bases.ink))
+
+
+def random_images(bases: Bases, first: int, doses: Doses, palette: Palette, *, seed: int,
+                  identity: tuple[str | int, ...], conditions: Sequence[int]) -> Images:
+    """The images of `render_random` under the conditions named (0 clean, 1 noisy), with nothing measured: (n * C, H, W,
+    3), row = base * C + condition."""
+    drawn = _drawn(bases, first, doses, palette, seed, identity)
+    columns = []
+    for colours, noises, levels in (drawn[condition] for condition in conditions):
+        images = paint(bases, colours)
+        for chosen, noisy in _noisy(images, noises, levels, seed, identity):
+            images[chosen] = noisy
+        columns.append(images)
+    return np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
+
+
+def _drawn(bases: Bases, first: int, doses: Doses, palette: Palette, seed: int, identity: tuple[str | int, ...],
+           ) -> list[tuple[Colours, NDArray[np.str_], NDArray[np.float64]]]:
+    """Colours, noise types and levels (n,) of the clean and of the noisy renderings of `render_random`."""
     n = len(bases.ink)
     rng = stream(seed, *identity, "condition")
     types = np.array(doses.learned)[balanced(first, n, len(doses.learned), rng=rng)]
     levels = doses.level * (1 - rng.random(n))  # (0, level]
-    columns = []
-    for condition, (noises, dose) in enumerate([(np.full(n, CLEAN), np.zeros(n)), (types, levels)]):
-        colours = _colours(bases, first + condition, palette, stream(seed, *identity, "colour", condition))
-        columns.append(_render(bases, colours, noises, dose, seed, identity))
-    return _interleave(columns, n)
+    return [(_colours(bases, first + condition, palette, stream(seed, *identity, "colour", condition)), *noise)
+            for condition, noise in enumerate([(np.full(n, CLEAN), np.zeros(n)), (types, levels)])]
 
 
 def _colours(bases: Bases, first: int, palette: Palette, rng: np.random.Generator) -> Colours:
@@ -119,13 +138,20 @@ def _render(bases: Bases, colours: Colours, noises: NDArray[np.str_], levels: ND
             identity: tuple[str | int, ...]) -> Renderings:
     clean = paint(bases, colours)
     images = clean.copy()
+    rmse, ssim = np.zeros(len(images), np.float32), np.ones(len(images), np.float32)  # of what stays clean
+    for chosen, noisy in _noisy(clean, noises, levels, seed, identity):
+        before, after = measures.lumas(clean[chosen]), measures.lumas(noisy)
+        images[chosen], rmse[chosen], ssim[chosen] = noisy, measures.rmse(before, after), measures.ssim(before, after)
+    return Renderings(np.zeros(len(images), np.int16), noises.tolist(), levels, colours,
+                      _contrast(clean, bases, colours), rmse, ssim, images)
+
+
+def _noisy(clean: Images, noises: NDArray[np.str_], levels: NDArray[np.float64], seed: int,
+           identity: tuple[str | int, ...]) -> Iterator[tuple[NDArray[np.bool_], Images]]:
+    """Noise type by noise type, which of the images get it, and what it makes of them."""
     for noise in sorted(set(noises.tolist()) - {CLEAN}):
         chosen = noises == noise
-        images[chosen] = apply(noise, clean[chosen], levels[chosen], rng=stream(seed, *identity, "noise", noise))
-    before, after = measures.lumas(clean), measures.lumas(images)
-    return Renderings(np.zeros(len(images), np.int16), noises.tolist(), levels, colours,
-                      _contrast(clean, bases, colours), measures.rmse(before, after), measures.ssim(before, after),
-                      images)
+        yield chosen, apply(noise, clean[chosen], levels[chosen], rng=stream(seed, *identity, "noise", noise))
 
 
 def _contrast(clean: Images, bases: Bases, colours: Colours) -> NDArray[np.float64]:

@@ -6,10 +6,10 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
 Ints = NDArray[np.int64]
@@ -139,8 +139,8 @@ def centre(gray: NDArray[np.uint8], *, scale: float | None = None) -> Glyphs:
 def _corner(ink: NDArray[np.uint8], axis: int) -> int:
     """Where the ink should start on an axis so that its centre of mass is at pixel 14, all of it inside."""
     profile = ink.sum(axis=1 - axis, dtype=np.int64)
-    mass = float(np.average(np.arange(len(profile)), weights=profile))
-    return int(np.clip(round(CENTRE - mass), 0, SIDE - len(profile)))
+    mass = int(profile @ np.arange(len(profile))) / int(profile.sum())
+    return min(max(round(CENTRE - mass), 0), SIDE - len(profile))
 
 
 FINE = 4  # fine pixels a pixel of the 8x8 images
@@ -159,10 +159,16 @@ def upsample_digits(images8: NDArray[np.float64]) -> Glyphs:
     cells = np.pad(images8 / 16, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)))
     spread = _area_spline(cells.shape[1])
     ink = spread @ cells @ spread.T  # (n, 48, 48), 1 full
-    near = (1, 2 * FINE + 1, 2 * FINE + 1)
-    peak = np.maximum(ndimage.uniform_filter(ndimage.maximum_filter(ink, near), near), 0.4)
+    peak = np.maximum(np.stack([_peak_near_by(one) for one in ink]), 0.4)
     strokes = np.rint(255 / (1 + np.exp((0.6 - ink / peak) / 0.08))).astype(np.uint8)
     return np.stack([centre(stroke) for stroke in strokes])
+
+
+def _peak_near_by(ink: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The most ink within a pixel of each fine pixel, smoothed by their mean; ink is mirrored at the border."""
+    near = 2 * FINE + 1
+    most = cv2.dilate(ink, np.ones((near, near), np.uint8), borderType=cv2.BORDER_REFLECT)
+    return np.asarray(cv2.blur(most, (near, near), borderType=cv2.BORDER_REFLECT), np.float64)
 
 
 def _area_spline(cells: int) -> NDArray[np.float64]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from stages.figures.classification import macro_of
 from stages.figures.findings import LEARNS, percent, percent_range
-from stages.figures.report import compact_table, metrics_table
+from stages.figures.report import compact_table, metrics_table, paragraphs
 
 SHARES = {"clean_character_accuracy": "characters, clean", "clean_exact_match": "whole, clean",
           "character_accuracy": "characters, all", "exact_match": "whole, all"}
@@ -25,8 +26,8 @@ class Described:
     architecture: str
     learns_from: str
     denoise: str
-    trained: Mapping[str, float]
-    predicted: Mapping[str, float]
+    trained: Mapping[str, Any]
+    predicted: Mapping[str, Any]
 
 
 def readers_tables(readers: Mapping[str, Described], classification: pd.DataFrame) -> str:
@@ -41,7 +42,23 @@ def readers_tables(readers: Mapping[str, Described], classification: pd.DataFram
                      *_means(macro_of(classification, name)), (_trust(reader.predicted), "")]
               for name, reader in readers.items()}
     columns = [*SHARES.values(), *MEANS.values(), "macro F1", "calibration error"]
-    return what + metrics_table("Share read right, with 95 % intervals", columns, scores)
+    return what + paragraphs(calculated(readers)) + metrics_table("Share read right, with 95 % intervals", columns,
+                                                                  scores)
+
+
+def calculated(readers: Mapping[str, Described]) -> list[str]:
+    """In what precision and on which kind of processor the readers were trained and read: one sentence of each."""
+    said = []
+    for deed, records in (("Trained", {name: reader.trained for name, reader in readers.items()}),
+                          ("Read", {name: reader.predicted for name, reader in readers.items()})):
+        names: dict[str, list[str]] = {}
+        for name, record in records.items():
+            if "arithmetic" in record:
+                names.setdefault(record["arithmetic"], []).append(name)
+        if names:
+            parts = [f"in {arithmetic} ({', '.join(those)})" for arithmetic, those in names.items()]
+            said.append(f"{deed} {' and '.join(parts)}.")
+    return [" ".join(said)] if said else []
 
 
 def _nature(reader: Described) -> list[str]:
@@ -57,11 +74,11 @@ def _means(row: pd.Series) -> list[tuple[str, str]]:
     return [*((percent(row[name]), "") for name in MEANS), (percent(row["f1"]), interval)]
 
 
-def _trust(predicted: Mapping[str, float]) -> str:
+def _trust(predicted: Mapping[str, Any]) -> str:
     """The calibration error; a reader that read nothing has none."""
     return percent(predicted["calibration_error"]) if "calibration_error" in predicted else NONE
 
 
-def share(metrics: Mapping[str, float], name: str) -> tuple[str, str]:
+def share(metrics: Mapping[str, Any], name: str) -> tuple[str, str]:
     """A share of the metrics with its interval, as texts."""
     return percent(metrics[name]), percent_range(metrics[f"{name}_low"], metrics[f"{name}_high"])

@@ -26,28 +26,30 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.captcha.glyphs import Glyphs, Ints
 from stages.insight.autoencoder import Autoencoder, draw, fit_autoencoder, reconstruction_loss, to_ink
 from stages.insight.detection import SHARE, Bools, Doubles, detection_row, standardised
-from stages.reader.fitting import Schedule, deterministic, fit
+from stages.reader.augmentation import bend
+from stages.reader.fitting import deterministic
 from stages.reader.halves import one_thread
 from stages.reader.networks import block, fused, initialise
+from stages.reader.optimisers import decayed
 
 PROTOCOL = "all classes but one against that one"
 METHODS = ("ink", "raw", "reconstruction", "elbo", "features", "logit", "combined")
 CONTROLS = ("ink", "raw")
 LATENT = 8      # dimensions of each class's autoencoder
-SAMPLES = 5     # importance samples of a glyph and class
+SAMPLES = 3     # importance samples of a glyph and class
 NEIGHBOURS = 5  # the k of features
 WHOLE = 500     # glyphs scored at a time; part of the result, since rounding may differ with it
-PART = 5_000    # glyphs whose three channels are in memory at once, at the least
+BATCH = 32      # glyphs a step of a classifier
+LEARNING_RATE = 0.008  # peak of its one-cycle schedule
 LEAST = 1e-3    # under a logarithm: a glyph may have no ink
 SIDE_BY_SIDE = 2  # models fitted at once; no part of the result
-AUTOENCODER, CLASSIFIER, IMPORTANCE, BOOTSTRAP = range(4)  # streams of the seed
+AUTOENCODER, CLASSIFIER, IMPORTANCE, BOOTSTRAP, BENDING = range(5)  # streams of the seed
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Effort:
     channels: int  # of the classifier's first layer
 
 
-LITTLE = Effort(autoencoder=6_000, classifier=8_000, channels=8)  # seconds, for a thousand glyphs
+LITTLE = Effort(autoencoder=3_000, classifier=4_000, channels=16)  # seconds, for a thousand glyphs
 MUCH = Effort(autoencoder=40_000, classifier=110_000, channels=16)  # minutes, for sixty thousand
 MANY = 10_000  # training glyphs from which the effort is MUCH
 
@@ -96,9 +98,7 @@ class Evidence:
 
 
 class Classifier(nn.Module):
-    """A small CNN of one character, shaped as a reader with one position."""
-
-    positions = 1
+    """A small CNN of one character."""
 
     def __init__(self, classes: int, channels: int) -> None:
         super().__init__()
@@ -106,37 +106,20 @@ class Classifier(nn.Module):
         self.features = nn.Sequential(  # shapes after each, for 28 x 28 px
             block(1, c, 5, 2),  # (B, c, 14, 14)
             block(c, 2 * c, 3, 2),  # (B, 2c, 7, 7)
-            block(2 * c, 4 * c),
-            nn.MaxPool2d(2, ceil_mode=True),  # (B, 4c, 4, 4)
-            block(4 * c, 4 * c),
+            block(2 * c, 4 * c, 3, 2),  # (B, 4c, 4, 4)
             nn.MaxPool2d(2),
             nn.Flatten(),  # (B, 16c)
         )
         self.classifier = nn.Linear(16 * c, classes)
 
     def embed(self, images: Tensor) -> Tensor:
-        """Penultimate features (B, 16c) of images (B, 1 or more, 28, 28) uint8, whose first channel counts."""
-        features: Tensor = self.features(images[:, :1].float() / 255)
+        """Penultimate features (B, 16c) of images (B, 28, 28) uint8."""
+        features: Tensor = self.features(images[:, None].float() / 255)
         return features
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.embed(images))
-        return logits[:, None].float()
-
-
-@dataclass(frozen=True, eq=False)
-class GlyphPart:
-    """Glyphs as a part that a reader learns from."""
-
-    glyphs: Glyphs
-    classes: Ints  # (n,) from 1
-
-    @property
-    def labels(self) -> Ints:
-        return self.classes[:, None]
-
-    def images(self) -> NDArray[np.uint8]:
-        return np.repeat(self.glyphs[..., None], 3, axis=3)
+        return logits
 
 
 def held_out(train_images: Glyphs, train_labels: Ints, validation_images: Glyphs, validation_labels: Ints,
@@ -162,9 +145,11 @@ def held_out(train_images: Glyphs, train_labels: Ints, validation_images: Glyphs
         evidence = [(evidence_of(mixture, one.validation, seed=seed), evidence_of(mixture, one.test, seed=seed))
                     for one in conditions]
         report(f"anomalies: {len(alphabet)} autoencoders fitted, one a class")
+        bent = list(pool.map(lambda epoch: bend(train_images, 1.0, rng=np.random.default_rng((seed, BENDING, epoch))),
+                             range(_classifier_epochs(len(train_labels), len(alphabet), effort))))
 
         def one_class(a: int) -> tuple[list[dict[str, object]], dict[str, tuple[Doubles, float]]]:
-            network = _classifier(pools[:2], a, effort, seed, device)
+            network = _classifier(bent, train_labels, a, effort.channels, seed, device)
             reference = features_of(network, train_images[train_labels != a])[0]
             rows: list[dict[str, object]] = []
             kept: dict[str, tuple[Doubles, float]] = {}
@@ -234,25 +219,38 @@ def _autoencoder(images: Glyphs, label: int, effort: Effort, seed: int, device: 
                            device=device)
 
 
-def _classifier(pools: Sequence[tuple[Glyphs, Ints]], label: int, effort: Effort, seed: int,
+def _classifier_epochs(glyphs: int, classes: int, effort: Effort) -> int:
+    return max(1, round(effort.classifier / (glyphs * (1 - 1 / classes))))
+
+
+def _classifier(bent: Sequence[Glyphs], labels: Ints, label: int, channels: int, seed: int,
                 device: torch.device) -> Classifier:
-    """A classifier of all classes but one, from the train and validation pools, ready to use."""
-    normal = [_parts(images[labels != label], labels[labels != label]) for images, labels in pools]
-    stream = _stream(seed, CLASSIFIER, label)
-    classes = 2 + max(int(labels.max()) for _, labels in pools)  # and 0, which a reader keeps for nothing
-    network = Classifier(classes, effort.channels)
-    initialise(network, generator=torch.Generator().manual_seed(stream))
-    epochs = max(1, round(effort.classifier / sum(len(part.classes) for part in normal[0])))
-    schedule = Schedule(epochs=epochs, patience=epochs, batch=64, learning_rate=0.004, weight_decay=0.01,
-                        precision="fp32", seed=stream, augment=1.0)
-    network.load_state_dict(fit(network, normal[0], normal[1], schedule, device=device).weights)
+    """A classifier of all classes but `label`, ready to use; `bent` are the training glyphs (n, 28, 28) of each epoch.
+
+    The bent glyphs are those of all classifiers, since bending each apart would take as long as learning from them.
+    """
+    generator = torch.Generator().manual_seed(_stream(seed, CLASSIFIER, label))
+    network = Classifier(int(labels.max()) + 1, channels)
+    initialise(network, generator=generator).to(device).train()
+    normal = np.flatnonzero(labels != label)
+    size = min(BATCH, len(normal))
+    steps = len(normal) // size
+    optimiser = torch.optim.AdamW(decayed(network.parameters(), 0.01), LEARNING_RATE, fused=True)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, len(bent) * steps + 1)
+    known = torch.from_numpy(labels[normal]).to(device)
+    for glyphs in bent:
+        images = torch.from_numpy(glyphs[normal]).to(device)
+        order = torch.randperm(len(normal), generator=generator).to(device)
+        for rows in torch.split(order[: steps * size], size):
+            optimiser.zero_grad()
+            loss = functional.cross_entropy(network(images[rows]), known[rows])
+            torch.autograd.backward(loss)
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+            scheduler.step()
     ready = fused(network)
     assert isinstance(ready, Classifier)
-    return ready.to(device)
-
-
-def _parts(images: Glyphs, labels: Ints) -> list[GlyphPart]:
-    return [GlyphPart(images[i : i + PART], labels[i : i + PART] + 1) for i in range(0, len(labels), PART)]
+    return ready
 
 
 def evidence_of(mixture: Sequence[Autoencoder], images: Glyphs, *, seed: int, samples: int = SAMPLES) -> Evidence:
@@ -330,10 +328,10 @@ def _log(values: Doubles) -> Doubles:
 
 
 def features_of(network: Classifier, images: Glyphs) -> tuple[Tensor, Tensor]:
-    """Features of length 1 (n, 16c) and logits (n, A + 1) of glyphs (n, 28, 28)."""
+    """Features of length 1 (n, 16c) and logits (n, A) of glyphs (n, 28, 28)."""
     device = network.classifier.weight.device
     with torch.inference_mode():
-        parts = [network.embed(torch.from_numpy(images[i : i + WHOLE].copy())[:, None].to(device))
+        parts = [network.embed(torch.from_numpy(images[i : i + WHOLE].copy()).to(device))
                  for i in range(0, len(images), WHOLE)]
         features = torch.cat(parts)
         return functional.normalize(features), network.classifier(features)

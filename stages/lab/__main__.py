@@ -25,6 +25,8 @@ from stages.command import run
 from stages.lab.app import create_app
 from stages.lab.desk import Desk
 from stages.params import refuse_foreign_code
+from stages.reader.precision import arithmetic, choose_precision
+from stages.reader.reading import choose_device
 
 HOME = Path("data/lab")
 KEPT = Path("pretrained")
@@ -36,7 +38,9 @@ def main() -> None:
     listener = listen(given.host, given.port)
     host, port = given.host, listener.getsockname()[1]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    device = choose_device("auto")
     print(f"lab: {address} (Ctrl+C ends it)", flush=True)
+    print(f"lab: reads in {arithmetic(choose_precision('auto', device), device)}", flush=True)
     if not is_loopback(host):
         print(f"note: whoever reaches {host} can use the lab and train on this machine", file=sys.stderr, flush=True)
     app = create_app(Desk(HOME, kept=KEPT), hosts=[host])

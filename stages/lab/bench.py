@@ -238,14 +238,14 @@ def judged(desk: Desk, reader: Recogniser | Outside, images: Images, labels: Int
 def made_for(description: Description) -> dict[str, Any]:
     """What captchas a reader knows; `positions` is None where it reads any length."""
     return {"height": description.height, "width": description.width, "alphabet": description.alphabet,
-            "positions": None if description.architecture == "ctc" else description.positions}
+            "positions": None if description.any_length else description.positions}
 
 
 def unfit(description: Description, longest: int) -> str:
     """Why a reader is not asked to read texts that long; "" where it is."""
     if reads_singly(description) and longest > 1:
         return "reads single characters only: not asked"
-    if description.architecture != "ctc" and longest > description.positions:
+    if not description.any_length and longest > description.positions:
         return f"reads at most {description.positions} characters: not asked"
     return ""
 

@@ -30,6 +30,7 @@ from stages.params import read
 from stages.reader.batches import Images, Labels
 from stages.reader.fitting import Schedule, State, fit
 from stages.reader.networks import initialise
+from stages.reader.precision import arithmetic, choose_precision
 from stages.reader.reading import Recogniser, choose_device
 from stages.reader.temperature import temperature_of
 from stages.reader_files import Description, write_reader
@@ -38,7 +39,6 @@ from stages.statistics.proportions import wilson
 
 PART = 1000    # glyphs that one thread reads at a time
 EVERY = 0.5    # s between two lines of progress, at least
-PRECISION = "bf16"
 DECAY = 0.01   # of weights
 HELD_OUT = 0.1  # of the train file, for validation
 Z = 1.959964   # 95 %
@@ -159,14 +159,15 @@ def parts(glyphs: Glyphs, labels: NDArray[np.int64]) -> list[GlyphPart]:
 
 
 def fit_reader(folder: Path, settings: Settings, sets: Sets) -> None:
-    description = Description(settings.architecture, sets.alphabet, SIDE, SIDE, settings.channels, 1, PRECISION)
+    description = Description(settings.architecture, sets.alphabet, SIDE, SIDE, settings.channels, 1)
     network = description.build()
     initialise(network, generator=torch.Generator().manual_seed(settings.seed))
     progress = Progress(folder / "progress.json", sum(len(part.labels) for part in sets.train))
     progress.tell(weights=sum(parameter.numel() for parameter in network.parameters()), glyphs=progress.images)
     network.register_forward_pre_hook(progress.count)
     device = choose_device("auto")
-    schedule = Schedule(settings.epochs, settings.epochs, settings.batch, settings.learning_rate, DECAY, PRECISION,
+    precision = choose_precision("auto", device)
+    schedule = Schedule(settings.epochs, settings.epochs, settings.batch, settings.learning_rate, DECAY, precision,
                         settings.seed, settings.augment)
 
     def keep(state: State) -> None:
@@ -177,10 +178,11 @@ def fit_reader(folder: Path, settings: Settings, sets: Sets) -> None:
 
     fitted = fit(network, sets.train, sets.validation, schedule, device=device, keep=keep)
     network.load_state_dict(fitted.weights)
-    recogniser = Recogniser(network, precision=PRECISION, device=device)
+    recogniser = Recogniser(network, precision=precision, device=device)
     temperature = artifacts.rounded(calibrated(recogniser, sets.validation))
     write_reader(folder / "reader", replace(description, temperature=temperature), fitted.weights,
-                 {"lab": asdict(settings), **tested(recogniser, sets.test)})
+                 {"lab": asdict(settings), "arithmetic": arithmetic(precision, device),
+                  **tested(recogniser, sets.test)})
     progress.tell(state="done", **tested(recogniser, sets.test))
 
 

@@ -136,7 +136,7 @@ def _maps(reader: Recogniser, images: Images, labels: Labels, position: NDArray[
 def _note(drawn: int, read_: int, description: Description, no_gradients: bool) -> str:
     notes = []
     if read_ != drawn:
-        bounded = not reads_singly(description) and description.architecture != "ctc"
+        bounded = not reads_singly(description) and not description.any_length
         most = f", and can say at most {description.positions}" if bounded else ""
         notes.append(f"{drawn} characters were drawn, the reader says {read_}{most}")
     if no_gradients:

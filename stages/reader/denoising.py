@@ -26,9 +26,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.reader.batches import Images
-from stages.reader.fitting import decayed, deterministic, on_cpu
+from stages.reader.fitting import deterministic, on_cpu
 from stages.reader.halves import LossOf, one_thread, replicas
 from stages.reader.networks import block, fused
+from stages.reader.optimisers import decayed
 from stages.reader.reading import BATCH as READ
 from stages.reader.reading import cores, to_batch
 
@@ -90,10 +91,12 @@ def build(method: str, state: State, *, device: torch.device | None = None) -> D
         return _checked(_by_image(_projection(_eigenvectors(own))))
     if method == "learned":
         return _checked(_by_network(_loaded(own), device or torch.device("cpu")))
+    if method == "none" and not own:
+        return _checked(np.copy)  # in one piece: to go image by image would take a second a reader
     if own:
         raise ValueError(f"denoise: {method} has no state, got {PREFIX}{min(own)}: fit the reader again")
     changes: Mapping[str, Callable[[Image], Image]] = {
-        "none": np.copy, "median": median, "nlm": non_local_means, "bilateral": bilateral}
+        "median": median, "nlm": non_local_means, "bilateral": bilateral}
     return _checked(_by_image(changes[method]))
 
 
@@ -279,7 +282,7 @@ def fit_learned(pairs: Pairs, *, seed: int, device: torch.device,
     network = _network(seed).to(device)
     size = min(BATCH, len(pairs.noisy))
     steps = len(pairs.noisy) // size
-    optimiser = torch.optim.AdamW(decayed(network, WEIGHT_DECAY), LEARNING_RATE, fused=True)
+    optimiser = torch.optim.AdamW(decayed(network.parameters(), WEIGHT_DECAY), LEARNING_RATE, fused=True)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, EPOCHS * steps + 1)
     with deterministic(), replicas(network, device) as side_by_side:
         side_by_side.train()

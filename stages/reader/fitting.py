@@ -22,6 +22,7 @@ from stages.reader.batches import Images, Labels, Part, batches, steps_of
 from stages.reader.decoding import Readings
 from stages.reader.halves import LossOf, Replicas, replicas
 from stages.reader.networks import columns_needed, columns_of, loss_of
+from stages.reader.optimisers import ADAMW, Optimisers, optimisers_of
 from stages.reader.reading import Recogniser, autocast, to_batch
 
 
@@ -37,6 +38,7 @@ class Schedule:
     precision: str  # bf16 or fp32
     seed: int
     augment: float = 0.0  # strength with which training captchas are bent
+    optimiser: str = ADAMW
 
 
 @dataclass(frozen=True)
@@ -59,19 +61,17 @@ class Epoch:
 class State:
     """All that the next epoch depends on. Orders derive from (seed, epoch), so no random state is part of it."""
 
-    optimiser: dict[str, Any] = field(default_factory=dict)
-    scheduler: dict[str, Any] = field(default_factory=dict)
+    optimisers: list[dict[str, Any]] = field(default_factory=list)
     weights: dict[str, Tensor] = field(default_factory=dict)
     best: dict[str, Tensor] = field(default_factory=dict)
     history: list[Epoch] = field(default_factory=list)
 
-    def add(self, epoch: Epoch, weights: dict[str, Tensor], optimiser: dict[str, Any],
-            scheduler: dict[str, Any]) -> None:
+    def add(self, epoch: Epoch, weights: dict[str, Tensor], optimisers: list[dict[str, Any]]) -> None:
         """The state after one more epoch."""
         if all(epoch.score > past.score for past in self.history):
             self.best = weights
         self.history.append(epoch)
-        self.weights, self.optimiser, self.scheduler = weights, optimiser, scheduler
+        self.weights, self.optimisers = weights, optimisers
 
     def to_bytes(self) -> bytes:
         buffer = io.BytesIO()
@@ -101,33 +101,37 @@ class Fitted:
 
 
 def fit(network: nn.Module, train: Sequence[Part], validation: Sequence[Part], schedule: Schedule, *,
-        device: torch.device, state: State | None = None, keep: Callable[[State], None] = lambda state: None,
+        device: torch.device, fresh: Callable[[int], Sequence[Part]] | None = None, state: State | None = None,
+        keep: Callable[[State], None] = lambda state: None,
         report: Callable[[str], None] = lambda line: None) -> Fitted:
     """Fit an initialised network, or go on from `state`; `keep` gets the state after each epoch.
+
+    `fresh` gives what an epoch after the first learns from, as many captchas as `train`, which serves all of them
+    otherwise.
 
     The same arguments give the same bytes on one machine, whether or not it was interrupted and taken up again.
     Raises ValueError where there is nothing to learn or validate from, or a text is too long for the network.
     """
     check_parts(network, train, validation)
     network.to(device)
-    optimiser = torch.optim.AdamW(decayed(network, schedule.weight_decay), schedule.learning_rate, fused=True)
-    steps = schedule.epochs * steps_of(train, schedule.batch) + 1  # torch counts one before the first
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.learning_rate, steps)
+    steps = schedule.epochs * steps_of(train, schedule.batch)
+    optimisers = optimisers_of(network, schedule.optimiser, learning_rate=schedule.learning_rate,
+                               weight_decay=schedule.weight_decay, steps=steps)
     state = state or State()
     if state.history:
         network.load_state_dict(state.weights)
-        optimiser.load_state_dict(state.optimiser)
-        scheduler.load_state_dict(state.scheduler)
+        optimisers.load(state.optimisers)
     started, done = time.monotonic(), len(state.history)
     with deterministic(), replicas(network, device) as side_by_side:
         while not finished(state.history, schedule):
             number = len(state.history) + 1
-            order = augmented(batches(train, schedule.batch, seed=schedule.seed, epoch=number), schedule.augment,
+            parts = train if fresh is None or number == 1 else fresh(number)
+            order = augmented(batches(parts, schedule.batch, seed=schedule.seed, epoch=number), schedule.augment,
                               seed=schedule.seed, epoch=number)
             side_by_side.reseed(schedule.seed, number)
-            loss = run_epoch(side_by_side, optimiser, scheduler, order, schedule.precision, device)
+            loss = run_epoch(side_by_side, optimisers, order, schedule.precision, device)
             epoch = Epoch(number, loss, *validate(network, validation, schedule.precision, device))
-            state.add(epoch, on_cpu(network), optimiser.state_dict(), scheduler.state_dict())
+            state.add(epoch, on_cpu(network), optimisers.states())
             keep(state)
             left = (time.monotonic() - started) / (number - done) * (schedule.epochs - number)
             report(f"epoch {number}/{schedule.epochs}, loss {loss:.4f}, validation: loss {epoch.validation_loss:.4f}, "
@@ -153,13 +157,6 @@ def check_parts(network: nn.Module, train: Sequence[Part], validation: Sequence[
                                  "captchas wider or their texts shorter (CTC: equal neighbours take one more)")
 
 
-def decayed(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weights decay; biases and normalisations do not."""
-    parameters = list(network.parameters())
-    return [{"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}]
-
-
 def finished(history: Sequence[Epoch], schedule: Schedule) -> bool:
     """All epochs done, or `patience` of them since the best one."""
     if len(history) >= schedule.epochs:
@@ -168,8 +165,7 @@ def finished(history: Sequence[Epoch], schedule: Schedule) -> bool:
     return best is not None and history[-1].epoch - best.epoch >= schedule.patience
 
 
-def run_epoch(networks: Replicas, optimiser: torch.optim.Optimizer,
-              scheduler: torch.optim.lr_scheduler.LRScheduler, steps: Iterator[tuple[Images, Labels]], precision: str,
+def run_epoch(networks: Replicas, optimisers: Optimisers, steps: Iterator[tuple[Images, Labels]], precision: str,
               device: torch.device) -> float:
     """One pass over the training captchas; returns the mean loss.
 
@@ -178,17 +174,16 @@ def run_epoch(networks: Replicas, optimiser: torch.optim.Optimizer,
     networks.train()
     losses: list[float] = []
     for step, (images, labels) in enumerate(steps, 1):
-        optimiser.zero_grad()
+        networks.network.zero_grad()
         losses.append(networks.backward(loss_on(to_batch(images), torch.from_numpy(labels), precision, device),
                                         len(images)))
         norm = float(nn.utils.clip_grad_norm_(networks.network.parameters(), 1.0))
         if not math.isfinite(losses[-1] + norm):
             raise ValueError(f"training diverged at step {step} of the epoch, learning rate "
-                             f"{optimiser.param_groups[0]['lr']:.3g}: the loss is {losses[-1]:g}, the gradient's norm "
+                             f"{optimisers.rate:.3g}: the loss is {losses[-1]:g}, the gradient's norm "
                              f"{norm:g}; lower learning_rate, or set precision to fp32 (the last good weights "
                              "are in .scratch)")
-        optimiser.step()
-        scheduler.step()
+        optimisers.step()
     networks.gather()
     return float(np.mean(losses))
 

@@ -25,6 +25,7 @@ from stages.reader.decoding import (
 )
 from stages.reader.halves import one_thread
 from stages.reader.networks import Ctc, fused
+from stages.reader.precision import arithmetic
 
 BATCH = 100  # captchas read at a time; part of the result, since rounding may differ with it
 
@@ -74,16 +75,20 @@ def to_batch(images: Images) -> Tensor:
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """bf16: convolutions and products in bfloat16, sums and losses in float32. fp32: everything in float32."""
+    """bf16: convolutions and products in bfloat16, sums and losses in float32. Otherwise nothing is changed."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def choose_device(device: str) -> torch.device:
-    """auto is cuda where there is one. Raises ValueError where cuda is asked for and absent."""
+    """auto is cuda where there is one, and never mps, which is untested.
+
+    Raises ValueError where cuda or mps is asked for and absent.
+    """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device: cuda was asked for, but torch finds none: set it to auto or cpu")
+    if (device == "cuda" and not torch.cuda.is_available()) or \
+            (device == "mps" and not torch.backends.mps.is_available()):
+        raise ValueError(f"device: {device} was asked for, but torch finds none: set it to auto or cpu")
     return torch.device(device)
 
 
@@ -100,6 +105,11 @@ class Outside(Protocol):
     """A reader that is no network, and has no logits."""
 
     def read_whole(self, images: Images, top: int = 0) -> Whole: ...
+
+
+def read_with(reader: Recogniser | Outside) -> dict[str, str]:
+    """What metrics record of how they were read: the arithmetic; of an outside reader nothing is known."""
+    return {"arithmetic": arithmetic(reader.precision, reader.device)} if isinstance(reader, Recogniser) else {}
 
 
 def read_whole(reader: Recogniser | Outside, images: Images, top: int = 0) -> Whole:

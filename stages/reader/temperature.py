@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 
 from stages.reader.alignment import MISSED, align
 from stages.reader.decoding import softmax
@@ -56,6 +55,8 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
         return TEMPERATURES[1]
     if slope(high) <= 0:
         return TEMPERATURES[0]
+    from scipy.optimize import brentq  # here, since only a training needs it
+
     return exp(-brentq(slope, low, high, xtol=1e-12))
 
 

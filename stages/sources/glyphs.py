@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -69,10 +70,10 @@ def _read_official(source: str, path: str, alphabet: str, split: str) -> Example
 
 def _read_digits(alphabet: str) -> tuple[Glyphs, Ints]:
     """The 1,797 digits inside scikit-learn (Alpaydin & Kaynak 1998, UCI), drawn with a pen again."""
-    from sklearn.datasets import load_digits  # here, since it takes seconds
-
-    digits = load_digits()
-    characters = digits.target.astype(str)
+    package = find_spec("sklearn")  # its file alone: to import it, for load_digits, takes a second
+    folder = Path((package.submodule_search_locations or [""])[0]) if package else Path()
+    rows = np.loadtxt(folder / "datasets" / "data" / "digits.csv.gz", delimiter=",")  # (n, 65): 8 x 8, then the digit
+    characters = rows[:, -1].astype(int).astype(str)
     require_characters(alphabet, characters, "glyphs.source digits")
     labels = labels_of(characters, alphabet)
-    return upsample_digits(digits.images[labels >= 0]), labels[labels >= 0]
+    return upsample_digits(rows[labels >= 0, :-1].reshape(-1, 8, 8)), labels[labels >= 0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from stages.statistics.proportions import wilson
 
@@ -110,7 +110,7 @@ def f1_interval(truth: NDArray[Any], guess: NDArray[Any], captcha: NDArray[Any],
     scores = np.bincount(index, _influence(np.asarray(truth), np.asarray(guess), report))  # (G,)
     variance = G / (G - 1) * float(scores @ scores)
     size = min(m, macro * (1 - macro) / variance) if variance > 1e-12 / m else float(G)  # less is rounding
-    return wilson(macro, size, float(stats.t.ppf((1 + confidence) / 2, G - 1)))
+    return wilson(macro, size, float(stdtrit(G - 1, (1 + confidence) / 2)))
 
 
 def _influence(truth: NDArray[Any], guess: NDArray[Any], report: ClassReport) -> Floats:

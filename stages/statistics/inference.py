@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
-from statsmodels.stats.multitest import multipletests
+from scipy import special
 
 Floats = NDArray[np.float64]
 
@@ -65,7 +64,7 @@ class Inference:
     def interval(self, confidence: float) -> Floats:
         """Lower and upper ends, (K, 2); `confidence` in (0, 1)."""
         error = self.standard_error
-        half = stats.t.ppf((1 + confidence) / 2, self.df) * np.where(error > 0, error, np.nan)
+        half = special.stdtrit(self.df, (1 + confidence) / 2) * np.where(error > 0, error, np.nan)
         ends: Floats = np.stack([self.beta - half, self.beta + half], axis=1)
         return ends
 
@@ -108,9 +107,15 @@ def adjusted(p: Floats, method: str) -> Floats:
     """p (K,) adjusted for their number: "holm" (1979) for any error among them, "fdr_bh" (Benjamini & Hochberg 1995)
     for the share of errors among what is found. NaN, of what was not measured, stays NaN and is not counted."""
     result = np.full_like(p, np.nan)
-    told = np.isfinite(p)
-    if told.any():
-        result[told] = multipletests(p[told], method=method)[1]
+    order = np.argsort(p)[: np.isfinite(p).sum()]  # ascending; NaN comes last
+    n = len(order)
+    if method == "holm":
+        stepwise = np.maximum.accumulate(p[order] * np.arange(n, 0, -1))
+    elif method == "fdr_bh":
+        stepwise = np.minimum.accumulate((p[order] / (np.arange(1, n + 1) / n))[::-1])[::-1]
+    else:
+        raise ValueError(f"adjusted: expected holm or fdr_bh, got {method!r}")
+    result[order] = np.minimum(stepwise, 1)
     return result
 
 
@@ -122,7 +127,7 @@ def log_two_sided_p(t: Floats, df: int) -> Floats:
     """
     size = np.abs(t)
     with np.errstate(divide="ignore"):
-        log_p = np.log(2 * stats.t.sf(size, df))
+        log_p = np.log(2 * special.stdtr(df, -size))
     far = log_p < FAR
     log_p[far] = _log_incomplete_beta(df / 2, 0.5, df / (df + np.square(size[far])))
     return np.asarray(log_p, dtype=np.float64)
@@ -131,7 +136,7 @@ def log_two_sided_p(t: Floats, df: int) -> Floats:
 def log_upper_p(F: float, df1: int, df2: int) -> float:
     """Natural logarithm of P(F' > F) for Fisher's F: I_x(df2/2, df1/2) at x = df2 / (df2 + df1 F)."""
     with np.errstate(divide="ignore"):
-        log_p = float(np.log(stats.f.sf(F, df1, df2)))
+        log_p = float(np.log(special.fdtrc(df1, df2, F)))
     if log_p < FAR:
         log_p = float(_log_incomplete_beta(df2 / 2, df1 / 2, np.array([df2 / (df2 + df1 * F)]))[0])
     return log_p

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
 from linearmodels.panel import PooledOLS
 from numpy.typing import NDArray
+from statsmodels.regression.linear_model import OLS
 
 from stages.statistics.least_squares import Blocks, Fit
 
@@ -52,5 +52,5 @@ def linearmodels(X: Floats, y: Floats, cluster: Ints) -> tuple[Floats, Floats]:
 def statsmodels(X: Floats, y: Floats, cluster: Ints) -> tuple[Floats, Floats]:
     """Coefficients and CV1 errors."""
     codes = np.unique(cluster, return_inverse=True)[1]
-    result = sm.OLS(y, X).fit(cov_type="cluster", cov_kwds={"groups": codes})
+    result = OLS(y, X).fit(cov_type="cluster", cov_kwds={"groups": codes})
     return np.asarray(result.params), np.sqrt(np.maximum(np.diag(result.cov_params()), 0))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 
 def clustered_proportion(success: NDArray[Any], cluster: NDArray[Any],
@@ -37,7 +37,7 @@ def clustered_proportion(success: NDArray[Any], cluster: NDArray[Any],
         raise ValueError(f"clustered_proportion: an interval needs at least two clusters, got {G}: take more captchas")
     estimate = float(success.mean())
     n = effective_size(success, index, G)
-    t = float(stats.t.ppf((1 + confidence) / 2, G - 1))
+    t = float(stdtrit(G - 1, (1 + confidence) / 2))
     return estimate, *wilson(estimate, n, t)
 
 

@@ -224,7 +224,8 @@ def _dropped(regressions: Sequence[Regression]) -> list[str]:
 
 
 def _confirmed(regressions: Sequence[Regression]) -> list[str]:
-    if not all(regression.confirmed for regression in regressions):
+    columns = [f"({number})" for number, regression in enumerate(regressions, 1) if regression.confirmed]
+    if not columns:
         return []
-    return ["Every coefficient and CV1 error (of two ways by the first) was confirmed by linearmodels and statsmodels "
-            "in this run."]
+    return [f"Every coefficient and CV1 error (of two ways by the first) of column {', '.join(columns)} was confirmed "
+            "by linearmodels and statsmodels in this run."]

@@ -1,0 +1,143 @@
+"""What the captchas of a study are drawn from, and drawing any part of them: `generate` stores those of each split, and
+`train` draws the training captchas of later epochs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.artifacts import SPLITS
+from stages.captcha.composition import Bases, Layout, compose, draw_glyphs, draw_texts
+from stages.captcha.design import Doses, Palette, bases_from_images, stream
+from stages.captcha.folding import Folding, fold
+from stages.captcha.glyphs import GlyphSet, normalise_alphabet
+from stages.command import progress
+from stages.params import unseen
+from stages.sources.captchas import LabelledCaptchas, load_captchas
+from stages.sources.glyphs import load_glyphs
+
+
+@dataclass(frozen=True)
+class Study:
+    """All that a worker needs to make any part. Epoch 0 is what is stored; a later one has other captchas, as many."""
+
+    seed: int
+    source: str
+    folding: Folding  # drawn characters and their labels
+    sizes: dict[str, int]  # base captchas by split
+    part: int  # base captchas in a part
+    layout: Layout
+    palette: Palette
+    doses: Doses
+    glyphs: GlyphSet | None  # where captchas are composed
+    folder: LabelledCaptchas | None  # where they are found
+
+    def parts(self, split: str) -> int:
+        return -(-self.sizes[split] // self.part)
+
+    def captchas(self, split: str, part: int) -> NDArray[np.int32]:
+        """The numbers of the captchas of a part, in every epoch."""
+        first = part * self.part
+        return np.arange(first, min(first + self.part, self.sizes[split]), dtype=np.int32)
+
+    def first(self, split: str, part: int, epoch: int = 0) -> int:
+        """How many captchas of the split were drawn before this part, which keeps everything balanced over parts."""
+        return epoch * self.sizes[split] + part * self.part
+
+
+def identity_of(split: str, part: int, epoch: int = 0) -> tuple[str | int, ...]:
+    """What the random streams of a part are named after."""
+    return (split, part, epoch) if epoch else (split, part)
+
+
+def prepare(params: Any) -> Study:
+    """Read the source, and X"""
+    captcha = params.captcha
+    layout = Layout(captcha.height, captcha.width, (captcha.length.min, captcha.length.max),
+                    (captcha.scale.min, captcha.scale.max), captcha.rotation, captcha.shear,
+                    (captcha.gap.min, captcha.gap.max), captcha.jitter, captcha.fit)
+    palette = Palette(params.colour.schemes, params.colour.per == "character", params.colour.contrast)
+    doses = Doses(params.noise.types, params.noise.level, params.noise.steps, unseen(params.noise))
+    sizes = {split: getattr(captcha, split) for split in SPLITS}
+    folding = fold(normalise_alphabet(params.glyphs.alphabet), captcha.fold, captcha.case)
+    glyphs, folder = _sources(params)
+    if folder is not None:
+        folder = _folded(folder, folding)
+        sizes = _available(sizes, folder)
+    source = f"folder {captcha.path}" if folder else params.glyphs.source
+    return Study(params.seed, source, folding, sizes, captcha.part, layout, palette, doses, glyphs, folder)
+
+
+def _sources(params: Any) -> tuple[GlyphSet | None, LabelledCaptchas | None]:
+    glyphs, captcha, rng = params.glyphs, params.captcha, stream(params.seed, "pools")
+    if captcha.source == "folder":
+        if params.colour.per == "character":
+            raise ValueError("colour.per: a captcha folder has no characters to colour apart: set it to captcha")
+        return None, load_captchas(captcha.path, alphabet=glyphs.alphabet, height=captcha.height, width=captcha.width,
+                                   validation=glyphs.validation, test=glyphs.test, rng=rng)
+    return load_glyphs(glyphs.source, glyphs.path, alphabet=glyphs.alphabet, emnist_split=glyphs.emnist_split,
+                       validation=glyphs.validation, test=glyphs.test, rng=rng), None
+
+
+def _folded(folder: LabelledCaptchas, folding: Folding) -> LabelledCaptchas:
+    """The captchas with folded labels; those of one label go to the pool of the first, so that none is in two.
+
+    Raises ValueError where that leaves a pool empty.
+    """
+    texts = [folding.text(text) for text in folder.texts]
+    _, first, label = np.unique(texts, return_index=True, return_inverse=True)
+    pool = folder.pool[first][label]
+    empty = [split for i, split in enumerate(SPLITS) if not (pool == i).any()]
+    if empty:
+        raise ValueError(f"captcha.fold, captcha.case: {len(first)} distinct label(s) are left and none for "
+                         f"{', '.join(empty)}, since the splits share none: add captchas, or fold less")
+    return replace(folder, texts=texts, pool=pool)
+
+
+def _available(sizes: dict[str, int], folder: LabelledCaptchas) -> dict[str, int]:
+    """The sizes asked for, cut to what the folder holds; says so where it holds less."""
+    held = {split: int((folder.pool == i).sum()) for i, split in enumerate(SPLITS)}
+    for split in SPLITS:
+        if held[split] < sizes[split]:
+            progress(f"{split}: the folder holds {held[split]} captchas, fewer than the {sizes[split]} of "
+                     f"captcha.{split}: taking them all")
+    return {split: min(sizes[split], held[split]) for split in SPLITS}
+
+
+def texts_of(study: Study, split: str, part: int, epoch: int = 0) -> list[str]:
+    """The texts of a part's captchas, as they are labelled."""
+    if study.folder is not None:
+        return [study.folder.texts[row] for row in _rows(study, split, part)]
+    return [study.folding.text(text) for text in _drawn_texts(study, split, part, epoch)[0]]
+
+
+def bases_of(study: Study, split: str, part: int, epoch: int = 0) -> Bases:
+    """The base captchas of a part; those of a folder are the same in every epoch."""
+    captcha = study.captchas(split, part)
+    if study.folder is not None:
+        rows = _rows(study, split, part)
+        return bases_from_images(captcha, [study.folder.texts[row] for row in rows], study.folder.images[rows])
+    assert study.glyphs is not None
+    texts, rng = _drawn_texts(study, split, part, epoch)
+    glyphs = draw_glyphs(study.first(split, part, epoch), texts, study.glyphs.pool_of(split),
+                         stream=lambda character, number: stream(study.seed, split, "glyphs", character, number))
+    bases = compose(captcha, texts, glyphs, study.glyphs.images, study.layout, rng=rng)
+    return replace(bases, texts=[study.folding.text(text) for text in texts])
+
+
+def _rows(study: Study, split: str, part: int) -> NDArray[np.int64]:
+    """Where the captchas of a part lie in the folder."""
+    assert study.folder is not None
+    pool = np.flatnonzero(study.folder.pool == SPLITS.index(split))
+    return stream(study.seed, split, "order").permutation(pool)[study.captchas(split, part)]
+
+
+def _drawn_texts(study: Study, split: str, part: int, epoch: int) -> tuple[list[str], np.random.Generator]:
+    """Texts of drawn characters, and the stream that their layout goes on with."""
+    rng = stream(study.seed, *identity_of(split, part, epoch), "layout")
+    return draw_texts(study.first(split, part, epoch), len(study.captchas(split, part)), study.folding.drawn,
+                      study.layout.length, rng=rng), rng

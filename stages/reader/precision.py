@@ -1,0 +1,60 @@
+"""The precision a reader calculates in: bf16 where the processor multiplies it, fp32 elsewhere.
+
+Weights are stored in fp32 whatever they were trained in. Each machine reads, and where `precision` is auto trains, in
+what it is good at.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+
+import torch
+
+# oneDNN, which makes the products on a CPU, may be held to older instructions. Any but these have bf16.
+WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
+BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # names in torch.cpu.get_capabilities(): two of x86, one of Arm
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies bf16 itself, and as fast as that promises."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    held = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in WITHOUT_BF16
+    capabilities = torch.cpu.get_capabilities()
+    return not held and any(capabilities.get(name, False) for name in BF16)
+
+
+def processor(device: torch.device) -> str:
+    """The kind of processor, by its instructions: as coarse as results depend on it, as "x86_64 AVX512 BF16"."""
+    if device.type == "cuda":
+        return "CUDA {}.{}".format(*torch.cuda.get_device_capability(device))
+    if device.type != "cpu":
+        return device.type
+    kind = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    return f"{kind} BF16" if multiplies_bf16(device) else kind
+
+
+def choose_precision(asked: str, device: torch.device, *, report: Callable[[str], None] = lambda line: None) -> str:
+    """bf16 or fp32 for auto, bf16 or fp32; `report` gets a line where bf16 was asked for and has to be emulated.
+
+    Raises ValueError where the device has no bf16 at all.
+    """
+    native = multiplies_bf16(device)
+    if asked == "auto":
+        return "bf16" if native else "fp32"
+    if asked == "bf16" and not native:
+        if device.type == "mps" or (device.type == "cuda" and not torch.cuda.is_bf16_supported()):
+            raise ValueError(f"precision: bf16 was asked for, but {processor(device)} is not known to calculate in "
+                             "it: set it to auto or fp32")
+        report(f"warning: precision is bf16, which {processor(device)} has to emulate: where it was measured, training "
+               "took 2 to 9 times and reading 2 to 6 times as long as in fp32, which auto takes here")
+    return asked
+
+
+def arithmetic(precision: str, device: torch.device) -> str:
+    """What numbers were made with, as results record it: "bf16 on x86_64 AVX512 BF16"."""
+    return f"{precision} on {processor(device)}"
