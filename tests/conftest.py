@@ -27,16 +27,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--whole", action="store_true", help="simulations and fuzzing at their full size, not at a tenth")
 
 
-def pytest_collection_finish() -> None:
-    """What is imported by now stays: a collection of garbage need not walk it (statsmodels asks for one a p-value)."""
-    gc.collect()
-    gc.freeze()
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that of two processes neither waits for the other at the end."""
     place = {name: i for i, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _imported_modules_are_no_garbage() -> None:
+    """What lives by now is not walked again for garbage: statsmodels asks for a collection at each adjustment of p."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
