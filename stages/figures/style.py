@@ -127,8 +127,8 @@ def png(figure: Figure) -> bytes:
     left, right = figure.axes[0].get_xlim()
     canvas = FigureCanvasAgg(figure)
     figure.dpi = 2 * (right - left) / WIDTH
-    canvas.draw()
-    return _fewer_colours(Image.fromarray(np.asarray(canvas.buffer_rgba())))
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return _fewer_colours(Image.fromarray(np.asarray(canvas.buffer_rgba())))  # type: ignore[no-untyped-call]
 
 
 def picture_axes(figure: Figure, left: float, right: float, bottom: float, top: float) -> Axes:
