@@ -31,7 +31,7 @@ from stages.reader.reading import Outside, Recogniser
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-STEPS = 6             # of deletion and insertion
+STEPS = 8             # of deletion and insertion
 AGAIN = Effort(steps=4, samples=2)  # for maps that are made once more for each layer
 OUTSIDE = 3           # captchas of an outside program at most: it is asked thousands of times
 PLAIN = 25            # clean captchas of a mean map where there are no gradients, and each map takes many readings
