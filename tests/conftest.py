@@ -1,8 +1,14 @@
-"""What several test files share: where the real data lie, and a small captcha table."""
+"""What all tests share: one thread per process, the order of the files, sizes of simulations, data."""
 
 from __future__ import annotations
 
+import gc
+import os
+from collections.abc import Callable
 from pathlib import Path
+
+# Before NumPy and Torch are imported: two processes of two threads each on two cores wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +18,34 @@ from stages import artifacts
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
-LONGEST = ("test_study.py", "test_lab_browser.py", "test_train.py", "test_regress.py")  # of minutes
+LONGEST = ("test_study.py", "test_plot.py", "test_regress.py", "test_lab_browser.py", "test_train.py", "test_export.py",
+           "test_explain.py", "test_generate.py")
+Runs = Callable[[int], int]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--whole", action="store_true", help="simulations and fuzzing at their full size, not at a tenth")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first, so that of two processes neither waits for the other at the end."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+    place = {name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _imported_modules_are_no_garbage() -> None:
+    """What lives by now is not walked again for garbage: statsmodels asks for a collection at each adjustment of p."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def runs(request: pytest.FixtureRequest) -> Runs:
+    """How many runs a test marked `simulation` makes: as many as it names with --whole, else a tenth."""
+    assert request.node.get_closest_marker("simulation"), "mark the test: pytest.mark.simulation"
+    share = 1 if request.config.getoption("whole") else 10
+    return lambda count: count // share
 
 
 @pytest.fixture(scope="session")

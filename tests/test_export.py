@@ -74,10 +74,12 @@ def expected(network: nn.Module, images: np.ndarray, temperature: float) -> np.n
 
 
 @pytest.mark.parametrize(("architecture", "widths"), [("ctc", (W, W + 9)), ("heads", (W,)), ("dense", (W,))])
-def test_a_network_says_the_same_in_onnx_runtime(architecture: str, widths: tuple[int, ...], tmp_path: Path) -> None:
+def test_a_network_says_the_same_in_onnx_runtime(architecture: str, widths: tuple[int, ...], content: bytes,
+                                                 tmp_path: Path) -> None:
     description = replace(DESCRIPTION, architecture=architecture)
     network = network_of(description)
-    content = export.to_onnx(network, description)
+    if description != DESCRIPTION:
+        content = export.to_onnx(network, description)
     for n, width in ((n, width) for n in (1, 2, 7) for width in widths):
         images = pixels(n, n, width=width)
         found, wanted = probabilities(content, tmp_path, images), expected(network, images, description.temperature)

@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
-from stages import artifacts
+from stages import artifacts, params
+from stages import generate as stage
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,22 +40,41 @@ def setting(where: Path, **changes: Any) -> None:
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Path:
-    shutil.copytree(ROOT / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with params.yaml, as the working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(params, "refuse_foreign_code", lambda: None)  # the code is here, the study is there
+    monkeypatch.delenv("DVC_ROOT", raising=False)
     setting(tmp_path)
     return tmp_path
 
 
-def generate(where: Path, *arguments: str, workers: int = 1, fails: bool = False) -> str:
-    environment = {**os.environ, "CAPTCHA_WORKERS": str(workers), "PYTHONDONTWRITEBYTECODE": "1"}
-    environment.pop("DVC_ROOT", None)
-    done = subprocess.run([sys.executable, "-m", "stages.generate", *arguments], cwd=where, env=environment,
-                          capture_output=True, text=True, timeout=200, check=False)
-    assert (done.returncode != 0) is fails, done.stdout + done.stderr
-    if fails:
-        assert done.stderr.startswith("error: "), done.stderr
-        assert done.stderr.count("\n") == 1, done.stderr
-    return done.stdout + done.stderr
+@pytest.fixture
+def project(study: Path) -> Path:
+    """The study with its code, as DVC runs it."""
+    shutil.copytree(ROOT / "stages", study / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    return study
+
+
+def process(where: Path, workers: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "CAPTCHA_WORKERS": workers, "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run([sys.executable, "-m", "stages.generate"], cwd=where, env=environment, capture_output=True,
+                          text=True, timeout=600, check=False)
+
+
+def generate(*arguments: str) -> None:
+    """The stage in this process, with one worker."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["generate", *arguments])
+        patch.setenv("CAPTCHA_WORKERS", "1")
+        stage.main()
+
+
+def refused(*arguments: str) -> str:
+    """The message of the error that the stage ends in."""
+    with pytest.raises(ValueError, match=r".") as error:
+        generate(*arguments)
+    return " ".join(str(error.value).split())
 
 
 def hashes(where: Path) -> dict[str, str]:
@@ -62,22 +82,22 @@ def hashes(where: Path) -> dict[str, str]:
             for path in sorted((where / "data").rglob("*.parquet"))}
 
 
-def test_any_number_of_workers_and_a_part_made_alone_give_the_same_bytes(study: Path) -> None:
-    generate(study, workers=1)
-    alone = hashes(study)
+def test_any_number_of_workers_and_a_part_made_alone_give_the_same_bytes(project: Path) -> None:
+    generate()
+    alone = hashes(project)
     assert len(alone) == 4 + 1 + 2 + 1  # train, validation, test parts and the glyph table
-    metrics = (study / "metrics/generate.json").read_text()
-    generate(study, workers=3)
-    assert hashes(study) == alone
-    assert (study / "metrics/generate.json").read_text() == metrics
-    (study / "data/captchas/train/part-00002.parquet").unlink()
-    generate(study, "train", "2")
-    assert hashes(study) == alone
+    metrics = (project / "metrics/generate.json").read_text()
+    done = process(project, workers="3")
+    assert done.returncode == 0, done.stderr
+    assert hashes(project) == alone
+    assert (project / "metrics/generate.json").read_text() == metrics
+    (project / "data/captchas/train/part-00002.parquet").unlink()
+    generate("train", "2")
+    assert hashes(project) == alone
 
 
-def test_the_tables_keep_the_contract(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    generate(study)
-    monkeypatch.chdir(study)
+def test_the_tables_keep_the_contract(study: Path) -> None:
+    generate()
     ids: dict[str, set[int]] = {}
     for split, captchas in (("train", 21), ("validation", 6), ("test", 8)):
         table = pa.concat_tables([artifacts.read_captchas(path) for path in artifacts.parts_of(split)])
@@ -94,27 +114,25 @@ def test_the_tables_keep_the_contract(study: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_left_over_parts_are_cleared(study: Path) -> None:
-    generate(study)
+    generate()
     setting(study, captcha__train=6)
-    generate(study)
+    generate()
     assert len(list((study / "data/captchas/train").iterdir())) == 1
 
 
-def test_fonts_write_any_alphabet(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fonts_write_any_alphabet(study: Path) -> None:
     setting(study, glyphs__source="fonts", glyphs__alphabet="АБҐЄЇ", captcha__length={"min": 1, "max": 3},
             colour__per="character")
-    generate(study)
-    monkeypatch.chdir(study)
+    generate()
     texts = artifacts.read_captchas(artifacts.part_path("train", 0))["text"].to_pylist()
     assert {len(text) for text in texts} == {1, 2, 3}
     assert set("".join(texts)) <= set("АБҐЄЇ")
 
 
-def test_look_alikes_are_all_drawn_and_labelled_as_one(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_look_alikes_are_all_drawn_and_labelled_as_one(study: Path) -> None:
     setting(study, glyphs__source="fonts", glyphs__alphabet="0OoAaB", captcha__fold="0O", captcha__case="fold",
             captcha__train=24, captcha__length={"min": 2, "max": 2}, noise__types=["impulse", "gaussian_hit"])
-    generate(study)
-    monkeypatch.chdir(study)
+    generate()
     tables = [artifacts.read_captchas(path) for path in artifacts.parts_of("train")]
     assert {artifacts.alphabet_of(table.schema) for table in tables} == {"0AB"}
     texts = [text for table in tables for text in table["text"].to_pylist()[::2]]
@@ -132,12 +150,11 @@ def captcha_folder(where: Path, *labels: str) -> str:
     return str(where)
 
 
-def test_labels_that_fold_into_one_are_in_one_split(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_that_fold_into_one_are_in_one_split(study: Path) -> None:
     labels = [first + second for first in "aAbB" for second in "cCdDeE"]
     setting(study, captcha__source="folder", captcha__path=captcha_folder(study / "found", *labels),
             glyphs__alphabet="abcdeABCDE", captcha__case="fold", regression__references__digit="a")
-    generate(study)
-    monkeypatch.chdir(study)
+    generate()
     split_of: dict[str, set[str]] = {}
     count = 0
     for split in artifacts.SPLITS:
@@ -154,14 +171,13 @@ def test_labels_that_fold_into_one_are_in_one_split(study: Path, monkeypatch: py
 def test_labels_that_leave_a_split_empty_are_told(study: Path) -> None:
     setting(study, captcha__source="folder", captcha__path=captcha_folder(study / "found", "aB", "Ab", "AB", "ab"),
             glyphs__alphabet="abAB", captcha__case="fold", regression__references__digit="a")
-    assert ("error: captcha.fold, captcha.case: 1 distinct label(s) are left and none for" in
-            generate(study, fails=True))
+    assert ("captcha.fold, captcha.case: 1 distinct label(s) are left and none for" in
+            refused())
 
 
-def test_stretched_captchas_fill_their_canvas(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stretched_captchas_fill_their_canvas(study: Path) -> None:
     setting(study, captcha__fit="stretch", captcha__height=50, captcha__width=64, colour__schemes=["white_on_black"])
-    generate(study, "validation", "0")
-    monkeypatch.chdir(study)
+    generate("validation", "0")
     images = artifacts.images_of(artifacts.read_captchas(artifacts.part_path("validation", 0)))[::2]  # the clean ones
     assert images.shape == (6, 50, 64, 3)
     for image in images:
@@ -172,13 +188,12 @@ def test_stretched_captchas_fill_their_canvas(study: Path, monkeypatch: pytest.M
 
 def test_real_mnist_can_be_the_source(study: Path, mnist: Path) -> None:
     setting(study, glyphs__source="mnist", glyphs__path=str(mnist))
-    generate(study)
+    generate()
 
 
-def test_real_captchas_can_be_the_source(study: Path, real_captchas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_real_captchas_can_be_the_source(study: Path, real_captchas: Path) -> None:
     setting(study, captcha__source="folder", captcha__path=str(real_captchas), colour__schemes=["original", "grey"])
-    generate(study)
-    monkeypatch.chdir(study)
+    generate()
     texts = {split: {text for path in artifacts.parts_of(split)
                      for text in artifacts.read_captchas(path)["text"].to_pylist()} for split in artifacts.SPLITS}
     assert not texts["train"] & texts["test"]
@@ -197,18 +212,18 @@ def test_real_captchas_can_be_the_source(study: Path, real_captchas: Path, monke
     ({"captcha__source": "folder", "captcha__path": "stages", "colour__per": "character"}, "colour.per"),
 ])  # fmt: skip
 def test_bad_input_is_one_line(study: Path, changes: dict[str, Any], complaint: str) -> None:
+    (study / "stages").mkdir()
+    (study / "stages" / "train.py").touch()
     setting(study, **changes)
-    assert complaint in generate(study, fails=True)
+    assert complaint in refused()
 
 
 @pytest.mark.parametrize("arguments", [("test",), ("test", "99"), ("nowhere", "0"), ("test", "x")])
 def test_a_part_that_does_not_exist_is_told(study: Path, arguments: tuple[str, ...]) -> None:
-    assert "takes nothing, or a split and a part: train 0..3" in generate(study, *arguments, fails=True)
+    assert "takes nothing, or a split and a part: train 0..3" in refused(*arguments)
 
 
-def test_a_wrong_number_of_workers_is_told(study: Path) -> None:
-    environment = {**os.environ, "CAPTCHA_WORKERS": "many"}
-    done = subprocess.run([sys.executable, "-m", "stages.generate"], cwd=study, env=environment, capture_output=True,
-                          text=True, timeout=100, check=False)
+def test_a_wrong_number_of_workers_is_told_by_the_command_in_one_line(project: Path) -> None:
+    done = process(project, workers="many")
     assert done.returncode == 1
     assert done.stderr == "error: CAPTCHA_WORKERS should be a whole number of at least 1, got 'many'\n"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from operations import steps
 from scipy.special import expit
 
 from stages.insight.classes import (
@@ -56,6 +56,11 @@ def read_characters(alphabet: str, captchas: int, length: int, *, seed: int = 0,
                       "noise": noise, "level": level}
                      for position, (one, guess) in enumerate(zip(text, guesses, strict=True))]
     return pd.DataFrame(rows).astype({"noise": "category", "position": "int8"})
+
+
+def four_times(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same characters in four times as many captchas."""
+    return pd.concat([rows.assign(captcha=rows["captcha"] + 100_000 * i) for i in range(4)], ignore_index=True)
 
 
 @pytest.fixture(scope="module")
@@ -221,13 +226,20 @@ def test_the_same_seed_gives_the_same_and_the_order_of_rows_nothing_else(abc: pd
 
 def test_33_letters_in_texts_of_one_character_work() -> None:
     rows = read_characters(UKRAINIAN, 0, 1, texts=list(UKRAINIAN) * 11)
-    started = time.perf_counter()
     order = ranking(rows, UKRAINIAN, confidence=0.95, draws=500, seed=1)
     table = thresholds_by_character(rows, UKRAINIAN, confidence=0.95, draws=50, seed=1)
     assert order.table["place"].tolist() == list(range(1, 34))
     assert len(table) == 33 * 3
     assert len(accuracy_by_level(rows, UKRAINIAN, confidence=0.95)) == 33 * 3 * 5
-    assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("table", [
+    lambda rows: ranking(rows, "abc", confidence=0.95, draws=50, seed=1),
+    lambda rows: thresholds_by_character(rows, "abc", confidence=0.95, draws=10, seed=1),
+    lambda rows: accuracy_by_level(rows, "abc", confidence=0.95),
+], ids=["ranking", "thresholds", "accuracy"])  # fmt: skip
+def test_steps_grow_slower_than_captchas(table: Callable[[pd.DataFrame], object], abc: pd.DataFrame) -> None:
+    assert steps(lambda: table(four_times(abc))) < 3 * steps(lambda: table(abc))
 
 
 def test_the_headlines_are_finite(abc: pd.DataFrame) -> None:

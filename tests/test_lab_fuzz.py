@@ -1,6 +1,6 @@
 """Every route that takes a body, with bodies that were damaged at random: no 500, one line, no file, no memory kept.
 
-LAB_FUZZ=5000 tries that many of each instead of a few hundred. A case is made from its route and its number alone, so
+`--whole` tries thousands of each instead of hundreds. A case is made from its route and its number alone, so
 the number that a failure tells makes it again.
 """
 
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import Runs
 from fastapi.testclient import TestClient
 from lab_readers import bars, csv, keep, keep_single
 from PIL import Image, features
@@ -30,7 +31,7 @@ from stages.lab import bench, job
 from stages.lab.app import create_app
 from stages.lab.desk import Desk
 
-CASES = int(os.environ.get("LAB_FUZZ", "0"))
+pytestmark = pytest.mark.simulation
 GROWTH = 48 * 2**20  # bytes that may be added after the warm-up: caches fill, and the allocator keeps some
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 44, 3), dtype=np.uint8)
@@ -210,10 +211,11 @@ def files(home: Path) -> set[str]:
     return {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
 
 
-def fuzz(home: Path, route: str, few: int, send: Callable[[np.random.Generator], Any], kept: set[str]) -> Counter[int]:
-    """Statuses of the answers; `few` cases unless LAB_FUZZ asks for more."""
+def fuzz(home: Path, route: str, cases: int, send: Callable[[np.random.Generator], Any],
+         kept: set[str]) -> Counter[int]:
+    """Statuses of the answers."""
     statuses: Counter[int] = Counter()
-    cases, before = CASES or few, 0
+    before = 0
     for number in range(cases):
         if number == cases // 3:
             before = resident()
@@ -254,7 +256,7 @@ def client(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
         yield client
 
 
-def test_damaged_pictures_are_taken_or_refused_and_nothing_else(client: TestClient, home: Path) -> None:
+def test_damaged_pictures_are_taken_or_refused_and_nothing_else(client: TestClient, home: Path, runs: Runs) -> None:
     def send(rng: np.random.Generator) -> Any:
         content = damaged(PICTURES, rng)
         answer = client.post("/api/bench/upload", content=with_right_sums(content) if rng.integers(4) else content)
@@ -263,14 +265,15 @@ def test_damaged_pictures_are_taken_or_refused_and_nothing_else(client: TestClie
             return client.post("/api/bench", json=asked)
         return answer
 
-    statuses = fuzz(home, "/api/bench/upload", 300, send, set())
+    statuses = fuzz(home, "/api/bench/upload", runs(3000), send, set())
     assert {200, 413, 415} <= set(statuses)
 
 
 @pytest.mark.parametrize("kind", ["train", "test"])
-def test_damaged_tables_are_taken_or_refused_and_nothing_else(client: TestClient, home: Path, kind: str) -> None:
+def test_damaged_tables_are_taken_or_refused_and_nothing_else(client: TestClient, home: Path, kind: str,
+                                                                  runs: Runs) -> None:
     kept = {f"files/{kind}.npz", f"files/{kind}.json"}
-    statuses = fuzz(home, f"/api/train/file/{kind}", 150, lambda rng: client.post(
+    statuses = fuzz(home, f"/api/train/file/{kind}", runs(1500), lambda rng: client.post(
         f"/api/train/file/{kind}", params={"name": str(NASTY[rng.integers(len(NASTY))]).encode("utf-8", "replace")},
         content=damaged_table(rng)), kept)
     assert set(statuses) == {200, 415}
@@ -295,7 +298,8 @@ BODIES: dict[str, tuple[list[Any], set[str]]] = {
 
 
 @pytest.mark.parametrize("route", BODIES)
-def test_damaged_json_is_answered_or_refused_and_nothing_else(client: TestClient, home: Path, route: str) -> None:
+def test_damaged_json_is_answered_or_refused_and_nothing_else(client: TestClient, home: Path, route: str,
+                                                                  runs: Runs) -> None:
     trees, kept = BODIES[route]
     if route.endswith(("save", "delete")):
         kept = saved(home)
@@ -306,7 +310,7 @@ def test_damaged_json_is_answered_or_refused_and_nothing_else(client: TestClient
             keep_single(home / "readers" / "mine")
         return client.post(route, content=content, headers={"Content-Type": "application/json"})
 
-    fuzz(home, route, 150, send, kept)
+    fuzz(home, route, runs(1500), send, kept)
 
 
 def saved(home: Path) -> set[str]:
@@ -317,7 +321,7 @@ def saved(home: Path) -> set[str]:
             for file in ("reader.json", "weights.safetensors")}
 
 
-def test_damaged_addresses_are_answered_or_refused_and_nothing_else(client: TestClient, home: Path) -> None:
+def test_damaged_addresses_are_answered_or_refused_and_nothing_else(client: TestClient, home: Path, runs: Runs) -> None:
     words = ["..", "%2e%2e", "%00", "%0a", "static", "api", "train", "bench", "file", "paint", "lab.js", "readers",
              "a" * 300, "%ff", ";", "~", "submission?reader=%0a", "submission?reader=lab/../x", "?", "/"]
 
@@ -328,4 +332,4 @@ def test_damaged_addresses_are_answered_or_refused_and_nothing_else(client: Test
             method, path = "GET", str(rng.choice(["api/readers", "api/train", "static/lab.js"]))
         return client.request(method, f"http://127.0.0.1/{path}", follow_redirects=False)
 
-    fuzz(home, "addresses", 200, send, set())
+    fuzz(home, "addresses", runs(2000), send, set())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ LEVELS = (0.25, 0.5, 0.75)
 BASE = 0.88
 
 
+@cache
 def predict(reader: str, *, captchas: int = 120, levels: tuple[float, ...] = LEVELS, digits: str = "012", T: int = 4,
             colours: tuple[str, ...] = tuple(COLOURS), glyph: int | None = None, seed: int = 0) -> pa.Table:
     """A prediction table in which success follows a linear probability model; a captcha's rows err together."""
