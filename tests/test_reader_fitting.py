@@ -67,8 +67,13 @@ def test_later_epochs_learn_from_fresh_captchas_where_there_are_some(optimiser: 
         return [drawn_part(30, 10 * epoch), drawn_part(25, 10 * epoch + 1)]
 
     schedule = replace(QUICK, optimiser=optimiser)
-    fitted = fit(network_of("ctc"), PARTS, VALIDATION, schedule, device=CPU, fresh=fresh)
+    kept: list[bytes] = []
+    fitted = fit(network_of("ctc"), PARTS, VALIDATION, schedule, device=CPU, fresh=fresh,
+                 keep=lambda state: kept.append(state.to_bytes()))
     assert asked == [2, 3]
+    assert same(fitted, fit(network_of("ctc"), PARTS, VALIDATION, schedule, device=CPU, fresh=fresh,
+                            state=State.from_bytes(kept[1])))
+    assert asked == [2, 3, 3]
     assert fitted.history[0] == fit_quickly("ctc", schedule).history[0]
     assert not same(fitted, fit_quickly("ctc", schedule))
 
