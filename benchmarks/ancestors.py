@@ -25,9 +25,10 @@ from benchmarks.reader import ArrayPart
 from stages.reader.alignment import answers
 from stages.reader.ancestors import ANCESTORS, build_ancestor
 from stages.reader.batches import batches, steps_of
-from stages.reader.fitting import decayed, run_epoch
+from stages.reader.fitting import run_epoch
 from stages.reader.halves import HALVES, replicas
 from stages.reader.networks import build, initialise
+from stages.reader.optimisers import optimisers_of
 from stages.reader.reading import Recogniser, cores
 
 BATCH, CHANNELS, DIGITS = 64, 32, 10
@@ -92,11 +93,10 @@ def measure(case: Case) -> tuple[float, float, float, float]:
     """Training and reading, each by CPU and by the clock."""
     network, part = initialise(case.network, generator=torch.Generator().manual_seed(0)), case.part
     steps = steps_of([part], BATCH)
-    optimiser = torch.optim.AdamW(decayed(network, 0.01), 1e-3, fused=True)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, 10_000 * steps)
+    optimisers = optimisers_of(network, "adamw", learning_rate=1e-3, weight_decay=0.01, steps=10_000 * steps)
     with replicas(network, CPU) as side_by_side:
         side_by_side.reseed(0, 1)
-        trained = timed(lambda: run_epoch(side_by_side, optimiser, scheduler, batches([part], BATCH, seed=0, epoch=1),
+        trained = timed(lambda: run_epoch(side_by_side, optimisers, batches([part], BATCH, seed=0, epoch=1),
                                           case.precision, CPU), steps * BATCH)
     recogniser = Recogniser(network, precision=case.precision, device=CPU)
     recogniser.read(part.pixels[:100])  # warm

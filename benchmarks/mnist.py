@@ -13,7 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -28,10 +28,11 @@ from torchvision import transforms
 from benchmarks.reader import ArrayPart
 from stages.reader.fitting import Schedule, fit
 from stages.reader.networks import build, initialise
+from stages.reader.precision import choose_precision
 from stages.sources.mnist import read_mnist
 
 TARGET, LIMIT = 0.99, 14  # the example's own number of epochs
-SCHEDULE = Schedule(epochs=1, patience=1, batch=64, learning_rate=0.008, weight_decay=0.01, precision="bf16", seed=0)
+SCHEDULE = Schedule(epochs=1, patience=1, batch=64, learning_rate=0.008, weight_decay=0.01, precision="auto", seed=0)
 CHANNELS = 16
 
 Bytes = NDArray[np.uint8]
@@ -102,7 +103,8 @@ def ours(train: list[ArrayPart], test: list[ArrayPart], seed: int) -> Run:
     initialise(network, generator=torch.Generator().manual_seed(seed))
     ticks: list[float] = []
     started = time.monotonic()
-    schedule = Schedule(**{**vars(SCHEDULE), "seed": seed})
+    precision = choose_precision(SCHEDULE.precision, torch.device("cpu"))
+    schedule = replace(SCHEDULE, precision=precision, seed=seed)
     fitted = fit(network, train, test, schedule, device=torch.device("cpu"),
                  report=lambda line: ticks.append(time.monotonic() - started))
     for tick, epoch in zip(ticks, fitted.history, strict=True):

@@ -1,4 +1,4 @@
-"""Captchas a second, trained and read: the default reader in bf16 and fp32, and a reader with a full-resolution stem.
+"""Captchas a second, trained and read, in fp32 and bf16: compact, ctc, and a reader with a full-resolution stem.
 
 Run from the root: `python -m benchmarks.reader [rounds]`; prints a Markdown table of medians. 1,600 random captchas of
 40 x 128 px with four digits; training is one epoch with everything in it but reading the parts from disk, reading
@@ -21,12 +21,13 @@ from torch import nn
 
 from stages.reader.alignment import answers
 from stages.reader.batches import batches, steps_of
-from stages.reader.fitting import decayed, run_epoch
+from stages.reader.fitting import run_epoch
 from stages.reader.halves import HALVES, replicas
 from stages.reader.networks import Ctc, Standardise, block, build, initialise
+from stages.reader.optimisers import ADAMW, MUON, optimisers_of
 from stages.reader.reading import Recogniser, cores
 
-COUNT, HEIGHT, WIDTH, BATCH, CHANNELS = 1600, 40, 128, 64, 32
+COUNT, HEIGHT, WIDTH, BATCH = 1600, 40, 128, 64
 CPU = torch.device("cpu")
 
 
@@ -44,15 +45,15 @@ def random_part() -> ArrayPart:
     return ArrayPart(rng.integers(0, 256, (COUNT, HEIGHT, WIDTH, 3), np.uint8), rng.integers(1, 11, (COUNT, 4)))
 
 
-def ours() -> nn.Module:
-    return build("ctc", alphabet_size=10, height=HEIGHT, width=WIDTH, channels=CHANNELS, positions=4)
+def built(architecture: str, channels: int) -> nn.Module:
+    return build(architecture, alphabet_size=10, height=HEIGHT, width=WIDTH, channels=channels, positions=4)
 
 
-def peer() -> nn.Module:
-    reader = Ctc(11, 16)
-    reader.features = nn.Sequential(Standardise(), block(3, 16), nn.MaxPool2d(2), block(16, 32), nn.MaxPool2d(2),
-                                    block(32, 64), nn.MaxPool2d((2, 1)), block(64, 64))
-    return reader.to(memory_format=torch.channels_last)
+def full_resolution(classes: int) -> nn.Module:
+    """The trunk that most captcha repositories have: nothing is strided, pooling comes after."""
+    features = nn.Sequential(Standardise(), block(3, 16), nn.MaxPool2d(2), block(16, 32), nn.MaxPool2d(2),
+                             block(32, 64), nn.MaxPool2d((2, 1), ceil_mode=True), block(64, 64))
+    return Ctc(classes, features, 64).to(memory_format=torch.channels_last)
 
 
 def timed(work: object) -> tuple[float, float]:
@@ -62,13 +63,13 @@ def timed(work: object) -> tuple[float, float]:
     return COUNT / (time.process_time() - cpu), COUNT / (time.monotonic() - wall)
 
 
-def measure(network: nn.Module, precision: str, part: ArrayPart) -> list[tuple[float, float]]:
+def measure(network: nn.Module, optimiser: str, precision: str, part: ArrayPart) -> list[tuple[float, float]]:
     """Training and reading, each by CPU and by the clock."""
     initialise(network, generator=torch.Generator().manual_seed(0))
-    optimiser = torch.optim.AdamW(decayed(network, 0.01), 1e-3, fused=True)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, 10_000 * steps_of([part], BATCH))
+    steps = 10_000 * steps_of([part], BATCH)
+    optimisers = optimisers_of(network, optimiser, learning_rate=1e-3, weight_decay=0.01, steps=steps)
     with replicas(network, CPU) as side_by_side:
-        trained = timed(lambda: run_epoch(side_by_side, optimiser, scheduler, batches([part], BATCH, seed=0, epoch=1),
+        trained = timed(lambda: run_epoch(side_by_side, optimisers, batches([part], BATCH, seed=0, epoch=1),
                                           precision, CPU))
     recogniser = Recogniser(network, precision=precision, device=CPU)
     recogniser.read(part.pixels[:100])  # warm
@@ -77,18 +78,20 @@ def measure(network: nn.Module, precision: str, part: ArrayPart) -> list[tuple[f
 
 def main() -> None:
     rounds, part = int(sys.argv[1]) if len(sys.argv) > 1 else 5, random_part()
-    cases = {"ours, bf16": (ours(), "bf16"), "ours, fp32": (ours(), "fp32"),
-             "full-resolution stem, fp32": (peer(), "fp32"), "full-resolution stem, bf16": (peer(), "bf16")}
+    networks = {"compact, Muon": (built("compact", 16), MUON), "ctc, AdamW": (built("ctc", 32), ADAMW),
+                "full-resolution stem, AdamW": (full_resolution(11), ADAMW)}
+    cases = {f"{name}, {precision}": (*network, precision)
+             for name, network in networks.items() for precision in ("fp32", "bf16")}
     results: dict[str, list[list[tuple[float, float]]]] = {name: [] for name in cases}
     for i in range(rounds + 1):  # by turns, so that a busy minute hits all; the first round warms up
-        for name, (network, precision) in cases.items():
-            figures = measure(network, precision, part)
+        for name, case in cases.items():
+            figures = measure(*case, part)
             if i:
                 results[name].append(figures)
     print(f"{HALVES} threads train, {cores()} read; median of {rounds}\n")
     print("| reader | weights | trained a CPU second | trained a second | read a CPU second | read a second |")
     print("|---|--:|--:|--:|--:|--:|")
-    for name, (network, _) in cases.items():
+    for name, (network, *_) in cases.items():
         medians = np.array(results[name]).reshape(rounds, 4)
         numbers = " | ".join(f"{statistics.median(column):,.0f}" for column in medians.T)
         print(f"| {name} | {sum(p.numel() for p in network.parameters()):,} | {numbers} |")

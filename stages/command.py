@@ -1,4 +1,5 @@
-"""How a stage runs as a command: an error is one line, and no process outlives the one that started it."""
+"""How a stage runs as a command: an error is one line, its cost is the last, and no process outlives the one that
+started it."""
 
 from __future__ import annotations
 
@@ -12,10 +13,13 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def run(stage: Callable[[], None]) -> None:
-    """Run a stage's main; on bad input print one line and exit 1, on an interrupt exit 130."""
+    """Run a stage's main; on bad input print one line and exit 1, on an interrupt exit 130. Under DVC it ends with what
+    it cost."""
     die_with_parent()
     try:
         stage()
+        if "DVC_STAGE" in os.environ and sys.platform != "win32":
+            progress(f"cost: {cost()}")
     except (ValueError, OSError) as error:
         sys.stdout.flush()
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
@@ -33,6 +37,16 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died in between
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def cost() -> str:
+    """CPU time of this process and of its workers that have ended, start-up included, and the largest one's memory."""
+    import resource  # here, since Windows has none
+
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu = sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # of ru_maxrss: bytes there, KiB elsewhere
+    return f"{cpu:.1f} CPU s, peak {max(usage.ru_maxrss for usage in usages) / unit:.0f} MiB"
 
 
 def progress(message: str) -> None:

@@ -94,6 +94,11 @@ class Study:
         pairs = zip(self.test.noise.tolist(), self.test.level.tolist(), strict=True)
         return [(noise, level) for noise, level in dict.fromkeys(pairs) if level in levels]
 
+    @property
+    def middle(self) -> float:
+        """The middle one of the levels."""
+        return float(some(np.unique([level for _, level in self.doses]), 2)[0])
+
     def pool(self, split: str, most: Mapping[str, int]) -> NDArray[np.int64]:
         """The ids of a pool's glyphs, evenly from all of them where they are too many."""
         assert self.glyphs is not None
@@ -158,12 +163,10 @@ def some(values: NDArray[Any], most: int) -> NDArray[Any]:
 
 
 def saliency_part(study: Study) -> Part:
-    """Maps of some captchas, clean and at two levels of each noise, and whether they can be believed."""
-    outside = not isinstance(study.reader, Recogniser)
-    levels = some(np.unique([level for _, level in study.doses]), 1 if outside else 2)
+    """Maps of some captchas, clean and at the middle level of each noise, and whether they can be believed."""
     looks = Looks(study.reader, study.alphabet, seed=study.number("saliency"), confidence=study.confidence,
                   draws=study.draws)
-    tables, numbers, note = whole_looks(looks, study.test, study.params.explain.captchas, levels)
+    tables, numbers, note = whole_looks(looks, study.test, study.params.explain.captchas, [study.middle])
     pictures = shown_looks(looks, study.test, study.doses)
     pictures |= mean_looks(looks, study.test.rows(study.test.level == 0))
     return Part(tables, numbers, {**pictures, "saliency_note": np.array(note)})
@@ -275,8 +278,7 @@ def anomaly_part(study: Study) -> Part:
     ids = {split: study.pool(split, UNSEEN) for split in artifacts.SPLITS}
     (train, train_labels), (validation, validation_labels), (test, test_labels) = (
         (glyphs.images[ids[split]], glyphs.labels[ids[split]]) for split in artifacts.SPLITS)
-    middle = some(np.unique([level for _, level in study.doses]), 2)[0]
-    noisy = {split: render_glyphs(glyphs.images[ids[split]], [dose for dose in study.doses if dose[1] == middle],
+    noisy = {split: render_glyphs(glyphs.images[ids[split]], [dose for dose in study.doses if dose[1] == study.middle],
                                   stream=partial(stream, study.params.seed, "explain", "anomaly", split))
              for split in ("validation", "test")}
     renderings = [anomaly.Rendering(*dose, noisy["validation"][dose], noisy["test"][dose]) for dose in noisy["test"]]

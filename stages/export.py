@@ -12,8 +12,8 @@ logits  (batch, columns, A + 1) float32, divided by the temperature: their softm
         Class 0 is CTC's blank, or no character; class a is character a - 1 of the metadata's alphabet.
 
 The batch is of any size, and so is the width of a ctc reader; the height is fixed, and the width of the others.
-Metadata: alphabet, architecture, denoise, height, temperature (applied already) and width. A reader fitted in bf16 is
-exported in float32 and compared with PyTorch in float32. Only readers that need nothing before them are exported:
+Metadata: alphabet, architecture, denoise, height, temperature (applied already) and width. Weights are float32, and so
+is the comparison with PyTorch. Only readers that need nothing before them are exported:
 median, pca, nlm and bilateral are OpenCV's, and learned rounds what it gives to bytes, where a difference in the last
 bit becomes a step of 1/255: probabilities came out 7e-4 apart.
 """

@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
-EDGE = {"params", "artifacts", "command", "reader_files"}
+EDGE = {"params", "artifacts", "command", "drawing", "reader_files"}
 VERBS = {path.stem for path in (ROOT / "stages").glob("*.py")} - EDGE - {"__init__"}
 NOUNS = {"captcha", "reader", "statistics", "insight", "figures"}
 

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from captum.attr import NoiseTunnel, Saliency
+from captum.attr import IntegratedGradients, NoiseTunnel, Occlusion, Saliency
 from scipy.stats import spearmanr
 
 from stages.captcha.noise.canvas import background
 from stages.insight import faithfulness, saliency
 from stages.insight.faithfulness import (
     area,
+    ends_of,
     glyph_masks,
     headline,
     ink_map,
@@ -111,6 +112,36 @@ def test_smooth_gradients_are_those_of_captums_noise_tunnel() -> None:
     torch.testing.assert_close(own, captums, rtol=1e-4, atol=1e-6)
 
 
+def test_integrated_gradients_are_captums() -> None:
+    reader, (images, _) = a_reader(), pictures(2)
+    told = LogPosterior(reader.network, 1.0)
+    contrast, ground = contrast_of(images, standardised=True)
+    where = ground, torch.tensor([2, 1]), torch.tensor([1, 3])
+    own = contrast * saliency.path_gradient(told, contrast, where, 5)
+    captums, delta = IntegratedGradients(told).attribute(
+        contrast.clone().requires_grad_(), additional_forward_args=where, n_steps=5, return_convergence_delta=True)
+    torch.testing.assert_close(own, captums.detach(), rtol=1e-4, atol=1e-6)
+    gained = told(contrast, *where) - told(0 * contrast, *where)
+    found = saliency.unexplained(told, contrast, where, own)
+    np.testing.assert_allclose(found, (delta / gained).abs().detach(), rtol=1e-2)
+
+
+@pytest.mark.parametrize(("window", "stride"), [(4, 4), (8, 7), (5, 3)])
+def test_occlusion_is_captums_with_squares_that_overlap_or_are_cut_off(window: int, stride: int) -> None:
+    reader, (images, texts) = a_reader(), pictures(2)
+    targets = locate(reader, images, texts, np.array([0, 1]))
+
+    def told(shown: torch.Tensor) -> torch.Tensor:
+        pictures = shown.permute(0, 2, 3, 1).contiguous().numpy().astype(np.uint8)
+        return torch.from_numpy(np.log(saliency.posterior(reader, pictures, targets)))
+
+    ground = torch.from_numpy(background(images))[:, :, None, None].float()
+    captums = Occlusion(told).attribute(to_batch(images).float(), sliding_window_shapes=(3, window, window),
+                                        strides=(3, stride, stride), baselines=ground.expand(-1, -1, HEIGHT, WIDTH))
+    own = saliency.occlusion(reader, images, targets, Effort(window=window, stride=stride))
+    np.testing.assert_allclose(own, captums.mean(1).numpy(), atol=1e-4)
+
+
 def test_a_map_is_of_its_own_row_and_seed_alone() -> None:
     reader, (images, texts) = a_reader(), pictures(3)
     position = np.array([0, 1, 1])
@@ -174,7 +205,8 @@ def test_a_perfect_map_beats_the_controls_and_its_opposite_loses() -> None:
         return np.asarray(((same & own[rows]).sum(axis=(1, 2)) / own[rows].sum(axis=(1, 2))) ** 2)
 
     rng = np.random.default_rng(0)
-    areas = {name: [area(curve).mean() for curve in replacement_curves(score, images, maps, 12, rng=rng)]
+    ends = ends_of(score, images)
+    areas = {name: [area(curve).mean() for curve in replacement_curves(score, images, maps, 12, ends, rng=rng)]
              for name, maps in {"perfect": own.astype(np.float32), "opposite": -own.astype(np.float32),
                                 "random": rng.random(own.shape).astype(np.float32)}.items()}
     assert areas["perfect"][0] < areas["random"][0] < areas["opposite"][0]
@@ -190,11 +222,12 @@ def test_curves_start_and_end_with_the_picture_and_its_ground_and_follow_the_ord
         seen.append(shown)
         return shown.mean(axis=(1, 2, 3))
 
-    gone, come = replacement_curves(score, images, maps, 3, rng=np.random.default_rng(0))
+    gone, come = replacement_curves(score, images, maps, 3, ends_of(score, images), rng=np.random.default_rng(0))
     ground = np.broadcast_to(background(images)[:, None, None], images.shape)
     np.testing.assert_array_equal(seen[0], images)
-    np.testing.assert_array_equal(seen[-2], ground)
+    np.testing.assert_array_equal(seen[1], ground)
     np.testing.assert_array_equal(gone[:, 0], come[:, -1])
+    np.testing.assert_array_equal(gone[:, -1], seen[1].mean(axis=(1, 2, 3)))
     count = round(shares(3)[1] * HEIGHT * WIDTH)
     for i in range(2):
         first = maps[i] >= np.sort(maps[i].ravel())[-count]

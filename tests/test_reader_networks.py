@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from stages.reader.networks import (
+    ANY_LENGTH,
     OURS,
     Standardise,
     build,
@@ -39,7 +40,7 @@ def test_logits_have_a_row_for_each_column_or_position(architecture: str, height
     network = network_of(architecture, height=height, width=width)
     logits = network(images_of(2, height, width))
     assert logits.shape == (2, columns_of(network, width), 6)
-    assert columns_of(network, width) == (-(-width // 4) if architecture == "ctc" else 3)
+    assert columns_of(network, width) == (-(-width // 4) if architecture in ANY_LENGTH else 3)
     assert logits.dtype == torch.float32
 
 
@@ -141,5 +142,14 @@ def test_a_size_out_of_range_is_refused(changes: dict[str, int], message: str) -
 
 
 def test_an_unknown_architecture_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match=r"expected one of ctc, heads, dense, .*essmaw_large, got 'rnn'"):
+    with pytest.raises(ValueError, match=r"expected one of ctc, compact, heads, dense, .*essmaw_large, got 'rnn'"):
         build("rnn", **SIZES)
+
+
+def test_ctc_keeps_the_weights_that_readers_stored_by_earlier_versions_have() -> None:
+    shapes = {"features.1.0": (4, 3, 5, 5), "features.2.0": (8, 4, 3, 3), "features.3.0": (8, 8, 3, 3),
+              "features.4.0": (8, 8, 3, 3), "features.6.0": (16, 8, 3, 3), "columns.0": (16, 16, 1, 5),
+              "classifier": (6, 16)}
+    network = build("ctc", alphabet_size=5, height=40, width=128, channels=4, positions=4)
+    weights = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items() if tensor.ndim > 1}
+    assert weights == {f"{name}.weight": shape for name, shape in shapes.items()}

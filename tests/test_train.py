@@ -30,7 +30,7 @@ from stages.reader.reading import Recogniser
 
 QUICK = Reader(architecture="ctc", learns_from="both", channels=8, epochs=2, patience=2, batch=16, learning_rate=0.01,
                weight_decay=0.01, precision="auto", seed=0, device="cpu", denoise="none",
-               init="pretrained/none", augment=0.0)
+               init="pretrained/none", augment=0.0, fresh=False, optimiser="adamw")
 CPU = torch.device("cpu")
 AUTO = choose_precision("auto", CPU)
 LONG = replace(QUICK, epochs=8, patience=8)

@@ -91,17 +91,17 @@ def render_crossed(bases: Bases, first: int, doses: Doses, palette: Palette, *, 
 def render_random(bases: Bases, first: int, doses: Doses, palette: Palette, *, seed: int,
                   identity: tuple[str | int, ...]) -> Renderings:
     """Every base captcha clean, and under one learned noise type (balanced) at a level uniform up to the strongest."""
-    columns = [_render(bases, *drawn, seed, identity) for drawn in _drawn(bases, first, doses, palette, seed, identity)]
-    return _interleave(columns, len(bases.ink))
+    drawn = (_drawn(bases, first, doses, palette, seed, identity, condition) for condition in (0, 1))
+    return _interleave([_render(bases, *one, seed, identity) for one in drawn], len(bases.ink))
 
 
 def random_images(bases: Bases, first: int, doses: Doses, palette: Palette, *, seed: int,
                   identity: tuple[str | int, ...], conditions: Sequence[int]) -> Images:
     """The images of `render_random` under the conditions named (0 clean, 1 noisy), with nothing measured: (n * C, H, W,
     3), row = base * C + condition."""
-    drawn = _drawn(bases, first, doses, palette, seed, identity)
     columns = []
-    for colours, noises, levels in (drawn[condition] for condition in conditions):
+    for condition in conditions:
+        colours, noises, levels = _drawn(bases, first, doses, palette, seed, identity, condition)
         images = paint(bases, colours)
         for chosen, noisy in _noisy(images, noises, levels, seed, identity):
             images[chosen] = noisy
@@ -110,14 +110,15 @@ def random_images(bases: Bases, first: int, doses: Doses, palette: Palette, *, s
 
 
 def _drawn(bases: Bases, first: int, doses: Doses, palette: Palette, seed: int, identity: tuple[str | int, ...],
-           ) -> list[tuple[Colours, NDArray[np.str_], NDArray[np.float64]]]:
-    """Colours, noise types and levels (n,) of the clean and of the noisy renderings of `render_random`."""
+           condition: int) -> tuple[Colours, NDArray[np.str_], NDArray[np.float64]]:
+    """Colours, noise types and levels (n,) of `render_random`, clean where the condition is 0."""
     n = len(bases.ink)
+    colours = _colours(bases, first + condition, palette, stream(seed, *identity, "colour", condition))
+    if condition == 0:
+        return colours, np.full(n, CLEAN), np.zeros(n)
     rng = stream(seed, *identity, "condition")
     types = np.array(doses.learned)[balanced(first, n, len(doses.learned), rng=rng)]
-    levels = doses.level * (1 - rng.random(n))  # (0, level]
-    return [(_colours(bases, first + condition, palette, stream(seed, *identity, "colour", condition)), *noise)
-            for condition, noise in enumerate([(np.full(n, CLEAN), np.zeros(n)), (types, levels)])]
+    return colours, types, doses.level * (1 - rng.random(n))  # (0, level]
 
 
 def _colours(bases: Bases, first: int, palette: Palette, rng: np.random.Generator) -> Colours:

@@ -13,6 +13,8 @@ from typing import Any, ParamSpec, TypeVar
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -20,6 +22,7 @@ from PIL import Image
 P = ParamSpec("P")
 R = TypeVar("R")
 
+POINTS = 72  # an inch
 WIDTH = 7.6  # inches: 547 points of lettering at 8.5
 INK, MUTED, GRID = "#1d2430", "#667085", "#e4e7ec"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#a6518a", "#e69f00", "#56b4e9", INK)  # after Okabe & Ito (2008)
@@ -81,8 +84,8 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 def svg(figure: Figure) -> str:
     """The figure as SVG text: no date, no ids by chance, pictures with a palette."""
     buffer = io.BytesIO()
-    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    figure.savefig(buffer, format="svg", metadata=nothing)
+    _lay_out(figure)
+    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     text = buffer.getvalue().decode("utf-8")
     text = text.replace("font-family: 'DejaVu Sans'", "font-family: 'DejaVu Sans', Verdana, sans-serif")
     text = re.sub(r"(data:image/png;base64,)\s*([A-Za-z0-9+/=\s]+)", _with_palette, text)
@@ -91,18 +94,29 @@ def svg(figure: Figure) -> str:
     return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
 
 
+def _lay_out(figure: Figure) -> None:
+    """Settle where everything goes, in the points of an SVG; with its engine left, savefig draws a figure twice."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        FigureCanvasSVG(figure)
+        figure.dpi = POINTS
+        engine.execute(figure)
+    matplotlib.rcParams["figure.constrained_layout.use"] = False  # which None would ask for; `styled` resets it
+    figure.set_layout_engine(None)
+
+
 def _with_palette(embedded: re.Match[str]) -> str:
-    return embedded[1] + base64.b64encode(_fewer_colours(base64.b64decode(embedded[2]))).decode("ascii")
+    picture = Image.open(io.BytesIO(base64.b64decode(embedded[2])))
+    return embedded[1] + base64.b64encode(_fewer_colours(picture)).decode("ascii")
 
 
-def _fewer_colours(picture: bytes) -> bytes:
-    """A PNG in 256 colours: a third of the size, and no pixel of a sheet is more than about 10 of 255 off.
+def _fewer_colours(picture: Image.Image) -> bytes:
+    """As PNG in 256 colours: a third of the size, and no pixel of a sheet is more than about 10 of 255 off.
 
     Maximum coverage, since the median cut spends its colours on noise and leaves bands in what is smooth.
     """
     buffer = io.BytesIO()
-    small = Image.open(io.BytesIO(picture)).convert("RGB").quantize(
-        256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    small = picture.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     small.save(buffer, format="png", optimize=True)
     return buffer.getvalue()
 
@@ -111,9 +125,10 @@ def _fewer_colours(picture: bytes) -> bytes:
 def png(figure: Figure) -> bytes:
     """A figure of `picture_axes` as PNG, two pixels for one of its pictures'."""
     left, right = figure.axes[0].get_xlim()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=2 * (right - left) / WIDTH, metadata={"Software": None})
-    return _fewer_colours(buffer.getvalue())
+    canvas = FigureCanvasAgg(figure)
+    figure.dpi = 2 * (right - left) / WIDTH
+    canvas.draw()  # type: ignore[no-untyped-call]
+    return _fewer_colours(Image.fromarray(np.asarray(canvas.buffer_rgba())))  # type: ignore[no-untyped-call]
 
 
 def picture_axes(figure: Figure, left: float, right: float, bottom: float, top: float) -> Axes:

@@ -61,7 +61,7 @@ class Effort:
     channels: int  # of the classifier's first layer
 
 
-LITTLE = Effort(autoencoder=3_000, classifier=4_000, channels=16)  # seconds, for a thousand glyphs
+LITTLE = Effort(autoencoder=3_000, classifier=4_000, channels=12)  # seconds, for a thousand glyphs
 MUCH = Effort(autoencoder=40_000, classifier=110_000, channels=16)  # minutes, for sixty thousand
 MANY = 10_000  # training glyphs from which the effort is MUCH
 

@@ -116,12 +116,19 @@ def shares(steps: int) -> Doubles:
     return (np.arange(steps + 1) / steps) ** 2
 
 
-def replacement_curves(score: Score, images: Images, maps: Maps, steps: int, *,
+def ends_of(score: Score, images: Images) -> tuple[Doubles, Doubles]:
+    """Posteriors (m,) of the pictures and of their bare grounds, between which every curve runs."""
+    rows = np.arange(len(images))
+    bare = np.broadcast_to(background(images)[:, None, None], images.shape)
+    return score(images, rows), score(bare, rows)
+
+
+def replacement_curves(score: Score, images: Images, maps: Maps, steps: int, ends: tuple[Doubles, Doubles], *,
                        rng: np.random.Generator) -> tuple[Doubles, Doubles]:
     """Posteriors (m, K + 1) while pixels go, and while they come, by the map's order, the highest first.
 
     Deletion paints the first pixels with the ground of their picture, insertion shows the first on it; `shares` says
-    how many. Pixels of equal value come in random order.
+    how many; `ends` are those of `ends_of`, alike for all maps. Pixels of equal value come in random order.
     """
     m, pixels = len(images), maps[0].size
     order = np.lexsort((rng.random((m, pixels)), -maps.reshape(m, pixels)), axis=1)
@@ -132,8 +139,10 @@ def replacement_curves(score: Score, images: Images, maps: Maps, steps: int, *,
     counts = np.round(shares(steps) * pixels).astype(int)
     rows = np.arange(m)
     curves = np.empty((2, m, steps + 1))
-    for k, count in enumerate(counts):
-        first = (rank < count)[..., None]
+    curves[0, :, 0], curves[0, :, -1] = ends
+    curves[1, :, 0], curves[1, :, -1] = ends[::-1]
+    for k in range(1, steps):
+        first = (rank < counts[k])[..., None]
         curves[0, :, k] = score(np.where(first, ground, images), rows)
         curves[1, :, k] = score(np.where(first, images, ground), rows)
     return curves[0], curves[1]
@@ -164,11 +173,12 @@ def measure(explanation: Explanation, reader: Recogniser | Outside, frame: pd.Da
     key = frame[[name for name in KEY if name != "said"]].reset_index(drop=True).assign(said=targets.said)[KEY]
     said = np.flatnonzero(targets.said)
     rows, curves = [], []
+    score = _score(reader, targets.rows(said))
+    ends = ends_of(score, images[said]) if len(said) else None
     for method, one in maps.items():
         gone, come = np.full((2, len(images), steps + 1), np.nan)
-        if len(said):
-            gone[said], come[said] = replacement_curves(_score(reader, targets.rows(said)), images[said], one[said],
-                                                        steps, rng=rng)
+        if ends:
+            gone[said], come[said] = replacement_curves(score, images[said], one[said], steps, ends, rng=rng)
         drift, within = (np.where(clean == np.arange(len(clean)), np.nan, likeness) for likeness in
                          (spearman(one, one[clean]), spearman_within(one, one[clean], masks)))
         rows.append(key.assign(method=method, deletion=area(gone), insertion=area(come), drift=drift,

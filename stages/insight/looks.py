@@ -94,7 +94,7 @@ class Looks:
 
 
 def whole_looks(looks: Looks, test: Renderings, captchas: int,
-                levels: NDArray[Any]) -> tuple[dict[str, pd.DataFrame], dict[str, float], str]:
+                levels: Sequence[float]) -> tuple[dict[str, pd.DataFrame], dict[str, float], str]:
     """The tables of saliency, its numbers, and a note: one character of each of the first captchas, clean and noisy.
 
     The character goes round: the captcha's number modulo the length of its text.

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from captum.attr import InputXGradient, IntegratedGradients, Occlusion, Saliency  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -36,7 +35,6 @@ Bools = NDArray[np.bool_]
 GRADIENTS = ("input_x_gradient", "integrated_gradients", "smooth_grad")
 METHODS = (*GRADIENTS, "occlusion")
 PICTURES = 96     # that one thread carries through the network at a time
-ROWS = 400        # occluded at a time: bounds the memory
 LEAST = 1e-12     # posterior whose logarithm is still told
 NO_GRADIENT = "has no gradients: occlusion only, by the drop in its confidence"
 
@@ -227,9 +225,9 @@ def gradient_maps(reader: Recogniser, images: Images, targets: Targets, method: 
                   seed: int) -> tuple[Maps, Doubles]:
     """Maps (m, H, W) by a method of GRADIENTS, and the relative residual (m,), NaN but for integrated gradients.
 
-    input_x_gradient is contrast times gradient; integrated_gradients (Sundararajan et al. 2017) goes from the bare
-    ground to the picture; smooth_grad is contrast times the mean gradient of noisy copies (Smilkov et al. 2017).
-    Gradients are of the log-posterior, in float32 whatever the reader's precision.
+    All are contrast times a gradient: input_x_gradient that at the picture, integrated_gradients the mean along the
+    path from the bare ground to it, smooth_grad the mean over noisy copies. Gradients are of the log-posterior, in
+    float32 whatever the reader's precision.
     """
     told = LogPosterior(reader.network, reader.temperature).to(reader.device)
     copies = {"input_x_gradient": 1, "integrated_gradients": effort.steps, "smooth_grad": effort.samples}[method]
@@ -240,8 +238,8 @@ def gradient_maps(reader: Recogniser, images: Images, targets: Targets, method: 
         contrast, ground = (part.to(reader.device) for part in contrast_of(images[rows], standardises(reader.network)))
         where = ground, *(torch.from_numpy(part[rows]).to(reader.device) for part in (targets.column, targets.label))
         generator = torch.Generator().manual_seed(seed + start)  # a stream a batch, whichever thread takes it
-        values, left = _attribute(told, contrast.requires_grad_(), where, method, effort, generator)
-        return values.detach().sum(1).cpu().numpy(), left
+        values, left = _attribute(told, contrast, where, method, effort, generator)
+        return values.sum(1).cpu().numpy(), left
 
     workers = cores() if reader.device.type == "cpu" else 1
     with one_thread(), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -251,29 +249,49 @@ def gradient_maps(reader: Recogniser, images: Images, targets: Targets, method: 
 
 def _attribute(told: LogPosterior, contrast: Tensor, where: tuple[Tensor, ...], method: str, effort: Effort,
                generator: torch.Generator) -> tuple[Tensor, Doubles]:
-    nothing = np.full(len(contrast), np.nan)
-    if method == "input_x_gradient":
-        return InputXGradient(told).attribute(contrast, additional_forward_args=where), nothing
-    if method == "smooth_grad":
-        return contrast * smooth_gradient(told, contrast.detach(), where, effort, generator), nothing
-    values, delta = IntegratedGradients(told).attribute(
-        contrast, additional_forward_args=where, n_steps=effort.steps, return_convergence_delta=True)
-    gained = values.detach().flatten(1).sum(1) - delta
-    return values, (delta.abs() / gained.abs().clamp(min=1e-9)).cpu().numpy().astype(np.float64)
+    if method == "integrated_gradients":
+        values = contrast * path_gradient(told, contrast, where, effort.steps)
+        return values, unexplained(told, contrast, where, values)
+    gradient = smooth_gradient(told, contrast, where, effort, generator) if method == "smooth_grad" \
+        else mean_gradient(told, contrast[:, None], where)
+    return contrast * gradient, np.full(len(contrast), np.nan)
+
+
+def mean_gradient(told: nn.Module, points: Tensor, where: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
+    """The mean gradient (B, 3, H, W) over k points (B, k, 3, H, W) of each picture, weighted by weights (k,)."""
+    n, k = points.shape[:2]
+    flat = points.flatten(0, 1).requires_grad_()
+    values = told(flat, *(part.repeat_interleave(k, 0) for part in where))
+    gradients: Tensor = torch.autograd.grad(values.sum(), flat)[0].view(n, k, *points.shape[2:])
+    return gradients.mean(1) if weights is None else (weights[:, None, None, None] * gradients).sum(1)
+
+
+def path_gradient(told: nn.Module, contrast: Tensor, where: tuple[Tensor, ...], steps: int) -> Tensor:
+    """The mean gradient (B, 3, H, W) along the straight path from the bare ground to the picture.
+
+    Gauss-Legendre nodes; times the contrast it is integrated gradients (Sundararajan et al. 2017).
+    """
+    nodes, weights = (torch.from_numpy(part).float().to(contrast.device)
+                      for part in np.polynomial.legendre.leggauss(steps))
+    points = ((nodes + 1) / 2)[:, None, None, None] * contrast[:, None]
+    return mean_gradient(told, points, where, weights / 2)
+
+
+def unexplained(told: nn.Module, contrast: Tensor, where: tuple[Tensor, ...], values: Tensor) -> Doubles:
+    """How far the sum of a map (B, 3, H, W) is from what the ink changes, as a share of that, (B,)."""
+    with torch.inference_mode():
+        gained = told(contrast, *where) - told(torch.zeros_like(contrast), *where)
+        off = values.flatten(1).sum(1) - gained
+        share: Doubles = (off.abs() / gained.abs().clamp(min=1e-9)).cpu().numpy().astype(np.float64)
+    return share
 
 
 def smooth_gradient(told: nn.Module, contrast: Tensor, where: tuple[Tensor, ...], effort: Effort,
                     generator: torch.Generator) -> Tensor:
-    """The mean gradient (B, 3, H, W) over noisy copies: what captum's NoiseTunnel gives around Saliency, whose noise
-    comes from torch's one global generator, so that threads would draw it in any order."""
-    n, copies = len(contrast), effort.samples
-    spread = effort.spread * (contrast.amax((1, 2, 3)) - contrast.amin((1, 2, 3))).repeat_interleave(copies)
-    many = contrast.repeat_interleave(copies, 0)
-    noise = torch.randn(many.shape, generator=generator).to(many.device)
-    gradient: Tensor = Saliency(told).attribute(
-        (many + spread[:, None, None, None] * noise).requires_grad_(), abs=False,
-        additional_forward_args=tuple(part.repeat_interleave(copies, 0) for part in where))
-    return gradient.view(n, copies, *contrast.shape[1:]).mean(1)
+    """The mean gradient (B, 3, H, W) over noisy copies (Smilkov et al. 2017)."""
+    spread = effort.spread * (contrast.amax((1, 2, 3)) - contrast.amin((1, 2, 3)))
+    noise = torch.randn(len(contrast), effort.samples, *contrast.shape[1:], generator=generator).to(contrast.device)
+    return mean_gradient(told, contrast[:, None] + spread[:, None, None, None, None] * noise, where)
 
 
 def occlusion(reader: Recogniser | Outside, images: Images, targets: Targets, effort: Effort) -> Maps:
@@ -281,23 +299,20 @@ def occlusion(reader: Recogniser | Outside, images: Images, targets: Targets, ef
 
     Zeiler & Fergus (2014). Where the reader has no gradients it is the fall of the confidence itself.
     """
-    logarithm = has_gradients(reader)
+    def told(shares: Doubles) -> Doubles:
+        return np.log(np.maximum(shares, LEAST)) if has_gradients(reader) else shares
 
-    def told(contrast: Tensor, ground: Tensor, rows: Tensor) -> Tensor:
-        pictures = (contrast + ground).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-        shares = posterior(reader, pictures, targets.rows(rows.numpy()))
-        return torch.from_numpy(np.log(np.maximum(shares, LEAST)) if logarithm else shares).float()
-
-    parts = []
-    for start in range(0, len(images), ROWS):
-        contrast, ground = contrast_of(images[start : start + ROWS])
-        index = torch.arange(start, start + len(contrast))
-        with torch.no_grad():
-            values = Occlusion(told).attribute(
-                contrast, sliding_window_shapes=(3, effort.window, effort.window),
-                strides=(3, effort.stride, effort.stride), additional_forward_args=(ground, index))
-        parts.append(values.mean(1).numpy())  # a square has the same fall in each channel
-    return np.concatenate(parts)
+    height, width = images.shape[1:3]
+    ground, before = background(images)[:, None, None], told(targets.posterior)
+    total, times = np.zeros(images.shape[:3]), np.zeros((height, width))
+    for top in range(0, height - effort.window + effort.stride, effort.stride):
+        for left in range(0, width - effort.window + effort.stride, effort.stride):
+            square = slice(top, top + effort.window), slice(left, left + effort.window)
+            painted = images.copy()
+            painted[:, *square] = ground
+            total[:, *square] += (before - told(posterior(reader, painted, targets)))[:, None, None]
+            times[square] += 1
+    return (total / times).astype(np.float32)
 
 
 def cascade(reader: Recogniser, *, generator: torch.Generator) -> Iterator[tuple[str, Recogniser]]:

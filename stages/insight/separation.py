@@ -99,19 +99,30 @@ def fit_scale(points: Points, labels: Ints, variance: float = VARIANCE) -> Scale
     the rest is too thin to measure, and would blow up in the scale.
     Raises ValueError where no class varies.
     """
-    from sklearn.covariance import ledoit_wolf  # here, since it takes seconds
-
     points = points.astype(np.float64)
     classes, owner = np.unique(labels, return_inverse=True)
     means = np.stack([points[owner == c].mean(0) for c in range(len(classes))])
     off = points - means[owner]
     if not off.any():
         raise ValueError("separation: the clean points of every class are one point: give more of them")
-    covariance = ledoit_wolf(off, assume_centered=True)[0] * len(points) / max(1, len(points) - len(classes))
+    covariance = shrunk_covariance(off) * len(points) / max(1, len(points) - len(classes))
     values, vectors = np.linalg.eigh(covariance)
     values, vectors = values[::-1], vectors[:, ::-1]
     kept = int(np.searchsorted(np.cumsum(values) / values.sum(), variance * (1 - 1e-12))) + 1
     return Scale(points.mean(0), vectors[:, :kept] / np.sqrt(values[:kept]))
+
+
+def shrunk_covariance(off: Floats) -> Floats:
+    """Covariance (F, F) of centred points (n, F), shrunk towards a multiple of the identity (Ledoit & Wolf 2004)."""
+    n, F = off.shape
+    covariance = off.T @ off / n
+    target = np.trace(covariance) / F * np.eye(F)
+    spread = np.square(covariance - target).sum()
+    lengths = np.square(off).sum(1)
+    error = (np.square(lengths).sum() / n - np.square(covariance).sum()) / n  # of the covariance's entries, summed
+    share = min(1.0, error / spread) if spread > 0 else 0.0
+    result: Floats = share * target + (1 - share) * covariance
+    return result
 
 
 def resampled(clusters: NDArray[np.integer], draws: int, *, rng: np.random.Generator) -> Floats:
@@ -288,9 +299,11 @@ def principal_plane(points: Points) -> tuple[Scale, float]:
     The largest weight of each is positive, so that a run does not mirror the plane of another.
     """
     centre = points.mean(0, dtype=np.float64)
-    _, singular, directions = np.linalg.svd(points.astype(np.float64) - centre, full_matrices=False)
-    first = directions[:2] * np.sign(directions[np.arange(2), np.abs(directions[:2]).argmax(1)])[:, None]
-    return Scale(centre, first.T), float(np.square(singular[:2]).sum() / np.square(singular).sum())
+    off = points.astype(np.float64) - centre
+    variances, directions = np.linalg.eigh(off.T @ off)
+    first = directions[:, :-3:-1]
+    first = first * np.sign(first[np.abs(first).argmax(0), np.arange(2)])
+    return Scale(centre, first), float(variances[-2:].sum() / variances.sum())
 
 
 def plane_table(space: Space, alphabet: str, most: int = 250) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from stages.captcha.glyphs import Glyphs, Ints
 from stages.insight.anomaly import CONTROLS, LITTLE, MANY, MUCH, Anomalies, Effort
 
 MANY_CLASSES = 16  # beyond which the models are small ones, whatever they learn from: there are two for each class
-EPOCHS = 20        # at which the models have the effort that their module states
+EPOCHS = 10        # at which the models have the effort that their module states
 LEAST = 64         # glyphs that a model sees
 
 

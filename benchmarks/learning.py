@@ -1,0 +1,170 @@
+"""Accuracy against CPU seconds of training, reader by reader, beside the recipe of before and the usual network.
+
+Run from the root, after `dvc repro generate`: `python -m benchmarks.learning [READER ...] [--seeds N] [--target X]`.
+READER is a reader of params.yaml that is a network (noisy, if none is named); its peers are trained in the same run:
+`before`, the recipe of this study until November 2026 (ctc with 32 channels, AdamW, the stored captchas in every
+epoch), and `usual`, the same with the network that most captcha repositories have. `--alone` leaves them out.
+
+Prints a Markdown table with a row per epoch. CPU seconds are those of all threads: drawing, learning and validating;
+the test captchas are read beside the clock. `--target` is an exact match, over all test captchas or over the clean
+ones where the reader learned from clean ones: the last table says when each recipe first came to it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from benchmarks.reader import full_resolution
+from stages import artifacts
+from stages.drawing import Study, prepare
+from stages.params import Reader, read
+from stages.reader.alignment import answers
+from stages.reader.batches import Images, Labels
+from stages.reader.decoding import encode
+from stages.reader.fitting import Schedule, State, fit
+from stages.reader.networks import initialise
+from stages.reader.precision import arithmetic, choose_precision
+from stages.reader.reading import Recogniser
+from stages.reader_files import Description
+from stages.train import RUNS, describe, drawn_parts, open_split
+
+CPU = torch.device("cpu")
+Network = Callable[[Description], nn.Module]
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a recipe has reached after an epoch."""
+
+    recipe: str
+    seed: int
+    epoch: int
+    seconds: float  # CPU
+    all: float  # exact match over all conditions
+    clean: float  # exact match of the clean test captchas
+    characters: float  # character accuracy over all conditions
+
+
+@dataclass(frozen=True)
+class Held:
+    """The test captchas, in memory."""
+
+    images: Images
+    labels: Labels  # (n, T)
+    clean: NDArray[np.bool_]  # (n,)
+
+    def shares(self, network: nn.Module, precision: str) -> tuple[float, float, float]:
+        """Exact match of all and of the clean ones, and character accuracy."""
+        read_ = Recogniser(network, precision=precision, device=CPU).read(self.images)
+        answered, _ = answers(self.labels, read_)
+        right = (answered == self.labels) & (self.labels > 0)
+        lengths = (self.labels > 0).sum(axis=1)
+        whole = (right.sum(axis=1) == lengths) & (read_.lengths == lengths)
+        return float(whole.mean()), float(whole[self.clean].mean()), float(right.sum() / lengths.sum())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("readers", nargs="*", default=["noisy"])
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--target", type=float)
+    parser.add_argument("--alone", action="store_true")
+    parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="fp32")
+    asked = parser.parse_args()
+    params = read("seed", "glyphs", "captcha", "colour", "noise", "readers")
+    held = load_test()
+    for name in asked.readers:
+        reader = replace(params.readers[name], precision=choose_precision(asked.precision, CPU))
+        print(f"{name}: {arithmetic(reader.precision, CPU)}\n")
+        points = compare(recipes(name, reader, alone=asked.alone), prepare(params), held, asked.seeds)
+        if asked.target is not None:
+            summarise(points, asked.target, clean=reader.learns_from == "clean")
+
+
+def load_test() -> Held:
+    tables = [artifacts.read_captchas(path, ["condition", "text", "image"]) for path in artifacts.parts_of("test")]
+    alphabet = artifacts.alphabet_of(tables[0].schema)
+    labels = encode([text for table in tables for text in table["text"].to_pylist()], alphabet)
+    condition = np.concatenate([table["condition"].to_numpy() for table in tables])
+    return Held(np.concatenate([artifacts.images_of(table) for table in tables]), labels, condition == 0)
+
+
+def recipes(name: str, reader: Reader, *, alone: bool) -> dict[str, tuple[Reader, Network]]:
+    """The reader as params.yaml has it and its peers: settings, and the network of a description."""
+    found: dict[str, tuple[Reader, Network]] = {name: (reader, lambda description: description.build())}
+    if alone:
+        return found
+    clean = reader.learns_from == "clean"
+    before = replace(reader, architecture="ctc", channels=32, optimiser="adamw", fresh=False,
+                     learns_from="clean" if clean else "both", epochs=4 if clean else 5)
+    return found | {"before": (before, lambda description: description.build()),
+                    "usual": (before, lambda description: full_resolution(len(description.alphabet) + 1))}
+
+
+def compare(chosen: dict[str, tuple[Reader, Network]], study: Study, held: Held, seeds: int) -> list[Point]:
+    """Train all recipes by turns, seed by seed, and print a row per epoch."""
+    print("| recipe | seed | epoch | CPU s | exact match | clean | characters |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
+    points: list[Point] = []
+    for seed in range(1, seeds + 1):
+        for name, (reader, network) in chosen.items():
+            points.extend(learn(name, reader, network, study, held, seed))
+    return points
+
+
+def learn(name: str, reader: Reader, network_of: Network, study: Study, held: Held, seed: int) -> list[Point]:
+    """Train once; every epoch is measured and printed, and the clock stands still meanwhile."""
+    points: list[Point] = []
+    spent, since = 0.0, time.process_time()
+
+    def keep(state: State) -> None:
+        nonlocal spent, since
+        spent += time.process_time() - since
+        tried = network_of(description)
+        tried.load_state_dict(state.weights)
+        point = Point(name, seed, len(state.history), spent, *held.shares(tried, reader.precision))
+        print(f"| {name} | {seed} | {point.epoch} | {point.seconds:.0f} | {point.all:.3f} | {point.clean:.3f} "
+              f"| {point.characters:.3f} |", flush=True)
+        points.append(point)
+        since = time.process_time()
+
+    train, validation = (open_split(split, reader.learns_from) for split in ("train", "validation"))
+    description = describe(reader, train, validation)
+    network = initialise(network_of(description), generator=torch.Generator().manual_seed(RUNS * seed))
+    schedule = Schedule(reader.epochs, reader.epochs, reader.batch, reader.learning_rate, reader.weight_decay,
+                        reader.precision, RUNS * seed, reader.augment, reader.optimiser)
+    fresh = partial(drawn_parts, study, reader.learns_from, train.parts[0].denoise) if reader.fresh else None
+    fit(network, train.parts, validation.parts, schedule, device=CPU, fresh=fresh, keep=keep)
+    return points
+
+
+def summarise(points: list[Point], target: float, *, clean: bool) -> None:
+    """When each recipe first came to the target, and where its last epoch ended: mean, and range over the seeds."""
+    print(f"\n| recipe | CPU s to {target:g} | seeds that came to it | CPU s of all epochs | exact match at the end |")
+    print("|---|--:|--:|--:|--:|")
+    for name in dict.fromkeys(point.recipe for point in points):
+        runs = [[point for point in points if (point.recipe, point.seed) == (name, seed)]
+                for seed in dict.fromkeys(point.seed for point in points)]
+        firsts = [next((point.seconds for point in run if reached(point, clean) >= target), None) for run in runs]
+        came = [seconds for seconds in firsts if seconds is not None]
+        ends = [reached(run[-1], clean) for run in runs]
+        mean = f"{np.mean(came):.0f}" if came else "none came to it"
+        print(f"| {name} | {mean} | {len(came)} of {len(runs)} | {np.mean([run[-1].seconds for run in runs]):.0f} "
+              f"| {np.mean(ends):.3f} ({min(ends):.3f} to {max(ends):.3f}) |")
+
+
+def reached(point: Point, clean: bool) -> float:
+    return point.clean if clean else point.all
+
+
+if __name__ == "__main__":
+    main()
