@@ -54,4 +54,4 @@ def lab(folder: Path) -> Iterator[str]:
         yield found[0]
     finally:
         server.terminate()
-        server.communicate(timeout=15)
+        server.communicate(timeout=60)

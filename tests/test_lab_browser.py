@@ -30,8 +30,9 @@ ONE = [[(0.5, 0.05), (0.5, 0.95)]]
 FOUR = [[(0.3, 0.05), (0.1, 0.55), (0.9, 0.55)], [(0.75, 0.05), (0.7, 0.95)]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """For this file alone: its event loop, as long as it runs, keeps other tests from one of their own."""
     path = browser_path()
     if path is None:
         pytest.skip("no Chromium on this machine: apt-get install chromium")
@@ -40,13 +41,13 @@ def browser() -> Iterator[Browser]:
         yield playwright.chromium.launch(executable_path=path, args=list(SWITCHES))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def digits() -> GlyphSet:
     return load_glyphs("digits", "", alphabet="0123456789", emnist_split="balanced", validation=0.1, test=0.2,
                        rng=np.random.default_rng(0))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project with an untrained reader of captchas, and an experiment beside HEAD."""
     folder = tmp_path_factory.mktemp("project")
@@ -55,7 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def address(browser: Browser, folder: Path) -> Iterator[str]:
     with lab(folder) as address:
         yield address
@@ -90,7 +91,7 @@ def open_part(page: Page, part: str, setting: str = "") -> None:
     expect(page.locator(f"#part-{part}")).to_be_visible()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def trained(browser: Browser, address: str, digits: GlyphSet, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of a reader that was trained on a CSV in the page, to the end, and saved."""
     folder = tmp_path_factory.mktemp("csv")

@@ -97,7 +97,7 @@ def test_damaged_weights_are_refused(folder: Path, damage: Callable[[Path], Any]
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"format": 1}, "expected a reader of format 2 or 3, got 1"),
-    ({"architecture": "rnn"}, "architecture: expected one of ctc, heads, dense.* got 'rnn'"),
+    ({"architecture": "rnn"}, "architecture: expected one of ctc, compact, heads, dense.* got 'rnn'"),
     ({"channels": 10**9}, "channels: expected a whole number from 4 to 512"),
     ({"channels": "8"}, "channels should be a whole number, got '8'"),
     ({"positions": True}, "positions should be a whole number, got True"),
