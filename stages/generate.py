@@ -11,7 +11,6 @@ to the same bytes. CAPTCHA_WORKERS sets the number of processes; it changes no b
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -41,7 +40,7 @@ from stages.captcha.design import (
 )
 from stages.captcha.folding import Folding, fold
 from stages.captcha.glyphs import GlyphSet, normalise_alphabet
-from stages.command import die_with_parent, progress, run
+from stages.command import die_with_parent, progress, run, worker_count
 from stages.params import read, unseen
 from stages.sources.captchas import LabelledCaptchas, load_captchas
 from stages.sources.glyphs import load_glyphs
@@ -172,16 +171,6 @@ def _run_jobs(study: Study, jobs: list[tuple[str, int]]) -> Iterator[Tally]:
             yield from pool.map(_work, *zip(*jobs, strict=True))
     except BrokenProcessPool:
         raise ValueError("a worker process died (out of memory?): lower captcha.part or CAPTCHA_WORKERS") from None
-
-
-def worker_count() -> int:
-    """Number of processes: CAPTCHA_WORKERS, or one a core that this process may use."""
-    asked = os.environ.get("CAPTCHA_WORKERS", "")
-    if not asked:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not asked.isdecimal() or int(asked) < 1:
-        raise ValueError(f"CAPTCHA_WORKERS should be a whole number of at least 1, got {asked!r}")
-    return int(asked)
 
 
 _study: Study | None = None  # of this worker process
