@@ -225,9 +225,10 @@ def open_split(split: str, learns_from: str) -> Split:
         if len(kinds) > 1:
             raise ValueError(f"{path}: another alphabet or image size than the parts before: "
                              "run `dvc repro -f generate`")
-        condition = table["condition"].to_numpy()
+        condition = np.array(table["condition"].to_pylist())  # to_numpy would import pandas
         rows = np.flatnonzero(np.isin(condition, CONDITIONS[learns_from]))
-        texts = table["text"].take(rows).to_pylist()
+        found = table["text"].to_pylist()
+        texts = [found[row] for row in rows]
         parts.append(CaptchaPart(path, rows, encode(texts, alphabet)))
     alphabet, height, width = kinds.pop()
     return Split(parts, alphabet, height, width)
