@@ -219,7 +219,7 @@ def open_split(split: str, learns_from: str) -> Split:
     """The parts of a split, with the rows that `learns_from` takes of each. Raises ValueError where parts differ."""
     parts, kinds = [], set()
     for path in artifacts.parts_of(split):
-        table = artifacts.read_captchas(path).select(["condition", "text"])
+        table = artifacts.read_captchas(path, ["condition", "text"])
         alphabet = artifacts.alphabet_of(table.schema)
         kinds.add((alphabet, *artifacts.image_size(table.schema, path)))
         if len(kinds) > 1:
