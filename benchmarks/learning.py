@@ -104,7 +104,7 @@ def recipes(name: str, reader: Reader, *, alone: bool) -> dict[str, tuple[Reader
     if alone:
         return found
     clean = reader.learns_from == "clean"
-    before = replace(reader, architecture="ctc", channels=32, optimiser="adamw", fresh=False,
+    before = replace(reader, architecture="ctc", channels=32, optimiser="adamw", fresh=False, augment=0.0,
                      learns_from="clean" if clean else "both", epochs=4 if clean else 5)
     return found | {"before": (before, lambda description: description.build()),
                     "usual": (before, lambda description: full_resolution(len(description.alphabet) + 1))}

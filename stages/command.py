@@ -39,6 +39,16 @@ def die_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
+def worker_count() -> int:
+    """Number of processes: CAPTCHA_WORKERS, or one a core that this process may use."""
+    asked = os.environ.get("CAPTCHA_WORKERS", "")
+    if not asked:
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not asked.isdecimal() or int(asked) < 1:
+        raise ValueError(f"CAPTCHA_WORKERS should be a whole number of at least 1, got {asked!r}")
+    return int(asked)
+
+
 def cost() -> str:
     """CPU time of this process and of its workers that have ended, start-up included, and the largest one's memory."""
     import resource  # here, since Windows has none

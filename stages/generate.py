@@ -11,7 +11,6 @@ to the same bytes. CAPTCHA_WORKERS sets the number of processes; it changes no b
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -32,7 +31,7 @@ from stages.captcha.colour import hexadecimal, hue_saturation
 from stages.captcha.composition import Bases
 from stages.captcha.design import Renderings, render_crossed, render_random
 from stages.captcha.glyphs import GlyphSet
-from stages.command import die_with_parent, progress, run
+from stages.command import die_with_parent, progress, run, worker_count
 from stages.drawing import Study, bases_of, identity_of, prepare
 from stages.params import read
 
@@ -88,16 +87,6 @@ def _run_jobs(study: Study, jobs: list[tuple[str, int]]) -> Iterator[Tally]:
             yield from pool.map(_work, *zip(*jobs, strict=True))
     except BrokenProcessPool:
         raise ValueError("a worker process died (out of memory?): lower captcha.part or CAPTCHA_WORKERS") from None
-
-
-def worker_count() -> int:
-    """Number of processes: CAPTCHA_WORKERS, or one a core that this process may use."""
-    asked = os.environ.get("CAPTCHA_WORKERS", "")
-    if not asked:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not asked.isdecimal() or int(asked) < 1:
-        raise ValueError(f"CAPTCHA_WORKERS should be a whole number of at least 1, got {asked!r}")
-    return int(asked)
 
 
 _study: Study | None = None  # of this worker process

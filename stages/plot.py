@@ -9,8 +9,12 @@ Params  seed, glyphs, captcha, colour, noise, readers, regression, explain, plot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +23,7 @@ import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 
 from stages import artifacts
-from stages.command import progress, run
+from stages.command import die_with_parent, progress, run, worker_count
 from stages.figures import captions, findings, wording
 from stages.figures.accuracy import (
     accuracy_by,
@@ -35,7 +39,7 @@ from stages.figures.classification import about_classification, classification_r
 from stages.figures.coefficients import dose_slopes, draw_effects, draw_slopes, factor_effects
 from stages.figures.confusion import confusion_table, draw_confusion
 from stages.figures.counts import SIDE, count_characters, draw_counts, draw_mean_glyphs
-from stages.figures.explained import Explained, draw_explained, parse_table
+from stages.figures.explained import Drawn, Explained, draw_explained, parse_table
 from stages.figures.learning import COLUMNS as EPOCHS
 from stages.figures.learning import draw_learning
 from stages.figures.pixels import draw_pixels, luma_statistics, pixels_by_level
@@ -96,6 +100,16 @@ class Run:
         return float(self.params.regression.confidence)
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """A figure as it is written."""
+
+    name: str
+    found: str  # what it found
+    svg: str | None  # None where there is nothing to draw
+    png: bytes | None  # of a picture, which is a file of this kind
+
+
 def main() -> None:
     result = load(read("seed", "glyphs", "captcha", "colour", "noise", "readers", "regression", "explain", "plot"))
     progress(f"{len(result.observations)} readers, {len(result.measured)} test characters each")
@@ -104,12 +118,34 @@ def main() -> None:
         text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
         artifacts.write_text(FIGURES / f"{name}.csv", text)
     plates = {}
-    for reader, drawn in ((result.reader, draw(result, tables)),
-                          (result.explained.reader, draw_explained(result.explained))):
-        for name, figure, found in drawn:
-            plates[name] = plate(result, name, figure, found, reader=reader)
-            progress(f"figure {name}")
+    with beside(explained_drawings, result.explained) as explained:
+        own = [rendered(drawn) for drawn in draw(result, tables)]
+        for reader, drawings in ((result.reader, own), (result.explained.reader, explained())):
+            for drawing in drawings:
+                plates[drawing.name] = plate(result, drawing, reader=reader)
+                progress(f"figure {drawing.name}")
     artifacts.write_text(artifacts.PLOTS / "report.html", report(result, tables, plates))
+
+
+@contextmanager
+def beside(work: Callable[[Explained], list[Drawing]], explained: Explained) -> Iterator[Callable[[], list[Drawing]]]:
+    """A function that gives what `work` makes: in a process of its own, meanwhile, where there is a core for it."""
+    if worker_count() == 1:
+        yield partial(work, explained)
+        return
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=die_with_parent) as pool:
+        yield pool.submit(work, explained).result
+
+
+def explained_drawings(explained: Explained) -> list[Drawing]:
+    return [rendered(drawn) for drawn in draw_explained(explained)]
+
+
+def rendered(drawn: Drawn) -> Drawing:
+    name, figure, found = drawn
+    if figure is None:
+        return Drawing(name, found, None, None)
+    return Drawing(name, found, svg(figure), png(figure) if name in PICTURES else None)
 
 
 def load(params: Any) -> Run:
@@ -306,20 +342,17 @@ def guess_rate(result: Run, measure: str) -> float:
     return float(np.mean([len(result.alphabet) ** -float(len(text)) for text in result.texts["test"]]))
 
 
-def plate(result: Run, name: str, figure: Figure | None, found: str, kind: str = "", reader: str = "") -> Plate:
+def plate(result: Run, drawing: Drawing, kind: str = "", reader: str = "") -> Plate:
     """Write the figure and set it into its words, those of its `kind` where it is one of several."""
-    title, shows = wording.SHOWS[kind or name]
+    title, shows = wording.SHOWS[kind or drawing.name]
     shows = shows.format(interval=f"{100 * result.confidence:g} %", reader=reader or result.reader,
                          first=f"{result.first['captcha'].nunique():,}", dose=NUMBERS[result.regressed.dose],
                          cluster=result.regressed.cluster)
-    if figure is None:
-        return Plate(name, title, shows, found, None)
-    drawing = svg(figure)
-    if name in PICTURES:
-        artifacts.write_bytes(FIGURES / f"{name}.png", png(figure))
-    else:
-        artifacts.write_text(FIGURES / f"{name}.svg", drawing)
-    return Plate(name, title, shows, found, drawing)
+    if drawing.png is not None:
+        artifacts.write_bytes(FIGURES / f"{drawing.name}.png", drawing.png)
+    elif drawing.svg is not None:
+        artifacts.write_text(FIGURES / f"{drawing.name}.svg", drawing.svg)
+    return Plate(drawing.name, title, shows, drawing.found, drawing.svg)
 
 
 def other_readers(result: Run, tables: Mapping[str, pd.DataFrame]) -> list[Fold]:
@@ -327,8 +360,9 @@ def other_readers(result: Run, tables: Mapping[str, pd.DataFrame]) -> list[Fold]
     cells, classes, folds = tables["confusion"], tables["classification"], []
     for reader in result.observations:
         if reader != result.reader:
-            drawn = plate(result, f"confusion_{reader}", draw_confusion(cells[cells["reader"] == reader],
-                          result.alphabet), captions.about_confusion(cells, reader), "confusion", reader)
+            matrix = draw_confusion(cells[cells["reader"] == reader], result.alphabet)
+            drawing = rendered((f"confusion_{reader}", matrix, captions.about_confusion(cells, reader)))
+            drawn = plate(result, drawing, "confusion", reader)
             macro = macro_of(classes, reader)
             told = (f"`{reader}`: confusion matrix and classification report (it reads "
                     f"{findings.percent(macro['accuracy'])} of the characters; macro F1 "

@@ -219,15 +219,16 @@ def open_split(split: str, learns_from: str) -> Split:
     """The parts of a split, with the rows that `learns_from` takes of each. Raises ValueError where parts differ."""
     parts, kinds = [], set()
     for path in artifacts.parts_of(split):
-        table = artifacts.read_captchas(path).select(["condition", "text"])
+        table = artifacts.read_captchas(path, ["condition", "text"])
         alphabet = artifacts.alphabet_of(table.schema)
         kinds.add((alphabet, *artifacts.image_size(table.schema, path)))
         if len(kinds) > 1:
             raise ValueError(f"{path}: another alphabet or image size than the parts before: "
                              "run `dvc repro -f generate`")
-        condition = table["condition"].to_numpy()
+        condition = np.array(table["condition"].to_pylist())  # to_numpy would import pandas
         rows = np.flatnonzero(np.isin(condition, CONDITIONS[learns_from]))
-        texts = table["text"].take(rows).to_pylist()
+        found = table["text"].to_pylist()
+        texts = [found[row] for row in rows]
         parts.append(CaptchaPart(path, rows, encode(texts, alphabet)))
     alphabet, height, width = kinds.pop()
     return Split(parts, alphabet, height, width)

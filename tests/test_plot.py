@@ -33,6 +33,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
     with pytest.MonkeyPatch.context() as patch:
         write_study(folder, patch)
+        patch.setenv("CAPTCHA_WORKERS", "2")
         plot.main()
     return folder
 
@@ -50,8 +51,9 @@ def test_every_figure_and_its_data_are_written(study: Path) -> None:
                       "counts", "effects", "glyphs", "learning", "pixels", "reliability", "slopes"}
 
 
-def test_drawing_again_gives_the_same_bytes(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawing_again_in_one_process_gives_the_same_bytes(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = written(study)
+    monkeypatch.setenv("CAPTCHA_WORKERS", "1")
     monkeypatch.chdir(study)
     monkeypatch.setattr("stages.params.refuse_foreign_code", lambda: None)
     plot.main()
@@ -142,6 +144,7 @@ def test_the_accuracy_table_is_what_the_predictions_give(study: Path) -> None:
 def test_other_studies_are_reported_as_well(options: dict[str, object], tmp_path: Path,
                                             monkeypatch: pytest.MonkeyPatch) -> None:
     write_study(tmp_path, monkeypatch, **options)  # type: ignore[arg-type]
+    monkeypatch.setenv("CAPTCHA_WORKERS", "1")
     plot.main()
     html = (tmp_path / "plots/report.html").read_text(encoding="utf-8")
     check(html)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from stages.figures.confusion import heat_map, number_cells
 from stages.figures.style import styled, words
 
 Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
 
 
 def associations(factors: pd.DataFrame) -> pd.DataFrame:
@@ -21,18 +23,21 @@ def associations(factors: pd.DataFrame) -> pd.DataFrame:
 
     Columns a, b, measure, strength; every ordered pair, so that they make a square.
     """
-    rows = [[a, b, *_association(factors[a], factors[b])] for a in factors for b in factors]
+    columns = {name: column.to_numpy(float) if pd.api.types.is_numeric_dtype(column) else pd.factorize(column)[0]
+               for name, column in factors.items()}
+    rows = [[a, b, *_association(columns[a], columns[b])] for a in columns for b in columns]
     return pd.DataFrame(rows, columns=["a", "b", "measure", "strength"])
 
 
-def _association(a: pd.Series, b: pd.Series) -> tuple[str, float]:
-    numbers = [pd.api.types.is_numeric_dtype(column) for column in (a, b)]
+def _association(a: NDArray[Any], b: NDArray[Any]) -> tuple[str, float]:
+    """The measure and the strength; floats are numbers, whole numbers the codes of categories, from 0."""
+    numbers = [np.issubdtype(column.dtype, np.floating) for column in (a, b)]
     if all(numbers):
-        x, y = (column.to_numpy(float) - column.mean() for column in (a, b))
+        x, y = (column - column.mean() for column in (a, b))
         return "r", _ratio(abs(float(x @ y)), float(np.sqrt((x @ x) * (y @ y))))
     if any(numbers):
         category, number = (b, a) if numbers[0] else (a, b)
-        return "eta", _correlation_ratio(category, number.to_numpy(float))
+        return "eta", _correlation_ratio(category, number)
     return "V", _cramers_v(a, b)
 
 
@@ -40,18 +45,18 @@ def _ratio(part: float, whole: float) -> float:
     return min(1.0, part / whole) if whole > 1e-12 else 0.0
 
 
-def _correlation_ratio(category: pd.Series, number: Floats) -> float:
+def _correlation_ratio(codes: Codes, number: Floats) -> float:
     """Root of the share of the number's variance that lies between the categories (Pearson, 1905)."""
-    codes = pd.factorize(category)[0]
     sizes = np.bincount(codes)
     means = np.bincount(codes, weights=number) / sizes
     between = float(sizes @ (means - number.mean()) ** 2)
     return math.sqrt(_ratio(between, float(((number - number.mean()) ** 2).sum())))
 
 
-def _cramers_v(a: pd.Series, b: pd.Series) -> float:
+def _cramers_v(a: Codes, b: Codes) -> float:
     """Root of chi-squared over the largest that it could be (Cramér, 1946)."""
-    counts = pd.crosstab(a, b).to_numpy(float)
+    shape = int(a.max()) + 1, int(b.max()) + 1
+    counts = np.bincount(a * shape[1] + b, minlength=shape[0] * shape[1]).reshape(shape).astype(float)
     expected = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0, keepdims=True) / counts.sum()
     chi_squared = float(((counts - expected) ** 2 / expected).sum())
     return math.sqrt(_ratio(chi_squared, float(counts.sum()) * (min(counts.shape) - 1)))

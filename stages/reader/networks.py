@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from stages.reader.ancestors import ANCESTORS, build_ancestor
 
+LEAST_VARIANCE = 1e-4 * 255**2  # of pixels: where an image is all but plain, it is not blown up
 STRIDE = 4  # px of width that one column of the CTC reader stands for
 OURS = ("ctc", "compact", "heads", "dense")
 ANY_LENGTH = ("ctc", "compact")  # the others read texts up to a longest one
@@ -27,9 +28,10 @@ class Standardise(nn.Module):
     """
 
     def forward(self, images: Tensor) -> Tensor:
-        x = images.float().mul(1 / 255)
+        x = images.float()
         x = x - x.mean((2, 3), keepdim=True)
-        return x * x.square().mean((1, 2, 3), keepdim=True).add(1e-4).rsqrt()
+        norm = torch.linalg.vector_norm(x, dim=(1, 2, 3), keepdim=True)
+        return x * (norm * norm / x[0].numel() + LEAST_VARIANCE).rsqrt()
 
 
 def block(channels: int, out: int, size: int = 3, stride: int | tuple[int, int] = 1) -> nn.Sequential:
