@@ -55,7 +55,7 @@ def identity_of(split: str, part: int, epoch: int = 0) -> tuple[str | int, ...]:
 
 
 def prepare(params: Any) -> Study:
-    """Read the source, and X"""
+    """Read the source, and settle how many captchas each split has; `params` has all sections up to noise."""
     captcha = params.captcha
     layout = Layout(captcha.height, captcha.width, (captcha.length.min, captcha.length.max),
                     (captcha.scale.min, captcha.scale.max), captcha.rotation, captcha.shear,

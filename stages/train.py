@@ -162,6 +162,8 @@ def train_reader(name: str, reader: Reader, seed: int, study: Study | None = Non
         if (train.alphabet, train.height, train.width) != (validation.alphabet, validation.height, validation.width):
             raise ValueError("data/captchas: train and validation differ in alphabet or image size: "
                              "run `dvc repro -f generate`")
+        if study is not None:
+            check_stored(train, study)
         description = describe(reader, train, validation)
         denoiser = fit_denoiser(reader.denoise, seed, device)
         if reader.architecture == tesseract.ARCHITECTURE:
@@ -232,6 +234,15 @@ def open_split(split: str, learns_from: str) -> Split:
         parts.append(CaptchaPart(path, rows, encode(texts, alphabet)))
     alphabet, height, width = kinds.pop()
     return Split(parts, alphabet, height, width)
+
+
+def check_stored(train: Split, study: Study) -> None:
+    """Raise ValueError where the stored captchas are not those that `study` draws."""
+    stored = (train.alphabet, train.height, train.width, len(train.parts))
+    drawn = (study.folding.alphabet, study.layout.height, study.layout.width, study.parts("train"))
+    if stored != drawn:
+        raise ValueError(f"data/captchas/train: alphabet, height, width and parts are {stored}, but params.yaml asks "
+                         f"for {drawn}: run `dvc repro generate`")
 
 
 def drawn_parts(study: Study, learns_from: str, denoise: Callable[[Images], Images], epoch: int) -> list[DrawnPart]:
