@@ -118,7 +118,7 @@ def main() -> None:
         text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
         artifacts.write_text(FIGURES / f"{name}.csv", text)
     plates = {}
-    with beside(explained_drawings, result.explained) as explained:
+    with in_parallel(explained_drawings, result.explained) as explained:
         own = [rendered(drawn) for drawn in draw(result, tables)]
         for reader, drawings in ((result.reader, own), (result.explained.reader, explained())):
             for drawing in drawings:
@@ -128,7 +128,8 @@ def main() -> None:
 
 
 @contextmanager
-def beside(work: Callable[[Explained], list[Drawing]], explained: Explained) -> Iterator[Callable[[], list[Drawing]]]:
+def in_parallel(work: Callable[[Explained], list[Drawing]],
+                explained: Explained) -> Iterator[Callable[[], list[Drawing]]]:
     """A function that gives what `work` makes: in a process of its own, meanwhile, where there is a core for it."""
     if worker_count() == 1:
         yield partial(work, explained)
