@@ -31,7 +31,8 @@ class Standardise(nn.Module):
         x = images.float()
         x = x - x.mean((2, 3), keepdim=True)
         norm = torch.linalg.vector_norm(x, dim=(1, 2, 3), keepdim=True)
-        return x * (norm * norm / x[0].numel() + LEAST_VARIANCE).rsqrt()
+        standardised: Tensor = x * (norm * norm / x[0].numel() + LEAST_VARIANCE).rsqrt()
+        return standardised
 
 
 def block(channels: int, out: int, size: int = 3, stride: int | tuple[int, int] = 1) -> nn.Sequential:
