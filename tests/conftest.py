@@ -40,6 +40,10 @@ def _imported_modules_are_no_garbage() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # what ends with the process is garbage again: nanobind complains of what is left
+
+
 @pytest.fixture
 def runs(request: pytest.FixtureRequest) -> Runs:
     """How many runs a test marked `simulation` makes: as many as it names with --whole, else a tenth."""
