@@ -114,7 +114,7 @@ def main() -> None:
         started = time.monotonic()
         found[name] = make(study)
         progress(f"{name}: {found[name].note or f'{time.monotonic() - started:.1f} s'}")
-    write(found)
+    write(found, read_with(study.reader))
 
 
 def load(params: Any) -> Study:
@@ -304,8 +304,11 @@ PARTS: dict[str, Callable[[Study], Part]] = {
 }  # fmt: skip
 
 
-def write(found: Mapping[str, Part]) -> None:
-    """The tables, the pictures, the notes and the metrics; tables of an earlier run that this one lacks go."""
+def write(found: Mapping[str, Part], how: Mapping[str, str]) -> None:
+    """The tables, the pictures, the notes and the metrics, with `how` they were made.
+
+    Tables of an earlier run that this one lacks go.
+    """
     whole = joined(list(found.values()))
     for path in (artifacts.PLOTS / "explain").glob("*.csv"):
         path.unlink()
@@ -317,7 +320,7 @@ def write(found: Mapping[str, Part]) -> None:
     artifacts.write_bytes(artifacts.EXPLAIN / "pictures.npz", buffer.getvalue())
     artifacts.write_json(artifacts.EXPLAIN / "notes.json", {name: part.note for name, part in found.items()
                                                             if part.note})
-    artifacts.write_metrics(artifacts.METRICS / "explain.json", whole.numbers)
+    artifacts.write_metrics(artifacts.METRICS / "explain.json", {**whole.numbers, **how})
 
 
 if __name__ == "__main__":
