@@ -14,10 +14,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -31,11 +33,11 @@ from stages.reader.alignment import answers
 from stages.reader.batches import Images, Labels
 from stages.reader.decoding import encode
 from stages.reader.fitting import Schedule, State, fit
-from stages.reader.networks import initialise
+from stages.reader.networks import ARCHITECTURES, initialise
 from stages.reader.precision import arithmetic, choose_precision
 from stages.reader.reading import Recogniser
 from stages.reader_files import Description
-from stages.train import RUNS, describe, drawn_parts, open_split
+from stages.train import NO_INIT, RUNS, describe, drawn_parts, open_split
 
 CPU = torch.device("cpu")
 Network = Callable[[Description], nn.Module]
@@ -55,7 +57,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Held:
+class TestSet:
     """The test captchas, in memory."""
 
     images: Images
@@ -81,7 +83,10 @@ def main() -> None:
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="fp32")
     asked = parser.parse_args()
     params = read("seed", "glyphs", "captcha", "colour", "noise", "readers")
+    for name in asked.readers:
+        refuse(parser, name, params.readers)
     held = load_test()
+    cv2.setNumThreads(1)
     for name in asked.readers:
         reader = replace(params.readers[name], precision=choose_precision(asked.precision, CPU))
         print(f"{name}: {arithmetic(reader.precision, CPU)}\n")
@@ -90,12 +95,22 @@ def main() -> None:
             summarise(points, asked.target, clean=reader.learns_from == "clean")
 
 
-def load_test() -> Held:
+def refuse(parser: argparse.ArgumentParser, name: str, readers: Mapping[str, Reader]) -> None:
+    """Stop at a reader that cannot be trained here, in one line."""
+    if name not in readers:
+        parser.error(f"{name}: expected a reader of params.yaml, one of {', '.join(readers)}")
+    reader = readers[name]
+    if reader.architecture not in ARCHITECTURES or reader.denoise != "none" or Path(reader.init) != NO_INIT:
+        parser.error(f"{name}: expected a network without denoise and init, got {reader.architecture}, "
+                     f"{reader.denoise} and {reader.init}")
+
+
+def load_test() -> TestSet:
     tables = [artifacts.read_captchas(path, ["condition", "text", "image"]) for path in artifacts.parts_of("test")]
     alphabet = artifacts.alphabet_of(tables[0].schema)
     labels = encode([text for table in tables for text in table["text"].to_pylist()], alphabet)
     condition = np.concatenate([table["condition"].to_numpy() for table in tables])
-    return Held(np.concatenate([artifacts.images_of(table) for table in tables]), labels, condition == 0)
+    return TestSet(np.concatenate([artifacts.images_of(table) for table in tables]), labels, condition == 0)
 
 
 def recipes(name: str, reader: Reader, *, alone: bool) -> dict[str, tuple[Reader, Network]]:
@@ -105,12 +120,13 @@ def recipes(name: str, reader: Reader, *, alone: bool) -> dict[str, tuple[Reader
         return found
     clean = reader.learns_from == "clean"
     before = replace(reader, architecture="ctc", channels=32, optimiser="adamw", fresh=False, augment=0.0,
-                     learns_from="clean" if clean else "both", epochs=4 if clean else 5)
+                     learns_from="clean" if clean else "both", epochs=4 if clean else 5, batch=64,
+                     learning_rate=0.004, weight_decay=0.01)
     return found | {"before": (before, lambda description: description.build()),
                     "usual": (before, lambda description: full_resolution(len(description.alphabet) + 1))}
 
 
-def compare(chosen: dict[str, tuple[Reader, Network]], study: Study, held: Held, seeds: int) -> list[Point]:
+def compare(chosen: dict[str, tuple[Reader, Network]], study: Study, held: TestSet, seeds: int) -> list[Point]:
     """Train all recipes by turns, seed by seed, and print a row per epoch."""
     print("| recipe | seed | epoch | CPU s | exact match | clean | characters |")
     print("|---|--:|--:|--:|--:|--:|--:|")
@@ -121,7 +137,7 @@ def compare(chosen: dict[str, tuple[Reader, Network]], study: Study, held: Held,
     return points
 
 
-def learn(name: str, reader: Reader, network_of: Network, study: Study, held: Held, seed: int) -> list[Point]:
+def learn(name: str, reader: Reader, network_of: Network, study: Study, held: TestSet, seed: int) -> list[Point]:
     """Train once; every epoch is measured and printed, and the clock stands still meanwhile."""
     points: list[Point] = []
     spent, since = 0.0, time.process_time()
@@ -140,8 +156,10 @@ def learn(name: str, reader: Reader, network_of: Network, study: Study, held: He
     train, validation = (open_split(split, reader.learns_from) for split in ("train", "validation"))
     description = describe(reader, train, validation)
     network = initialise(network_of(description), generator=torch.Generator().manual_seed(RUNS * seed))
-    schedule = Schedule(reader.epochs, reader.epochs, reader.batch, reader.learning_rate, reader.weight_decay,
-                        reader.precision, RUNS * seed, reader.augment, reader.optimiser)
+    schedule = Schedule(epochs=reader.epochs, patience=reader.epochs, batch=reader.batch,
+                        learning_rate=reader.learning_rate, weight_decay=reader.weight_decay,
+                        precision=reader.precision, seed=RUNS * seed, augment=reader.augment,
+                        optimiser=reader.optimiser)
     fresh = partial(drawn_parts, study, reader.learns_from, train.parts[0].denoise) if reader.fresh else None
     fit(network, train.parts, validation.parts, schedule, device=CPU, fresh=fresh, keep=keep)
     return points

@@ -51,7 +51,8 @@ def built(architecture: str, channels: int) -> nn.Module:
 
 def full_resolution(classes: int) -> nn.Module:
     """The trunk that most captcha repositories have: nothing is strided, pooling comes after."""
-    features = nn.Sequential(Standardise(), block(3, 16), nn.MaxPool2d(2), block(16, 32), nn.MaxPool2d(2),
+    features = nn.Sequential(Standardise(), block(3, 16), nn.MaxPool2d(2, ceil_mode=True), block(16, 32),
+                             nn.MaxPool2d(2, ceil_mode=True),
                              block(32, 64), nn.MaxPool2d((2, 1), ceil_mode=True), block(64, 64))
     return Ctc(classes, features, 64).to(memory_format=torch.channels_last)
 

@@ -9,6 +9,7 @@ largest process. What DVC takes is the difference between the whole tree of proc
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import platform
 import re
@@ -62,7 +63,7 @@ def table(stages: Iterable[Cost], tree: Cost) -> Iterator[str]:
     yield "| stage | CPU s | wall s | peak MiB |"
     yield "|---|--:|--:|--:|"
     for row in rows:
-        peak = "" if row.peak != row.peak else f"{row.peak:,.0f}"
+        peak = "" if math.isnan(row.peak) else f"{row.peak:,.0f}"
         yield f"| {row.stage} | {row.cpu:.1f} | {row.wall:.1f} | {peak} |"
 
 

@@ -1,5 +1,5 @@
-"""How a stage runs as a command: an error is one line, its cost is the last, and no process outlives the one that
-started it."""
+"""How a stage runs as a command: an error is one line, the last line says what it cost, and no process outlives the
+one that started it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,10 @@ def worker_count() -> int:
 
 
 def cost() -> str:
-    """CPU time of this process and of its workers that have ended, start-up included, and the largest one's memory."""
+    """CPU time of this process and of its workers that have ended, start-up included, and the largest one's memory.
+
+    Linux hands the peak of a process on to the program that takes its place, so a small stage may show DVC's.
+    """
     import resource  # here, since Windows has none
 
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]

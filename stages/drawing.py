@@ -23,7 +23,8 @@ from stages.sources.glyphs import load_glyphs
 
 @dataclass(frozen=True)
 class Study:
-    """All that a worker needs to make any part. Epoch 0 is what is stored; a later one has other captchas, as many."""
+    """All that a worker needs to make any part. Epoch 0 is what is stored; a later one has other captchas,
+    as many; those of a folder stay, and get other colours and noise."""
 
     seed: int
     source: str
@@ -55,7 +56,7 @@ def identity_of(split: str, part: int, epoch: int = 0) -> tuple[str | int, ...]:
 
 
 def prepare(params: Any) -> Study:
-    """Read the source, and settle how many captchas each split has; `params` has all sections up to noise."""
+    """Read the source, and settle how many captchas each split has; `params` has seed to noise."""
     captcha = params.captcha
     layout = Layout(captcha.height, captcha.width, (captcha.length.min, captcha.length.max),
                     (captcha.scale.min, captcha.scale.max), captcha.rotation, captcha.shear,

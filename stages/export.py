@@ -11,7 +11,8 @@ images  (batch, 3, height, width) uint8, RGB, 0 black to 255 white: pixels (n, H
 logits  (batch, columns, A + 1) float32, divided by the temperature: their softmax is the calibrated probability.
         Class 0 is CTC's blank, or no character; class a is character a - 1 of the metadata's alphabet.
 
-The batch is of any size, and so is the width of a ctc reader; the height is fixed, and the width of the others.
+The batch is of any size, and so is the width of a reader of any length (ctc, compact); the height is fixed, and the
+width of the others.
 Metadata: alphabet, architecture, denoise, height, temperature (applied already) and width. Weights are float32, and so
 is the comparison with PyTorch. Only readers that need nothing before them are exported:
 median, pca, nlm and bilateral are OpenCV's, and learned rounds what it gives to bytes, where a difference in the last
@@ -46,7 +47,7 @@ PACKAGES = ("onnx", "onnxscript", "onnxruntime")  # in requirements-dev.in; the 
 OPSET = 20        # the first with AffineGrid, which the classical readers need; ONNX Runtime has it since 1.17
 TOLERANCE = 1e-4  # of a probability: float32 sums in another order moved the default readers' by 3e-6
 CHECKED = 64      # images of each kind that are read for the check
-WIDER = 37        # px more than the reader's width, for the check of a ctc reader
+WIDER = 37        # px more than the reader's width, for the check of a reader of any length
 
 
 class Calibrated(nn.Module):
@@ -203,7 +204,7 @@ def _finished(model: Any, description: Description) -> bytes:
 
 
 def images_to_check(description: Description) -> list[Images]:
-    """Random pixels, for a ctc reader also of another width, and test captchas where there are any of its size."""
+    """Random pixels, where it reads any length also of another width, and test captchas where some have its size."""
     rng = np.random.default_rng(0)
     widths = [description.width, *([description.width + WIDER] if description.any_length else [])]
     samples = [rng.integers(0, 256, (CHECKED, description.height, width, 3), np.uint8) for width in widths]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -101,7 +102,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class RenderedFigure:
     """A figure as it is written."""
 
     name: str
@@ -128,25 +129,28 @@ def main() -> None:
 
 
 @contextmanager
-def in_parallel(work: Callable[[Explained], list[Drawing]],
-                explained: Explained) -> Iterator[Callable[[], list[Drawing]]]:
+def in_parallel(work: Callable[[Explained], list[RenderedFigure]],
+                explained: Explained) -> Iterator[Callable[[], list[RenderedFigure]]]:
     """A function that gives what `work` makes: in a process of its own, meanwhile, where there is a core for it."""
     if worker_count() == 1:
         yield partial(work, explained)
         return
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=die_with_parent) as pool:
-        yield pool.submit(work, explained).result
+    try:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=die_with_parent) as pool:
+            yield pool.submit(work, explained).result
+    except BrokenProcessPool:
+        raise ValueError("a worker process died (out of memory?): set CAPTCHA_WORKERS=1") from None
 
 
-def explained_drawings(explained: Explained) -> list[Drawing]:
+def explained_drawings(explained: Explained) -> list[RenderedFigure]:
     return [rendered(drawn) for drawn in draw_explained(explained)]
 
 
-def rendered(drawn: Drawn) -> Drawing:
+def rendered(drawn: Drawn) -> RenderedFigure:
     name, figure, found = drawn
     if figure is None:
-        return Drawing(name, found, None, None)
-    return Drawing(name, found, svg(figure), png(figure) if name in PICTURES else None)
+        return RenderedFigure(name, found, None, None)
+    return RenderedFigure(name, found, svg(figure), png(figure) if name in PICTURES else None)
 
 
 def load(params: Any) -> Run:
@@ -343,7 +347,7 @@ def guess_rate(result: Run, measure: str) -> float:
     return float(np.mean([len(result.alphabet) ** -float(len(text)) for text in result.texts["test"]]))
 
 
-def plate(result: Run, drawing: Drawing, kind: str = "", reader: str = "") -> Plate:
+def plate(result: Run, drawing: RenderedFigure, kind: str = "", reader: str = "") -> Plate:
     """Write the figure and set it into its words, those of its `kind` where it is one of several."""
     title, shows = wording.SHOWS[kind or drawing.name]
     shows = shows.format(interval=f"{100 * result.confidence:g} %", reader=reader or result.reader,

@@ -89,8 +89,11 @@ def load_recogniser(folder: Path, device: torch.device) -> tuple[Recogniser | Ou
 
 def precision_of(architecture: str, asked: str, device: torch.device, *,
                  report: Callable[[str], None] = lambda line: None) -> str:
-    """The precision a reader calculates in, see `choose_precision`: fp64 for a classical one, whatever is asked."""
-    return "fp64" if architecture in KINDS_OF_CLASSICAL else choose_precision(asked, device, report=report)
+    """The precision a reader calculates in, see `choose_precision`: fp64 for a classical one, whatever is asked,
+    and fp32 for an outside one, which calculates elsewhere."""
+    if architecture in BUILT_OTHERWISE:
+        return "fp64" if architecture in KINDS_OF_CLASSICAL else "fp32"
+    return choose_precision(asked, device, report=report)
 
 
 def _denoiser(folder: Path, description: Description, state: Mapping[str, Tensor],

@@ -20,6 +20,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ from stages.reader.decoding import encode
 from stages.reader.denoising import Pairs, fit_learned, fit_pca, pairs_of
 from stages.reader.denoising import build as build_denoiser
 from stages.reader.fitting import Epoch, Fitted, Schedule, State, fit, on_cpu, scores, validate
-from stages.reader.networks import Ctc, initialise
+from stages.reader.networks import ARCHITECTURES, Ctc, initialise
 from stages.reader.precision import arithmetic
 from stages.reader.reading import Recogniser, choose_device
 from stages.reader.temperature import temperature_of
@@ -133,7 +134,11 @@ def main() -> None:
     params = read("seed", "glyphs", "captcha", "colour", "noise", "readers")
     name = reader_name(sys.argv[1:], list(params.readers))
     reader = params.readers[name]
-    train_reader(name, reader, params.seed + RUNS * reader.seed, prepare(params) if reader.fresh else None)
+    drawn = reader.fresh and reader.epochs > 1 and reader.architecture in ARCHITECTURES
+    if reader.fresh and not drawn:
+        progress("fresh: this reader learns from the stored captchas, in one epoch")
+    cv2.setNumThreads(1)  # the halves of a batch have the cores
+    train_reader(name, reader, params.seed + RUNS * reader.seed, prepare(params) if drawn else None)
 
 
 def reader_name(arguments: list[str], names: list[str]) -> str:
@@ -162,9 +167,11 @@ def train_reader(name: str, reader: Reader, seed: int, study: Study | None = Non
         if (train.alphabet, train.height, train.width) != (validation.alphabet, validation.height, validation.width):
             raise ValueError("data/captchas: train and validation differ in alphabet or image size: "
                              "run `dvc repro -f generate`")
-        if study is not None:
-            check_stored(train, study)
         description = describe(reader, train, validation)
+        if study is not None:
+            check_stored(train, reader.learns_from, study)
+            if study.folder is None:  # a later epoch may have the longest text
+                description = replace(description, positions=max(description.positions, study.layout.length[1]))
         denoiser = fit_denoiser(reader.denoise, seed, device)
         if reader.architecture == tesseract.ARCHITECTURE:
             return write_outside(name, description, validation, denoiser, device)
@@ -175,8 +182,9 @@ def train_reader(name: str, reader: Reader, seed: int, study: Study | None = Non
             network, fitted, record = fit_classic(reader, description, train, validation, seed)
             device = torch.device("cpu")  # where it was fitted; mps has no fp64
         else:
-            schedule = Schedule(reader.epochs, reader.patience, reader.batch, reader.learning_rate, reader.weight_decay,
-                                precision, seed, reader.augment, reader.optimiser)
+            schedule = Schedule(epochs=reader.epochs, patience=reader.patience, batch=reader.batch,
+                                learning_rate=reader.learning_rate, weight_decay=reader.weight_decay,
+                                precision=precision, seed=seed, augment=reader.augment, optimiser=reader.optimiser)
             fresh = partial(drawn_parts, study, reader.learns_from, train.parts[0].denoise) if study else None
             fitted = fit_reader(description.build(), start, train, validation, schedule, fresh, device, scratch)
             network = description.build()
@@ -213,8 +221,8 @@ def write_outside(name: str, description: Description, validation: Split, denois
 def code_files() -> list[Path]:
     """The code that a training's result depends on."""
     here = Path(__file__).parent
-    return [Path(__file__), here / "drawing.py", *sorted((here / "reader").glob("*.py")),
-            *sorted((here / "captcha").rglob("*.py"))]
+    return [Path(__file__), here / "drawing.py", here / "params.py",
+            *(path for package in ("captcha", "reader", "sources") for path in sorted((here / package).rglob("*.py")))]
 
 
 def open_split(split: str, learns_from: str) -> Split:
@@ -236,13 +244,17 @@ def open_split(split: str, learns_from: str) -> Split:
     return Split(parts, alphabet, height, width)
 
 
-def check_stored(train: Split, study: Study) -> None:
-    """Raise ValueError where the stored captchas are not those that `study` draws."""
+def check_stored(train: Split, learns_from: str, study: Study) -> None:
+    """Raise ValueError where the stored captchas are not those that `study` draws, by size, number and last texts."""
     stored = (train.alphabet, train.height, train.width, len(train.parts))
     drawn = (study.folding.alphabet, study.layout.height, study.layout.width, study.parts("train"))
     if stored != drawn:
         raise ValueError(f"data/captchas/train: alphabet, height, width and parts are {stored}, but params.yaml asks "
                          f"for {drawn}: run `dvc repro generate`")
+    last = len(train.parts) - 1
+    part = DrawnPart(study, last, 0, CONDITIONS[learns_from], train.alphabet, lambda images: images)
+    if not np.array_equal(part.labels, train.parts[last].labels):
+        raise ValueError("data/captchas/train: holds other texts than params.yaml asks for: run `dvc repro generate`")
 
 
 def drawn_parts(study: Study, learns_from: str, denoise: Callable[[Images], Images], epoch: int) -> list[DrawnPart]:

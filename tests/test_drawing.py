@@ -113,10 +113,13 @@ def test_the_denoiser_of_a_reader_sees_what_is_drawn(study: Path) -> None:  # no
     np.testing.assert_array_equal(part.images(), 255 - plain.images())
 
 
-@pytest.mark.parametrize("change", [{"captcha__height": 44}, {"glyphs__alphabet": "012345678"}, {"captcha__train": 30}])
+@pytest.mark.parametrize("change", [
+    {"captcha__height": 44}, {"glyphs__alphabet": "012345678"}, {"captcha__train": 30}, {"captcha__train": 20},
+    {"seed": 2}, {"captcha__length__min": 3},
+])
 def test_stored_captchas_of_other_parameters_are_refused(change: dict[str, Any], study: Path) -> None:  # noqa: F811
     generate()
     stored = train.open_split("train", "noisy")
-    train.check_stored(stored, prepared(study))
-    with pytest.raises(ValueError, match=r"data/captchas/train: .* but params.yaml asks for .*: run"):
-        train.check_stored(stored, prepared(study, **change))
+    train.check_stored(stored, "noisy", prepared(study))
+    with pytest.raises(ValueError, match=r"data/captchas/train: .* params.yaml asks for.*: run"):
+        train.check_stored(stored, "noisy", prepared(study, **change))

@@ -1,9 +1,9 @@
 """What a reader looks at: for one character of each rendering, a map of the pixels that speak for it.
 
-A map explains the posterior of the *true* character at the place where the reader says it: for ctc the column of the
-peak of its run, on the likeliest path that spells the true text (the best path itself where the text is read right);
-for the others its position. A picture is told as its contrast, the distance of each pixel from the picture's
-background (median of the border by channel), which is what a baseline of no ink means for every method here.
+A map explains the posterior of the *true* character at the place where the reader says it: for ctc and compact the
+column of the peak of its run, on the likeliest path that spells the true text (the best path itself where the text is
+read right); for the others its position. A picture is told as its contrast, the distance of each pixel from the
+picture's background (median of the border by channel), which is what a baseline of no ink means for every method here.
 Letters here: m rows, each one rendering and one of its characters.
 """
 

@@ -1,4 +1,4 @@
-"""Fitting a reader: AdamW, one cycle of the learning rate, early stopping, and a state that can be taken up again."""
+"""Fitting a reader: one cycle of the learning rate, early stopping, and a state that can be taken up again."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def check_parts(network: nn.Module, train: Sequence[Part], validation: Sequence[
         for part in filled:
             if isinstance(network, Ancestor) and not (part.labels[:, :columns] > 0).sum() == columns * len(part.labels):
                 raise ValueError(f"{split}: texts differ in length, but this network knows no empty position: choose "
-                                 "the architecture ctc, heads or dense")
+                                 "the architecture compact, ctc, heads or dense")
             needed = int(columns_needed(torch.from_numpy(part.labels), network).max())
             if needed > columns:
                 raise ValueError(f"{split}: a text needs {needed} columns but the reader has {columns}: make the "

@@ -1,7 +1,7 @@
 """The networks that read a captcha: images in, one row of logits a column or a position out.
 
 Every network takes images (B, 3, H, W) uint8 and returns logits (B, S, A + 1) float32. Class 0 is the blank of CTC, or
-"no character"; class a is character a - 1 of the alphabet. S is the number of columns (ctc) or of positions.
+"no character"; class a is character a - 1 of the alphabet. S is the number of columns (ctc, compact) or of positions.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def build(architecture: str, *, alphabet_size: int, height: int, width: int, cha
           positions: int) -> nn.Module:
     """A network with undefined weights for images of height x width px: `initialise` it, or load weights into it.
 
-    positions is the longest text that heads, dense and the ancestors' networks can say; ctc takes as many as its
+    positions is the longest text that heads, dense and the ancestors' networks can say; ctc and compact take what their
     columns allow. channels means nothing to an ancestor.
     Raises ValueError on an unknown architecture or a size out of range.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,7 @@ class Muon(torch.optim.Optimizer):
 
     Jordan, Jin, Boza, You, Cesista, Newhouse & Bernstein (2024), "Muon: an optimizer for hidden layers", with
     Nesterov's momentum; a convolution is the matrix (output channels, inputs). Directions that the gradient hardly
-    shows are learned as fast as the others: a reader needs about a quarter fewer captchas than with AdamW
-    (docs/measurements.md).
+    shows are learned as fast as the others (measured: docs/measurements.md, "What a reader learns").
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float, *, weight_decay: float,
@@ -32,7 +31,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(parameters, {"lr": learning_rate, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:  # type: ignore[override]
         for group in self.param_groups:
             for parameter in group["params"]:
                 state = self.state[parameter]
@@ -94,7 +93,7 @@ def optimisers_of(network: nn.Module, name: str, *, learning_rate: float, weight
                   steps: int) -> Optimisers:
     """The optimisers of a network over `steps` steps; `learning_rate` is the peak of AdamW's one cycle.
 
-    Muon's cycle warms up for half as long and falls in a line.
+    With Muon, it and the AdamW beside it warm up for half as long and fall in a straight line.
     """
     steps += 1  # torch counts one before the first
     if name == ADAMW:

@@ -23,9 +23,14 @@ def multiplies_bf16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
-    held = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper() in WITHOUT_BF16
+    held = held_to() in WITHOUT_BF16
     capabilities = torch.cpu.get_capabilities()
     return not held and any(capabilities.get(name, False) for name in BF16)
+
+
+def held_to() -> str:
+    """The instructions that oneDNN is held to, "" where it takes all that there are."""
+    return (os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA", "")).upper()
 
 
 def processor(device: torch.device) -> str:
@@ -35,7 +40,8 @@ def processor(device: torch.device) -> str:
     if device.type != "cpu":
         return device.type
     kind = f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
-    return f"{kind} BF16" if multiplies_bf16(device) else kind
+    kind = f"{kind} BF16" if multiplies_bf16(device) else kind
+    return f"{kind} held to {held_to()}" if held_to() else kind
 
 
 def choose_precision(asked: str, device: torch.device, *, report: Callable[[str], None] = lambda line: None) -> str:

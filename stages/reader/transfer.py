@@ -29,8 +29,8 @@ def transfer(network: nn.Module, weights: Mapping[str, Tensor], *, known: str, a
         raise ValueError(f"{wrong[0]} is missing or of another shape: architecture and channels of both readers should "
                          "be the same")
     if not isinstance(network.classifier, nn.Linear):
-        raise ValueError("it knows another alphabet, or another number of positions: readers of the architectures ctc, "
-                         "heads and dense can start from such a one")
+        raise ValueError("it knows another alphabet, or another number of positions: readers of the architectures "
+                         "compact, ctc, heads and dense can start from such a one")
     filled = {name: weights[name] for name in trunk}
     shared = [(alphabet.index(character) + 1, known.index(character) + 1) for character in alphabet
               if character in known]
