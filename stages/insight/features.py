@@ -58,7 +58,8 @@ def penultimate(recogniser: Recogniser | Outside, images: Images, labels: Labels
     end; as the reader reads: denoised, in its precision.
 
     ctc        The features (F = 4 channels; compact: 6) of a column: of the likeliest path that spells the
-               truth (which is the path that was read, where it was read right), the column of the character's run that is surest of it.
+               truth (which is the path that was read, where it was read right), the column of the character's run
+               that is surest of it.
     positions  A network with one position gives all its features. One with several has the same features for all
                characters of an image, so a character's point is what its position's classifier makes of them: the
                features times its weights (F = classes), without the bias (an ancestor's: with it).
