@@ -122,7 +122,10 @@ def main() -> None:
     changes = parser.parse_args().S
     with tempfile.TemporaryDirectory() as name:
         subprocess.run(["git", "clone", "-q", ".", name], check=True)
-        override(Path(name, "params.yaml"), changes)
+        try:
+            override(Path(name, "params.yaml"), changes)
+        except ValueError as error:
+            parser.error(str(error))
         commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=name, check=True, text=True,
                                 stdout=subprocess.PIPE).stdout.strip()
         stages, tree = reproduce(Path(name))
