@@ -3,7 +3,7 @@
 Reads   data/predictions/<name>.parquet of every reader
 Writes  data/regression/fits.json, metrics/regress.json, and in plots/regress/ table.md, table.tex, table.html,
         coefficients.csv, tests.csv, categories.csv, influence.csv, correlations.csv, added_variables.csv,
-        marginal_effects.csv, thresholds.csv, curves.csv, dose_response.csv and corruption.csv
+        marginal_effects.csv, thresholds.csv, areas.csv, dose_response.csv and corruption.csv
 Params  seed, noise, readers, regression
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -36,7 +35,7 @@ from stages.statistics.logit import average_effects, fit_logit
 from stages.statistics.regression import Clusters, Regression, estimate
 from stages.statistics.sample import Sample, intersection
 from stages.statistics.tables import publication, to_html, to_latex, to_markdown
-from stages.statistics.thresholds import Psychometric, joint_psychometrics
+from stages.statistics.thresholds import DoseResponse, joint_dose_responses
 
 FOLDER = artifacts.PLOTS / "regress"
 POOLED = "all"  # stands for the readers together where a reader's name would stand
@@ -63,11 +62,10 @@ def main() -> None:
         headline = next(one for one in regressions if one.specification == chosen.headline)
         looks = look(headline, sample, clusters, chosen)
         whole = whole_captchas(predictions, variables)
-        curves = psychometrics(whole, guess_rates(predictions, variables), chosen, params.seed)
+        curves = dose_responses(whole, chosen, params.seed)
         wider = errors_by_glyph_too(headline, sample, predictions, clusters)
         looks["corruption"] = tidy.corruption(robustness(characters(predictions, variables), params), seen_by(params))
-        looks["dose_response"] = dose_response(sample, by_reader(regressions, chosen, names), whole, curves,
-                                               chosen.dose)
+        looks["dose_response"] = dose_response(sample, by_reader(regressions, chosen, names), whole, chosen.dose)
     write(regressions, looks, curves, skipped, wider, clusters, chosen)
 
 
@@ -264,38 +262,11 @@ def cells_of(success: NDArray[Any], variables: Variables, unit: NDArray[Any], ca
                       glyphs=glyphs, names=(reader.categories, noise.categories))
 
 
-def guess_rates(predictions: Mapping[str, pa.Table], variables: Variables) -> dict[tuple[str, str], float]:
-    """What blind guessing gets of whole captchas, by reader and noise type.
-
-    One over the characters that are shown or were ever guessed, to the power of the text's length, of those captchas
-    that the reader still answers in full at the strongest level: an omission is no guess.
-    """
-    seen = {character for table in predictions.values() for column in ("truth", "guess")
-            for character in pc.unique(table[column]).to_pylist()}
-    chance = 1 / max(2, len(seen - {""}))
-    answered = np.concatenate([pc.not_equal(table["guess"], "").to_numpy(zero_copy_only=False)
-                               for table in predictions.values()])
-    rendering = np.cumsum(stacked(predictions, "position", np.int64) == 0)
-    level = variables.numbers["level"]
-    reader, noise = (variables.factors[name] for name in ("reader", "noise"))
-    rates = {}
-    for r, n in product(range(len(reader.categories)), range(len(noise.categories))):
-        own = (reader.codes == r) & (noise.codes == n)
-        if noise.categories[n] != CLEAN and own.any():
-            strongest = np.flatnonzero(own & (level == level[own].max()))
-            index = np.unique(rendering[strongest], return_inverse=True)[1]
-            length = np.bincount(index)
-            full = np.bincount(index, answered[strongest]) == length
-            rates[reader.categories[r], noise.categories[n]] = float((full * chance**length).mean())
-    return rates
-
-
-def psychometrics(whole: Cells, guess: Mapping[tuple[str, str], float], chosen: Any,
-                  seed: int) -> dict[tuple[str, str], Psychometric]:
-    """The curve of whole captchas of every reader and noise type, by captcha and glyph whatever the regression clusters
-    by."""
-    return joint_psychometrics(whole, guess, targets=chosen.thresholds, confidence=chosen.confidence,
-                               draws=chosen.draws, rng=stream(seed, "thresholds"))
+def dose_responses(whole: Cells, chosen: Any, seed: int) -> dict[tuple[str, str], DoseResponse]:
+    """Thresholds and areas of whole captchas of every reader and noise type, by captcha and glyph whatever the
+    regression clusters by."""
+    return joint_dose_responses(whole, targets=chosen.thresholds, confidence=chosen.confidence, draws=chosen.draws,
+                                rng=stream(seed, "thresholds"))
 
 
 def robustness(cells: Cells, params: Any) -> list[Corruption]:
@@ -343,11 +314,11 @@ def say(regressions: Sequence[Regression], skipped: Mapping[str, str]) -> None:
 
 
 def write(regressions: Sequence[Regression], looks: Mapping[str, Sequence[tidy.Row]],
-          curves: Mapping[tuple[str, str], Psychometric], skipped: Mapping[str, str], wider: Mapping[str, float],
+          curves: Mapping[tuple[str, str], DoseResponse], skipped: Mapping[str, str], wider: Mapping[str, float],
           clusters: Clusters, chosen: Any) -> None:
     tables = {"coefficients": [row for one in regressions for row in tidy.coefficients(one, chosen.confidence, str)],
               "tests": [row for one in regressions for row in tidy.tests(one)],
-              "thresholds": tidy.thresholds(curves), "curves": tidy.curves(curves), **looks}
+              "thresholds": tidy.thresholds(curves), "areas": tidy.areas(curves), **looks}
     for name, rows in tables.items():
         artifacts.write_text(FOLDER / f"{name}.csv", as_csv(rows))
     table = publication(regressions, clusters, chosen.confidence)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from stages.statistics.cells import Cells, cell_means
-from stages.statistics.thresholds import joint_psychometrics
+from stages.statistics.thresholds import joint_dose_responses
 
 LEVELS = np.array([0.0, 0.2, 0.4, 0.6, 0.8])
 NOISES = ("none", "fog", "dots")
@@ -67,10 +67,9 @@ def test_draws_have_the_covariance_and_start_with_the_sample() -> None:
 
 
 def thresholds(cells: Cells, draws: int, seed: int) -> dict[str, tuple[float, float, float, float]]:
-    found = joint_psychometrics(cells, {("r0", noise): 0.0 for noise in HALF}, targets=(0.5,), confidence=0.95,
-                                draws=draws, rng=np.random.default_rng(seed))
-    return {noise: (one.level, one.low, one.high, one.first) for (_, noise), curve in found.items()
-            for one in curve.thresholds}
+    found = joint_dose_responses(cells, targets=(0.5,), confidence=0.95, draws=draws, rng=np.random.default_rng(seed))
+    return {noise: (one.level, one.low, one.high, one.first) for (reader, noise), curve in found.items()
+            if reader == "r0" for one in curve.thresholds}
 
 
 def test_thresholds_and_who_is_first_cover_where_glyphs_come_back() -> None:

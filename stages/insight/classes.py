@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from stages.captcha.design import stream
 from stages.statistics.proportions import clustered_proportion
 from stages.statistics.sharing import fewest_clusters
-from stages.statistics.thresholds import Psychometric, psychometric
+from stages.statistics.thresholds import Threshold, dose_response, resampled
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ LEAST = 10       # captchas that an interval needs
 BLOCK = 100      # draws whose weights are in memory at a time
 TOO_FEW = "too few {what} ({count}) for an interval"
 ACCURACY = ["noise", "level", "character", "accuracy", "low", "high", "characters", "captchas", "note"]
-THRESHOLDS = ["noise", "character", "accuracy", "level", "low", "high", "reached", "gap", "captchas", "note"]
+THRESHOLDS = ["noise", "character", "accuracy", "level", "low", "high", "reached", "captchas", "note"]
 
 
 def check_characters(characters: pd.DataFrame, alphabet: str) -> None:
@@ -109,35 +109,26 @@ def thresholds_by_character(characters: pd.DataFrame, alphabet: str, *, confiden
                             target: float = 0.5) -> pd.DataFrame:
     """The level at which each character's accuracy falls to `target`, by noise type and for ALL together (THRESHOLDS).
 
-    From the psychometric curve of stages.statistics.thresholds; the interval resamples glyphs. level, low and high
-    are infinite where it is not reached within the levels tested, 0 where clean ones are read no better. `gap` is the
-    curve's largest distance from what was seen. NaN with a note: too few captchas, or no clean rendering to start from.
+    By the monotone curve of stages.statistics.thresholds; the interval resamples glyphs. level, low and high are
+    infinite where it is not reached within the levels tested, 0 where clean ones are read no better. NaN with a note:
+    too few captchas, or no clean rendering to start from.
     Raises ValueError as check_characters does.
     """
     check_characters(characters, alphabet)
     rows = []
     for noise in [*noises_of(characters), ALL]:
         own = with_clean(characters, noise)
-        guess = guess_rate(own, len(alphabet))
         for character in alphabet:
             shown = own[(own["truth"] == character).to_numpy()]
             count = int(shown["captcha"].nunique())
             note = _without(shown, own)
             if note:
-                rows.append([noise, character, target, *[np.nan] * 5, count, note])
+                rows.append([noise, character, target, *[np.nan] * 4, count, note])
                 continue
-            curve = _curve(shown, guess, target, confidence, draws, stream(seed, "classes", noise, character))
-            level = curve.thresholds[0]
-            note = "guessing alone reaches it" if guess >= target else "" if np.isfinite(level.level) else "not reached"
-            rows.append([noise, character, target, level.level, level.low, level.high, level.reached, curve.gap, count,
-                         note])
+            found = _threshold(shown, target, confidence, draws, stream(seed, "classes", noise, character))
+            note = "" if np.isfinite(found.level) else "not reached"
+            rows.append([noise, character, target, found.level, found.low, found.high, found.reached, count, note])
     return pd.DataFrame(rows, columns=THRESHOLDS)
-
-
-def guess_rate(characters: pd.DataFrame, alphabet_size: int) -> float:
-    """What blind guessing gets: one over the alphabet, times the share still answered at the strongest level."""
-    strongest = characters[characters["level"] == characters["level"].max()]
-    return float((strongest["guess"].astype(str) != "").mean()) / max(2, alphabet_size)
 
 
 def _without(shown: pd.DataFrame, own: pd.DataFrame) -> str:
@@ -150,15 +141,15 @@ def _without(shown: pd.DataFrame, own: pd.DataFrame) -> str:
     return "" if levels == wanted else "not shown at every level"
 
 
-def _curve(shown: pd.DataFrame, guess: float, target: float, confidence: float, draws: int,
-           rng: np.random.Generator) -> Psychometric:
+def _threshold(shown: pd.DataFrame, target: float, confidence: float, draws: int,
+               rng: np.random.Generator) -> Threshold:
     codes, clusters = pd.factorize(resampled_by(shown))
     levels, column = np.unique(shown["level"].to_numpy(float), return_inverse=True)
     cell, size = codes * len(levels) + column, len(clusters) * len(levels)
     right, seen = (np.bincount(cell, weights, size).reshape(len(clusters), len(levels)).astype(float)
                    for weights in (shown["success"].to_numpy(float), np.ones(len(cell))))
-    return psychometric(right, seen, levels, guess=guess, targets=(target,), confidence=confidence, draws=draws,
-                        rng=rng)
+    shares = resampled(right, seen, draws, rng=rng)
+    return dose_response(shares, levels, targets=(target,), confidence=confidence).thresholds[0]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Success by level of noise: what was observed, and the line and the curve that are drawn through it."""
+"""Success by level of noise: what was observed, and the regression's line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from stages.statistics.cells import CLEAN, Cells
 from stages.statistics.regression import Regression
 from stages.statistics.sample import Sample
-from stages.statistics.thresholds import Psychometric
 from stages.statistics.tidy import Row, told
 
 Ints = NDArray[np.int64]
@@ -24,14 +23,14 @@ def rows_of(sample: Sample, reader: str, noise: str) -> Ints:
 
 
 def dose_response(sample: Sample, lines: Mapping[str, Regression], whole: Cells,
-                  curves: Mapping[tuple[str, str], Psychometric], dose: str) -> list[Row]:
-    """One row a reader, noise and level: mean doses, characters read right, the mean of the regression's fitted values
-    (which lie on its line), captchas read whole, and their psychometric curve; "" where there is none."""
-    return [row for (reader, noise), curve in curves.items()
-            for row in _responses(sample, reader, noise, lines.get(reader), whole, curve, dose)]
+                  dose: str) -> list[Row]:
+    """One row per reader, noise and level: mean doses, characters read right, the mean of the regression's fitted
+    values (which lie on its line; "" where there is none) and captchas read whole."""
+    return [row for reader, noise in dict.fromkeys((reader, noise) for reader, noise, _ in whole.keys if noise != CLEAN)
+            for row in _responses(sample, reader, noise, lines.get(reader), whole, dose)]
 
 
-def _responses(sample: Sample, reader: str, noise: str, line: Regression | None, whole: Cells, curve: Psychometric,
+def _responses(sample: Sample, reader: str, noise: str, line: Regression | None, whole: Cells,
                dose: str) -> Iterator[Row]:
     rows = rows_of(sample, reader, noise)
     variables = sample.variables.take(rows)
@@ -44,5 +43,4 @@ def _responses(sample: Sample, reader: str, noise: str, line: Regression | None,
                **{name: float(variables.numbers[of][here].mean())
                   for name, of in (("dose", dose), ("rmse", "rmse"), ("ssim_loss", "ssim_loss"))},
                "rows": int(here.sum()), "accuracy": float(sample.success[rows][here].mean()),
-               "line": told(float(fitted[here].mean())), "exact": float(whole.mean[cell]),
-               "curve": told(float(curve.accuracy([value])[0]))}
+               "line": told(float(fitted[here].mean())), "exact": float(whole.mean[cell])}

@@ -14,7 +14,7 @@ from stages.statistics.design import CONSTANT
 from stages.statistics.diagnostics import AddedVariable, WithoutCategory
 from stages.statistics.logit import Effect
 from stages.statistics.regression import Regression
-from stages.statistics.thresholds import Psychometric
+from stages.statistics.thresholds import DoseResponse
 
 Floats = NDArray[np.float64]
 Cell = str | int | float
@@ -115,22 +115,21 @@ def no_runs(reader: str, noise: str, share: float) -> Row:
     return {"sd_between_runs": "", "runs": ""}
 
 
-def thresholds(curves: Mapping[tuple[str, str], Psychometric],
+def thresholds(curves: Mapping[tuple[str, str], DoseResponse],
                between: Callable[[str, str, float], Row] = no_runs) -> list[Row]:
     """One row a reader, noise and share of the captchas; `level` is empty where it is not reached, and so is each end.
 
     `between` gives sd_between_runs and runs of a reader, noise and share.
     """
-    return [{"reader": reader, "noise": noise, "share": one.accuracy, "level": told(one.level), "low": told(one.low),
+    return [{"reader": reader, "noise": noise, "share": one.share, "level": told(one.level), "low": told(one.low),
              "high": told(one.high), "reached": one.reached, "first": told(one.first),
-             **between(reader, noise, one.accuracy)}
+             **between(reader, noise, one.share)}
             for (reader, noise), curve in curves.items() for one in curve.thresholds]
 
 
-def curves(found: Mapping[tuple[str, str], Psychometric]) -> list[Row]:
-    return [{"reader": reader, "noise": noise, "guess": one.guess, "lapse": one.lapse, "midpoint": told(one.midpoint),
-             "steepness": told(one.steepness), "deviance": told(one.deviance), "df": one.df, "gap": told(one.gap),
-             "area": one.area.value, "area_low": told(one.area.low), "area_high": told(one.area.high)}
+def areas(found: Mapping[tuple[str, str], DoseResponse]) -> list[Row]:
+    """One row per reader and noise: the area under its curve."""
+    return [{"reader": reader, "noise": noise, "area": one.area.value, "low": one.area.low, "high": one.area.high}
             for (reader, noise), one in found.items()]
 
 
