@@ -2,7 +2,8 @@
 
 Reads   data/captchas/train (texts), data/captchas/test, data/glyphs.parquet, data/predictions/<name>.parquet,
         data/regression/fits.json, plots/regress/*.csv and table.html, plots/train/<name>.csv,
-        metrics/predict/<name>.json, metrics/train/<name>.json, data/explain, plots/explain/*.csv
+        metrics/predict/<name>.json, plots/predict/<name>.json, plots/train/<name>.json, data/explain,
+        plots/explain/*.csv
 Writes  plots/figures/*.svg, *.png and *.csv, plots/report.html
 Params  seed, glyphs, captcha, colour, noise, readers, regression, explain, plot (the report shows them all)
 """
@@ -87,8 +88,8 @@ class Run:
     glyphs: pd.DataFrame  # label, count by split, mean; no rows for a captcha folder
     regressed: Regressed
     learning: pd.DataFrame
-    metrics: Mapping[str, Mapping[str, Any]]  # of predict, by reader
-    trained: Mapping[str, Mapping[str, Any]]  # metrics of train, by reader
+    metrics: Mapping[str, Mapping[str, Any]]  # of predict and what it tells beside them, by reader
+    trained: Mapping[str, Mapping[str, Any]]  # what train tells, by reader
     explained: Explained
     regression_table: str  # HTML
 
@@ -165,8 +166,9 @@ def load(params: Any) -> Run:
          "test": observations[names[0]].drop_duplicates("captcha")["text"].tolist()},
         pq.read_table(artifacts.GLYPHS).to_pandas(), regressed,
         pd.concat([read_epochs(name) for name in names], ignore_index=True),
-        {name: artifacts.read_json(artifacts.METRICS / "predict" / f"{name}.json") for name in names},
-        {name: artifacts.read_json(artifacts.METRICS / "train" / f"{name}.json") for name in names},
+        {name: artifacts.read_json(artifacts.METRICS / "predict" / f"{name}.json")
+         | artifacts.read_json(artifacts.PLOTS / "predict" / f"{name}.json") for name in names},
+        {name: artifacts.read_json(artifacts.PLOTS / "train" / f"{name}.json") for name in names},
         read_explained(params, alphabet), (artifacts.PLOTS / "regress" / "table.html").read_text(encoding="utf-8"))
 
 

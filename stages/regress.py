@@ -30,12 +30,13 @@ from stages.statistics.design import Factor, Variables, make_factor
 from stages.statistics.diagnostics import added_variables, without_categories
 from stages.statistics.doses import dose_response
 from stages.statistics.formulas import parse_formula
+from stages.statistics.joint import joint_dose_responses
 from stages.statistics.least_squares import least_squares, two_way
 from stages.statistics.logit import average_effects, fit_logit
 from stages.statistics.regression import Clusters, Regression, estimate
 from stages.statistics.sample import Sample, intersection
 from stages.statistics.tables import publication, to_html, to_latex, to_markdown
-from stages.statistics.thresholds import DoseResponse, joint_dose_responses
+from stages.statistics.thresholds import DoseResponse
 
 FOLDER = artifacts.PLOTS / "regress"
 POOLED = "all"  # stands for the readers together where a reader's name would stand

@@ -46,7 +46,7 @@ def write_yaml(path: str, tree: Any) -> None:
 def write_lock(params: Any = PARAMS) -> None:
     """dvc.lock of a run with these parameters whose results are the files that are here."""
     outs = [{"path": path, "hash": "md5", "md5": hashlib.md5(Path(path).read_bytes()).hexdigest(),
-             "size": Path(path).stat().st_size} for path in ("metrics/generate.json", "plots/report.html")]
+             "size": Path(path).stat().st_size} for path in ("plots/train/first.json", "plots/report.html")]
     code = [{"path": "stages/some.py", "md5": hashlib.md5(b"code").hexdigest(), "size": 4}]
     stale = {"outs": [{"path": "data/readers/gone", "md5": "0", "size": 1}]}
     write_yaml("dvc.lock", {"schema": "2.0", "stages": {
@@ -94,11 +94,10 @@ def write_study() -> None:
     write("plots/regress/thresholds.csv", "reader,noise,share,level,low,high,reached\n"
           "first,hail,0.5,0.25,0.2,0.31,1.0\nfirst,dusk,0.5,,0.5,,0.2\n")
     write("plots/report.html", report())
-    write("metrics/generate.json", json.dumps({"captchas_train": 70, "captchas_test": 30, "renderings_train": 140,
-                                               "renderings_test": 210, "conditions": 7}))
     for name in ("first", "second"):
         write(f"metrics/predict/{name}.json", json.dumps(METRICS))
-        write(f"metrics/train/{name}.json", json.dumps({"epochs": 3}))
+        write(f"plots/predict/{name}.json", json.dumps({"coverage_99": 0.25}))
+        write(f"plots/train/{name}.json", json.dumps({"epochs": 3}))
     write("stages/some.py", "code")
     write_lock()
 

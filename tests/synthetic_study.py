@@ -131,10 +131,11 @@ def write_records(reader: str, skill: int) -> None:
     for name in ("character_accuracy", "exact_match", "clean_character_accuracy", "clean_exact_match"):
         share = 0.9 - 0.1 * skill
         metrics.update({name: share, f"{name}_low": share - 0.02, f"{name}_high": share + 0.02})
-    metrics |= {"calibration_error": 0.04, "brier_score": 0.1, "coverage_99": 0.3, "coverage_99_low": 0.2,
-                "coverage_99_high": 0.4, "arithmetic": "fp32 on x86_64 AVX2"}
     artifacts.write_metrics(artifacts.METRICS / "predict" / f"{reader}.json", metrics)
-    artifacts.write_metrics(artifacts.METRICS / "train" / f"{reader}.json",
+    details = {"calibration_error": 0.04, "brier_score": 0.1, "coverage_99": 0.3, "coverage_99_low": 0.2,
+               "coverage_99_high": 0.4, "arithmetic": "fp32 on x86_64 AVX2"}
+    artifacts.write_metrics(artifacts.PLOTS / "predict" / f"{reader}.json", details)
+    artifacts.write_metrics(artifacts.PLOTS / "train" / f"{reader}.json",
                             {"temperature": 1.5, "weights": 1234 + skill, "epochs": 3, "best_epoch": 2})
     lines = [",".join(EPOCHS), *(f"{epoch},{2 / epoch},{2.2 / epoch},{1 - 0.4 / epoch},{1 - 0.7 / epoch}"
                                  for epoch in (1, 2, 3))]

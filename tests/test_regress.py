@@ -261,7 +261,7 @@ def test_dose_and_response_are_means_of_the_rows(study: Study) -> None:
     np.testing.assert_allclose(np.diff(lines), 0.25 * slope, atol=1e-5)
 
 
-def test_thresholds_and_curves_are_of_whole_captchas(study: Study) -> None:
+def test_thresholds_and_areas_are_of_whole_captchas(study: Study) -> None:
     study.write(**{name: predict(name) for name in ("noisy", "clean")})
     regress.main()
     rows = study.table("thresholds")
@@ -271,15 +271,15 @@ def test_thresholds_and_curves_are_of_whole_captchas(study: Study) -> None:
     half = {(row["reader"], row["noise"]): row for row in rows if row["share"] == "0.5"}
     assert 0 < float(half["noisy", "gaussian"]["level"]) < float(half["noisy", "fog"]["level"] or "inf")
     first = {noise: float(half["noisy", noise]["first"]) for noise in SLOPES}
-    assert first["gaussian"] > 2 * first["fog"]  # it falls three times as fast
+    assert first["gaussian"] > first["fog"] > 0  # clean captchas are hardly read better than half
+    assert sum(first.values()) < 1  # in some draws they are not
     assert float(half["clean", "gaussian"]["level"]) == float(half["clean", "gaussian"]["first"]) == 0
-    curve = next(row for row in study.table("curves") if (row["reader"], row["noise"]) == ("noisy", "fog"))
+    found = next(row for row in study.table("areas") if (row["reader"], row["noise"]) == ("noisy", "fog"))
     shown = study.table("dose_response")
     exact = [float(row["exact"]) for row in shown if (row["reader"], row["noise"]) == ("noisy", "fog")]
-    assert float(curve["lapse"]) == pytest.approx(1 - exact[0], abs=1e-5)
     levels = [0.0, *LEVELS]
-    assert float(curve["area"]) == pytest.approx(np.trapezoid(exact, levels) / levels[-1], abs=1e-5)
-    assert float(curve["guess"]) < 3.0**-4
+    assert float(found["area"]) == pytest.approx(np.trapezoid(exact, levels) / levels[-1], abs=1e-5)
+    assert float(found["low"]) < float(found["area"]) < float(found["high"])
 
 
 def test_training_runs_are_pooled_in_few_clusters_with_the_wild_bootstrap_beside(study: Study) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from stages.statistics.cells import Cells, cell_means
-from stages.statistics.thresholds import joint_dose_responses
+from stages.statistics.joint import joint_dose_responses
 
 LEVELS = np.array([0.0, 0.2, 0.4, 0.6, 0.8])
 NOISES = ("none", "fog", "dots")

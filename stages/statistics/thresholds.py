@@ -10,14 +10,12 @@ between those two, its interval spans them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil, floor, inf, nan
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import PchipInterpolator
-
-from stages.statistics.cells import CLEAN, Cells
 
 Floats = NDArray[np.float64]  # B curves (the study's own, or one per draw), L levels
 
@@ -93,30 +91,6 @@ def ends(found: Floats, shares: Floats, levels: Floats) -> tuple[Floats, Floats]
     rows = np.arange(len(found))
     steep = inside & (falling[rows, after - 1] - falling[rows, after] > STEEP * falling[:, 0])
     return np.where(steep, levels[after - 1], found), np.where(steep, levels[after], found)
-
-
-def joint_dose_responses(cells: Cells, *, targets: Sequence[float], confidence: float, draws: int,
-                         rng: np.random.Generator) -> dict[tuple[str, str], DoseResponse]:
-    """The curve of every reader and noise type, from draws of all cells' means at once.
-
-    That the draws are joint makes `first` a probability: the share of the draws in which this noise reaches the target
-    at the lowest level of all, and not even without noise. Means are shares of whole captchas or of characters.
-    """
-    drawn = cells.draw(draws, rng=rng)  # (1 + B, M)
-    found: dict[tuple[str, str], DoseResponse] = {}
-    placed: dict[tuple[str, str], list[Floats]] = {}
-    for reader, noise in dict.fromkeys((reader, noise) for reader, noise, _ in cells.keys if noise != CLEAN):
-        columns, levels = cells.of(reader, noise)
-        shares = drawn[:, columns]
-        found[reader, noise] = dose_response(shares, levels, targets=targets, confidence=confidence)
-        placed[reader, noise] = [level_at(shares, levels, target)[1:] for target in targets]
-    for (reader, noise), own in placed.items():
-        beside = [other for (whose, _), other in placed.items() if whose == reader]
-        earliest = [np.min([one[i] for one in beside], axis=0) for i in range(len(targets))]
-        found[reader, noise] = replace(found[reader, noise], thresholds=tuple(
-            replace(one, first=float((np.isfinite(level) & (level > 0) & (level <= least)).mean()))
-            for one, level, least in zip(found[reader, noise].thresholds, own, earliest, strict=True)))
-    return found
 
 
 def resampled(right: Floats, seen: Floats, draws: int, *, rng: np.random.Generator) -> Floats:

@@ -60,7 +60,6 @@ function fill(found) {
   answer(found.answer);
   for (const name of SECTIONS) section(name, found.sections[name]);
   facts(found.facts);
-  piece("counts", found.counts, counts);
   piece("classes", found.classes, classes);
   piece("metrics", found.readers, metrics);
   piece("table", found.table, regression);
@@ -133,11 +132,6 @@ function numbersOf(name, title) {
 function facts(found) {
   part("facts").replaceChildren(...(found.error ? [make("dt", {}, "Parameters"), make("dd", { class: "missing" }, found.error)]
     : found.facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])));
-}
-
-function counts({ splits, conditions }) {
-  return [table({ caption: `Captchas by split, and the pictures drawn of them${conditions ? `; ${conditions} conditions of noise` : ""}`,
-    head: [["Split", "Captchas", "Renderings"]], body: splits.map(([split, captchas, renderings]) => [split, whole(captchas), whole(renderings)]) })];
 }
 
 function classes({ glyphs, texts, rows }) {
