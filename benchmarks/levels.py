@@ -9,7 +9,7 @@ A design of n captchas is tried --draws times, each time on n captchas that foll
 and colours are as balanced as in a study. Half-widths are of 95 % intervals, clustered by captcha and glyph, at
 t(n - 1); those of thresholds by the delta method. A threshold is placed by the fitted curve, and by a monotone cubic
 through the means. The bias is the mean over the tries, less what the finest grid tells of all captchas: the threshold
-by the cubic, the area, and for the average cost the mean over all levels.
+by the cubic, the area, and for the average cost that over all levels from 0 on.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def placed(shares: Floats, *, seen: Floats, levels: Floats, share: float) -> Flo
 
 def crossing(shares: Floats, *, levels: Floats, share: float) -> Floats:
     """The levels (B,) at which a monotone cubic through shares (B, L), made to fall, passes one; the strongest where it
-    does not: Fritsch & Carlson (1980), SIAM Journal on Numerical Analysis 17:238."""
+    does not, 0 where it starts below. Fritsch & Carlson (1980), SIAM Journal on Numerical Analysis 17:238."""
     return np.array([_crossing(isotonic_regression(row, increasing=False).x, levels, share) for row in shares])
 
 
@@ -221,8 +221,10 @@ def _crossing(falling: Floats, levels: Floats, share: float) -> float:
     if falling[-1] >= share:
         return float(levels[-1])
     behind = int(np.argmax(falling < share))
+    if behind == 0:
+        return 0.0
     cubic = PchipInterpolator(levels, falling)
-    return float(brentq(lambda level: cubic(level) - share, levels[max(0, behind - 1)], levels[behind]))
+    return float(brentq(lambda level: cubic(level) - share, levels[behind - 1], levels[behind]))
 
 
 def clean(sample: Sample, r: int) -> Found:
@@ -297,13 +299,26 @@ def half_widths(tries: list[list[Found]], n: int) -> dict[str, float]:
                                      for one in tries])) for kind in kinds}
 
 
-def biases(tries: list[list[Found]]) -> dict[str, tuple[float, float]]:
-    """Root mean square and largest bias of the estimates of each kind that has a true value."""
-    off = np.array([[found.value - found.true for found in one] for one in tries]).mean(axis=0)  # (estimates,)
-    kinds = [found.kind for found in tries[0]]
-    told = {kind: off[[kind == other for other in kinds]] for kind in dict.fromkeys(kinds)}
-    return {kind: (float(np.sqrt(np.mean(values**2))), float(np.abs(values).max()))
-            for kind, values in told.items() if not np.isnan(values).any()}
+@dataclass(frozen=True)
+class Misplaced:
+    """How far the estimates of a kind are from what is true."""
+
+    bias: float     # root mean square over the estimates
+    largest: float  # bias
+    error: float    # root mean square of bias and standard error together
+
+
+def misplaced(tries: list[list[Found]]) -> dict[str, Misplaced]:
+    """Of each kind whose true value is known."""
+    bias = np.array([[found.value - found.true for found in one] for one in tries]).mean(axis=0)  # (estimates,)
+    variance = np.array([[found.error**2 for found in one] for one in tries]).mean(axis=0)
+    kinds = np.array([found.kind for found in tries[0]])
+    found = {}
+    for kind in dict.fromkeys(kinds[~np.isnan(bias)].tolist()):
+        own = bias[kinds == kind]
+        found[kind] = Misplaced(float(np.sqrt(np.mean(own**2))), float(np.abs(own).max()),
+                               float(np.sqrt(np.mean(own**2 + variance[kinds == kind]))))
+    return found
 
 
 def table(title: str, rows: dict[str, dict[str, str]]) -> None:
@@ -321,20 +336,26 @@ def main() -> None:
     asked = parser.parse_args()
     samples = [read(study, asked.readers) for study in asked.studies]
     samples.sort(key=lambda sample: -len(sample.level))
-    finest, widths, off = samples[0], {}, {}
+    finest = samples[0]
+    widths: dict[str, dict[str, float]] = {}
+    off: dict[str, dict[str, Misplaced]] = {}
     for design in DESIGNS:
         nesting = [sample for sample in samples if len(sample.types()[sample.noise[1]]) % design.steps == 0]
         if not nesting:
             print(f"{design}: no study has its levels, skipped")
             continue
         tries = tried(design, nesting[0], finest, asked.draws, rng=np.random.default_rng(0))
-        widths[str(design)], off[str(design)] = half_widths(tries, design.n), biases(tries)
+        widths[str(design)] = half_widths(tries, design.n)
+        off[str(design)] = misplaced(tries)
     kinds = next(iter(widths.values()))
     table("half-width of the 95 % interval",
           {kind: {name: f"{found[kind]:.3g}" for name, found in widths.items()} for kind in kinds})
+    known = next(iter(off.values()))
     table("bias: root mean square (largest)",
-          {kind: {name: f"{found[kind][0]:.2g} ({found[kind][1]:.2g})" for name, found in off.items()}
-           for kind in next(iter(off.values()))})
+          {kind: {name: f"{found[kind].bias:.2g} ({found[kind].largest:.2g})" for name, found in off.items()}
+           for kind in known})
+    table("root mean square error", {kind: {name: f"{found[kind].error:.3g}" for name, found in off.items()}
+                                     for kind in known})
 
 
 if __name__ == "__main__":
