@@ -68,7 +68,7 @@ from stages.reader.calibration import calibration_by_group, reliability_curve
 
 FIGURES = artifacts.PLOTS / "figures"
 OBSERVED = ["captcha", "condition", "position", "text", "reading", "truth", "guess", "success", "noise", "level",
-            "colour", "confidence"]  # fmt: skip
+            "colour", "confidence", "glyph"]  # fmt: skip
 MEASURED = ["contrast", "rmse", "ssim"]
 PICTURES = ("samples", "schemes", "glyphs", "saliency", "mean_maps", "drawings", "unseen_glyphs")  # PNG, others SVG
 DESIGNED = ["noise", "level", "colour", "character", "position"]  # level goes with noise, since clean is level 0

@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -24,23 +25,24 @@ from stages import artifacts
 from stages.command import progress, run
 from stages.params import read, unseen
 from stages.statistics import tidy
-from stages.statistics.corruption import Corruption, Counts, corruptions
+from stages.statistics.cells import CLEAN, Cells, cell_means
+from stages.statistics.corruption import Corruption, corruptions
 from stages.statistics.design import Factor, Variables, make_factor
 from stages.statistics.diagnostics import added_variables, without_categories
-from stages.statistics.doses import CLEAN, counts, dose_response
+from stages.statistics.doses import dose_response
 from stages.statistics.formulas import parse_formula
 from stages.statistics.least_squares import least_squares, two_way
 from stages.statistics.logit import average_effects, fit_logit
 from stages.statistics.regression import Clusters, Regression, estimate
 from stages.statistics.sample import Sample, intersection
 from stages.statistics.tables import publication, to_html, to_latex, to_markdown
-from stages.statistics.thresholds import Psychometric, psychometric
+from stages.statistics.thresholds import Psychometric, joint_psychometrics
 
 FOLDER = artifacts.PLOTS / "regress"
 POOLED = "all"  # stands for the readers together where a reader's name would stand
 
 KEY = ["captcha", "condition", "position", "truth"]
-COLUMNS = [*KEY, "text", "guess", "success", "glyph", "noise", "level", "colour", "contrast", "rmse", "ssim"]
+COLUMNS = [*KEY, "text", "reading", "guess", "success", "glyph", "noise", "level", "colour", "contrast", "rmse", "ssim"]
 
 
 def main() -> None:
@@ -60,10 +62,12 @@ def main() -> None:
         say(regressions, skipped)
         headline = next(one for one in regressions if one.specification == chosen.headline)
         looks = look(headline, sample, clusters, chosen)
-        curves = dict(psychometrics(sample, guess_rates(predictions), chosen, params.seed))
+        whole = whole_captchas(predictions, variables)
+        curves = psychometrics(whole, guess_rates(predictions, variables), chosen, params.seed)
         wider = errors_by_glyph_too(headline, sample, predictions, clusters)
-        looks["corruption"] = tidy.corruption(robustness(sample, params), seen_by(params))
-        looks["dose_response"] = dose_response(sample, by_reader(regressions, chosen, names), curves, chosen.dose)
+        looks["corruption"] = tidy.corruption(robustness(characters(predictions, variables), params), seen_by(params))
+        looks["dose_response"] = dose_response(sample, by_reader(regressions, chosen, names), whole, curves,
+                                               chosen.dose)
     write(regressions, looks, curves, skipped, wider, clusters, chosen)
 
 
@@ -227,45 +231,81 @@ def errors_by_glyph_too(headline: Regression, sample: Sample, predictions: Mappi
             if told[columns].any()}
 
 
-def guess_rates(predictions: Mapping[str, pa.Table]) -> dict[tuple[str, str], float]:
-    """What blind guessing gets of a character, by reader and noise type.
+def whole_captchas(predictions: Mapping[str, pa.Table], variables: Variables) -> Cells:
+    """The share of captchas read whole in every cell of the design."""
+    first = np.flatnonzero(stacked(predictions, "position", np.int64) == 0)  # a row a rendering
+    exact = np.concatenate([pc.equal(table["text"], table["reading"]).to_numpy(zero_copy_only=False)
+                            for table in predictions.values()])
+    captcha = stacked(predictions, "captcha", np.int64)
+    return cells_of(exact[first], variables.take(first), captcha[first], captcha[first],
+                    glyphs_of(predictions, captcha)[first])
 
-    One over the characters that are shown or were ever guessed, times the share that the reader still answers at the
-    strongest level: an omission is no guess.
+
+def characters(predictions: Mapping[str, pa.Table], variables: Variables) -> Cells:
+    """The share of characters read right in every cell of the design."""
+    captcha, position = (stacked(predictions, name, np.int64) for name in ("captcha", "position"))
+    return cells_of(stacked(predictions, "success", np.uint8), variables, captcha * (position.max() + 1) + position,
+                    captcha, stacked(predictions, "glyph", np.int64))
+
+
+def glyphs_of(predictions: Mapping[str, pa.Table], captcha: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The glyphs (N, T) of each row's whole captcha, -1 where unknown or absent."""
+    position, glyph = (stacked(predictions, name, np.int64) for name in ("position", "glyph"))
+    index = np.unique(captcha, return_inverse=True)[1]
+    texts = np.full((index.max() + 1, position.max() + 1), -1)
+    texts[index, position] = glyph
+    return np.asarray(texts[index])
+
+
+def cells_of(success: NDArray[Any], variables: Variables, unit: NDArray[Any], captcha: NDArray[Any],
+             glyphs: NDArray[Any]) -> Cells:
+    reader, noise = (variables.factors[name] for name in ("reader", "noise"))
+    return cell_means(success, reader.codes, noise.codes, variables.numbers["level"], unit=unit, captcha=captcha,
+                      glyphs=glyphs, names=(reader.categories, noise.categories))
+
+
+def guess_rates(predictions: Mapping[str, pa.Table], variables: Variables) -> dict[tuple[str, str], float]:
+    """What blind guessing gets of whole captchas, by reader and noise type.
+
+    One over the characters that are shown or were ever guessed, to the power of the text's length, of those captchas
+    that the reader still answers in full at the strongest level: an omission is no guess.
     """
     seen = {character for table in predictions.values() for column in ("truth", "guess")
             for character in pc.unique(table[column]).to_pylist()}
+    chance = 1 / max(2, len(seen - {""}))
+    answered = np.concatenate([pc.not_equal(table["guess"], "").to_numpy(zero_copy_only=False)
+                               for table in predictions.values()])
+    rendering = np.cumsum(stacked(predictions, "position", np.int64) == 0)
+    level = variables.numbers["level"]
+    reader, noise = (variables.factors[name] for name in ("reader", "noise"))
     rates = {}
-    for reader, table in predictions.items():
-        rows = table.select(["noise", "level", "guess"]).to_pandas()
-        for noise, own in rows.groupby(rows["noise"].astype(str)):
-            answered = (own.loc[own["level"] == own["level"].max(), "guess"] != "").mean()
-            rates[reader, str(noise)] = float(answered) / max(2, len(seen - {""}))
+    for r, n in product(range(len(reader.categories)), range(len(noise.categories))):
+        own = (reader.codes == r) & (noise.codes == n)
+        if noise.categories[n] != CLEAN and own.any():
+            strongest = np.flatnonzero(own & (level == level[own].max()))
+            index = np.unique(rendering[strongest], return_inverse=True)[1]
+            length = np.bincount(index)
+            full = np.bincount(index, answered[strongest]) == length
+            rates[reader.categories[r], noise.categories[n]] = float((full * chance**length).mean())
     return rates
 
 
-def psychometrics(sample: Sample, guess: Mapping[tuple[str, str], float], chosen: Any,
-                  seed: int) -> Iterator[tuple[tuple[str, str], Psychometric]]:
-    """The curve of every reader and noise type; captchas are resampled, whatever the regression clusters by."""
-    for reader in sample.variables.factors["reader"].categories:
-        for noise in sample.variables.factors["noise"].categories:
-            if noise != CLEAN:
-                right, seen, levels = counts(sample, reader, noise)
-                yield (reader, noise), psychometric(
-                    right, seen, levels, guess=guess[reader, noise], targets=chosen.thresholds,
-                    confidence=chosen.confidence, draws=chosen.draws, rng=stream(seed, "thresholds", reader, noise))
+def psychometrics(whole: Cells, guess: Mapping[tuple[str, str], float], chosen: Any,
+                  seed: int) -> dict[tuple[str, str], Psychometric]:
+    """The curve of whole captchas of every reader and noise type, by captcha and glyph whatever the regression clusters
+    by."""
+    return joint_psychometrics(whole, guess, targets=chosen.thresholds, confidence=chosen.confidence,
+                               draws=chosen.draws, rng=stream(seed, "thresholds"))
 
 
-def robustness(sample: Sample, params: Any) -> list[Corruption]:
+def robustness(cells: Cells, params: Any) -> list[Corruption]:
     """Corruption errors of every reader: each noise type, all, and those that training had and had not."""
-    readers, noises = (sample.variables.factors[name].categories for name in ("reader", "noise"))
-    types = tuple(noise for noise in noises if noise != CLEAN)
-    found = {(reader, noise): Counts(*counts(sample, reader, noise)[:2]) for reader in readers for noise in types}
+    types = tuple(dict.fromkeys(noise for _, noise, _ in cells.keys if noise != CLEAN))
     apart = set(unseen(params.noise)) & set(types)
     groups = [*((noise,) for noise in types), types]
     groups += [tuple(noise for noise in types if (noise in apart) is held) for held in (False, True)] if apart else []
     chosen = params.regression
-    return corruptions(found, list(dict.fromkeys(groups)), chosen.references.reader, confidence=chosen.confidence,
+    return corruptions(cells, list(dict.fromkeys(groups)), chosen.references.reader, confidence=chosen.confidence,
                        draws=chosen.draws, rng=stream(params.seed, "corruption"))
 
 
@@ -323,7 +363,7 @@ def write(regressions: Sequence[Regression], looks: Mapping[str, Sequence[tidy.R
         "fits": [artifacts.rounded({**tidy.summary(one, str), "coefficients": tidy.coefficients(
             one, chosen.confidence, str)}) for one in regressions],
         "errors_by_glyph_too": artifacts.rounded(wider), "skipped_readers": dict(skipped)})
-    artifacts.write_metrics(artifacts.METRICS / "regress.json", metrics(regressions, curves, chosen))
+    artifacts.write_metrics(artifacts.METRICS / "regress.json", metrics(regressions, chosen))
 
 
 def as_csv(rows: Sequence[tidy.Row]) -> str:
@@ -335,10 +375,9 @@ def as_csv(rows: Sequence[tidy.Row]) -> str:
     return text.getvalue()
 
 
-def metrics(regressions: Sequence[Regression], curves: Mapping[tuple[str, str], Psychometric],
-            chosen: Any) -> dict[str, float]:
+def metrics(regressions: Sequence[Regression], chosen: Any) -> dict[str, float]:
     """What a pull request compares. Raises ValueError where the readers' names make two metrics of one name."""
-    pairs = [*about_fits(regressions, chosen), *about_thresholds(curves, chosen.references.reader)]
+    pairs = list(about_fits(regressions, chosen))
     if len(dict(pairs)) < len(pairs):
         raise ValueError("two metrics have one name, since a reader is called as another with _se: rename it")
     return dict(pairs)
@@ -359,14 +398,6 @@ def about_fits(regressions: Sequence[Regression], chosen: Any) -> Iterator[tuple
         for category, estimated, error in tidy.measured(regression, term):
             yield prefix + category, estimated
             yield f"{prefix}{category}_se", error
-
-
-def about_thresholds(curves: Mapping[tuple[str, str], Psychometric], reader: str) -> Iterator[tuple[str, float]]:
-    """Of the reference's reader; one that is not reached has no number: left out."""
-    for (whose, noise), curve in curves.items():
-        for threshold in curve.thresholds if whose == reader else ():
-            if np.isfinite(threshold.level):
-                yield f"threshold_{100 * threshold.accuracy:g}_{noise}", threshold.level
 
 
 if __name__ == "__main__":

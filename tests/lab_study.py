@@ -91,7 +91,7 @@ def write_study() -> None:
     write("plots/figures/samples.png", PNG)
     write("plots/regress/table.html", TABLE)
     write("plots/regress/table.tex", r"\begin{tabular}")
-    write("plots/regress/thresholds.csv", "reader,noise,accuracy,level,low,high,reached\n"
+    write("plots/regress/thresholds.csv", "reader,noise,share,level,low,high,reached\n"
           "first,hail,0.5,0.25,0.2,0.31,1.0\nfirst,dusk,0.5,,0.5,,0.2\n")
     write("plots/report.html", report())
     write("metrics/generate.json", json.dumps({"captchas_train": 70, "captchas_test": 30, "renderings_train": 140,

@@ -88,7 +88,7 @@ def captcha_table(texts: Sequence[str], grid: Sequence[tuple[str, float]], schem
     for captcha, text in enumerate(texts):
         for condition, (noise, level) in enumerate(grid):
             rows.append({"captcha": captcha, "condition": condition, "text": text, "noise": noise, "level": level,
-                         "glyphs": [0] * len(text) if composed else [],
+                         "glyphs": [10 * alphabet.index(one) + captcha % 7 for one in text] if composed else [],
                          "colour": schemes[(captcha + condition) % len(schemes)], "foreground": ["#000000"],
                          "background": "#ffffff", "hue": [0.0], "saturation": [0.0], "background_hue": 0.0,
                          "background_saturation": 0.0, "contrast": rng.uniform(-1, 1), "rmse": level / 2,
@@ -112,7 +112,7 @@ def write_predictions(reader: str, captchas: pa.Table, alphabet: str, skill: flo
         for position, (truth, guess) in enumerate(zip(row["text"], guesses, strict=True)):
             rows.append({**row, "position": position, "reading": "".join(guesses), "truth": truth, "guess": guess,
                          "confidence": 0.5, "success": truth == guess,
-                         "glyph": row["glyphs"][0] if row["glyphs"] else -1})
+                         "glyph": row["glyphs"][position] if row["glyphs"] else -1})
     arrays = [pa.array([row[field.name] for row in rows]).cast(field.type) for field in artifacts.PREDICTION_SCHEMA]
     with artifacts.prediction_writer(artifacts.PREDICTIONS / f"{reader}.parquet") as writer:
         writer.write_table(pa.Table.from_arrays(arrays, schema=artifacts.PREDICTION_SCHEMA))

@@ -81,14 +81,15 @@ def study(fits: list[dict[str, Any]] | None = None, cluster: list[str] | None = 
             for model, shift in (("linear", 0.0), ("logit", 0.03))
             for variable, category, value in (("noise", "fog", 0.2 + shift), ("level", "", -0.7 - shift))],
         "thresholds": [
-            {"reader": reader, "noise": noise, "accuracy": 0.5, "level": level, "low": low, "high": high}
+            {"reader": reader, "noise": noise, "share": 0.5, "level": level, "low": low, "high": high}
             for reader, noise, level, low, high in (
                 ("noisy", "dots", NAN, 0.7, NAN), ("noisy", "fog", 0.4, 0.3, NAN), ("clean", "dots", 0.0, 0.0, 0.0),
                 ("clean", "fog", 0.2, 0.1, 0.25))],
         "curves": [{"reader": reader, "noise": "fog", "guess": 0.1, "lapse": 0.02, "midpoint": 0.4, "steepness": 3.0}
                    for reader in ("noisy", "clean")],
         "dose_response": [
-            {"reader": reader, "noise": noise, "level": level, "dose": level, "accuracy": 0.9 - level,
+            {"reader": reader, "noise": noise, "level": level, "dose": level,
+             "accuracy": 0.95 - level, "exact": 0.9 - level,
              "line": 1.1 - level if reader == "noisy" else NAN, "curve": 0.95 - level}
             for reader in ("noisy", "clean") for noise in ("dots", "fog") for level in (0.0, 0.4, 0.8)]}
     rows["corruption"] = [{"reader": reader, "noise": "dots+fog", "seen": "all", "types": 2, "clean_error": 0.02,
@@ -254,7 +255,7 @@ def test_the_wild_bootstrap_is_told_where_there_is_one() -> None:
 
 def test_thresholds_are_told_with_intervals_and_what_is_not_reached() -> None:
     assert list(verdicts.about_thresholds(study())) == [
-        "`noisy` comes down to 50\u00a0% of the characters at level 0.40 of fog (95\u00a0% interval 0.30 to beyond "
+        "`noisy` comes down to 50\u00a0% of the captchas at level 0.40 of fog (95\u00a0% interval 0.30 to beyond "
         "those tested), and within the levels tested not under dots; `clean` is there even without noise."]
 
 

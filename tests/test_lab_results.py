@@ -142,7 +142,7 @@ def test_a_classification_report_is_that_of_the_reader_asked_for(client: TestCli
 def test_a_threshold_that_was_not_reached_has_no_level(client: TestClient, study: Path) -> None:
     thresholds = ask(client)["thresholds"]
     assert thresholds["confidence"] == 0.9
-    assert thresholds["rows"][0] == {"reader": "first", "noise": "hail", "accuracy": 0.5, "level": 0.25, "low": 0.2,
+    assert thresholds["rows"][0] == {"reader": "first", "noise": "hail", "share": 0.5, "level": 0.25, "low": 0.2,
                                      "high": 0.31, "reached": 1.0}
     assert (thresholds["rows"][1]["level"], thresholds["rows"][1]["low"]) == (None, 0.5)
 

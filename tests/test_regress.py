@@ -48,6 +48,7 @@ def predict(reader: str, *, captchas: int = 120, levels: tuple[float, ...] = LEV
                        "colour": colour, "contrast": -1.0, "rmse": level, "ssim": 1 - level}
                 for name, value in row.items():
                     columns[name].append(value)
+            columns["reading"][-len(text):] = ["".join(columns["guess"][-len(text):])] * len(text)
     return pa.table([pa.array(columns[field.name]).cast(field.type) for field in artifacts.PREDICTION_SCHEMA],
                     schema=artifacts.PREDICTION_SCHEMA)
 
@@ -133,13 +134,12 @@ def test_metrics_are_few_flat_and_those_of_the_tables(study: Study) -> None:
     metrics = study.metrics()
     effects = ["level", "colour_grey", "reader_clean", "reader_dense", "slope_fog", "slope_gaussian"]
     assert set(metrics) == {"adjusted_r2", "predicted_r2", "out_of_cluster_r2", "observations", "clusters",
-                            "threshold_75_gaussian", *effects, *(f"{name}_se" for name in effects)}
+                            *effects, *(f"{name}_se" for name in effects)}
     assert (metrics["observations"], metrics["clusters"]) == (3 * 120 * 7 * 4, 120)
     full, slopes = study.rows("full"), study.rows("slopes")
     assert metrics["level"] == float(full["level"]["estimate"])
     assert metrics["reader_clean_se"] == float(full["reader[clean]"]["standard_error"])
     assert metrics["slope_fog_se"] == float(slopes["level:noise[fog]"]["standard_error"])
-    assert 0.2 < metrics["threshold_75_gaussian"] < 0.6  # 0.88 - 0.3 level - what digit and position change
     assert metrics["out_of_cluster_r2"] < metrics["predicted_r2"] < metrics["adjusted_r2"]
 
 
@@ -253,9 +253,33 @@ def test_dose_and_response_are_means_of_the_rows(study: Study) -> None:
     fog = frame[(frame["noise"] == "fog") & (frame["level"] == 0.5)]["success"]
     assert float(rows["fog", 0.5]["accuracy"]) == pytest.approx(fog.mean(), abs=1e-5)
     assert int(rows["fog", 0.5]["rows"]) == len(fog)
+    whole = table.filter((pc.field("noise") == "fog") & (pc.field("level") == 0.5)).to_pandas()
+    assert float(rows["fog", 0.5]["exact"]) == pytest.approx((whole["text"] == whole["reading"]).mean(), abs=1e-5)
+    assert float(rows["fog", 0.5]["rmse"]) == float(rows["fog", 0.5]["ssim_loss"]) == 0.5
     slope = float(study.rows("slopes", "noisy")["level:noise[fog]"]["estimate"])
     lines = [float(rows["fog", level]["line"]) for level in (0.0, *LEVELS)]
     np.testing.assert_allclose(np.diff(lines), 0.25 * slope, atol=1e-5)
+
+
+def test_thresholds_and_curves_are_of_whole_captchas(study: Study) -> None:
+    study.write(**{name: predict(name) for name in ("noisy", "clean")})
+    regress.main()
+    rows = study.table("thresholds")
+    assert list(rows[0]) == ["reader", "noise", "share", "level", "low", "high", "reached", "first", "sd_between_runs",
+                             "runs"]
+    assert {row["sd_between_runs"] + row["runs"] for row in rows} == {""}
+    half = {(row["reader"], row["noise"]): row for row in rows if row["share"] == "0.5"}
+    assert 0 < float(half["noisy", "gaussian"]["level"]) < float(half["noisy", "fog"]["level"] or "inf")
+    first = {noise: float(half["noisy", noise]["first"]) for noise in SLOPES}
+    assert first["gaussian"] > 2 * first["fog"]  # it falls three times as fast
+    assert float(half["clean", "gaussian"]["level"]) == float(half["clean", "gaussian"]["first"]) == 0
+    curve = next(row for row in study.table("curves") if (row["reader"], row["noise"]) == ("noisy", "fog"))
+    shown = study.table("dose_response")
+    exact = [float(row["exact"]) for row in shown if (row["reader"], row["noise"]) == ("noisy", "fog")]
+    assert float(curve["lapse"]) == pytest.approx(1 - exact[0], abs=1e-5)
+    levels = [0.0, *LEVELS]
+    assert float(curve["area"]) == pytest.approx(np.trapezoid(exact, levels) / levels[-1], abs=1e-5)
+    assert float(curve["guess"]) < 3.0**-4
 
 
 def test_training_runs_are_pooled_in_few_clusters_with_the_wild_bootstrap_beside(study: Study) -> None:
@@ -385,8 +409,7 @@ def test_effects_without_error_are_named_and_kept_out_of_the_metrics(study: Stud
     regress.main()
     assert "all clusters agree exactly on constant" in capsys.readouterr().out
     metrics = study.metrics()
-    assert set(metrics) == {"adjusted_r2", "predicted_r2", "out_of_cluster_r2", "observations", "clusters",
-                            "threshold_50_fog", "threshold_75_fog"}
+    assert set(metrics) == {"adjusted_r2", "predicted_r2", "out_of_cluster_r2", "observations", "clusters"}
     assert metrics["adjusted_r2"] == metrics["predicted_r2"] == 1
     assert {row["model"] for row in study.table("marginal_effects")} == {"linear"}  # it is separated: no logit
     row = study.rows("slopes")["level:noise[fog]"]

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 POINTS = 60  # of a curve
 LINE, CURVE = (0, (3.5, 2)), "-"
 KEY: dict[str, dict[str, Any]] = {"observed": {"linestyle": "none", "marker": "o", "markersize": 4.6},
-       "straight line of the regression": {"linestyle": LINE, "linewidth": 1.1},
+       "straight line of the characters": {"linestyle": LINE, "linewidth": 1.1},
        "psychometric curve": {"linestyle": CURVE, "linewidth": 1.6},
        "threshold": {"linestyle": "none", "marker": "D", "markersize": 5, "markerfacecolor": "white"}}  # fmt: skip
 
@@ -34,7 +34,8 @@ def psychometric(levels: Floats, guess: float, lapse: float, midpoint: float, st
 
 @styled
 def draw_dose_response(responses: pd.DataFrame, curves: pd.DataFrame, thresholds: pd.DataFrame, dose: str) -> Figure:
-    """One panel a noise type; by reader the observed means, the regression's line and the curve with its thresholds.
+    """One panel a noise type; by reader the captchas read whole, their curve with its thresholds, and
+    the regression's line, which is of characters.
 
     The tables are those of plots/regress. A curve is one of level: where the dose is another number, it is drawn over
     the mean dose of the levels.
@@ -57,7 +58,7 @@ def draw_dose_response(responses: pd.DataFrame, curves: pd.DataFrame, thresholds
         panel.set_visible(False)
     figure.supxlabel("level of the noise" if dose == "level" else f"{NUMBERS[dose]} of the rendering", fontsize=8.5,
                      color=MUTED)
-    figure.supylabel("characters read right", fontsize=8.5, color=MUTED)
+    figure.supylabel("captchas read whole", fontsize=8.5, color=MUTED)
     handles, names = panels[0].get_legend_handles_labels()
     kinds = [Line2D([], [], color=MUTED, **look) for look in KEY.values()]
     figure.legend([*handles, *kinds], [*names, *KEY], loc="outside upper left", ncols=4)
@@ -76,15 +77,15 @@ def _response(axes: Axes, told: pd.DataFrame, curve: pd.DataFrame, passed: pd.Da
         row = curve.iloc[0]
         axes.plot(np.interp(at, levels, doses), psychometric(at, row["guess"], row["lapse"], row["midpoint"],
                                                              row["steepness"]), color=colour, linewidth=1.6, zorder=2.5)
-    axes.plot(doses, told["accuracy"], label=reader, zorder=4, **{**line_look(index), "linestyle": "none"})
+    axes.plot(doses, told["exact"], label=reader, zorder=4, **{**line_look(index), "linestyle": "none"})
     inside = passed[passed["level"] > 0]
-    axes.plot(np.interp(inside["level"], levels, doses), inside["accuracy"], linestyle="none", marker="D",
+    axes.plot(np.interp(inside["level"], levels, doses), inside["share"], linestyle="none", marker="D",
               markersize=5, markerfacecolor="white", markeredgecolor=colour, markeredgewidth=1.1, zorder=3)
 
 
 def _share_axis(axes: Axes, responses: pd.DataFrame) -> None:
     """The y axis in per cent, as far as the lines leave 0 to 100 %."""
-    drawn = responses[["line", "accuracy"]]
+    drawn = responses[["line", "exact"]]
     axes.set_ylim(min(0.0, float(np.nanmin(drawn))) - 0.04, max(1.0, float(np.nanmax(drawn))) + 0.04)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
 
@@ -96,8 +97,8 @@ def draw_thresholds(thresholds: pd.DataFrame, reader: str, largest: float) -> Fi
     `thresholds` is the table of plots/regress; `largest` is the strongest level. One that is not reached stands hollow
     at the right edge.
     """
-    accuracies, readers = sorted(set(thresholds["accuracy"])), list(dict.fromkeys(thresholds["reader"]))
-    first = thresholds[(thresholds["reader"] == reader) & (thresholds["accuracy"] == accuracies[0])]
+    accuracies, readers = sorted(set(thresholds["share"])), list(dict.fromkeys(thresholds["reader"]))
+    first = thresholds[(thresholds["reader"] == reader) & (thresholds["share"] == accuracies[0])]
     noises = list(first.sort_values("level", kind="stable")["noise"])  # NaN, not reached, last
     noises += [noise for noise in dict.fromkeys(thresholds["noise"]) if noise not in noises]
     edge = 1.12 * largest
@@ -105,11 +106,11 @@ def draw_thresholds(thresholds: pd.DataFrame, reader: str, largest: float) -> Fi
     panels = figure.subplots(1, len(accuracies), sharey=True, squeeze=False)[0]
     for panel, accuracy in zip(panels, accuracies, strict=True):
         for index, name in enumerate(readers):
-            part = thresholds[(thresholds["accuracy"] == accuracy) & (thresholds["reader"] == name)]
+            part = thresholds[(thresholds["share"] == accuracy) & (thresholds["reader"] == name)]
             y = np.array([noises.index(noise) for noise in part["noise"]]) + shift(index, len(readers))
             _thresholds(panel, part, y, index, name, edge)
         _edge_axis(panel, largest, edge, len(accuracies))
-        panel.set_title(f"{100 * accuracy:g} % of the characters")
+        panel.set_title(f"{100 * accuracy:g} % of the captchas")
         panel.set_yticks(range(len(noises)), [words(noise) for noise in noises])
         panel.set_ylim(len(noises) - 0.4, -0.6)
         panel.grid(False, axis="y")

@@ -24,11 +24,11 @@ COLUMNS: dict[str, tuple[list[str], list[str]]] = {  # table of plots/regress: t
     "correlations": (["a", "b"], ["r"]),
     "added_variables": (["term", "category", "label"], ["x", "y", "rows", "line"]),
     "marginal_effects": (["model", "variable", "category"], ["estimate", "low", "high"]),
-    "thresholds": (["reader", "noise"], ["accuracy", "level", "low", "high"]),
+    "thresholds": (["reader", "noise"], ["share", "level", "low", "high"]),
     "curves": (["reader", "noise"], ["guess", "lapse", "midpoint", "steepness"]),
     "corruption": (["reader", "noise", "seen"], ["types", "clean_error", "error", "ratio", "ratio_low", "ratio_high",
                                                  "relative", "relative_low", "relative_high"]),
-    "dose_response": (["reader", "noise"], ["level", "dose", "accuracy", "line", "curve"]),
+    "dose_response": (["reader", "noise"], ["level", "dose", "accuracy", "line", "exact", "curve"]),
 }  # fmt: skip
 
 

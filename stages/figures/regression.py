@@ -52,8 +52,9 @@ def about_dose_response(responses: pd.DataFrame) -> str:
     if responses.empty:
         return NOTHING
     said = []
-    for column, name in (("line", "straight line"), ("curve", "curve")):
-        rows = responses.assign(gap=(responses[column] - responses["accuracy"]).abs())
+    for column, name, seen in (("line", "straight line of the characters", "accuracy"),
+                               ("curve", "curve of the captchas", "exact")):
+        rows = responses.assign(gap=(responses[column] - responses[seen]).abs())
         rows = rows[rows["gap"].notna()]
         if len(rows):
             most = highest(rows, "gap")
@@ -65,7 +66,7 @@ def about_dose_response(responses: pd.DataFrame) -> str:
 def about_thresholds(thresholds: pd.DataFrame) -> str:
     """How many pairs of reader and noise pass each accuracy, and which first."""
     said = []
-    for accuracy, rows in thresholds.groupby("accuracy"):
+    for accuracy, rows in thresholds.groupby("share"):
         reached = rows[rows["level"].notna()].sort_values("level", kind="stable")
         told = f"{len(reached)} of {len(rows)} pairs of reader and noise come down to {100 * float(accuracy):g}\u00a0%"
         if already := int((reached["level"] == 0).sum()):

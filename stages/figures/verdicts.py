@@ -112,11 +112,11 @@ def _called(term: str, category: str) -> str:
 def about_thresholds(found: Regressed) -> Iterator[str]:
     """Where the reader of the headline, and then each other, passes the accuracies."""
     thresholds = found.tables["thresholds"]
-    for accuracy in sorted(set(thresholds["accuracy"])):
-        rows = thresholds[thresholds["accuracy"] == accuracy]
+    for accuracy in sorted(set(thresholds["share"])):
+        rows = thresholds[thresholds["share"] == accuracy]
         own = rows[rows["reader"] == found.reader]
         others = [_first(other) for _, other in rows[rows["reader"] != found.reader].groupby("reader", sort=False)]
-        share = f"{100 * accuracy:g}\u00a0% of the characters"
+        share = f"{100 * accuracy:g}\u00a0% of the captchas"
         if len(own):
             yield (f"`{found.reader}` comes down to {share} {_passed(own, found.confidence)}"
                    + (f"; {', '.join(others)}." if others else "."))

@@ -4,19 +4,21 @@
 
 It falls from 1 - lapse at level 0, exactly, to the guess rate. The lapse rate is the share misread of the clean
 captchas; midpoint and steepness are fitted to the levels above 0 by maximum likelihood. Wichmann & Hill (2001), "The
-psychometric function I and II", Perception & Psychophysics 63:1293 and 63:1314. Captchas are resampled whole, since the
-characters of one share their luck: Field & Welsh (2007), "Bootstrapping clustered data", JRSS B 69:369.
+psychometric function I and II", Perception & Psychophysics 63:1293 and 63:1314. Intervals are percentiles over draws:
+of `joint_psychometrics` from the joint distribution of the cells' means, of `psychometric` over resampled clusters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import ceil, floor, inf, isnan, log, nan
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, xlogy
+
+from stages.statistics.cells import Cells
 
 Floats = NDArray[np.float64]  # B curves (the study's, or one per draw), L levels, G captchas
 
@@ -24,7 +26,7 @@ STEEPNESS = (0.2, 50.0)  # bounds: a fall from 95 % to 5 % takes more than 12 de
 REACH = log(1000)        # the midpoint stays within this factor of the levels above 0
 USUAL = log(4)           # log steepness where no data tell
 RIDGE = 1e-2             # nats per unit² of log midpoint and log steepness: decides where the likelihood is flat
-TELLING = 5.0            # characters that a level must have, by expectation, on both sides of the fall, to tell of it
+TELLING = 5.0            # readings that a level must have, by expectation, on both sides of the fall, to tell of it
 ROUNDS = 200             # of the fit; ten are usual, and what has not settled by then stays where it has climbed to
 REDRAWS = 100            # rounds in which a draw may be replaced
 
@@ -51,6 +53,7 @@ class Threshold:
     low: float
     high: float
     reached: float  # share of the draws whose level is finite
+    first: float = nan  # share of the draws in which no other noise reaches it at a lower level; NaN if not compared
 
 
 @dataclass(frozen=True)
@@ -130,14 +133,56 @@ def psychometric(right: ArrayLike, seen: ArrayLike, levels: ArrayLike, *, guess:
     drawn_right, drawn_seen = resampled(right, seen, draws, rng=rng)
     all_right = np.concatenate([right.sum(axis=0, keepdims=True), drawn_right])  # (1 + B, L), the study's own first
     all_seen = np.concatenate([seen.sum(axis=0, keepdims=True), drawn_seen])
-    curves = fitted(all_right, all_seen, levels, guess)
-    areas = area(all_right / all_seen, levels)
-    deviance, gap = misfit(curves, all_right[0, 1:], all_seen[0, 1:], levels)
+    return described(fitted(all_right, all_seen, levels, guess), all_right, all_seen, levels, targets, confidence)
+
+
+def described(curves: Curves, right: Floats, seen: Floats, levels: Floats, targets: Sequence[float],
+              confidence: float) -> Psychometric:
+    """The first of 1 + B curves, with intervals by the others; right and seen (1 + B, L)."""
+    areas = area(right / seen, levels)
+    deviance, gap = misfit(curves, right[0, 1:], seen[0, 1:], levels)
     return Psychometric(
-        guess=guess, lapse=float(1 - curves.clean[0]), midpoint=float(np.exp(curves.midpoint[0])),
+        guess=curves.guess, lapse=float(1 - curves.clean[0]), midpoint=float(np.exp(curves.midpoint[0])),
         steepness=float(curves.steepness[0]), deviance=deviance, df=max(0, len(levels) - 3), gap=gap,
-        thresholds=tuple(threshold(curves, all_seen, levels, target, confidence) for target in targets),
+        thresholds=tuple(threshold(curves, seen, levels, target, confidence) for target in targets),
         area=Estimate(float(areas[0]), *percentiles(areas[1:], areas[1:], confidence)))
+
+
+def joint_psychometrics(cells: Cells, guess: Mapping[tuple[str, str], float], *, targets: Sequence[float],
+                        confidence: float, draws: int,
+                        rng: np.random.Generator) -> dict[tuple[str, str], Psychometric]:
+    """The curve of every reader and noise type of `guess`, its guess rates, from draws of all cells' means at once.
+
+    Readings are whole captchas or characters, whatever the cells' means are shares of. That the draws are joint makes
+    `first` a probability: the share of the draws in which this noise reaches the target at the lowest level of all, and
+    not even without noise. A level that could lie anywhere between two tested ones (`ends`) counts as drawn evenly
+    between them.
+    """
+    drawn = cells.draw(draws, rng=rng)  # (1 + B, M)
+    found: dict[tuple[str, str], Psychometric] = {}
+    levels_of: dict[tuple[str, str], list[Floats]] = {}
+    for (reader, noise), rate in guess.items():
+        columns, levels = cells.of(reader, noise)
+        seen = np.broadcast_to(cells.rows[columns], (draws + 1, len(columns)))
+        curves = fitted(drawn[:, columns] * seen, seen, levels, rate)
+        found[reader, noise] = described(curves, drawn[:, columns] * seen, seen, levels, targets, confidence)
+        levels_of[reader, noise] = [_placed(curves, seen, levels, target, rng=rng)[1:] for target in targets]
+    for (reader, noise), own in levels_of.items():
+        beside = [other for (whose, _), other in levels_of.items() if whose == reader]
+        earliest = [np.min([one[i] for one in beside], axis=0) for i in range(len(targets))]
+        found[reader, noise] = replace(found[reader, noise], thresholds=tuple(
+            replace(one, first=float((np.isfinite(level) & (level > 0) & (level <= least)).mean()))
+            for one, level, least in zip(found[reader, noise].thresholds, own, earliest, strict=True)))
+    return found
+
+
+def _placed(curves: Curves, seen: Floats, levels: Floats, target: float, *, rng: np.random.Generator) -> Floats:
+    """The levels (B,) at which curves pass the target, a vague one drawn evenly between its ends."""
+    low, high = ends(curves.level(target, levels[-1]), curves, seen, levels)
+    vague = high > low
+    placed = low.copy()
+    placed[vague] = rng.uniform(low[vague], high[vague])
+    return placed
 
 
 def resampled(right: Floats, seen: Floats, draws: int, *, rng: np.random.Generator) -> tuple[Floats, Floats]:

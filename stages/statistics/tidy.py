@@ -110,10 +110,20 @@ def marginal_effects(model: str, effects: Sequence[Effect]) -> list[Row]:
             for effect in effects]
 
 
-def thresholds(curves: Mapping[tuple[str, str], Psychometric]) -> list[Row]:
-    """One row a reader, noise and accuracy; `level` is empty where it is not reached, and so is each end."""
-    return [{"reader": reader, "noise": noise, "accuracy": one.accuracy, "level": told(one.level),
-             "low": told(one.low), "high": told(one.high), "reached": one.reached}
+def no_runs(reader: str, noise: str, share: float) -> Row:
+    """What is known of other training runs where no study of them is at hand."""
+    return {"sd_between_runs": "", "runs": ""}
+
+
+def thresholds(curves: Mapping[tuple[str, str], Psychometric],
+               between: Callable[[str, str, float], Row] = no_runs) -> list[Row]:
+    """One row a reader, noise and share of the captchas; `level` is empty where it is not reached, and so is each end.
+
+    `between` gives sd_between_runs and runs of a reader, noise and share.
+    """
+    return [{"reader": reader, "noise": noise, "share": one.accuracy, "level": told(one.level), "low": told(one.low),
+             "high": told(one.high), "reached": one.reached, "first": told(one.first),
+             **between(reader, noise, one.accuracy)}
             for (reader, noise), curve in curves.items() for one in curve.thresholds]
 
 

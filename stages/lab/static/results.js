@@ -201,13 +201,13 @@ function thresholds({ rows, confidence }) {
   const readers = [...new Set(rows.map((row) => row.reader))], noises = [...new Set(rows.map((row) => row.noise))];
   const cell = (row) => {
     if (!row) return "";
-    if (row.level === null) return { text: "not reached", small: row.reached ? `in ${percent(row.reached)} of resamples it is` : "" };
+    if (row.level === null) return { text: "not reached", small: row.reached ? `in ${percent(row.reached)} of draws it is` : "" };
     return { text: row.level.toFixed(2), small: interval(row, (value) => value.toFixed(2)) };
   };
-  return [...new Set(rows.map((row) => row.accuracy))].map((accuracy) => table({
-    caption: `Thresholds: the level of noise at which a reader comes down to ${percent(accuracy, 0)} of the characters, with ${confidence ? `${percent(confidence, 0)} ` : ""}intervals; 0.00: not read that well even when clean`,
+  return [...new Set(rows.map((row) => row.share))].map((share) => table({
+    caption: `Thresholds: the level of noise at which a reader comes down to ${percent(share, 0)} of the captchas, with ${confidence ? `${percent(confidence, 0)} ` : ""}intervals; 0.00: not read that well even when clean`,
     head: [["Noise", ...readers]], body: noises.map((noise) => [words(noise), ...readers.map((reader) =>
-      cell(rows.find((row) => row.reader === reader && row.noise === noise && row.accuracy === accuracy)))]) }));
+      cell(rows.find((row) => row.reader === reader && row.noise === noise && row.share === share)))]) }));
 }
 
 function run({ commit, recorded }) {
