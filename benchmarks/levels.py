@@ -28,6 +28,7 @@ from scipy.interpolate import PchipInterpolator
 from scipy.optimize import brentq, isotonic_regression
 from scipy.special import stdtrit
 
+from stages.statistics.sharing import covariance_of_means
 from stages.statistics.thresholds import area, fitted
 
 Floats = NDArray[np.float64]
@@ -112,30 +113,13 @@ def read(study: Path, readers: Sequence[str]) -> Sample:
                   tuple(conditions["noise"]), conditions["level"].to_numpy())
 
 
-def two_way(scores: Floats, glyph: Ints) -> float:
-    """Variance V(captcha) + V(glyph) - V(captcha, glyph) of a sum of scores, by captcha at least.
-
-    scores (n, T) by character, or (n,) of whole captchas, which belong to each of their glyphs (n, T).
-    """
-    n, T = glyph.shape
-    spread = np.broadcast_to(scores[:, None], (n, T)) if scores.ndim == 1 else scores
-    labels, index = np.unique(glyph, return_inverse=True)
-    pairs, both = np.unique(index.reshape(n, T) + len(labels) * np.arange(n)[:, None], return_inverse=True)
-    first = np.unique(both.ravel(), return_index=True)[1]  # a glyph that is twice in a whole captcha counts once
-    sums = spread.ravel()[first] if scores.ndim == 1 else totals(both.ravel(), spread.ravel())
-    by_captcha = inflated(scores.reshape(n, -1).sum(axis=1))
-    by_glyph = inflated(totals(pairs % len(labels), sums))
-    return max(by_captcha, by_captcha + by_glyph - inflated(sums))
-
-
-def totals(cluster: Ints, scores: Floats) -> Floats:
-    """Sums by cluster, numbered from 0: (G,)."""
-    return np.asarray(np.bincount(cluster, scores), np.float64)
-
-
-def inflated(sums: Floats) -> float:
-    """The sum of squares of cluster sums (G,), times G / (G - 1)."""
-    return float(sums @ sums) * len(sums) / (len(sums) - 1)
+def standard_error(scores: Floats, glyph: Ints) -> float:
+    """Of a statistic by its scores: (n, T) by character, or (n,) of whole captchas, which share their glyphs (n, T)."""
+    captcha = np.arange(len(glyph))
+    if scores.ndim == 1:
+        return float(covariance_of_means(scores[:, None], captcha, glyph)[0, 0] ** 0.5)
+    by_character = np.repeat(captcha, glyph.shape[1])
+    return float(covariance_of_means(scores.reshape(-1, 1), by_character, glyph.ravel())[0, 0] ** 0.5)
 
 
 def of_cells(values: Floats, shown: Bools, weights: Floats) -> Floats:
@@ -174,12 +158,12 @@ def of_noise(sample: Sample, finest: Sample, r: int, noise: str) -> list[Found]:
         weights = np.zeros(K)
         weights[curve] = gradient(function, at)
         scores = of_cells(sample.whole[r], sample.shown, weights)
-        return float(function(at[None])[0]), two_way(scores, sample.glyph) ** 0.5
+        return float(function(at[None])[0]), standard_error(scores, sample.glyph)
 
     weights = np.zeros(K)
     weights[0], weights[cells] = 1.0, -1 / len(cells)
     cost = float(means(sample.characters[r], sample.shown) @ weights)
-    error = two_way(of_cells(sample.characters[r], sample.shown, weights), sample.glyph) ** 0.5
+    error = standard_error(of_cells(sample.characters[r], sample.shown, weights), sample.glyph)
     truth = means(finest.whole[r], finest.shown)[np.append(0, fine)]
     at = np.append(0.0, finest.level[fine])
     characters = means(finest.characters[r], finest.shown)
@@ -232,7 +216,7 @@ def clean(sample: Sample, r: int) -> Found:
     weights[0] = 1.0
     scores = of_cells(sample.whole[r], sample.shown, weights)
     return Found("clean exact match, points", 100 * float(means(sample.whole[r], sample.shown)[0]),
-                 100 * two_way(scores, sample.glyph) ** 0.5)
+                 100 * standard_error(scores, sample.glyph))
 
 
 def by_colour(sample: Sample, r: int) -> list[Found]:
@@ -257,7 +241,7 @@ def contrasts(sample: Sample, r: int, group: Ints, kind: str) -> list[Found]:
         chosen = seen & (group == value)
         shares.append(residual[chosen].mean())
         scores.append((np.where(chosen, residual - shares[-1], 0.0) / chosen.sum()).sum(axis=2))
-    return [Found(kind, 100 * float(share - shares[0]), 100 * two_way(score - scores[0], sample.glyph) ** 0.5)
+    return [Found(kind, 100 * float(share - shares[0]), 100 * standard_error(score - scores[0], sample.glyph))
             for share, score in zip(shares[1:], scores[1:], strict=True)]
 
 
@@ -266,7 +250,7 @@ def between(sample: Sample, a: int, b: int) -> Found:
     difference = sample.characters[a] - sample.characters[b]
     weights = sample.shown.sum(axis=0) / sample.shown.sum()
     return Found("difference of readers, points", 100 * float(means(difference, sample.shown) @ weights),
-                 100 * two_way(of_cells(difference, sample.shown, weights), sample.glyph) ** 0.5)
+                 100 * standard_error(of_cells(difference, sample.shown, weights), sample.glyph))
 
 
 def tried(design: Design, study: Sample, finest: Sample, draws: int, *, rng: np.random.Generator) -> list[list[Found]]:
