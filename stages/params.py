@@ -403,8 +403,8 @@ def _run_contradictions(params: Params) -> Iterator[str]:
             if first != run:
                 yield f"readers.{run}: is readers.{first} again, seed included: change its seed, or remove it"
         if len(runs) == 1 and "run" in cluster_ways(params.regression.cluster):
-            yield (f"regression.cluster: {params.regression.cluster!r} needs two training runs of each reader at least, "
-                   f"and {reader} has one: add runs that differ in seed, as experiments/runs.py does")
+            yield (f"regression.cluster: {params.regression.cluster!r} needs two training runs of each reader at "
+                   f"least, and {reader} has one: add runs that differ in seed, as experiments/runs.py does")
         if params.regression.references.reader in runs[1:]:
             yield (f"regression.references.reader: {params.regression.references.reader!r} is a training run of "
                    f"{reader!r}: name that one")

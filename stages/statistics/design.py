@@ -52,7 +52,8 @@ class Variables:
             return np.ones(self.rows, bool)
         factor, category = self.doses[number]
         categories = self.factors[factor].categories
-        return self.factors[factor].codes != (categories.index(category) if category in categories else -1)
+        without = categories.index(category) if category in categories else len(categories)
+        return np.not_equal(self.factors[factor].codes, without, dtype=bool)
 
     def take(self, order: Ints) -> Variables:
         """Some rows, or all in another order."""
@@ -99,6 +100,7 @@ class Design:
     pieces: tuple[Piece, ...]
     references: Mapping[str, str]    # by term that is coded against a category
     dropped: tuple[Dropped, ...]
+    centred: frozenset[str]          # numbers that are less their mean somewhere
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -173,7 +175,8 @@ def build_design(terms: Sequence[Term], variables: Variables) -> Design:
         dropped += coder.dropped
         references |= coder.references
         empty |= {_text(possible)} if (coder.cells == 0).any() else set()
-    design = Design(tuple(columns), tuple(pieces), references, tuple(dict.fromkeys(dropped)))
+    centred = frozenset(part.variable for term in terms for part in term if part.centred)
+    design = Design(tuple(columns), tuple(pieces), references, tuple(dict.fromkeys(dropped)), centred)
     return _without_empty(design, empty, variables) if empty else design
 
 
@@ -191,7 +194,7 @@ def _without_empty(design: Design, empty: set[str], variables: Variables) -> Des
     return Design(tuple(design.columns[k] for k in kept),
                   tuple(replace(piece, place=moved[piece.place]) for piece in design.pieces), design.references,
                   (*design.dropped, *(Dropped(design.columns[k].term, reason.format(design.columns[k].category))
-                                      for k in lost)))
+                                      for k in lost)), design.centred)
 
 
 def _text(term: Term) -> str:
@@ -312,7 +315,8 @@ class _Coder:
 
     def _without_undosed(self, piece: Piece) -> Piece:
         """A piece with no column in rows that have no dose, where a dose in it is centred."""
-        for number in (part.variable for part in self.numbers if part.centred and part.variable in self.variables.doses):
+        doses = [part.variable for part in self.numbers if part.centred and part.variable in self.variables.doses]
+        for number in doses:
             factor, category = self.variables.doses[number]
             categories = self.variables.factors[factor].categories
             if category not in categories:

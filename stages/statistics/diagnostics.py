@@ -191,7 +191,10 @@ def warnings(fit: Fit, ways: Sequence[str]) -> list[str]:
     """What breaks a rule of thumb, in words; `ways` says by what rows are clustered, of which the first is left out."""
     clusters = " and ".join(ways)
     found: list[str] = []
-    G = fit.df + 1
+    G = min(fit.cluster_counts)
+    if fit.df < G - 1:
+        found.append(f"t and F have {fit.df} degrees of freedom, since the fewest training runs of a reader are "
+                     f"{fit.df + 1}")
     if G < FEW_CLUSTERS:
         found.append(f"{G} clusters by {clusters} are few: t and F with {fit.df} degrees of freedom are approximate"
                      + ("; compare with the p of the wild cluster bootstrap" if len(fit.cluster_counts) == 1 else ""))
