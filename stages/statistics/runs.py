@@ -6,11 +6,13 @@ the same but for the runs takes its "SD between runs" from there, a study with r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from stages.statistics import moments as cross
 from stages.statistics.design import build_design
@@ -109,6 +111,18 @@ def coefficients_of(specification: str, reader: str, terms: Sequence[Term], samp
             for column, value in zip(design.columns, beta, strict=True)}
 
 
+def accuracies_of(reader: str, predictions: pa.Table) -> dict[Key, float]:
+    """Shares of the characters read right, and of the captchas read whole, clean and of all renderings."""
+    rows = predictions.select(["captcha", "condition", "level", "text", "reading", "success"]).to_pandas()
+    whole = rows.drop_duplicates(["captcha", "condition"])
+    found = {}
+    for name, clean in (("clean", True), ("all", False)):
+        own, texts = (table[table["level"] == 0] if clean else table for table in (rows, whole))
+        found[accuracy(reader, "characters", name)] = float(own["success"].mean())
+        found[accuracy(reader, "captchas", name)] = float((texts["text"] == texts["reading"]).mean())
+    return found
+
+
 def compared(params: Any, readers: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """The parameters that must be alike for runs of another study to say how far these estimates move."""
     captcha = {name: value for name, value in _plain(params.captcha).items() if name != "test"}
@@ -126,6 +140,14 @@ def to_json(found: PerRun, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """As experiments/runs.json holds it: a quantity a line of `estimates`."""
     return {"parameters": parameters, "dose": found.dose, "formulas": dict(found.formulas),
             "estimates": [[*key, list(values)] for key, values in found.estimates.items()]}
+
+
+def written(tree: Mapping[str, Any]) -> str:
+    """The file, an estimate a line."""
+    head = json.dumps({name: value for name, value in tree.items() if name != "estimates"}, indent=2,
+                      ensure_ascii=False)
+    lines = ",\n".join("    " + json.dumps(line, ensure_ascii=False) for line in tree["estimates"])
+    return head.removesuffix("\n}") + f',\n  "estimates": [\n{lines}\n  ]\n}}\n'
 
 
 def from_json(tree: Any, where: str) -> tuple[PerRun, Mapping[str, Any]]:
