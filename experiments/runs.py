@@ -95,8 +95,8 @@ def _of_run(r: int, groups: Mapping[str, list[str]], predictions: Mapping[str, p
     own = {runs[r]: predictions[runs[r]] for runs in groups.values()}
     named = {name: predictions[runs[r]] for name, runs in groups.items()}
     found: dict[per_run.Key, float] = {}
-    for name, table in named.items():
-        found |= per_run.accuracies_of(name, table)
+    for name, runs in groups.items():
+        found |= per_run.accuracies_of(name, artifacts.read_predictions(runs[r], list(per_run.READ)))
     chosen = replace(params.regression, draws=DRAWS)
     curves = regress.psychometrics(regress.sample_of(own, params), regress.guess_rates(named), chosen, params.seed)
     for (name, noise), curve in curves:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -111,7 +112,7 @@ def test_average_marginal_effects_and_their_errors_are_rs(samples: dict[str, Sam
     names = wanted[wanted["quantity"] == "logit_effect"]["name"].tolist()
 
     def errors(fit: Inference, V: Floats) -> Floats:
-        link = "logit" if isinstance(fit, Logit) else "identity"
+        link: Literal["logit", "identity"] = "logit" if isinstance(fit, Logit) else "identity"
         one = Inference(fit.beta, fit.df, (V,), (V,))  # without the rule that the largest of three counts
         effects = average_effects(design, variables, one, link=link, confidence=0.95)
         assert [f"{one.variable}[{one.category}]" if one.category else one.variable for one in effects] == names

@@ -54,7 +54,7 @@ def simulate(rng: np.random.Generator, captchas: int = 110, positions: int = 4, 
              + rng.normal(0, RENDERING, shape[:2])[captcha, condition]
              + rng.normal(0, READER, (glyphs, 2))[glyph, reader])
     spread = np.sqrt(GLYPH**2 + SLOT**2 + RENDERING**2 + READER**2)
-    chance = expit(log_odds[:, None] + spread * NODES) @ WEIGHTS / WEIGHTS.sum()
+    chance = np.asarray(expit(log_odds[:, None] + spread * NODES) @ WEIGHTS / WEIGHTS.sum(), np.float64)
     success = (rng.random(len(drawn)) < expit(log_odds + drawn)).astype(np.uint8)
     factors = {"noise": make_factor("noise", noise, NOISES, "none"),
                "reader": make_factor("reader", reader, ["noisy", "clean"], "noisy"),
@@ -66,8 +66,7 @@ def simulate(rng: np.random.Generator, captchas: int = 110, positions: int = 4, 
 
 def projection(design: Design, variables: Variables, chance: Floats) -> Floats:
     X = design.block(variables, slice(None))
-    beta: Floats = np.linalg.lstsq(X, chance, rcond=None)[0]
-    return beta
+    return np.asarray(np.linalg.lstsq(X, chance, rcond=None)[0], np.float64)
 
 
 def coverage(runs: int, seed: int) -> tuple[Mapping[str, float], Mapping[str, float]]:
@@ -134,8 +133,8 @@ def test_intervals_with_the_variance_between_runs_cover_and_those_without_do_not
             for name, value in truth.items():
                 hits[way][name] += ends[name][0] <= value <= ends[name][1]
     margin = max(0.025, 3 * np.sqrt(0.05 * 0.95 / count))
-    for name in ("noise[gaussian]", "reader[b]"):
-        assert 0.95 - margin <= hits["with"][name] / count <= 1, name
-        assert hits["without"][name] / count < 0.85, name
-    assert hits["with"]["reader[b]"] / count <= 0.95 + margin
-    assert hits["with"]["noise[fog]"] / count >= 0.95 - margin  # runs do not move it: t with 4 degrees is wide
+    share = {way: {name: hit / count for name, hit in found.items()} for way, found in hits.items()}
+    assert 0.95 - margin <= share["with"]["noise[gaussian]"] <= min(1, 0.95 + margin)
+    for name in ("reader[b]", "noise[fog]"):  # wider than they need be: of a difference of two readers, 4 degrees of
+        assert 0.95 - margin <= share["with"][name] <= 1, name  # freedom are too few, and no run moves what fog does
+    assert max(share["without"]["noise[gaussian]"], share["without"]["reader[b]"]) < 0.85

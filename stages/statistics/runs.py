@@ -20,6 +20,7 @@ from stages.statistics.formulas import Term
 from stages.statistics.sample import Sample
 
 POOLED = "all"   # stands for the readers together
+READ = ("captcha", "condition", "level", "text", "reading", "success")  # columns of predictions behind accuracies
 FREE = ("seed", "precision", "device")  # parameters of a reader that runs may differ in
 
 Key = tuple[str, ...]
@@ -113,7 +114,7 @@ def coefficients_of(specification: str, reader: str, terms: Sequence[Term], samp
 
 def accuracies_of(reader: str, predictions: pa.Table) -> dict[Key, float]:
     """Shares of the characters read right, and of the captchas read whole, clean and of all renderings."""
-    rows = predictions.select(["captcha", "condition", "level", "text", "reading", "success"]).to_pandas()
+    rows = predictions.select(list(READ)).to_pandas()
     whole = rows.drop_duplicates(["captcha", "condition"])
     found = {}
     for name, clean in (("clean", True), ("all", False)):
