@@ -8,19 +8,14 @@ predictions, so that a study with one run each shows the standard deviation betw
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import asdict
 
-import pyarrow as pa
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from stages import artifacts, regress
 from stages.command import progress, run
 from stages.params import read, runs_of
 from stages.statistics import runs as per_run
-
-DRAWS = 100  # resamples behind intervals that are not used here: the fewest
 
 
 def main() -> None:
@@ -81,28 +76,11 @@ def collect() -> None:
     predictions = regress.read_all(tuple(params.readers))
     terms = regress.formulas(chosen, regress.sample_of(predictions, params).variables)
     with threadpool_limits(1):
-        coefficients = list(regress.coefficients_by_run(predictions, params, terms))
-        runs = [{**own, **_of_run(r, groups, predictions, params)} for r, own in enumerate(coefficients)]
+        runs = list(regress.runs_apart(predictions, params, terms))
     found = per_run.PerRun(per_run.joined(runs), {**chosen.specifications, **chosen.checks}, chosen.dose)
     artifacts.write_text(regress.RUNS, per_run.written(artifacts.rounded(
         per_run.to_json(found, per_run.compared(params, groups)))))
     progress(f"{regress.RUNS}: {len(found.estimates)} estimates of {len(runs)} runs of {', '.join(groups)}")
-
-
-def _of_run(r: int, groups: Mapping[str, list[str]], predictions: Mapping[str, pa.Table],
-            params: Any) -> dict[per_run.Key, float]:
-    """Accuracies and thresholds of the r-th run of each reader, under the reader's name."""
-    own = {runs[r]: predictions[runs[r]] for runs in groups.values()}
-    named = {name: predictions[runs[r]] for name, runs in groups.items()}
-    found: dict[per_run.Key, float] = {}
-    for name, runs in groups.items():
-        found |= per_run.accuracies_of(name, artifacts.read_predictions(runs[r], list(per_run.READ)))
-    chosen = replace(params.regression, draws=DRAWS)
-    curves = regress.psychometrics(regress.sample_of(own, params), regress.guess_rates(named), chosen, params.seed)
-    for (name, noise), curve in curves:
-        for one in curve.thresholds:
-            found[per_run.threshold(name, noise, one.accuracy)] = one.level
-    return found
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,7 @@ from stages.statistics.thresholds import Psychometric, psychometric
 
 FOLDER = artifacts.PLOTS / "regress"
 RUNS = Path("experiments/runs.json")  # estimates by training run, of experiments/runs.py
+FEWEST = 100  # resamples behind intervals that are not used
 KINDS = ("learns_from", "architecture", "denoise")  # parameters of a reader that a formula may name
 
 KEY = ["captcha", "condition", "position", "truth"]
@@ -240,6 +241,8 @@ def look(headline: Regression, sample: Sample, clusters: Clusters, chosen: Any) 
         if len(clusters.labels) == 2:
             logit = clustered_too(logit, *(sample.by(found).blocks(headline.design) for found in (
                 clusters.labels[1], intersection(*clusters.labels))))
+        if clusters.runs is not None:
+            progress("the standard errors of the logit do not hold the variance between training runs")
         effects += tidy.marginal_effects("logit", average_effects(
             headline.design, ordered.variables, logit, link="logit", confidence=chosen.confidence))
     except ValueError as error:
@@ -285,7 +288,7 @@ def estimates_by_run(predictions: Mapping[str, pa.Table], params: Any, terms: Ma
     chosen, groups = params.regression, runs_of(params.readers)
     formula = {**chosen.specifications, **chosen.checks}
     if any(len(runs) > 1 for runs in groups.values()):
-        return PerRun(per_run.joined([*coefficients_by_run(predictions, params, terms)]), formula, chosen.dose)
+        return PerRun(per_run.joined([*runs_apart(predictions, params, terms)]), formula, chosen.dose)
     if not RUNS.is_file():
         progress(f"{RUNS} is not there: no standard deviation between training runs")
         return per_run.NONE
@@ -297,10 +300,10 @@ def estimates_by_run(predictions: Mapping[str, pa.Table], params: Any, terms: Ma
     return found.known(formula, chosen.dose)
 
 
-def coefficients_by_run(predictions: Mapping[str, pa.Table], params: Any,
-                        terms: Mapping[str, list[Any]]) -> Iterator[dict[per_run.Key, float]]:
-    """For each r the coefficients of every regression on the r-th run of each reader, as many as every reader has of
-    those that have several."""
+def runs_apart(predictions: Mapping[str, pa.Table], params: Any,
+               terms: Mapping[str, list[Any]]) -> Iterator[dict[per_run.Key, float]]:
+    """For each r the estimates of the r-th run of each reader that has several, and, where all have, of these together:
+    as many as the fewest runs of a reader."""
     groups, chosen = runs_of(params.readers), params.regression
     several = {name: runs for name, runs in groups.items() if len(runs) > 1}
     for r in range(min(map(len, several.values()))):
@@ -310,9 +313,21 @@ def coefficients_by_run(predictions: Mapping[str, pa.Table], params: Any,
             for name in terms:
                 found |= per_run.coefficients_of(name, POOLED, terms[name], sample)
         for reader, runs in several.items():
-            found |= per_run.coefficients_of(chosen.by_reader, reader, without_readers(terms[chosen.by_reader]),
-                                             sample_of({runs[r]: predictions[runs[r]]}, params))
+            own = {runs[r]: predictions[runs[r]]}
+            sample = sample_of(own, params)
+            found |= per_run.coefficients_of(chosen.by_reader, reader, without_readers(terms[chosen.by_reader]), sample)
+            found |= per_run.accuracies_of(reader, artifacts.read_predictions(runs[r], list(per_run.READ)))
+            found |= thresholds_of(reader, own, sample, params)
         yield found
+
+
+def thresholds_of(reader: str, predictions: Mapping[str, pa.Table], sample: Sample,
+                  params: Any) -> dict[per_run.Key, float]:
+    """The thresholds of one run of a reader, without their intervals."""
+    guess = {(reader, noise): rate for (_, noise), rate in guess_rates(predictions).items()}
+    chosen = replace(params.regression, draws=FEWEST)
+    return {per_run.threshold(reader, noise, one.accuracy): one.level
+            for (_, noise), curve in psychometrics(sample, guess, chosen, params.seed) for one in curve.thresholds}
 
 
 def guess_of_characters(predictions: Mapping[str, pa.Table]) -> float:

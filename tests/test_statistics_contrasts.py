@@ -94,6 +94,13 @@ def test_a_difference_without_error_has_no_interval() -> None:
     assert np.isnan([(one.low, one.simultaneous_high, one.probability, one.detectable) for one in found]).all()
 
 
+def test_one_category_has_its_rank_and_no_contrast() -> None:
+    alone, rng = means([0.5], np.eye(1)), np.random.default_rng(0)
+    assert contrasts(alone, confidence=0.95, rng=rng) == []
+    (one,) = ranks(alone, confidence=0.95, rng=rng)
+    assert (one.rank, one.low, one.high, one.first) == (1, 1, 1, 1)
+
+
 def test_the_same_seed_gives_the_same_bounds() -> None:
     one, other = (contrasts(means([0.5, 0.2, 0.1], np.eye(3)), confidence=0.95, rng=np.random.default_rng(8))
                   for _ in range(2))
