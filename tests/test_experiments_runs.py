@@ -123,3 +123,12 @@ def test_a_combination_is_of_the_same_run_throughout() -> None:
     cells = found.combination("s", "r", {("colour", "grey"): 1.0, ("colour", "red"): -1.0, ("constant", ""): 0.0})
     assert cells == {"sd_between_runs": pytest.approx(np.std([0, 0, -0.5], ddof=1)), "runs": 3}
     assert found.combination("s", "r", {("digit", "1"): 1.0}) == per_run.EMPTY
+
+
+def test_an_estimate_that_a_run_lacks_is_null_in_the_file_and_has_no_spread() -> None:
+    key = per_run.threshold("a", "fog", 0.5)
+    tree = per_run.to_json(per_run.PerRun({key: (0.5, np.nan)}, {}, "level"), {})
+    assert tree["estimates"] == [[*key, [0.5, None]]]
+    read, _ = per_run.from_json(json.loads(per_run.written(tree)), "here")
+    assert read.spread(key) is None
+    assert read.cells(key) == per_run.EMPTY

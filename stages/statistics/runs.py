@@ -7,6 +7,7 @@ the same but for the runs takes its "SD between runs" from there, a study with r
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -138,9 +139,10 @@ def _plain(section: Any) -> dict[str, Any]:
 
 
 def to_json(found: PerRun, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """As experiments/runs.json holds it: a quantity a line of `estimates`."""
+    """As experiments/runs.json holds it: `estimates` has a list per quantity, with null where a run has no estimate."""
     return {"parameters": parameters, "dose": found.dose, "formulas": dict(found.formulas),
-            "estimates": [[*key, list(values)] for key, values in found.estimates.items()]}
+            "estimates": [[*key, [value if math.isfinite(value) else None for value in values]]
+                          for key, values in found.estimates.items()]}
 
 
 def written(tree: Mapping[str, Any]) -> str:
@@ -164,4 +166,4 @@ def from_json(tree: Any, where: str) -> tuple[PerRun, Mapping[str, Any]]:
 def _estimates(lines: Sequence[Sequence[Any]]) -> Iterator[tuple[Key, tuple[float, ...]]]:
     for line in lines:
         *key, values = line
-        yield tuple(map(str, key)), tuple(map(float, values))
+        yield tuple(map(str, key)), tuple(math.nan if value is None else float(value) for value in values)
