@@ -57,7 +57,8 @@ def observations() -> dict[str, pd.DataFrame]:
     """What two readers made of 40 characters; the first misses some, the second says a character that is never true."""
     rng = np.random.default_rng(3)
     truth = rng.choice(list("аб"), 40)
-    shared = {"truth": truth, "captcha": np.arange(40) // 2, "level": np.tile([0.0, 0.5], 20)}
+    shared = {"truth": truth, "captcha": np.arange(40) // 2, "glyph": np.arange(40),
+              "level": np.tile([0.0, 0.5], 20)}
     guesses = {"first": np.where(rng.random(40) < 0.4, "", truth), "second": np.where(rng.random(40) < 0.4, "в", truth)}
     return {name: pd.DataFrame(shared | {"guess": guess, "success": guess == truth}) for name, guess in guesses.items()}
 
