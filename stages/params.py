@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -313,6 +313,14 @@ def _build_section(kind: Any, value: object, key: str, errors: list[str]) -> Any
 def unseen(noise: Noise) -> tuple[str, ...]:
     """The noise types that no reader trains on."""
     return tuple(name.strip() for name in noise.unseen.split("+") if name.strip())
+
+
+def runs_of(readers: Mapping[str, Reader]) -> dict[str, list[str]]:
+    """The entries of `readers` by reader: those alike but for `seed` are training runs of one, named after the first."""
+    runs: dict[Reader, list[str]] = {}
+    for name, reader in readers.items():
+        runs.setdefault(replace(reader, seed=0), []).append(name)
+    return {names[0]: names for names in runs.values()}
 
 
 def _contradictions(params: Params) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Explain success by noise, level, colour and digit: least squares in clusters, leave-one-outs and thresholds.
 
 Reads   data/predictions/<name>.parquet of every reader
-Writes  data/regression/fits.json, metrics/regress.json, and in plots/regress/ table.md, table.tex, table.html,
+Writes  data/regression/fits.json, metrics/regress.json, and in plots/regress/ table.md, table.tex, table.json,
         coefficients.csv, tests.csv, categories.csv, influence.csv, correlations.csv, added_variables.csv,
         marginal_effects.csv, thresholds.csv, curves.csv, dose_response.csv and corruption.csv
 Params  seed, noise, readers, regression
@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ from stages.statistics.least_squares import least_squares, two_way
 from stages.statistics.logit import average_effects, fit_logit
 from stages.statistics.regression import Clusters, Regression, estimate
 from stages.statistics.sample import Sample, intersection
-from stages.statistics.tables import publication, to_html, to_latex, to_markdown
+from stages.statistics.tables import publication, to_latex, to_markdown
 from stages.statistics.thresholds import Psychometric, psychometric
 
 FOLDER = artifacts.PLOTS / "regress"
@@ -311,8 +312,9 @@ def write(regressions: Sequence[Regression], looks: Mapping[str, Sequence[tidy.R
     for name, rows in tables.items():
         artifacts.write_text(FOLDER / f"{name}.csv", as_csv(rows))
     table = publication(regressions, clusters, chosen.confidence)
-    for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table)), ("html", to_html(table))):
+    for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table))):
         artifacts.write_text(FOLDER / f"table.{suffix}", text)
+    artifacts.write_json(FOLDER / "table.json", asdict(table))
     artifacts.write_json(artifacts.REGRESSION / "fits.json", {
         "estimator": "ordinary least squares (linear probability model)",
         "cluster": list(clusters.names), "covariance": "CV3, the cluster jackknife",

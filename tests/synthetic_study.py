@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from answer_tables import write_tables
 from ruamel.yaml import YAML
 
 from stages import artifacts, explain, params, regress
+from stages.params import runs_of
 from stages.reader.networks import initialise
 from stages.reader_files import Description, write_reader
 
@@ -26,12 +28,12 @@ def write_study(folder: Path, patch: pytest.MonkeyPatch, *, noises: Sequence[str
                 lengths: tuple[int, int] = (4, 4), captchas: int = 40, composed: bool = True, seed: int = 0,
                 colours: int = 4, skills: Sequence[float] = (3.0, 2.3, 1.6), levels: Sequence[float] = (0.4, 0.8),
                 regression: Mapping[str, Any] | None = None, architecture: str = "heads",
-                explained: bool = True) -> None:
+                explained: bool = True, between: float | None = None) -> None:
     """Write params.yaml and all that the stages before plot make into `folder`, which becomes the current one.
 
     `skills` are the readers' log odds without noise; `regression` replaces parameters of that section. The first
     reader's files hold a network with random weights, which is only looked at: the predictions are made up. Without
-    `explained` the stage explain has not run.
+    `explained` the stage explain has not run. `between` is the SD between runs, where it is known.
     """
     patch.chdir(folder)
     patch.setattr(params, "refuse_foreign_code", lambda: None)  # the code is here, the study is there
@@ -58,6 +60,7 @@ def write_study(folder: Path, patch: pytest.MonkeyPatch, *, noises: Sequence[str
     write_glyphs(alphabet if composed else "", rng)
     write_network(readers[0], architecture, alphabet, max(map(len, texts)))
     regress.main()
+    write_tables(runs_of(params.parse(params.load(Path("params.yaml"))).readers), list(noises), [0.5, 0.75], between)
     if explained:
         explain.main()
 
@@ -131,10 +134,11 @@ def write_records(reader: str, skill: int) -> None:
     for name in ("character_accuracy", "exact_match", "clean_character_accuracy", "clean_exact_match"):
         share = 0.9 - 0.1 * skill
         metrics.update({name: share, f"{name}_low": share - 0.02, f"{name}_high": share + 0.02})
-    metrics |= {"calibration_error": 0.04, "brier_score": 0.1, "coverage_99": 0.3, "coverage_99_low": 0.2,
-                "coverage_99_high": 0.4, "arithmetic": "fp32 on x86_64 AVX2"}
     artifacts.write_metrics(artifacts.METRICS / "predict" / f"{reader}.json", metrics)
-    artifacts.write_metrics(artifacts.METRICS / "train" / f"{reader}.json",
+    artifacts.write_metrics(artifacts.PLOTS / "predict" / f"{reader}.json", {
+        "calibration_error": 0.04, "brier_score": 0.1, "coverage_99": 0.3, "coverage_99_low": 0.2,
+        "coverage_99_high": 0.4, "arithmetic": "fp32 on x86_64 AVX2"})
+    artifacts.write_metrics(artifacts.PLOTS / "train" / f"{reader}.json",
                             {"temperature": 1.5, "weights": 1234 + skill, "epochs": 3, "best_epoch": 2})
     lines = [",".join(EPOCHS), *(f"{epoch},{2 / epoch},{2.2 / epoch},{1 - 0.4 / epoch},{1 - 0.7 / epoch}"
                                  for epoch in (1, 2, 3))]

@@ -7,7 +7,7 @@ import pytest
 
 from stages.figures import captions, findings
 from stages.figures.accuracy import COLUMNS
-from stages.figures.findings import Rival
+from stages.figures.numbers import Rival
 
 
 def line(reader: str, noise: str, exact: list[float], levels: tuple[float, ...] = (0, 0.4, 0.8)) -> list[list[object]]:

@@ -1,0 +1,30 @@
+"""The answer in one figure."""
+
+from __future__ import annotations
+
+from stages.figures import ranking
+from stages.figures.figure import Chapter, Drawing, Figure
+from stages.figures.study import Study
+
+
+def draw_answer(study: Study) -> Drawing | None:
+    found = study.regressed
+    if found.halves(study.reader).empty:
+        return None
+    return ranking.draw_ranking(found, study.noises, list(study.observations), float(study.params.noise.level))
+
+
+def about_answer(study: Study) -> str:
+    if study.regressed.halves(study.reader).empty:
+        return "No curve was fitted, so the noises cannot be ranked."
+    return ranking.about_ranking(study.regressed)
+
+
+ANSWER = Figure(
+    "answer", "The noises, the worst first",
+    "Left the level at which a noise takes away half of the captchas, right its average cost in characters, both with "
+    "{interval} intervals. In colour `{reader}`; pale the other readers. A hollow point was not reached.",
+    "Two dot plots side by side with one row per noise type, the noise with the lowest level on top.",
+    draw_answer, about_answer, numbers=("regress/thresholds", "regress/costs"))
+
+CHAPTER = Chapter("report", "answer", "The answer", "", (ANSWER,))
