@@ -237,7 +237,7 @@ def about_breakdown(tables: Sequence[tuple[str, pd.DataFrame]], reader: str) -> 
         rows = table[table["reader"] == reader]
         if len(rows) > 1:
             low, high = lowest(rows, "accuracy"), highest(rows, "accuracy")
-            ends = [f"{share_told(row['accuracy'], row['low'], row['high'])} ({words(str(row[factor]))})"
+            ends = [f"{share_told(row['accuracy'], row['low'], row['high'])} for “{words(str(row[factor]))}”"
                     for row in (low, high)]
             said.append(f"by {factor} from {ends[0]} to {ends[1]}")
     return (f"Over all conditions the accuracy of `{reader}` runs {', and '.join(said)}." if said

@@ -17,6 +17,7 @@ from stages.figures.numbers import (
     p_value,
     points,
     quoted,
+    rough,
     signed,
     told,
 )
@@ -79,9 +80,9 @@ def _costs(found: Regressed) -> Iterator[str]:
     if costs.empty:
         return
     worst, least = costs.iloc[0], costs.iloc[-1]
-    yield (f"For all readers together **{words(worst['noise'])}** costs most: over the levels tested "
-           f"{points(worst, 'cost', explained=interval_name(found.confidence))} percentage points of the characters "
-           f"fewer are read than without noise.")
+    yield (f"For all readers together **{words(worst['noise'])}** costs most, "
+           f"{points(worst, 'cost', explained=interval_name(found.confidence))} percentage points of the characters on "
+           "average over the levels tested.")
     if len(costs) > 1:
         yield f"**{_title(least['noise'])}** costs least, {points(least, 'cost')} points."
 
@@ -161,9 +162,9 @@ def _factor(factor: str, found: Regressed) -> Iterator[str]:
                f"{points(most, 'difference')} points.")
     else:
         yield (f"{name.capitalize()}: no difference was found. One of "
-               f"{signed(100 * pairs['detectable'].max())} points would have been found with a probability of "
+               f"{rough(100 * pairs['detectable'].max())} points would have been found with a probability of "
                f"{100 * RULE:g}\u00a0%, and all pairs are equivalent within "
-               f"{signed(100 * pairs['equivalence'].max())} points.")
+               f"{rough(100 * pairs['equivalence'].max())} points.")
 
 
 def called(factor: str, category: object) -> str:

@@ -44,6 +44,11 @@ def points(row: pd.Series, column: str, *, explained: str = "", sign: int = 1) -
     return told(row[column], row["low"], row["high"], scale=100 * sign, explained=explained)
 
 
+def rough(value: float) -> str:
+    """A number to two digits."""
+    return f"{float(f'{value:.2g}'):g}"
+
+
 def quoted(character: object) -> str:
     """A character of the alphabet, marked off from the sentence around it."""
     return f"“{character}”"

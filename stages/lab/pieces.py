@@ -126,8 +126,8 @@ def of_reader(path: Path, reader: str, texts: list[str], numbers: list[str]) -> 
 
 
 def thresholds() -> dict[str, Any]:
-    """The level at which each reader comes down to each share of the characters; `confidence` of the intervals."""
-    numbers = ["accuracy", "level", "low", "high", "reached"]
+    """The level at which each reader still reads each share of the captchas; `confidence` of the intervals."""
+    numbers = ["share", "level", "low", "high", "reached"]
     confidence = told(recorded.recorded_params).get("regression.confidence")
     return {"rows": read_rows(REGRESS / "thresholds.csv", ["reader", "noise"], numbers),
             "confidence": confidence if isinstance(confidence, float) else None}
