@@ -92,10 +92,11 @@ def _pairs_of_noises(found: Regressed) -> Iterator[str]:
     pairs = pairs[(pairs["a"] != "none") & (pairs["b"] != "none")]
     if len(pairs) < 2:
         return
-    closest = lowest(pairs.assign(size=pairs["difference"].abs()), "size")
+    pairs = _upright(pairs)
+    closest = lowest(pairs, "difference")
     apart = int(_clear(pairs).sum())
     yield (f"For `{found.reader}` {apart} of the {len(pairs)} pairs of noises differ in their average cost, by "
-           f"simultaneous intervals. The closest pair is {words(closest['a'])} and {words(closest['b'])}: "
+           f"simultaneous intervals. The closest, {words(closest['a'])} and {words(closest['b'])}, are "
            f"{points(closest, 'difference')} points apart.")
 
 
@@ -123,10 +124,15 @@ def _readers(found: Regressed) -> Iterator[str]:
     for _, pair in own.iterrows():
         gain = pair["difference"] >= 0
         ends = points(pair, "difference", sign=1 if gain else -1)
-        said.append(f"{ends} points {'more' if gain else 'fewer'} of the characters than `{pair['b']}`")
+        said.append(f"{ends} points {'more' if gain else 'fewer'} than `{pair['b']}`")
     if said:
         yield (f"Over all conditions `{found.reader}` reads {listed(said)}. These are differences of trained readers, "
-               "not of what they learned from.")
+               "not the effect of what they learned from.")
+
+
+def _upright(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The same contrasts, each so that its difference is above 0."""
+    return pd.concat([pairs[pairs["difference"] >= 0], _turned(pairs[pairs["difference"] < 0])], ignore_index=True)
 
 
 def _turned(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -152,9 +158,7 @@ def _factor(factor: str, found: Regressed) -> Iterator[str]:
     if pairs.empty:
         return
     name = FACTORS[factor]
-    most = highest(pairs.assign(size=pairs["difference"].abs()), "size")
-    if most["difference"] < 0:
-        most = _turned(pairs.loc[[most.name]]).iloc[0]
+    most = highest(_upright(pairs), "difference")
     clear = int(_clear(pairs).sum())
     if clear:
         yield (f"{name.capitalize()}: {clear} of {len(pairs)} pairs differ, by simultaneous intervals. The largest "
@@ -210,8 +214,8 @@ def how_sure(found: Regressed, params: Any, runs: Mapping[str, Sequence[str]], c
 def _sampling(found: Regressed, captchas: int) -> str:
     name = found.reader
     whom = "for such readers" if "run" in found.dimensions else f"for this reader, `{name}` as it was trained"
-    return (f"**Captchas.** All intervals are of {100 * found.confidence:g}\u00a0% and hold {whom}, over other test "
-            f"captchas: there were {captchas:,}, each read under every condition.")
+    return (f"**Captchas.** The intervals ({100 * found.confidence:g}\u00a0%) hold {whom}, over other test captchas. "
+            f"There were {captchas:,}, each read under every condition.")
 
 
 def _glyphs(found: Regressed, composed: bool) -> str:
@@ -238,19 +242,23 @@ def _training(found: Regressed, runs: Mapping[str, Sequence[str]]) -> str:
     sd = 100 * known["sd_between_runs"]
     ratio = float((known["sd_between_runs"] / known["standard_error"]).median())
     return (f"**Training run.** Over {int(known['runs'].iloc[0])} runs of `{found.reader}` the average costs have an "
-            f"SD between runs of {signed(sd.min())} to {signed(sd.max())} points, {ratio:.1f} times their standard "
-            "error (median). The intervals hold for this reader; for such readers allow for the SD as well.")
+            f"SD between runs of {_range(sd.min(), sd.max())} points, {ratio:.1f} times their standard error (median). "
+            "The intervals hold for this reader; for such readers allow for the SD as well.")
+
+
+def _range(low: float, high: float) -> str:
+    return f"{low:.1f}" if f"{low:.1f}" == f"{high:.1f}" else f"{low:.1f} to {high:.1f}"
 
 
 def _machine(arithmetic: str) -> str:
-    return (f"**Machine.** {arithmetic} On a processor of another kind the arithmetic rounds otherwise, and training "
-            "gives another reader: that counts as another training run.".replace("  ", " "))
+    return (f"**Machine.** {arithmetic} Another kind of processor rounds otherwise, and training there gives another "
+            "reader: it counts as another training run.").replace("  ", " ")
 
 
 def _steps(params: Any) -> Iterator[str]:
     if params.noise.steps < 8:
         yield (f"**Levels.** Each noise was tested at {params.noise.steps} levels. Between them the form of the curve "
-               "places a threshold, and no interval contains that.")
+               "places a threshold; no interval contains that.")
 
 
 def _scales(found: Regressed, types: Sequence[str]) -> Iterator[str]:
@@ -260,7 +268,7 @@ def _scales(found: Regressed, types: Sequence[str]) -> Iterator[str]:
     share = (f" Only {listed(same)} share a scale, the energy of the change." if len(same) > 1
              else " No two noises of this run share a scale.")
     yield (f"**Scales.** A level is a physical dose: a width, an angle, a share.{share} A rank by level is a rank on "
-           "these scales; the measured doses above may give another.")
+           "these scales.")
 
 
 def not_concluded(found: Regressed) -> list[str]:

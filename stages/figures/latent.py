@@ -207,16 +207,16 @@ def about_separation(table: pd.DataFrame, space: str) -> str:
         "each class becomes one point under": found["spread"] == "collapses",
         "neither is clear under": (found["distance"] != "falls") & found["spread"].isin(["falls", "unclear"]),
     }
-    parts = [f"{name} {listed([words(noise) for noise in found.loc[rows, 'noise']])}"
-             for name, rows in kinds.items() if rows.any()]
-    reasons = [f"{_share(found[found['because'] == cause])} {reason}" for cause, reason in TELLS.items()
+    parts = [f"{name} {_noises(found[rows], len(found))}" for name, rows in kinds.items() if rows.any()]
+    reasons = [f"under {_noises(found[found['because'] == cause], len(found))} {reason}" for cause, reason in TELLS.items()
                if reason and (found["because"] == cause).any()]
     said = f"At the strongest level {'; '.join(parts)}"
     return f"{said}; the Fisher ratio falls {', '.join(reasons)}." if reasons else f"{said}; no Fisher ratio falls."
 
 
-def _share(rows: pd.DataFrame) -> str:
-    return f"under {listed([words(noise) for noise in rows['noise']])}"
+def _noises(rows: pd.DataFrame, all_of_them: int) -> str:
+    """The noises of some rows; all of them in two words."""
+    return "every noise" if len(rows) == all_of_them > 2 else listed([words(noise) for noise in rows["noise"]])
 
 
 def about_plane(table: pd.DataFrame, space: str, noise: str, share: float, confidence: float) -> str:

@@ -106,8 +106,7 @@ def about_ranking(found: Regressed) -> str:
     if reached.empty:
         return f"Under no noise tested does `{found.reader}` lose {lost(found.share)}."
     levels = [f"{words(row['noise'])} {told(row['level'], row['low'], row['high'])}" for _, row in reached.iterrows()]
-    said = (f"`{found.reader}` loses {lost(found.share)} at these levels, with the {interval_name(found.confidence)}: "
-            f"{', '.join(levels)}")
+    said = (f"`{found.reader}` loses {lost(found.share)} from these levels on: {', '.join(levels)}")
     never = [words(noise) for noise in rows.loc[rows["level"].isna(), "noise"]]
     said += f"; not within the levels tested under {listed(never)}. " if never else ". "
     first = reached.iloc[0]

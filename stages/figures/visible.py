@@ -69,11 +69,11 @@ def about_visible(responses: pd.DataFrame, noises: Sequence[str]) -> str:
     orders = {dose: order_by(responses, noises, dose) for dose in DOSES}
     if len(orders["level"]) < 2:
         return "Fewer than two noises bring the reader below one half, so there is no rank to compare."
-    said = f"By level the order is {listed([words(noise) for noise in orders['level']])}."
+    said = f"By level the worst first: {listed([words(noise) for noise in orders['level']])}."
     for dose, name in (("rmse", "equal RMSE"), ("ssim_loss", "equal 1 − SSIM")):
         if orders[dose] == orders["level"]:
             said += f" At {name} it is the same."
         else:
             said += f" **The rank changes** at {name}: {listed([words(noise) for noise in orders[dose]])}."
-    return said + (" A rank by level is a rank on these scales, not of noises as such." if any(
+    return said + (" So a rank by level is a rank on its scale." if any(
         orders[dose] != orders["level"] for dose in MEASURED) else "")

@@ -22,8 +22,8 @@ def about_answer(study: Study) -> str:
 
 ANSWER = Figure(
     "answer", "The noises, the worst first",
-    "Left the level at which a noise takes away half of the captchas, right its average cost in characters, both with "
-    "{interval} intervals. In colour `{reader}`; pale the other readers. A hollow point: never, within the levels tested.",
+    "With {interval} intervals. In colour `{reader}`, pale the other readers. A hollow point: never, within the levels "
+    "tested.",
     "Two dot plots side by side with one row per noise type, the noise with the lowest level on top.",
     draw_answer, about_answer, numbers=("regress/thresholds", "regress/costs"))
 

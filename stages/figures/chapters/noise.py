@@ -131,10 +131,17 @@ def contrasts_table(study: Study, factor: str, reader: str, caption: str) -> Ite
                         f"{signed(100 * pair['simultaneous_high'], form)}")
         name = f"{called(factor, pair['a'])} − {called(factor, pair['b'])}".replace("`", "")
         lines.append(row(name, Cell(points(pair, "difference")), simultaneous, probability(pair["probability"]),
-                         f"{100 * pair['detectable']:.1f}", f"{100 * pair['equivalence']:.1f}", _between(pair)))
+                         f"{100 * pair['detectable']:.1f}", _equivalence(pair), _between(pair)))
     yield Table(f"{caption}, {whose}, in points of character accuracy",
                 heads("difference (interval)", "simultaneous interval", "probability that it is above 0",
                       "smallest detectable difference", "equivalence bound", "SD between runs"), lines)
+
+
+def _equivalence(pair: pd.Series) -> str:
+    """The bound; none of a pair that differs."""
+    if pair["simultaneous_low"] > 0 or pair["simultaneous_high"] < 0:
+        return NONE
+    return f"{100 * pair['equivalence']:.1f}"
 
 
 def corruption(study: Study) -> Iterator[Table]:
@@ -143,14 +150,14 @@ def corruption(study: Study) -> Iterator[Table]:
 
 EXACT = Figure(
     "exact_match", "Captchas read whole",
-    "Share of the test captchas with every character right, against the level, by noise type. In colour `{reader}`; pale "
-    "the other readers. Bands and whiskers are {interval} intervals.",
+    "Share of the test captchas with every character right, against the level. In colour `{reader}`, pale the other readers; "
+    "bands are {interval} intervals.",
     "Small panels, one per noise type, each with one falling line per reader.", draw_exact, about_exact,
     numbers=("figures/accuracy",))
 VISIBLE = Figure(
     "visible", "The same against what noise changes",
-    "Exact match of `{reader}` against two measures of the change: the RMSE of luma, and 1 − SSIM. Noises are compared "
-    "here at an equal visible change, not at an equal level.",
+    "Exact match of `{reader}` against the RMSE of luma and against 1 − SSIM: noises at an equal visible change, not at an "
+    "equal level.",
     "Two panels, one line per noise type, exact match against the measured change.", draw_visible, about_visible,
     numbers=("regress/dose_response",))
 CHARACTERS = Figure(

@@ -34,5 +34,5 @@ def runs(study: Study) -> Iterator[Table]:
 
 
 CHAPTER = Chapter("report", "sure", "How sure is that?",
-                  "Four things could come out otherwise: which captchas were drawn, which glyphs, how the reader's "
-                  "training went, and on which machine. Some are in the intervals and some are not.", (sources, runs))
+                  "Other captchas, other glyphs, another training run or another machine would give other numbers. Not all "
+                  "of that is in the intervals.", (sources, runs))

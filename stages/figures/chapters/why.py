@@ -176,9 +176,9 @@ def about_drawings(explained: Explained) -> str:
 
 MAPS = Figure(
     "saliency", "What speaks for one character",
-    "The first test captcha, clean and under each noise at a rising dose; in colour the saliency map of the character above "
-    "the bar, by integrated gradients (occlusion where a reader has no gradients). Beneath stands the probability that "
-    "`{reader}` gives the character, with a cross where it reads another.",
+    "The first test captcha under each noise; in colour the saliency map of the character above the bar (integrated "
+    "gradients, or occlusion where a reader has none). Beneath, the probability that `{reader}` gives the character, with a "
+    "cross where it reads another.",
     "A sheet of pictures with warm colours over the parts that speak for a character: noise types down, levels across.",
     draw_maps, about_maps, "explained", numbers=("explain/saliency",), picture=True)
 MEAN_MAPS = Figure(
@@ -207,8 +207,8 @@ RANDOMISED = Figure(
 SEPARATION = Figure(
     "separation_reader", "Classes in the reader",
     "Features of the last layer but one of `{reader}`: the distance between the means of classes and the spread within a "
-    "class, as multiples of the clean ones, and the share of the nearest clean neighbours of the same class, with {interval} "
-    "intervals over captchas. Both scaled by the spread of the clean classes.",
+    "class, both as multiples of the clean ones, and the share of the nearest clean neighbours of the same class, with "
+    "{interval} intervals over captchas.",
     "Small panels, one per noise type, three lines each.", draw_separation_reader, about_separation_reader, "explained",
     numbers=("explain/separation_reader",))
 PLANE = Figure(
