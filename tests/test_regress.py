@@ -157,7 +157,7 @@ def test_the_specifications_stand_side_by_side_and_each_reader_has_its_slopes(st
     assert fits[-1]["observations"] == 120 * 7 * 4
     assert [fit["specification"] for fit in fits if fit["confirmed_by"]] == ["full"]  # the headline
     assert [fit["specification"] for fit in fits if fit["dropped"]] == ["third"]  # three levels draw no cubic
-    for suffix in ("md", "tex", "html"):
+    for suffix in ("md", "tex", "json"):
         assert "(9) slopes" in Path(f"plots/regress/table.{suffix}").read_text(encoding="utf-8")
 
 
@@ -353,7 +353,7 @@ def test_one_reader_and_one_colour_are_dropped_with_a_line(study: Study, capsys:
             in said)
     assert study.fits()["fits"][1]["dropped"] == [{"term": "colour", "reason": "has one value in this run (grey)"},
                                                   {"term": "reader", "reason": "has one value in this run (noisy)"}]
-    assert "Left out: reader, which has one value" in Path("plots/regress/table.html").read_text(encoding="utf-8")
+    assert "Left out: reader, which has one value" in Path("plots/regress/table.json").read_text(encoding="utf-8")
     assert study.rows("slopes", "noisy")
 
 
