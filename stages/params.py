@@ -316,7 +316,7 @@ def unseen(noise: Noise) -> tuple[str, ...]:
 
 
 def runs_of(readers: Mapping[str, Reader]) -> dict[str, list[str]]:
-    """The entries of `readers` by reader: those alike but for `seed` are training runs of one, named after the first."""
+    """The entries of `readers` by reader: those alike but for `seed` are runs of one, named after the first."""
     runs: dict[Reader, list[str]] = {}
     for name, reader in readers.items():
         runs.setdefault(replace(reader, seed=0), []).append(name)

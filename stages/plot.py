@@ -32,8 +32,8 @@ from stages.figures.publication import publication_table
 from stages.figures.regressed import COLUMNS as REGRESSED
 from stages.figures.regressed import Regressed
 from stages.figures.report import Rendered, figures_in, tree_of
-from stages.figures.style import png, svg
 from stages.figures.study import EPOCHS, MEASURED, Explained, Study, parse_table, pool
+from stages.figures.style import png, svg
 from stages.params import read, runs_of
 
 FIGURES = artifacts.PLOTS / "figures"

@@ -92,10 +92,12 @@ def study(fits: list[dict[str, Any]] | None = None, cluster: list[str] | None = 
              "high": cost + 0.02, "rank": rank, "rank_low": rank, "rank_high": rank, "first": 2.0 - rank}
             for reader in ("all", "noisy", "clean") for noise, cost, rank in (("dots", 0.1, 2), ("fog", 0.5, 1))],
         "contrasts": [
-            contrast("noise", "dots", "fog", 0.4, 0.01, reader="noisy"), contrast("colour", "black", "grey", -0.04, 0.01),
+            contrast("noise", "dots", "fog", 0.4, 0.01, reader="noisy"),
+            contrast("colour", "black", "grey", -0.04, 0.01),
             contrast("digit", "1", "0", 0.01, 0.02), contrast("digit", "2", "0", -0.02, 0.03),
             contrast("reader", "noisy", "clean", 0.2, 0.01)],
-        "curves": [{"reader": reader, "noise": "fog", "area": 0.5, "area_low": 0.48, "area_high": 0.52, "guess": 0.1, "lapse": 0.02, "midpoint": 0.4, "steepness": 3.0}
+        "curves": [{"reader": reader, "noise": "fog", "area": 0.5, "area_low": 0.48,
+                    "area_high": 0.52, "guess": 0.1, "lapse": 0.02, "midpoint": 0.4, "steepness": 3.0}
                    for reader in ("noisy", "clean")],
         "dose_response": [
             {"reader": reader, "noise": noise, "level": level, "dose": level, "rmse": level / 2, "ssim_loss": level,

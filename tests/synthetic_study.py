@@ -73,7 +73,7 @@ def write_params(noises: Sequence[str], readers: Sequence[str], alphabet: str, c
     tree["captcha"]["source"] = "composed" if composed else "folder"
     tree["colour"]["schemes"] = tree["colour"]["schemes"][:colours]
     tree["noise"].update(types=list(noises), steps=len(levels), level=max(levels))
-    tree["readers"] = {name: tree["readers"][name] for name in readers}
+    tree["readers"] = {name: reader_of(tree["readers"], name) for name in readers}
     tree["regression"].update({"draws": 100, **regression})
     tree["regression"]["references"].update(digit=alphabet[0], reader=readers[0], colour=tree["colour"]["schemes"][0])
     tree["explain"].update(reader=readers[0], captchas=3, latent=2, epochs=1, draws=50)
@@ -81,6 +81,12 @@ def write_params(noises: Sequence[str], readers: Sequence[str], alphabet: str, c
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         yaml.dump(tree, file)
     return tree
+
+
+def reader_of(readers: Any, name: str) -> Any:
+    """The parameters of an entry; noisy_2 is a second training run of noisy."""
+    first, _, run = name.rpartition("_")
+    return readers[name] if name in readers else {**readers[first], "seed": int(run)}
 
 
 def captcha_table(texts: Sequence[str], grid: Sequence[tuple[str, float]], schemes: Sequence[str], alphabet: str,

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from stages.figures.explained import draw_explained, parse_table
 from synthetic_study import HEIGHT, WIDTH, write_study
 
 from stages import artifacts, explain
 from stages.command import run
-from stages.figures.explained import draw_explained, parse_table
 from stages.insight.looks import Renderings
 from stages.plot import read_explained
 from stages.reader import classical

@@ -145,15 +145,15 @@ def test_a_breakdown_shows_every_interval_whole() -> None:
     assert top > max(table["high"].max() for _, table in tables)
 
 
-LEVELS = pd.DataFrame([["noisy", noise, level, 0.9 * exact, 0.88 * exact, 0.92 * exact, exact, exact - 0.04, exact + 0.04,
-                        100, 10] for noise, shares in (("fog", (0.9, 0.2)), ("gaussian_blur", (0.9, 0.8)))
+LEVELS = pd.DataFrame([["noisy", noise, level, 0.9 * exact, 0.88 * exact, 0.92 * exact, exact, exact - 0.04,
+                        exact + 0.04, 100, 10] for noise, shares in (("fog", (0.9, 0.2)), ("gaussian_blur", (0.9, 0.8)))
                        for level, exact in zip((0.0, 0.8), shares, strict=True)], columns=COLUMNS)
 
 
 def test_the_range_over_noise_types_is_told_at_the_strongest_level_with_intervals() -> None:
     assert about_levels(LEVELS, "noisy", "exact") == (
-        "Without noise `noisy` reads 90\u00a0% (86 to 94\u00a0%) of the captchas whole; at level 0.8 between 20\u00a0% (16 "
-        "to 24\u00a0%) under fog and 80\u00a0% (76 to 84\u00a0%) under gaussian blur.")
+        "Without noise `noisy` reads 90\u00a0% (86 to 94\u00a0%) of the captchas whole; at level 0.8 between 20\u00a0% "
+        "(16 to 24\u00a0%) under fog and 80\u00a0% (76 to 84\u00a0%) under gaussian blur.")
     assert about_levels(LEVELS[:0], "noisy", "exact") == "No noise was tested."
     assert "of fog" in about_levels(LEVELS[:2], "noisy", "character")
 

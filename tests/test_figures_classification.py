@@ -101,7 +101,7 @@ def test_the_tables_of_the_readers_tell_what_each_is_and_reads() -> None:
     assert texts(nature_table(runs)) == [
         ["net", "ctc", "12,345", "clean and noisy captchas", "median", "3 of 5"],
         ["tree", "knn", "–", "clean captchas only", "none", "–"]]
-    assert calculated(runs) == ["Trained in fp32 on x (net). Read in bf16 on x (net)."]
+    assert calculated(runs) == ["Trained in fp32 on x (net).", "Read in bf16 on x (net)."]
     scores = scores_table(runs)
     assert texts(scores) == [["net", *["50.0\u00a0%"] * 4, "3.2\u00a0%"], ["tree", *["50.0\u00a0%"] * 4, "–"]]
     assert {cell.small for line in scores.body for cell in line[1:5]} == {"40.0 to 62.5\u00a0%"}

@@ -1,4 +1,4 @@
-"""The answer, the sentences of the regression and what is said of how sure they are, on tables whose answer is known."""
+"""The answer, the sentences of the regression and how sure they are, on tables whose answer is known."""
 
 from __future__ import annotations
 
@@ -81,8 +81,9 @@ def test_a_reader_that_reads_less_is_told_so() -> None:
 
 def test_linear_model_and_logit_are_compared_on_all_effects() -> None:
     assert conclusions.about_models(study()) == (
-        "A logit gives effects that differ from the linear model's by at most 3.0 points (noise fog: 20.0 and 23.0); no "
-        "effect whose interval leaves out 0 changes its sign, and 0 of the 2 effects lie within the linear interval.")
+        "A logit gives effects that differ from the linear model's by at most 3.0 points (noise fog: 20.0 and 23.0); "
+        "no effect whose interval leaves out 0 changes its sign, and 0 of the 2 effects lie within the linear "
+        "interval.")
     linear = study().tables["marginal_effects"].query("model == 'linear'").to_dict("records")
     assert "could not be fitted" in conclusions.about_models(study(marginal_effects=linear))
 
@@ -175,8 +176,8 @@ def test_the_ranking_draws_threshold_and_cost_of_the_report_in_the_colour_of_the
 
 def test_the_levels_are_told_in_order_with_what_is_never_reached() -> None:
     assert ranking.about_ranking(study()) == (
-        "`noisy` loses half of the captchas from these levels on: fog 0.40 (0.38 to 0.42); not within the levels tested "
-        "under dots. That fog needs the lowest level has probability above 0.99.")
+        "`noisy` loses half of the captchas from these levels on: fog 0.40 (0.38 to 0.42); not within the levels "
+        "tested under dots. That fog needs the lowest level has probability above 0.99.")
 
 
 # Equal visible change

@@ -84,7 +84,8 @@ def test_a_number_is_told_for_a_tenth_and_a_category_whole(term: str, points: fl
 
 
 @pytest.mark.parametrize(("name", "said"), [("noise[gaussian_blur]", "noise gaussian blur"), ("level", "level"),
-                                            ("level:noise[fog]", "level × noise fog"), ("noise:center(level)[fog]", "noise × level fog"),
+                                            ("level:noise[fog]", "level × noise fog"),
+                                            ("noise:center(level)[fog]", "noise × level fog"),
                                             ("digit[;]", "digit ;"),
                                             ("ssim_loss", "SSIM loss"), ("digit[[]", "digit [")])
 def test_names_of_coefficients_become_words(name: str, said: str) -> None:

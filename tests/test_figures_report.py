@@ -86,7 +86,8 @@ class Studied:
 def a_tree() -> tuple[dict[str, Any], dict[str, str]]:
     table = Table(EVIL, heads(EVIL), [[Cell(EVIL, span=2, scope="rowgroup")], row(EVIL, Cell(EVIL, EVIL, bar="25.5"))],
                   [row(EVIL, EVIL)], [EVIL])
-    parts = [figure("one"), figure("two"), Words([EVIL], "bullets", "sure"), table, Definitions([(EVIL, EVIL)], "recipes")]
+    recipes = Definitions([(EVIL, EVIL)], "recipes")
+    parts = [figure("one"), figure("two"), Words([EVIL], "bullets", "sure"), table, recipes]
     later = [figure("none", "No picture"), Fold(f"folded {EVIL}", [figure("inner"), Words([EVIL])]), Heading(EVIL)]
     glossary = Definitions([(term, meaning) for term, (meaning, _) in GLOSSARY.items()], "glossary")
     chapters = [(Chapter("report", "answer", f"Chapter {EVIL}", "", ()), parts[:1]),
@@ -168,7 +169,8 @@ def test_findings_are_kept_by_topic() -> None:
 
 
 def test_a_cell_holds_only_what_it_has() -> None:
-    tree = table_tree(Table("caption", heads("a"), [[Cell("x", scope="row"), Cell("1", "0 to 2", bar="50.0", starts=True)]]))
+    cells = [Cell("x", scope="row"), Cell("1", "0 to 2", bar="50.0", starts=True)]
+    tree = table_tree(Table("caption", heads("a"), [cells]))
     assert tree["head"] == [[{"text": ""}, {"text": "a", "scope": "col"}]]
     assert tree["body"] == [[{"text": "x", "scope": "row"}, {"text": "1", "small": "0 to 2", "bar": "50.0",
                                                              "starts": True}]]

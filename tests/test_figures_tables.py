@@ -10,7 +10,14 @@ import pytest
 from scipy.stats.contingency import association
 
 from stages.figures.associations import associations, draw_associations
-from stages.figures.coefficients import about_effects, about_slopes, dose_slopes, draw_effects, draw_slopes, factor_effects
+from stages.figures.coefficients import (
+    about_effects,
+    about_slopes,
+    dose_slopes,
+    draw_effects,
+    draw_slopes,
+    factor_effects,
+)
 from stages.figures.confusion import MISSED, about_confusion, confusion_table, draw_confusion, share_matrix
 from stages.figures.counts import count_characters, draw_counts, draw_mean_glyphs
 from stages.figures.pixels import BLOCK, luma_statistics, pixels_by_level

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.figures.numbers import highest, lowest, percent, percent_range, quoted
 from stages.figures.figure import Cell, Table, row
+from stages.figures.numbers import highest, lowest, percent, percent_range, quoted
 from stages.statistics.classification import ClassReport, class_report, f1_interval
 
 MACRO = "macro"  # in the place of a character: the mean over all of them

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.figures.regressed import NUMBERS, STEP, pooled, slope_terms
 from stages.figures.numbers import highest, interval_name, lowest, told
+from stages.figures.regressed import NUMBERS, STEP, pooled, slope_terms
 from stages.figures.style import INK, WIDTH, line_look, styled, words
 
 Floats = NDArray[np.float64]

@@ -180,8 +180,7 @@ def called(factor: str, category: object) -> str:
 def _fit(found: Regressed) -> Iterator[str]:
     one = found.headline
     yield (f"The regression explains {100 * one['adjusted_r2']:.0f}\u00a0% of the variance of single characters "
-           f"(adjusted R² {one['adjusted_r2']:.3f}, predicted R² {one['predicted_r2']:.3f}). The rest is which glyph "
-           "came and what the noise hit.")
+           f"(adjusted R² {one['adjusted_r2']:.3f}, predicted R² {one['predicted_r2']:.3f}).")
 
 
 def _form(found: Regressed) -> Iterator[str]:

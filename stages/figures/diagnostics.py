@@ -131,8 +131,8 @@ def _about_leverage(found: Regressed) -> Iterator[str]:
 def _about_columns(found: Regressed) -> Iterator[str]:
     one = found.headline
     yield (f"The regressors: condition number {one['condition_number']:.3g} (above 30 they are nearly combinations of "
-           f"each other), variance inflation (VIF) {one['largest_vif']:.3g} at most (above 10 is often called high). In "
-           "a balanced design both come from the coding of the categories alone.")
+           f"each other), variance inflation (VIF) {one['largest_vif']:.3g} at most (above 10 is often called high). "
+           "In a balanced design both come from the coding of the categories alone.")
 
 
 def _about_fit(found: Regressed) -> Iterator[str]:
@@ -172,7 +172,7 @@ def tests_table(found: Regressed) -> Table:
             f"F({test['df1']:g}, {test['df2']:g}) = {test['F']:,.1f}", p_words(test["minus_log10_p"])]
         rows.append(row(term_words(test["term"]), test["specification"], *joint,
                         signed(test["adjusted_r2_lost"], ".4f")))
-    return Table("Joint tests: that all coefficients of a term and of its products are zero, and what adjusted R² loses "
+    return Table("Joint tests that all coefficients of a term and of its products are zero, and what adjusted R² loses "
                  "without them", heads("specification", "joint test", "p", "adjusted R² lost"), rows,
                  notes=["A small p says that a factor has an effect. The R² lost says how much of the variance goes "
                         "with it."])

@@ -127,8 +127,8 @@ def about_thresholds(thresholds: pd.DataFrame) -> str:
     said = []
     for share, rows in thresholds.groupby("share", sort=False):
         reached = rows[rows["level"].notna()].sort_values("level", kind="stable")
-        sentence = (f"{len(reached)} of {len(rows)} pairs of reader and noise come down to {100 * float(share):g}\u00a0% "
-                    "of the captchas")
+        sentence = (f"{len(reached)} of {len(rows)} pairs of reader and noise come down to {100 * float(share):g}\u00a0"
+                    "% of the captchas")
         if already := int((reached["level"] == 0).sum()):
             sentence += f", {already} of them without any noise"
         later = reached[reached["level"] > 0]

@@ -23,9 +23,9 @@ Source = Literal["study", "explained"]  # of a figure: a Study, or its Explained
 class Figure:
     """One figure of the report, of what the source holds.
 
-    `shows` and `form` may hold the source's {words}. `draw` gives None where this run has nothing to draw, and `finding`
-    then says why; where it says nothing either, the figure is left out. `form` tells someone who cannot see what kind
-    of drawing it is.
+    `shows` and `form` may hold the source's {words}. `draw` gives None where this run has nothing to draw, and
+    `finding` then says why; where it says nothing either, the figure is left out. `form` tells someone who cannot see
+    what kind of drawing it is.
     """
 
     name: str

@@ -48,11 +48,11 @@ GLOSSARY: dict[str, tuple[str, tuple[str, ...]]] = {  # term: its meaning, and i
                    "line through the tested levels.", ("dose slope", "dose slopes", "slope", "slopes")),
     "Reference category": ("What an effect is compared with, such as black on white for the colours.",
                            ("reference category", "reference categories")),
-    "Joint test": ("An F test that all coefficients of a factor are zero. A small p says that the factor has an effect, "
-                   "not that the effect is large.", ("joint test", "joint tests", "F test")),
+    "Joint test": ("An F test that all coefficients of a factor are zero. A small p says that the factor has an "
+                   "effect, not that the effect is large.", ("joint test", "joint tests", "F test")),
     "Holm's adjustment": ("Keeps the chance of one false finding among all tests at that of a single test.",
                           ("Holm's adjustment", "Holm's p")),
-    "Adjusted R²": ("The share of the variance explained, less what as many useless regressors would explain by chance.",
+    "Adjusted R²": ("The share of the variance explained, less what as many useless regressors explain by chance.",
                     ("adjusted R²",)),
     "Predicted R²": ("The share of the variance explained for rows, each left out of the fit in turn (from PRESS).",
                      ("predicted R²", "predicted (PRESS) R²")),

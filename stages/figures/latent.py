@@ -208,7 +208,8 @@ def about_separation(table: pd.DataFrame, space: str) -> str:
         "neither is clear under": (found["distance"] != "falls") & found["spread"].isin(["falls", "unclear"]),
     }
     parts = [f"{name} {_noises(found[rows], len(found))}" for name, rows in kinds.items() if rows.any()]
-    reasons = [f"under {_noises(found[found['because'] == cause], len(found))} {reason}" for cause, reason in TELLS.items()
+    reasons = [f"under {_noises(found[found['because'] == cause], len(found))} {reason}"
+               for cause, reason in TELLS.items()
                if reason and (found["because"] == cause).any()]
     said = f"At the strongest level {'; '.join(parts)}"
     return f"{said}; the Fisher ratio falls {', '.join(reasons)}." if reasons else f"{said}; no Fisher ratio falls."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from stages.figures.accuracy import PALE
-from stages.figures.numbers import interval_name, listed, probability, told
+from stages.figures.numbers import listed, probability, told
 from stages.figures.regressed import Regressed
 from stages.figures.style import INK, MARKERS, MUTED, WIDTH, noise_look, styled, words
 
@@ -25,7 +26,8 @@ def ranked(found: Regressed) -> list[str]:
     costs = found.costs(found.reader).set_index("noise")["cost"]
     rows = found.halves(found.reader)
     rows = rows.assign(cost=rows["noise"].map(costs).to_numpy(float))
-    return rows.sort_values(["level", "cost"], ascending=[True, False], kind="stable")["noise"].tolist()
+    order = rows.sort_values(["level", "cost"], ascending=[True, False], kind="stable")
+    return [str(noise) for noise in order["noise"]]
 
 
 @styled
@@ -55,7 +57,7 @@ def draw_ranking(found: Regressed, noises: Sequence[str], readers: Sequence[str]
     return figure
 
 
-def _look(noise: str, noises: Sequence[str], other: int | None) -> dict[str, object]:
+def _look(noise: str, noises: Sequence[str], other: int | None) -> dict[str, Any]:
     """Of the report's reader, or of the other one of that number."""
     if other is None:
         colour = noise_look(noise, noises)["color"]
@@ -65,7 +67,7 @@ def _look(noise: str, noises: Sequence[str], other: int | None) -> dict[str, obj
             "linewidth": 1.0, "zorder": 3, "markerfacecolor": PALE}
 
 
-def _threshold(axes: Axes, row: pd.Series, y: float, edge: float, look: dict[str, object]) -> None:
+def _threshold(axes: Axes, row: pd.Series, y: float, edge: float, look: dict[str, Any]) -> None:
     level, low, high = (float(row[name]) for name in ("level", "low", "high"))
     if np.isfinite(level) or np.isfinite(low):
         axes.hlines(y, low if np.isfinite(low) else edge, high if np.isfinite(high) else edge, color=look["color"],

@@ -51,7 +51,7 @@ def means_table(classification: pd.DataFrame, readers: Mapping[str, object]) -> 
 
 
 def calculated(runs: Mapping[str, Described]) -> list[str]:
-    """In what precision and on which kind of processor the readers were trained and read: one sentence of each."""
+    """In what precision and on which kind of processor the readers were trained, and read: a sentence each."""
     said = []
     for deed, records in (("Trained", {name: run.trained for name, run in runs.items()}),
                           ("Read", {name: run.predicted for name, run in runs.items()})):
@@ -62,7 +62,7 @@ def calculated(runs: Mapping[str, Described]) -> list[str]:
         if names:
             parts = [f"in {arithmetic} ({', '.join(those)})" for arithmetic, those in names.items()]
             said.append(f"{deed} {' and '.join(parts)}.")
-    return [" ".join(said)] if said else []
+    return said
 
 
 def _nature(run: Described) -> list[str]:

@@ -42,7 +42,7 @@ def figures_in(parts: Iterable[Part]) -> Iterator[Figure]:
 
 def tree_of(study: Study, chapters: Sequence[tuple[Chapter, Sequence[Part]]], rendered: Mapping[str, Rendered],
             answer: str, questions: Mapping[str, Mapping[str, str]]) -> Tree:
-    """answer, chapters (page, anchor, title, lead and content, part by part), figures by name, and findings by topic."""
+    """answer, chapters (page, anchor, title, lead and content, part by part), figures by name, findings by topic."""
     sources = {"study": study, "explained": study.explained}
     figures = {figure.name: _figure(figure, rendered[figure.name], sources[figure.source], chapter.anchor)
                for chapter, parts in chapters for figure in figures_in(parts) if rendered[figure.name].finding}

@@ -40,7 +40,7 @@ def jackknife_ranges(coefficients: pd.DataFrame) -> pd.DataFrame:
 def draw_jackknife(table: pd.DataFrame, cluster: str, confidence: float, df: int) -> Figure:
     """Left the coefficients with intervals and their range without a cluster; right that range in standard errors.
 
-    `table` is what jackknife_ranges gives; the dotted lines are the ends of an interval of `confidence` with df degrees.
+    `table` is what jackknife_ranges gives; the dotted lines are the ends of an interval of `confidence` (df degrees).
     """
     rows = np.arange(len(table), dtype=float)
     figure = Figure((WIDTH, 0.75 + ROW * len(table)))

@@ -105,7 +105,7 @@ class Study:
         if measure == "character":
             return 1 / len(self.alphabet)
         shares = [len(self.alphabet) ** -float(len(text)) for text in self.texts["test"]]
-        return sum(shares) / len(shares)
+        return float(sum(shares) / len(shares))
 
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:

@@ -1,9 +1,9 @@
-"""Regressions side by side, a column each: the table of a publication as Markdown and LaTeX; other programs take it as it is."""
+"""Regressions side by side, a column each: the table of a publication, as Markdown and LaTeX."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stages.statistics.design import CONSTANT, Column

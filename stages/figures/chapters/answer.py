@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from matplotlib.figure import Figure as Drawing
+
 from stages.figures import ranking
-from stages.figures.figure import Chapter, Drawing, Figure
+from stages.figures.figure import Chapter, Figure
 from stages.figures.study import Study
 
 

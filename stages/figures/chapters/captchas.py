@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure as Drawing
 
 from stages.figures.associations import about_associations, draw_associations
 from stages.figures.counts import SIDE, about_counts, about_glyphs, draw_counts, draw_mean_glyphs
-from stages.figures.figure import Chapter, Drawing, Figure
+from stages.figures.figure import Chapter, Figure
 from stages.figures.pixels import about_pixels, draw_pixels
 from stages.figures.samples import MOST_COLUMNS, chosen_levels, draw_sheet
 from stages.figures.study import DESIGNED, Study
@@ -63,7 +64,8 @@ def sheet(study: Study, rows: Rows, columns: Sequence[str]) -> Drawing:
     """A sheet of renderings in named rows with what was read beneath."""
     read = readings_of(study, rows)
     return draw_sheet([row["image"].tolist() for _, row in rows], [name for name, _ in rows], columns,
-                      [[reading for reading, _ in line] for line in read], [[good for _, good in line] for line in read])
+                      [[reading for reading, _ in line] for line in read],
+                      [[good for _, good in line] for line in read])
 
 
 def about_sheet(study: Study, rows: Rows) -> str:

@@ -46,7 +46,8 @@ def parameters(study: Study) -> Iterator[Part]:
 
 def glossary(study: Study) -> Iterator[Definitions]:
     interval = f"{100 * study.confidence:g} %"
-    yield Definitions([(term, meaning.format(interval=interval)) for term, (meaning, _) in GLOSSARY.items()], "glossary")
+    terms = [(term, meaning.format(interval=interval)) for term, (meaning, _) in GLOSSARY.items()]
+    yield Definitions(terms, "glossary")
 
 
 CHAPTER = Chapter(

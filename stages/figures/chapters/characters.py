@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from functools import partial
 
 import pandas as pd
+from matplotlib.figure import Figure as Drawing
 
 from stages.figures import classes, combinations
 from stages.figures.accuracy import about_breakdown, draw_breakdown
 from stages.figures.chapters.noise import contrasts_table
 from stages.figures.classification import about_classification, classification_report, macro_of
 from stages.figures.confusion import about_confusion, draw_confusion
-from stages.figures.figure import Chapter, Drawing, Figure, Fold, Part, Table, Words
+from stages.figures.figure import Chapter, Figure, Fold, Part, Table, Words
 from stages.figures.numbers import percent
 from stages.figures.study import Explained, Study
 
@@ -66,7 +67,8 @@ def matrix_of(reader: str) -> Figure:
         f"confusion_{reader}" if reader else "confusion", "What is taken for what",
         f"Of each character (a row), the percentage that `{whose}` read as each other, over all conditions; the last "
         "column holds those for which it read nothing. Small shares stand without a number.",
-        "A square of shaded percentages, actual characters down, read ones across.", partial(draw_matrix, reader=reader),
+        "A square of shaded percentages, actual characters down, read ones across.",
+        partial(draw_matrix, reader=reader),
         partial(about_matrix, reader=reader), numbers=("figures/confusion",))
 
 
@@ -158,8 +160,9 @@ BREAKDOWN = Figure(
     numbers=("figures/characters", "figures/colours"))
 CLASS_RANKING = Figure(
     "class_ranking", "Which characters are robust",
-    "Left the share of noisy (filled) and clean (hollow) renderings read right, right the ranks that the data leave open, "
-    "each alone and all at once, with {interval} intervals over captchas; at the edge the probability of the place.",
+    "Left the share of noisy (filled) and clean (hollow) renderings read right, right the ranks that the data leave "
+    "open, each alone and all at once, with {interval} intervals over captchas; at the edge the probability of the "
+    "place.",
     "Two dot plots with one row per character, the most robust on top.", draw_class_ranking, about_class_ranking,
     "explained", numbers=("explain/class_ranking", "explain/class_places"))
 CLASS_LEVELS = Figure(
@@ -174,8 +177,8 @@ CLASS_THRESHOLDS = Figure(
     "explained", numbers=("explain/class_thresholds",))
 CONFUSIONS = Figure(
     "confusions", "What each noise makes of a character",
-    "Errors by noise type: rows are actual characters, columns what they were read as, the last for what was missed; one "
-    "scale.", "Small shaded squares, one per noise type.", draw_confusions, about_confusions, "explained",
+    "Errors by noise type: rows are actual characters, columns what they were read as, the last for what was missed; "
+    "one scale.", "Small shaded squares, one per noise type.", draw_confusions, about_confusions, "explained",
     numbers=("explain/confusion_matrices",))
 TOP_CONFUSIONS = Figure(
     "top_confusions", "The most frequent confusions",
@@ -184,22 +187,23 @@ TOP_CONFUSIONS = Figure(
     numbers=("explain/confusion_levels", "explain/confusion_tests"))
 PAIRS = Figure(
     "pairs", "Neighbours",
-    "What a neighbour does to how well a character is read, beyond the character, the condition and the position, shrunk "
-    "towards 0 (empirical Bayes); a dot where the {interval} interval leaves out 0.",
+    "What a neighbour does to how well a character is read, beyond the character, the condition and the position, "
+    "shrunk towards 0 (empirical Bayes); a dot where the {interval} interval leaves out 0.",
     "Two shaded squares: characters down, left or right neighbours across.", draw_pairs, about_pairs, "explained",
     numbers=("explain/pairs",))
 REPEATED = Figure("repeated", "Repeated characters", "", "", draw_nothing, about_repeated, "explained",
                   numbers=("explain/repeated",))
 TEXTS = Figure(
     "texts", "The best and the worst texts",
-    "Share of their renderings read whole, shrunk towards the mean, with {interval} intervals; hollow as it was read, a "
-    "bar what their characters alone lead to.", "A dot plot with one row per text.", draw_texts, about_texts, "explained",
+    "Share of their renderings read whole, shrunk towards the mean, with {interval} intervals; hollow as it was read, "
+    "a bar what their characters alone lead to.",
+    "A dot plot with one row per text.", draw_texts, about_texts, "explained",
     numbers=("explain/texts",))
 
 CHAPTER = Chapter(
     "report", "characters", "Which characters and colours are hard?",
-    "Over all conditions together, clean and noisy. Whether two of them differ is told by the contrasts of the regression "
-    "below.", (BREAKDOWN,))
+    "Over all conditions together, clean and noisy. Whether two of them differ is told by the contrasts of the "
+    "regression below.", (BREAKDOWN,))
 MORE = Chapter(
     "details", "confusions", "What is taken for what?",
     "Errors of the report's reader, and of the others folded away.",

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure as Drawing
 
 from stages.figures import accuracy, doses, visible
 from stages.figures.conclusions import called
 from stages.figures.diagnostics import corruption_table
-from stages.figures.figure import Cell, Chapter, Drawing, Figure, Table, heads, row
+from stages.figures.figure import Cell, Chapter, Figure, Table, heads, row
 from stages.figures.numbers import decimals, points, probability, signed, told
 from stages.figures.ranking import lost
 from stages.figures.study import Study
@@ -150,39 +151,39 @@ def corruption(study: Study) -> Iterator[Table]:
 
 EXACT = Figure(
     "exact_match", "Captchas read whole",
-    "Share of the test captchas with every character right, against the level. In colour `{reader}`, pale the other readers; "
-    "bands are {interval} intervals.",
+    "Share of the test captchas with every character right, against the level. In colour `{reader}`, pale the other "
+    "readers; bands are {interval} intervals.",
     "Small panels, one per noise type, each with one falling line per reader.", draw_exact, about_exact,
     numbers=("figures/accuracy",))
 VISIBLE = Figure(
     "visible", "The same against what noise changes",
-    "Exact match of `{reader}` against the RMSE of luma and against 1 − SSIM: noises at an equal visible change, not at an "
-    "equal level.",
+    "Exact match of `{reader}` against the RMSE of luma and against 1 − SSIM: noises at an equal visible change, not "
+    "at an equal level.",
     "Two panels, one line per noise type, exact match against the measured change.", draw_visible, about_visible,
     numbers=("regress/dose_response",))
 CHARACTERS = Figure(
     "character_accuracy", "Characters read",
-    "Share of the characters read right, by noise type and level. In colour `{reader}`; pale the other readers. Bands and "
-    "whiskers are {interval} intervals.",
+    "Share of the characters read right, by noise type and level. In colour `{reader}`; pale the other readers. Bands "
+    "and whiskers are {interval} intervals.",
     "Small panels, one per noise type, each with one falling line per reader.", draw_characters, about_characters,
     numbers=("figures/accuracy",))
 FANS = Figure(
     "curves", "All noises in one panel",
-    "Share of the test captchas read whole, one line per noise type, named at its end. Whiskers are {interval} intervals; "
-    "the dashed line is one half.",
+    "Share of the test captchas read whole, one line per noise type, named at its end. Whiskers are {interval} "
+    "intervals; the dashed line is one half.",
     "One panel per reader, one falling line per noise type.", draw_fans, about_fans,
     numbers=("figures/accuracy", "regress/curves"))
 CURVES = Figure(
     "dose_response", "The fitted curves",
-    "Observed exact match by noise type and reader, with the psychometric curve that was fitted to it; hollow where the "
-    "curve passes a threshold.",
+    "Observed exact match by noise type and reader, with the psychometric curve that was fitted to it; hollow where "
+    "the curve passes a threshold.",
     "Small panels, one per noise type, points with a curve per reader.", draw_curves, about_curves,
     numbers=("regress/dose_response", "regress/curves"))
 THRESHOLDS = Figure(
     "thresholds", "How much noise a reader bears",
-    "The level at which each reader still reads a share of the captchas whole, with {interval} intervals. A hollow point "
-    "at the right edge, or an interval that ends there: not reached within the levels tested. A point at 0: not read "
-    "that well even when clean.",
+    "The level at which each reader still reads a share of the captchas whole, with {interval} intervals. A hollow "
+    "point at the right edge, or an interval that ends there: not reached within the levels tested. A point at 0: not "
+    "read that well even when clean.",
     "One panel per share, one row per noise type, one dot per reader.", draw_thresholds, about_thresholds,
     numbers=("regress/thresholds",))
 
@@ -191,6 +192,6 @@ CHAPTER = Chapter(
     "Each panel is one noise. A line that falls early belongs to a noise that needs little dose.", (EXACT, VISIBLE))
 MORE = Chapter(
     "details", "doses", "Which noise is worst, by which measure?",
-    "Three measures rank the noises: the level at which captchas are lost, the average cost over the tested levels, and "
-    "the area under the curve. Differences are told from contrasts of the same captchas, not from two intervals.",
+    "Three measures rank the noises: the level at which captchas are lost, the average cost over the tested levels, "
+    "and the area under the curve. Differences are told from contrasts of the same captchas, not from two intervals.",
     (rank_tables, pairs_of_noises, FANS, CHARACTERS, CURVES, THRESHOLDS, corruption))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from matplotlib.figure import Figure as Drawing
+
 from stages.figures import coefficients, conclusions, diagnostics, doses, regressors, robustness
-from stages.figures.figure import Chapter, Drawing, Figure, Heading, Part, Table, Words
+from stages.figures.figure import Chapter, Figure, Heading, Part, Table, Words
 from stages.figures.study import Study
 
 
@@ -125,8 +127,8 @@ EFFECTS = Figure(
     "Three dot plots, one per factor, one row per category.", draw_effects, about_effects, numbers=("figures/effects",))
 LINES = Figure(
     "lines", "The straight lines against what was observed",
-    "Observed character accuracy by noise type, and the straight line of each reader's own regression. A line may leave 0 "
-    "to 100 % (shaded); a share cannot.",
+    "Observed character accuracy by noise type, and the straight line of each reader's own regression. A line may "
+    "leave 0 to 100 % (shaded); a share cannot.",
     "Small panels, one per noise type, points with a dashed line per reader.", draw_lines, about_lines,
     numbers=("regress/dose_response",))
 MARGINAL_EFFECTS = Figure(
@@ -138,8 +140,8 @@ MARGINAL_EFFECTS = Figure(
 JACKKNIFE = Figure(
     "jackknife", "What one cluster can move",
     "Left the coefficients with {interval} intervals (blue) and their jackknife range when each cluster is left out in "
-    "turn (orange, within the point where it is small); right that range in standard errors, with the cluster that causes "
-    "either end. Dotted, where they fit in, are the ends of the interval.",
+    "turn (orange, within the point where it is small); right that range in standard errors, with the cluster that "
+    "causes either end. Dotted, where they fit in, are the ends of the interval.",
     "Two panels with one row per coefficient.", draw_jackknife, about_jackknife, numbers=("regress/coefficients",))
 INFLUENCE = Figure(
     "influence", "The influence of single clusters",
@@ -167,7 +169,7 @@ CHAPTER = Chapter(
     (sentences, table))
 MORE = Chapter(
     "details", "sound", "Is the regression sound?",
-    "First the slopes and effects drawn; then what cannot be concluded, another model, the fit without each cluster and "
-    "each category, each regressor alone, and the diagnostics in words.",
+    "First the slopes and effects drawn; then what cannot be concluded, another model, the fit without each cluster "
+    "and each category, each regressor alone, and the diagnostics in words.",
     (SLOPES, LINES, EFFECTS, tests, limits, MARGINAL_EFFECTS, JACKKNIFE, categories, INFLUENCE, ADDED_VARIABLES,
      CORRELATIONS, in_words))

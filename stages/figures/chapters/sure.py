@@ -34,5 +34,5 @@ def runs(study: Study) -> Iterator[Table]:
 
 
 CHAPTER = Chapter("report", "sure", "How sure is that?",
-                  "Other captchas, other glyphs, another training run or another machine would give other numbers. Not all "
-                  "of that is in the intervals.", (sources, runs))
+                  "Other captchas, other glyphs, another training run or another machine would give other numbers. Not "
+                  "all of that is in the intervals.", (sources, runs))

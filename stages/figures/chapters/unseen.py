@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure as Drawing
 
 from stages.figures import anomaly
-from stages.figures.figure import Chapter, Drawing, Figure
+from stages.figures.figure import Chapter, Figure
 from stages.figures.study import Explained
 
 
@@ -82,14 +83,14 @@ def about_hardest(explained: Explained) -> str:
 
 DETECTION = Figure(
     "unseen", "Each class held out in turn",
-    "How well scores separate a class that no model has seen from all the others, by held-out class (AUROC; one half is "
-    "guessing), with {interval} intervals over glyphs.",
+    "How well scores separate a class that no model has seen from all the others, by held-out class (AUROC; one half "
+    "is guessing), with {interval} intervals over glyphs.",
     "A dot plot with one place per held-out class, one dot per method.", draw_detection, about_detection, "explained",
     numbers=("explain/anomaly",))
 NOISE = Figure(
     "unseen_noise", "The same under noise",
-    "Mean over held-out classes of the best score, normal and unseen glyphs under the same noise; the band is the range of "
-    "the classes.", "One panel, one line per noise type.", draw_noise, about_noise, "explained",
+    "Mean over held-out classes of the best score, normal and unseen glyphs under the same noise; the band is the "
+    "range of the classes.", "One panel, one line per noise type.", draw_noise, about_noise, "explained",
     numbers=("explain/anomaly",))
 SCORES = Figure(
     "unseen_scores", "The class that is noticed least",
@@ -97,10 +98,10 @@ SCORES = Figure(
     draw_scores, about_scores, "explained")
 HARDEST = Figure(
     "unseen_glyphs", "The glyphs that fool it",
-    "Above normal glyphs that look strangest, below unseen ones that look most normal; a cross where the threshold decides "
-    "wrongly.", "Two rows of pictures of glyphs.", draw_hardest, about_hardest, "explained", picture=True)
+    "Above normal glyphs that look strangest, below unseen ones that look most normal; a cross where the threshold "
+    "decides wrongly.", "Two rows of pictures of glyphs.", draw_hardest, about_hardest, "explained", picture=True)
 
 CHAPTER = Chapter(
     "details", "unseen", "Would it notice a character it has never seen?",
-    "Each class is held out in turn and models learn all the others; then the unseen class is to look strange. Thresholds "
-    "come from validation glyphs, without one unseen glyph.", (DETECTION, NOISE, SCORES, HARDEST))
+    "Each class is held out in turn and models learn all the others; then the unseen class is to look strange. "
+    "Thresholds come from validation glyphs, without one unseen glyph.", (DETECTION, NOISE, SCORES, HARDEST))

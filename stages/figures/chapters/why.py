@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure as Drawing
 
 from stages.figures import latent, saliency
-from stages.figures.figure import Chapter, Drawing, Figure
+from stages.figures.figure import Chapter, Figure
 from stages.figures.study import Explained
 from stages.figures.style import words
 
@@ -177,8 +178,8 @@ def about_drawings(explained: Explained) -> str:
 MAPS = Figure(
     "saliency", "What speaks for one character",
     "The first test captcha under each noise; in colour the saliency map of the character above the bar (integrated "
-    "gradients, or occlusion where a reader has none). Beneath, the probability that `{reader}` gives the character, with a "
-    "cross where it reads another.",
+    "gradients, or occlusion where a reader has none). Beneath, the probability that `{reader}` gives the character, "
+    "with a cross where it reads another.",
     "A sheet of pictures with warm colours over the parts that speak for a character: noise types down, levels across.",
     draw_maps, about_maps, "explained", numbers=("explain/saliency",), picture=True)
 MEAN_MAPS = Figure(
@@ -187,9 +188,9 @@ MEAN_MAPS = Figure(
     "A sheet of pictures, one per character.", draw_mean_maps, about_mean_maps, "explained", picture=True)
 CURVES = Figure(
     "saliency_curves", "Are the maps faithful?",
-    "The probability that `{reader}` gives a character while pixels are removed (deletion: a faithful map falls early) and "
-    "while they are added (insertion: it rises early), the highest of the map first. Plain ink and random maps know nothing "
-    "of the reader. Bands are {interval} intervals over captchas.",
+    "The probability that `{reader}` gives a character while pixels are removed (deletion: a faithful map falls early) "
+    "and while they are added (insertion: it rises early), the highest of the map first. Plain ink and random maps "
+    "know nothing of the reader. Bands are {interval} intervals over captchas.",
     "Four panels of curves, one curve per method.", draw_curves, about_curves, "explained",
     numbers=("explain/saliency_curves", "explain/saliency"))
 DRIFT = Figure(
@@ -200,21 +201,23 @@ DRIFT = Figure(
     numbers=("explain/saliency",))
 RANDOMISED = Figure(
     "saliency_randomised", "Do the maps depend on the reader's weights?",
-    "Rank correlation of the maps with those of `{reader}` when its layers are drawn anew, from the last one down (Adebayo "
-    "et al., 2018): over the glyph, and dotted over the whole picture. A map that stays alike shows the picture.",
+    "Rank correlation of the maps with those of `{reader}` when its layers are drawn anew, from the last one down "
+    "(Adebayo et al., 2018): over the glyph, and dotted over the whole picture. A map that stays alike shows the "
+    "picture.",
     "One panel, one line per method.", draw_randomised, about_randomised, "explained",
     numbers=("explain/saliency_randomised",))
 SEPARATION = Figure(
     "separation_reader", "Classes in the reader",
-    "Features of the last layer but one of `{reader}`: the distance between the means of classes and the spread within a "
-    "class, both as multiples of the clean ones, and the share of the nearest clean neighbours of the same class, with "
-    "{interval} intervals over captchas.",
+    "Features of the last layer but one of `{reader}`: the distance between the means of classes and the spread within "
+    "a class, both as multiples of the clean ones, and the share of the nearest clean neighbours of the same class, "
+    "with {interval} intervals over captchas.",
     "Small panels, one per noise type, three lines each.", draw_separation_reader, about_separation_reader, "explained",
     numbers=("explain/separation_reader",))
 PLANE = Figure(
     "plane_reader", "The plane of the reader",
-    "Those features in the first two principal directions of the clean ones; a colour a class, a letter at its mean; under "
-    "the noise that costs most neighbours.", "Panels of points in a plane, a colour per class.", draw_plane_reader,
+    "Those features in the first two principal directions of the clean ones; a colour a class, a letter at its mean; "
+    "under the noise that costs most neighbours.",
+    "Panels of points in a plane, a colour per class.", draw_plane_reader,
     about_plane_reader, "explained", numbers=("explain/plane_reader",))
 SEPARATION_VAE = Figure(
     "separation_vae", "Classes in a latent space of glyphs",
@@ -243,14 +246,14 @@ DRAWINGS = Figure(
 
 CHAPTER = Chapter(
     "report", "why", "Why does reading fail?",
-    "Two views of `{reader}`: which pixels speak for a character, and whether noise moves the classes together or spreads "
-    "each of them out.", (MAPS, SEPARATION))
+    "Two views of `{reader}`: which pixels speak for a character, and whether noise moves the classes together or "
+    "spreads each of them out.", (MAPS, SEPARATION))
 LOOKS = Chapter(
     "details", "looks", "Can the saliency maps be believed?",
     "Maps are measured against plain ink and against random maps, and against a reader with random weights.",
     (MEAN_MAPS, CURVES, DRIFT, RANDOMISED))
 CLASSES = Chapter(
     "details", "classes", "Do the classes merge or spread out?",
-    "Accuracy falls where characters become alike: because the classes run into each other, or because each spreads out. "
-    "Both are measured, in the features of the reader and in a latent space of glyphs.",
+    "Accuracy falls where characters become alike: because the classes run into each other, or because each spreads "
+    "out. Both are measured, in the features of the reader and in a latent space of glyphs.",
     (PLANE, SEPARATION_VAE, PLANE_VAE, SEPARATION_CLASSIFIED, PLANE_CLASSIFIED, DRAWINGS))
