@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import curve_fit
-from scipy.special import expit
 from scipy.stats import norm
 
 from stages import artifacts
@@ -25,7 +23,7 @@ FACTORS = {"digit": "truth", "colour": "colour", "position": "position", "reader
 
 def write_tables(readers: dict[str, list[str]], noises: list[str], shares: list[float],
                  between: float | None = None) -> None:
-    """Write costs, contrasts, thresholds, curves and dose_response to plots/regress, and give coefficients and
+    """Write costs, contrasts, thresholds, areas and dose_response to plots/regress, and give coefficients and
     thresholds the columns about runs; `between` is the SD between runs, where it is to be known."""
     rows = {}
     for name, entries in readers.items():
@@ -33,7 +31,7 @@ def write_tables(readers: dict[str, list[str]], noises: list[str], shares: list[
         rows[name] = pd.concat(tables, ignore_index=True).assign(reader=name)
     everything = pd.concat(rows.values(), ignore_index=True)
     runs = {"sd_between_runs": np.nan if between is None else between, "runs": np.nan if between is None else 5}
-    costs, contrasts, thresholds, curves, responses = [], [], [], [], []
+    costs, contrasts, thresholds, areas, responses = [], [], [], [], []
     for name, table in [*rows.items(), ("all", everything)]:
         draws = cost_draws(table, noises)
         costs.append(costs_table(draws, noises).assign(reader=name))
@@ -41,19 +39,17 @@ def write_tables(readers: dict[str, list[str]], noises: list[str], shares: list[
         if name != "all":
             thresholds += [threshold_table(table, noises, share).assign(reader=name) for share in shares]
             responses.append(response_table(table, noises).assign(reader=name))
-            curves.append(curve_table(responses[-1], noises).assign(reader=name))
+            areas.append(area_table(responses[-1], noises).assign(reader=name))
     for factor, column in FACTORS.items():
         names = list(dict.fromkeys(everything[column].astype(str)))
         if len(names) > 1:
             draws = mean_draws(everything, everything[column].astype(str).to_numpy(), names)
             contrasts.append(pairs_table(draws, names).assign(reader="all", factor=factor))
-    fitted = pd.concat(responses, ignore_index=True)
-    both = pd.concat(curves, ignore_index=True)
     write("costs", pd.concat(costs).assign(**runs))
     write("contrasts", pd.concat(contrasts).assign(**runs))
     write("thresholds", pd.concat(thresholds).assign(**runs))
-    write("curves", both)
-    write("dose_response", with_curves(fitted, both))
+    write("areas", pd.concat(areas))
+    write("dose_response", pd.concat(responses))
     path = artifacts.PLOTS / "regress" / "coefficients.csv"
     coefficients = pd.read_csv(path, dtype=str, keep_default_na=False)
     write("coefficients", coefficients.assign(**runs))
@@ -180,30 +176,10 @@ def response_table(table: pd.DataFrame, noises: list[str]) -> pd.DataFrame:
     return found.assign(line=np.concatenate(lines))
 
 
-def psychometric(level: Floats, guess: float, lapse: float, midpoint: float, steepness: float) -> Floats:
-    with np.errstate(divide="ignore"):
-        return np.asarray(guess + (1 - guess - lapse) * expit(steepness * (np.log(midpoint) - np.log(level))))
-
-
-def curve_table(responses: pd.DataFrame, noises: list[str]) -> pd.DataFrame:
+def area_table(responses: pd.DataFrame, noises: list[str]) -> pd.DataFrame:
     rows = []
     for noise in noises:
         own = responses[responses["noise"] == noise]
-        levels, exact = own["level"].to_numpy(float), own["exact"].to_numpy(float)
-        lapse = 1 - exact[0]
-        try:
-            found, _ = curve_fit(lambda x, middle, steep, lapse=lapse: psychometric(x, 0, lapse, middle, steep),
-                                 levels, exact, [0.4, 4], bounds=([0.01, 0.3], [5, 40]))
-        except RuntimeError:
-            found = np.array([np.nan, np.nan])
-        area = float(np.trapezoid(exact, levels) / levels[-1])
-        rows.append([noise, 0.0, lapse, *found, area, area - 0.02, area + 0.02])
-    return pd.DataFrame(rows, columns=["noise", "guess", "lapse", "midpoint", "steepness", "area", "area_low",
-                                       "area_high"])
-
-
-def with_curves(responses: pd.DataFrame, curves: pd.DataFrame) -> pd.DataFrame:
-    joined = responses.merge(curves, on=["reader", "noise"], how="left")
-    fitted = psychometric(*(joined[name].to_numpy(float) for name in ("level", "guess", "lapse", "midpoint",
-                                                                      "steepness")))
-    return responses.assign(curve=fitted)
+        area = float(np.trapezoid(own["exact"], own["level"]) / own["level"].iloc[-1])
+        rows.append([noise, area, area - 0.02, area + 0.02])
+    return pd.DataFrame(rows, columns=["noise", "area", "low", "high"])

@@ -96,13 +96,11 @@ def study(fits: list[dict[str, Any]] | None = None, cluster: list[str] | None = 
             contrast("colour", "black", "grey", -0.04, 0.01),
             contrast("digit", "1", "0", 0.01, 0.02), contrast("digit", "2", "0", -0.02, 0.03),
             contrast("reader", "noisy", "clean", 0.2, 0.01)],
-        "curves": [{"reader": reader, "noise": "fog", "area": 0.5, "area_low": 0.48,
-                    "area_high": 0.52, "guess": 0.1, "lapse": 0.02, "midpoint": 0.4, "steepness": 3.0}
-                   for reader in ("noisy", "clean")],
+        "areas": [{"reader": reader, "noise": "fog", "area": 0.5, "low": 0.48, "high": 0.52}
+                  for reader in ("noisy", "clean")],
         "dose_response": [
             {"reader": reader, "noise": noise, "level": level, "dose": level, "rmse": level / 2, "ssim_loss": level,
-             "accuracy": 0.9 - level, "line": 1.1 - level if reader == "noisy" else NAN, "exact": 0.8 - level,
-             "curve": 0.85 - level}
+             "accuracy": 0.9 - level, "line": 1.1 - level if reader == "noisy" else NAN, "exact": 0.8 - level}
             for reader in ("noisy", "clean") for noise in ("dots", "fog") for level in (0.0, 0.4, 0.8)]}
     rows["corruption"] = [{"reader": reader, "noise": "dots+fog", "seen": "all", "types": 2, "clean_error": 0.02,
                            "error": error, "ratio": error / 0.3, "ratio_low": error / 0.3, "ratio_high": error / 0.3,

@@ -11,16 +11,6 @@ from regressed_study import coefficient, fit, study, table
 
 from stages.figures import diagnostics, doses, regressed, regressors, robustness
 from stages.figures.coefficients import dose_slopes
-from stages.statistics.thresholds import psychometric
-
-
-def test_the_curve_that_is_drawn_is_the_one_that_was_fitted() -> None:
-    right = np.array([[9.0, 8, 3, 1], [10, 7, 4, 2], [9, 9, 5, 0]])
-    curve = psychometric(right, np.full((3, 4), 10.0), [0, 0.25, 0.5, 0.75], guess=0.1, draws=100,
-                         rng=np.random.default_rng(0))
-    levels = np.array([0, 0.1, 0.4, 0.8])
-    np.testing.assert_allclose(doses.psychometric(levels, curve.guess, curve.lapse, curve.midpoint, curve.steepness),
-                               curve.accuracy(levels))
 
 
 def test_an_added_variable_has_its_bins_and_a_line_through_the_origin_with_the_coefficient() -> None:
@@ -102,16 +92,6 @@ def points_of(axes: Axes) -> list[list[float]]:
             if line.get_linestyle() == "None" and line.get_marker() != "D" and len(line.get_xdata()) == 3]
 
 
-def test_a_panel_draws_the_observed_exact_match_the_curve_and_the_threshold_of_each_reader() -> None:
-    tables = study().tables
-    fog = panel(doses.draw_curves(tables["dose_response"], tables["curves"], tables["thresholds"]), "fog")
-    assert points_of(fog) == [pytest.approx([0.8, 0.4, 0.0])] * 2
-    smooth = [line for line in fog.lines if len(line.get_xdata()) == doses.POINTS]
-    assert len(smooth) == 2
-    hollow = [tuple(line.get_xydata()[0]) for line in fog.lines if line.get_marker() == "D" and len(line.get_xdata())]
-    assert sorted(hollow) == [(pytest.approx(0.2), 0.5), (pytest.approx(0.4), 0.5)]
-
-
 def test_a_panel_draws_the_observed_accuracy_and_the_straight_line() -> None:
     figure = doses.draw_lines(study().tables["dose_response"].assign(dose=lambda rows: rows["level"] / 2), "rmse")
     fog = panel(figure, "fog")
@@ -134,13 +114,6 @@ def test_what_is_not_reached_stands_hollow_at_the_right_edge() -> None:
     assert (0.38, 0.42) in ends
     assert (0.7, pytest.approx(0.896)) in ends
     assert [label.get_text() for label in axes.get_yticklabels()] == ["fog", "dots"]
-
-
-def test_the_gap_between_what_was_fitted_and_observed_is_told() -> None:
-    responses = study().tables["dose_response"]
-    assert "The curve misses the observed means by at most 5.0 points (`noisy`, dots" in doses.about_fitted(
-        responses, "curve", "exact", "curve")
-    assert doses.about_fitted(responses[:0], "line", "accuracy", "straight line") == "No straight line was fitted."
 
 
 def test_the_pairs_that_pass_a_threshold_are_counted() -> None:
@@ -196,3 +169,10 @@ def test_slopes_are_those_of_a_centred_dose_as_well() -> None:
                                   coefficient("slopes", "noise", "fog", -0.5)])
     slopes = dose_slopes(rows, ["all"], "slopes", "level")
     assert slopes[["noise", "points"]].to_numpy().tolist() == [["fog", pytest.approx(-10)]]
+
+
+def test_the_gap_between_the_line_and_what_was_observed_is_told() -> None:
+    responses = study().tables["dose_response"]
+    assert "The straight line misses the observed means by at most 20.0 points (`noisy`, dots" in doses.about_lines(
+        responses)
+    assert doses.about_lines(responses[:0]) == "No line was fitted."

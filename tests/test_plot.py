@@ -22,7 +22,7 @@ TEMPLATES = Path(__file__).resolve().parents[1] / "plots" / "templates"
 FIRST = ["answer", "samples", "exact_match", "visible", "breakdown", "saliency", "separation_reader"]
 OTHERS = ["added_variables", "associations", "calibration", "character_accuracy", "class_levels", "class_ranking",
           "class_thresholds", "confusion", "confusion_clean", "confusion_dense", "confusions", "correlations", "counts",
-          "curves", "dose_response", "drawings", "effects", "glyphs", "influence", "jackknife", "learning", "lines",
+          "curves", "drawings", "effects", "glyphs", "influence", "jackknife", "learning", "lines",
           "marginal_effects", "mean_maps", "pairs", "pixels", "plane_reader", "plane_vae", "plane_vae_classified",
           "saliency_curves", "saliency_drift", "saliency_randomised", "schemes", "separation_vae",
           "separation_vae_classified", "slopes", "texts", "thresholds", "top_confusions", "unseen", "unseen_glyphs",

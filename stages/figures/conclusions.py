@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from stages.figures.coefficients import dose_slopes
@@ -256,8 +255,8 @@ def _machine(arithmetic: str) -> str:
 
 def _steps(params: Any) -> Iterator[str]:
     if params.noise.steps < 8:
-        yield (f"**Levels.** Each noise was tested at {params.noise.steps} levels. Between them the form of the curve "
-               "places a threshold; no interval contains that.")
+        yield (f"**Levels.** Each noise was tested at {params.noise.steps} levels. Between two of them a threshold is "
+               "interpolated.")
 
 
 def _scales(found: Regressed, types: Sequence[str]) -> Iterator[str]:
@@ -285,11 +284,6 @@ def _about_form(found: Regressed) -> Iterator[str]:
     elif test is not None:
         yield (f"That the effects are straight lines that add up: RESET does not reject it ({p_value(test['p'])}), "
                "which is not to show it.")
-    responses = found.tables["dose_response"]
-    gap = float((responses["curve"] - responses["exact"]).abs().max())
-    if np.isfinite(gap):
-        yield ("A threshold to its second digit: its interval contains other captchas alone. Between levels the form "
-               f"of the curve places it, and the curve misses observed means by up to {100 * gap:.1f} points.")
     if headline["fitted_outside"] > 0:
         yield (f"A probability for every rendering: {100 * headline['fitted_outside']:.1f}\u00a0% of the fitted values "
                "lie below 0 or above 1, which no share of characters does.")

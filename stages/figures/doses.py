@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from stages.figures.coefficients import shift
 from stages.figures.numbers import highest, told
@@ -20,57 +19,16 @@ from stages.figures.style import GRID, MUTED, WIDTH, line_look, small_multiples,
 
 Floats = NDArray[np.float64]
 
-POINTS = 60  # of a curve
-LINE, CURVE = (0, (3.5, 2)), "-"
-OBSERVED: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 4.6}
-CURVES: dict[str, dict[str, Any]] = {"observed": OBSERVED, "psychometric curve": {"linestyle": CURVE, "linewidth": 1.6},
-          "threshold": {"linestyle": "none", "marker": "D", "markersize": 5, "markerfacecolor": "white"}}  # fmt: skip
-LINES: dict[str, dict[str, Any]] = {"observed": OBSERVED,
-                                    "straight line of the regression": {"linestyle": LINE, "linewidth": 1.1}}
-
-
-def psychometric(levels: Floats, guess: float, lapse: float, midpoint: float, steepness: float) -> Floats:
-    """The regress stage's curve at levels >= 0; NaN where there is none."""
-    with np.errstate(divide="ignore"):
-        return np.asarray(guess + (1 - guess - lapse) * expit(steepness * (np.log(midpoint) - np.log(levels))))
-
-
-@styled
-def draw_curves(responses: pd.DataFrame, curves: pd.DataFrame, thresholds: pd.DataFrame) -> Figure:
-    """One panel a noise type; by reader the observed exact match and its psychometric curve with the thresholds.
-
-    The tables are those of plots/regress.
-    """
-    figure, panels = _panels(responses, CURVES, "level of the noise", "captchas read whole")
-    for panel, noise in panels:
-        for index, reader in enumerate(dict.fromkeys(responses["reader"])):
-            rows, curve, passed = (table[(table["noise"] == noise) & (table["reader"] == reader)]
-                                   for table in (responses, curves, thresholds))
-            if len(rows):
-                _curve(panel, rows.sort_values("level"), curve, passed, index)
-        panel.set_ylim(-0.04, 1.04)
-    panels[0][0].set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
-    return figure
-
-
-def _curve(axes: Axes, rows: pd.DataFrame, curve: pd.DataFrame, passed: pd.DataFrame, index: int) -> None:
-    colour = line_look(index)["color"]
-    levels = rows["level"].to_numpy(float)
-    if len(curve):
-        at = np.linspace(levels[0], levels[-1], POINTS)
-        numbers = [float(curve[name].iloc[0]) for name in ("guess", "lapse", "midpoint", "steepness")]
-        axes.plot(at, psychometric(at, *numbers), color=colour, linewidth=1.6, zorder=2.5)
-    axes.plot(levels, rows["exact"], zorder=4, **{**line_look(index), "linestyle": "none"})
-    inside = passed[passed["level"] > 0]
-    axes.plot(inside["level"], inside["share"], linestyle="none", marker="D", markersize=5, markerfacecolor="white",
-              markeredgecolor=colour, markeredgewidth=1.1, zorder=3)
+LINE = (0, (3.5, 2))
+KEY: dict[str, dict[str, Any]] = {"observed": {"linestyle": "none", "marker": "o", "markersize": 4.6},
+                                  "straight line of the regression": {"linestyle": LINE, "linewidth": 1.1}}
 
 
 @styled
 def draw_lines(responses: pd.DataFrame, dose: str) -> Figure:
     """One panel a noise type; by reader the observed character accuracy and the straight line of its regression."""
     name = "level of the noise" if dose == "level" else f"{NUMBERS[dose]} of the rendering"
-    figure, panels = _panels(responses, LINES, name, "characters read right")
+    figure, panels = _panels(responses, name)
     for panel, noise in panels:
         for index, reader in enumerate(dict.fromkeys(responses["reader"])):
             rows = responses[(responses["noise"] == noise) & (responses["reader"] == reader)].sort_values("level")
@@ -85,9 +43,8 @@ def draw_lines(responses: pd.DataFrame, dose: str) -> Figure:
     return figure
 
 
-def _panels(responses: pd.DataFrame, key: Mapping[str, Mapping[str, Any]], x: str,
-            y: str) -> tuple[Figure, list[tuple[Axes, str]]]:
-    """A figure with a legend of the readers and of the `key`, and its panels with their noise types."""
+def _panels(responses: pd.DataFrame, x: str) -> tuple[Figure, list[tuple[Axes, str]]]:
+    """A figure with a legend of the readers and of the KEY, and its panels with their noise types."""
     noises, readers = list(dict.fromkeys(responses["noise"])), list(dict.fromkeys(responses["reader"]))
     figure, panels = small_multiples(len(noises), 0.65, 1.95)
     for panel, noise in zip(panels, noises, strict=False):
@@ -96,10 +53,10 @@ def _panels(responses: pd.DataFrame, key: Mapping[str, Mapping[str, Any]], x: st
     for panel in panels[len(noises):]:
         panel.set_visible(False)
     figure.supxlabel(x, fontsize=8.5, color=MUTED)
-    figure.supylabel(y, fontsize=8.5, color=MUTED)
+    figure.supylabel("characters read right", fontsize=8.5, color=MUTED)
     handles = [Line2D([], [], label=name, **{**line_look(index), "linestyle": "none"})
                for index, name in enumerate(readers)]
-    handles += [Line2D([], [], color=MUTED, label=name, **look) for name, look in key.items()]
+    handles += [Line2D([], [], color=MUTED, label=name, **look) for name, look in KEY.items()]
     figure.legend(handles=handles, loc="outside upper left", ncols=4)
     return figure, list(zip(panels[:len(noises)], noises, strict=True))
 
@@ -111,15 +68,15 @@ def _share_axis(axes: Axes, responses: pd.DataFrame) -> None:
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
 
 
-def about_fitted(responses: pd.DataFrame, fitted: str, observed: str, name: str) -> str:
-    """How far a line or a curve lies from what was observed, at most."""
-    rows = responses.assign(gap=(responses[fitted] - responses[observed]).abs())
+def about_lines(responses: pd.DataFrame) -> str:
+    """How far a line lies from what was observed, at most."""
+    rows = responses.assign(gap=(responses["line"] - responses["accuracy"]).abs())
     rows = rows[rows["gap"].notna()]
     if rows.empty:
-        return f"No {name} was fitted."
+        return "No line was fitted."
     most = highest(rows, "gap")
-    return (f"The {name} misses the observed means by at most {100 * most['gap']:.1f} points (`{most['reader']}`, "
-            f"{words(most['noise'])}, level {most['level']:g}).")
+    return (f"The straight line misses the observed means by at most {100 * most['gap']:.1f} points "
+            f"(`{most['reader']}`, {words(most['noise'])}, level {most['level']:g}).")
 
 
 def about_thresholds(thresholds: pd.DataFrame) -> str:
@@ -137,7 +94,7 @@ def about_thresholds(thresholds: pd.DataFrame) -> str:
             sentence += (f"; first under noise is `{first['reader']}` under {words(first['noise'])}, at level "
                          f"{told(first['level'], first['low'], first['high'])}")
         said.append(f"{sentence}.")
-    return " ".join(said) or "No curve was fitted, so there is no threshold."
+    return " ".join(said) or "There is no threshold: no noise was tested."
 
 
 @styled

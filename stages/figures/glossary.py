@@ -21,9 +21,10 @@ GLOSSARY: dict[str, tuple[str, tuple[str, ...]]] = {  # term: its meaning, and i
                     ("exact match", "read whole", "reads whole")),
     "Average cost": ("Character accuracy on clean captchas less the mean over the tested levels of a noise.",
                      ("average cost", "average costs")),
-    "Threshold": ("The level at which a reader still reads a given share of the captchas whole.",
+    "Threshold": ("The level at which the share of the captchas read whole falls to a given one; between two tested "
+                  "levels by a monotone curve through the observed shares.",
                   ("threshold", "thresholds")),
-    "Area under the curve": ("The mean exact match from level 0 to the strongest, by the fitted curve.",
+    "Area under the curve": ("The mean exact match from level 0 to the strongest, by trapezoids.",
                              ("area under the curve",)),
     "Percentage point": ("The difference of two percentages. From 90 % to 87 % is 3 percentage points.",
                          ("percentage point", "percentage points", "points")),
@@ -63,8 +64,6 @@ GLOSSARY: dict[str, tuple[str, tuple[str, ...]]] = {  # term: its meaning, and i
     "Logit": ("A regression whose probabilities stay between 0 and 1; those of the linear model do not.", ("logit",)),
     "Marginal effect": ("The average change of the probability of success when one factor changes.",
                         ("marginal effect", "marginal effects")),
-    "Psychometric curve": ("An S-shaped curve of success against level, with a floor at the guess rate.",
-                           ("psychometric curve", "psychometric curves")),
     "Guess rate": ("What blind guessing would get: one in the size of the alphabet for a character.",
                    ("guess rate", "guessing")),
     "Precision, recall, F1": ("Of what was read as a character, the share that is it; of the character, the share that "

@@ -32,11 +32,10 @@ COLUMNS: dict[str, tuple[list[str], list[str]]] = {  # table of plots/regress: t
     "marginal_effects": (["model", "variable", "category"], ["estimate", "low", "high"]),
     "thresholds": (["reader", "noise"], ["share", "level", "low", "high", "reached", "first", "sd_between_runs",
                                          "runs"]),
-    "curves": (["reader", "noise"], ["guess", "lapse", "midpoint", "steepness", "area", "area_low", "area_high"]),
+    "areas": (["reader", "noise"], ["area", "low", "high"]),
     "corruption": (["reader", "noise", "seen"], ["types", "clean_error", "error", "ratio", "ratio_low", "ratio_high",
                                                  "relative", "relative_low", "relative_high"]),
-    "dose_response": (["reader", "noise"], ["level", "dose", "rmse", "ssim_loss", "accuracy", "line", "exact",
-                                            "curve"]),
+    "dose_response": (["reader", "noise"], ["level", "dose", "rmse", "ssim_loss", "accuracy", "line", "exact"]),
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ def draw_answer(study: Study) -> Drawing | None:
 
 def about_answer(study: Study) -> str:
     if study.regressed.halves(study.reader).empty:
-        return "No curve was fitted, so the noises cannot be ranked."
+        return "No noise was tested, so there is nothing to rank."
     return ranking.about_ranking(study.regressed)
 
 

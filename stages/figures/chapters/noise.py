@@ -56,23 +56,12 @@ def draw_fans(study: Study) -> Drawing:
 
 
 def about_fans(study: Study) -> str:
-    rows = study.regressed.of("curves", study.reader).dropna(subset=["area"])
+    rows = study.regressed.of("areas", study.reader)
     if rows.empty:
-        return "No curve was fitted, so no area is known."
-    areas = [f"{words(one['noise'])} {told(one['area'], one['area_low'], one['area_high'])}"
+        return "No noise was tested, so there is no area."
+    areas = [f"{words(one['noise'])} {told(one['area'], one['low'], one['high'])}"
              for _, one in rows.sort_values("area", kind="stable").iterrows()]
     return f"The area under the curve of `{study.reader}`, 1 at best: {', '.join(areas)}."
-
-
-def draw_curves(study: Study) -> Drawing | None:
-    tables = study.regressed.tables
-    if tables["dose_response"].empty:
-        return None
-    return doses.draw_curves(tables["dose_response"], tables["curves"], tables["thresholds"])
-
-
-def about_curves(study: Study) -> str:
-    return doses.about_fitted(study.regressed.tables["dose_response"], "curve", "exact", "curve")
 
 
 def draw_thresholds(study: Study) -> Drawing | None:
@@ -172,13 +161,7 @@ FANS = Figure(
     "Share of the test captchas read whole, one line per noise type, named at its end. Whiskers are {interval} "
     "intervals; the dashed line is one half.",
     "One panel per reader, one falling line per noise type.", draw_fans, about_fans,
-    numbers=("figures/accuracy", "regress/curves"))
-CURVES = Figure(
-    "dose_response", "The fitted curves",
-    "Observed exact match by noise type and reader, with the psychometric curve that was fitted to it; hollow where "
-    "the curve passes a threshold.",
-    "Small panels, one per noise type, points with a curve per reader.", draw_curves, about_curves,
-    numbers=("regress/dose_response", "regress/curves"))
+    numbers=("figures/accuracy", "regress/areas"))
 THRESHOLDS = Figure(
     "thresholds", "How much noise a reader bears",
     "The level at which each reader still reads a share of the captchas whole, with {interval} intervals. A hollow "
@@ -194,4 +177,4 @@ MORE = Chapter(
     "details", "doses", "Which noise is worst, by which measure?",
     "Three measures rank the noises: the level at which captchas are lost, the average cost over the tested levels, "
     "and the area under the curve. Differences are told from contrasts of the same captchas, not from two intervals.",
-    (rank_tables, pairs_of_noises, FANS, CHARACTERS, CURVES, THRESHOLDS, corruption))
+    (rank_tables, pairs_of_noises, FANS, CHARACTERS, THRESHOLDS, corruption))

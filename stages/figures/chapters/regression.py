@@ -43,7 +43,7 @@ def draw_lines(study: Study) -> Drawing | None:
 
 
 def about_lines(study: Study) -> str:
-    return doses.about_fitted(study.regressed.tables["dose_response"], "line", "accuracy", "straight line")
+    return doses.about_lines(study.regressed.tables["dose_response"])
 
 
 def draw_marginal_effects(study: Study) -> Drawing | None:
