@@ -111,9 +111,9 @@ def costs_table(draws: Floats, noises: list[str]) -> pd.DataFrame:
 def pairs_table(draws: Floats, names: list[str]) -> pd.DataFrame:
     """Every pair's difference of success, a less b."""
     places = list(combinations(range(len(names)), 2))
-    gaps = np.stack([draws[:, i] - draws[:, j] for i, j in places], axis=1)
+    gaps = draws[:, [i for i, _ in places]] - draws[:, [j for _, j in places]]  # (1 + DRAWS, pairs), maybe none
     estimate, error = gaps[0], np.maximum(gaps[1:].std(axis=0), 1e-6)
-    bound = bound_of(gaps[1:] - estimate, error)
+    bound = bound_of(gaps[1:] - estimate, error) if places else np.nan
     return pd.DataFrame({
         "a": [names[i] for i, _ in places], "b": [names[j] for _, j in places], "difference": estimate,
         "standard_error": error, "low": estimate - HALF * error, "high": estimate + HALF * error,
