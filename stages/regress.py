@@ -1,7 +1,7 @@
 """Explain success by noise, level, colour and digit: least squares in clusters, leave-one-outs and thresholds.
 
 Reads   data/predictions/<name>.parquet of every reader, experiments/runs.json
-Writes  data/regression/fits.json, metrics/regress.json, and in plots/regress/ table.md, table.tex, table.html,
+Writes  data/regression/fits.json, metrics/regress.json, and in plots/regress/ table.md, table.tex, table.json,
         coefficients.csv, tests.csv, costs.csv, contrasts.csv, categories.csv, influence.csv, correlations.csv,
         added_variables.csv, marginal_effects.csv, thresholds.csv, areas.csv, dose_response.csv and corruption.csv
 Params  seed, glyphs, captcha, colour, noise, readers, regression
@@ -41,7 +41,7 @@ from stages.statistics.regression import Clusters, Regression, estimate
 from stages.statistics.run_variance import TrainingRuns
 from stages.statistics.runs import POOLED, PerRun
 from stages.statistics.sample import Sample, intersection
-from stages.statistics.tables import publication, to_html, to_latex, to_markdown
+from stages.statistics.tables import publication, to_latex, to_markdown
 from stages.statistics.thresholds import DoseResponse, level_at
 
 FOLDER = artifacts.PLOTS / "regress"
@@ -440,8 +440,9 @@ def write(regressions: Sequence[Regression], looks: Mapping[str, Sequence[tidy.R
     shown = [one for one in regressions if one.specification in chosen.specifications]
     checks = [one for one in regressions if one.specification in chosen.checks]
     table = publication(shown, checks, clusters, chosen.confidence, chance, between)
-    for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table)), ("html", to_html(table))):
+    for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table))):
         artifacts.write_text(FOLDER / f"table.{suffix}", text)
+    artifacts.write_json(FOLDER / "table.json", asdict(table))
     artifacts.write_json(artifacts.REGRESSION / "fits.json", {
         "estimator": "ordinary least squares (linear probability model)",
         "cluster": [*clusters.names, *(["run"] if clusters.runs is not None else [])],

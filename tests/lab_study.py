@@ -19,7 +19,6 @@ from ruamel.yaml import YAML
 
 from stages.figures.classification import classification_table
 from stages.figures.confusion import confusion_table
-from stages.figures.report import Chapter, Plate, Tile, bullets, page
 from stages.lab.app import create_app
 from stages.lab.desk import Desk
 
@@ -63,19 +62,40 @@ def observations() -> dict[str, pd.DataFrame]:
     return {name: pd.DataFrame(shared | {"guess": guess, "success": guess == truth}) for name, guess in guesses.items()}
 
 
-def report() -> str:
-    plates = [Plate("answer", "How fast <reading> fails", "A line `first` each.", "It **falls** at 0.2 & dies.", SVG),
-              Plate("slopes", "What a dose costs", "", "Nothing was measured.", None)]
-    chapters = [Chapter("answer", "The answer, drawn", "Lead.", plates),
-                Chapter("uncertain", "Doubts", "Lead.", [bullets(["One `doubt`.", "Another."])])]
-    return page(["**Hail** stops `first`.", "And dusk does not."], [Tile("12 %", "10 to 14 %", "are read")], chapters)
+def figure(title: str, shows: str, finding: str, file: str | None, *numbers: str) -> dict[str, Any]:
+    return {"file": file, "title": title, "shows": shows, "finding": finding, "alternative": f"{title}: a drawing.",
+            "chapter": "answer", "numbers": [f"plots/{name}.csv" for name in numbers],
+            "width": 300.0 if file else None, "height": 200.0 if file else None}
 
 
-TABLE = ('<table><caption>Effects &amp; more</caption><thead><tr><td></td><th scope="col">(1) main</th></tr></thead>'
-         '<tbody><tr class="group"><th colspan="2" scope="rowgroup">Noise</th></tr><tr><th scope="row">hail</th>'
-         '<td>−0.25<br><small>(0.01)</small></td></tr></tbody><tfoot><tr><th scope="row">Rows</th><td>40</td></tr>'
-         '</tfoot></table>'
-         '<p class="note">How to read it.</p>')
+TABLE = {"caption": "Effects & more", "kind": "regression", "notes": ["How to read it."],
+         "head": [[{"text": ""}, {"text": "(1) main", "scope": "col"}]],
+         "body": [[{"text": "Noise", "span": 2, "scope": "rowgroup"}],
+                  [{"text": "hail", "scope": "row"}, {"text": "−0.25", "small": "(0.01)"}]],
+         "foot": [[{"text": "Rows", "scope": "row"}, {"text": "40"}]]}
+
+
+def report() -> dict[str, Any]:
+    """plots/report.json of a study with a figure, one that was not drawn, and one that is missing."""
+    def chapter(anchor: str, title: str, *content: dict[str, Any]) -> dict[str, Any]:
+        return {"page": "report", "anchor": anchor, "title": title, "lead": "A `lead`.", "content": list(content)}
+
+    def shown(name: str) -> dict[str, Any]:
+        return {"kind": "figure", "name": name}
+
+    fold = {"kind": "fold", "summary": "more", "content": [shown("lines")]}
+    return {"question": "?", "reader": "first", "answer": "**Hail** stops `first`.", "questions": {}, "chapters": [
+        chapter("answer", "The answer", shown("answer")),
+        chapter("captchas", "The data", shown("samples"), shown("counts")),
+        chapter("noise", "The doses", shown("curves"), fold),
+        chapter("regression", "The regression", {"kind": "table", "table": TABLE})],
+        "findings": {"answer": ["**Hail** stops `first`."], "sure": ["One `doubt`.", "Another."]},
+        "figures": {"answer": figure("How fast <reading> fails", "A line `first` each.", "It **falls** at 0.2 & dies.",
+                                     "answer.svg", "figures/accuracy", "regress/none"),
+                    "samples": figure("Samples", "", "Read.", "samples.png"),
+                    "counts": figure("Are they balanced?", "", "Yes.", "counts.svg", "figures/counts"),
+                    "curves": figure("What a dose costs", "", "Nothing was `measured`.", None),
+                    "lines": figure("Lines", "", "Straight.", "lines.svg")}}
 
 
 def write_study() -> None:
@@ -90,11 +110,12 @@ def write_study() -> None:
     for name in ("answer", "counts", "confusion_first", "marvel"):
         write(f"plots/figures/{name}.svg", SVG)
     write("plots/figures/samples.png", PNG)
-    write("plots/regress/table.html", TABLE)
     write("plots/regress/table.tex", r"\begin{tabular}")
     write("plots/regress/thresholds.csv", "reader,noise,share,level,low,high,reached\n"
           "first,hail,0.5,0.25,0.2,0.31,1.0\nfirst,dusk,0.5,,0.5,,0.2\n")
-    write("plots/report.html", report())
+    write("plots/report.json", json.dumps(report()))
+    write("plots/report.html", "<p>The report</p>")
+    write("plots/details.html", "<p>The details</p>")
     for name in ("first", "second"):
         write(f"metrics/predict/{name}.json", json.dumps(METRICS))
         write(f"plots/predict/{name}.json", json.dumps({"coverage_99": 0.25}))

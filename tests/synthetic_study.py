@@ -11,9 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from answer_tables import write_tables
 from ruamel.yaml import YAML
 
 from stages import artifacts, explain, params, regress
+from stages.params import runs_of
 from stages.reader.networks import initialise
 from stages.reader_files import Description, write_reader
 
@@ -26,12 +28,12 @@ def write_study(folder: Path, patch: pytest.MonkeyPatch, *, noises: Sequence[str
                 lengths: tuple[int, int] = (4, 4), captchas: int = 40, composed: bool = True, seed: int = 0,
                 colours: int = 4, skills: Sequence[float] = (3.0, 2.3, 1.6), levels: Sequence[float] = (0.4, 0.8),
                 regression: Mapping[str, Any] | None = None, architecture: str = "heads",
-                explained: bool = True) -> None:
+                explained: bool = True, between: float | None = None) -> None:
     """Write params.yaml and all that the stages before plot make into `folder`, which becomes the current one.
 
     `skills` are the readers' log odds without noise; `regression` replaces parameters of that section. The first
     reader's files hold a network with random weights, which is only looked at: the predictions are made up. Without
-    `explained` the stage explain has not run.
+    `explained` the stage explain has not run. `between` is the SD between runs, where it is known.
     """
     patch.chdir(folder)
     patch.setattr(params, "refuse_foreign_code", lambda: None)  # the code is here, the study is there
@@ -58,6 +60,7 @@ def write_study(folder: Path, patch: pytest.MonkeyPatch, *, noises: Sequence[str
     write_glyphs(alphabet if composed else "", rng)
     write_network(readers[0], architecture, alphabet, max(map(len, texts)))
     regress.main()
+    write_tables(runs_of(params.parse(params.load(Path("params.yaml"))).readers), list(noises), [0.5, 0.75], between)
     if explained:
         explain.main()
 
@@ -70,7 +73,7 @@ def write_params(noises: Sequence[str], readers: Sequence[str], alphabet: str, c
     tree["captcha"]["source"] = "composed" if composed else "folder"
     tree["colour"]["schemes"] = tree["colour"]["schemes"][:colours]
     tree["noise"].update(types=list(noises), steps=len(levels), level=max(levels))
-    tree["readers"] = {name: tree["readers"][name] for name in readers}
+    tree["readers"] = {name: reader_of(tree["readers"], name) for name in readers}
     tree["regression"].update({"draws": 100, **regression})
     tree["regression"]["references"].update(digit=alphabet[0], reader=readers[0], colour=tree["colour"]["schemes"][0])
     tree["explain"].update(reader=readers[0], captchas=3, latent=2, epochs=1, draws=50)
@@ -78,6 +81,12 @@ def write_params(noises: Sequence[str], readers: Sequence[str], alphabet: str, c
     with Path("params.yaml").open("w", encoding="utf-8") as file:
         yaml.dump(tree, file)
     return tree
+
+
+def reader_of(readers: Any, name: str) -> Any:
+    """The parameters of an entry; noisy_2 is a second training run of noisy."""
+    first, _, run = name.rpartition("_")
+    return readers[name] if name in readers else {**readers[first], "seed": int(run)}
 
 
 def captcha_table(texts: Sequence[str], grid: Sequence[tuple[str, float]], schemes: Sequence[str], alphabet: str,

@@ -14,9 +14,9 @@ from synthetic_study import HEIGHT, WIDTH, write_study
 
 from stages import artifacts, explain
 from stages.command import run
-from stages.figures.explained import draw_explained, parse_table
+from stages.figures.study import parse_table
 from stages.insight.looks import Renderings
-from stages.plot import read_explained
+from stages.plot import draw_explained, read_explained
 from stages.reader import classical
 from stages.reader_files import Description, write_reader
 
@@ -48,9 +48,9 @@ def drawn(folder: Path) -> dict[str, tuple[bool, str]]:
     """By figure whether there is one, and what it says."""
     from stages.params import read
 
-    explained = read_explained(read("explain", "regression"), "0123456789")
+    explained = read_explained(read("explain", "regression", "noise"), "0123456789")
     assert folder == Path.cwd()
-    return {name: (figure is not None, said) for name, figure, said in draw_explained(explained)}
+    return {one.name: (one.svg is not None, one.finding) for one in draw_explained(explained) if one.finding}
 
 
 def test_all_parts_are_written_and_nothing_is_left_out(study: Path) -> None:

@@ -11,16 +11,19 @@ import statsmodels.api as sm
 
 from stages.figures.accuracy import (
     COLUMNS,
+    PALE,
+    about_breakdown,
+    about_levels,
     accuracy_by,
     accuracy_by_level,
-    draw_answer,
     draw_breakdown,
+    draw_fans,
     draw_levels,
     glyphs_of,
     paired_gain,
     renderings_of,
 )
-from stages.figures.style import line_look
+from stages.figures.style import PALETTE, line_look
 from stages.statistics.proportions import clustered_proportion
 
 
@@ -128,12 +131,18 @@ def test_readers_of_different_characters_are_not_compared() -> None:
 
 def test_a_panel_has_a_line_a_reader_through_its_accuracies() -> None:
     table = accuracy_by_level(READ, ["fog", "elastic"], 0.95)
-    figure = draw_levels(table, "exact", 0.01)
+    figure = draw_levels(table, "exact", 0.01, "one")
     fog = next(axes for axes in figure.axes if axes.get_title(loc="left") == "fog")
-    drawn = {line.get_label(): line.get_ydata() for line in fog.lines}
-    for reader in READ:
+    for reader, line in zip(READ, fog.lines, strict=False):
         rows = table[(table["reader"] == reader) & (table["noise"] == "fog")]
-        np.testing.assert_array_equal(drawn[reader], rows["exact_match"])
+        np.testing.assert_array_equal(line.get_ydata(), rows["exact_match"])
+    assert [text.get_text() for text in fog.texts] == list(READ)
+
+
+def test_the_reports_reader_has_the_colour_of_the_noise_and_the_others_are_pale() -> None:
+    table = accuracy_by_level(READ, ["fog", "elastic"], 0.95)
+    for axes, colour in zip(draw_levels(table, "exact", 0.01, "two").axes, PALETTE, strict=False):
+        assert [line.get_color() for line in axes.lines[:2]] == [PALE, colour]
 
 
 def test_lines_can_be_told_apart_without_colour() -> None:
@@ -144,9 +153,9 @@ def test_lines_can_be_told_apart_without_colour() -> None:
 @pytest.mark.parametrize("count", [1, 2, 7, 22])
 def test_any_number_of_noise_types_can_be_drawn(count: int) -> None:
     table = pd.concat([accuracy_by_level(READ, ["fog"], 0.95).assign(noise=f"noise_{i}") for i in range(count)])
-    panels = [axes for axes in draw_levels(table, "character", 0.1).axes if axes.get_visible()]
+    panels = [axes for axes in draw_levels(table, "character", 0.1, "one").axes if axes.get_visible()]
     assert len(panels) == count
-    labels = [text.get_text() for text in draw_answer(table, {"one": "about it"}).axes[0].texts]
+    labels = [text.get_text() for text in draw_fans(table, ["one"]).axes[0].texts]
     assert {f"noise {i}" for i in range(count)} <= set(labels)
 
 
@@ -157,3 +166,25 @@ def test_a_breakdown_shows_every_interval_whole() -> None:
     bottom, top = figure.axes[0].get_ylim()
     assert bottom < min(table["low"].min() for _, table in tables)
     assert top > max(table["high"].max() for _, table in tables)
+
+
+LEVELS = pd.DataFrame([["noisy", noise, level, 0.9 * exact, 0.88 * exact, 0.92 * exact, exact, exact - 0.04,
+                        exact + 0.04, 100, 10] for noise, shares in (("fog", (0.9, 0.2)), ("gaussian_blur", (0.9, 0.8)))
+                       for level, exact in zip((0.0, 0.8), shares, strict=True)], columns=COLUMNS)
+
+
+def test_the_range_over_noise_types_is_told_at_the_strongest_level_with_intervals() -> None:
+    assert about_levels(LEVELS, "noisy", "exact") == (
+        "Without noise `noisy` reads 90\u00a0% (86 to 94\u00a0%) of the captchas whole; at level 0.8 between 20\u00a0% "
+        "(16 to 24\u00a0%) under fog and 80\u00a0% (76 to 84\u00a0%) under gaussian blur.")
+    assert about_levels(LEVELS[:0], "noisy", "exact") == "No noise was tested."
+    assert "of fog" in about_levels(LEVELS[:2], "noisy", "character")
+
+
+def test_the_hardest_and_the_easiest_are_told_and_not_tested_by_their_intervals() -> None:
+    table = pd.DataFrame([["r", "a", 0.9, 0.88, 0.92], ["r", "b", 0.5, 0.48, 0.52]],
+                         columns=["reader", "character", "accuracy", "low", "high"])
+    said = about_breakdown([("character", table)], "r")
+    assert "from 50\u00a0% (48 to 52\u00a0%) for “b” to 90\u00a0% (88 to 92\u00a0%) for “a”" in said
+    assert "differ" not in said
+    assert "one character" in about_breakdown([("character", table[:1])], "r")

@@ -74,7 +74,7 @@ def test_the_dots_stand_at_the_rows() -> None:
     assert list(lines["ELBO"].get_ydata()) == pytest.approx([0.93, 0.87])
     assert list(lines["ink alone (control)"].get_ydata()) == pytest.approx([0.31, 0.61])
     assert "class that was held out" in svg(figure)
-    assert len(svg(draw_under_noise(ROWS, "elbo"))) > 1000
+    assert len(svg(draw_under_noise(ROWS, "elbo", ["fog", "gaussian_blur"]))) > 1000
 
 
 def test_a_histogram_holds_every_glyph_of_its_kind() -> None:

@@ -7,7 +7,6 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from test_figures_report import check
 
 from stages.figures.classification import (
     COLUMNS,
@@ -17,7 +16,8 @@ from stages.figures.classification import (
     labels,
     macro_of,
 )
-from stages.figures.readers import Described, readers_tables, share
+from stages.figures.figure import Table
+from stages.figures.readers import Described, calculated, means_table, nature_table, scores_table
 
 UKRAINIAN = "АБВГҐДЕЄЖЗИІЇЙКЛМНОПРСТУФХЦЧШЩЬЮЯ"
 
@@ -26,6 +26,10 @@ def observed(truth: str, guess: str, level: float = 0.0, *, each: int = 2) -> pd
     """Characters in captchas of `each`; a blank in `guess` is a character that was missed."""
     return pd.DataFrame({"captcha": np.arange(len(truth)) // each, "level": level, "truth": list(truth),
                          "guess": [one.strip() for one in guess], "glyph": np.arange(len(truth))})
+
+
+def texts(table: Table, *, foot: bool = False) -> list[list[str]]:
+    return [[cell.text for cell in line] for line in (table.foot if foot else table.body)]
 
 
 def predicted(**others: float) -> dict[str, float]:
@@ -54,17 +58,16 @@ def test_all_and_clean_renderings_are_told_apart() -> None:
 def test_without_a_clean_rendering_there_is_one_set() -> None:
     table = classification_table({"r": observed("abab", "abab", 0.4)}, "ab")
     assert set(table["renderings"]) == {"all"}
-    assert classification_report(table, "r").count("colgroup") == 1
+    assert [cell.scope for cell in classification_report(table, "r").head[0]] == ["", "colgroup"]
 
 
 def test_a_report_has_a_line_for_each_of_33_letters_and_one_for_the_means() -> None:
     table = classification_table({"r": observed(UKRAINIAN, UKRAINIAN[:-1] + "А")}, UKRAINIAN)
-    html = classification_report(table, "r")
-    check(html)
-    lines = re.findall(r'<tr><th scope="row">(.*?)</th>', html)
-    assert lines == [*UKRAINIAN, "macro mean"]
-    last = html[html.index('<th scope="row">Я</th>'):html.index("</tbody>")]
-    assert last.count(">0.0<") == 6  # precision, recall and F1 of what was never read right, in both sets
+    report = classification_report(table, "r")
+    assert [cells[0] for cells in texts(report)] == [*UKRAINIAN]
+    assert [cells[0] for cells in texts(report, foot=True)] == ["macro mean"]
+    assert texts(report)[-1].count("0.0") == 6  # precision, recall and F1 of what was never read right, in both sets
+    assert report.body[0][3].bar == "66.7"
 
 
 def test_the_best_and_the_worst_character_are_told() -> None:
@@ -77,8 +80,7 @@ def test_the_best_and_the_worst_character_are_told() -> None:
 def test_of_a_single_captcha_no_interval_is_told() -> None:
     table = classification_table({"r": observed("ab", "a ")}, "ab")
     assert "interval" not in about_classification(table, "r")
-    html = readers_tables({"r": Described("ctc", "clean", "none", {}, predicted())}, table)
-    assert not re.search(r"\bnan\b", html)
+    assert means_table(table, {"r": None}).body[0][3].small == ""
 
 
 def test_a_reader_that_reads_nothing_is_reported_with_zeros() -> None:
@@ -87,29 +89,20 @@ def test_a_reader_that_reads_nothing_is_reported_with_zeros() -> None:
     said = about_classification(table, "r")
     assert "is 0.0\u00a0%" in said
     assert "from" not in said
-    assert not re.search(r"\bnan\b", classification_report(table, "r") + said)
+    assert not re.search(r"\bnan\b", str(texts(classification_report(table, "r"))) + said)
 
 
 def test_the_tables_of_the_readers_tell_what_each_is_and_reads() -> None:
     table = classification_table({"net": observed("abab", "abab"), "tree": observed("abab", "abaa")}, "ab")
     trained = {"weights": 12345, "best_epoch": 3, "epochs": 5, "arithmetic": "fp32 on x"}
-    html = readers_tables({
-        "net": Described("ctc", "both", "median", trained,
-                         predicted(calibration_error=0.0321) | {"arithmetic": "bf16 on x"}),
-        "tree": Described("knn", "clean", "none", {"best_epoch": 1, "epochs": 1}, predicted())}, table)
-    check(html)
-    assert ('<th scope="row">net</th><td>ctc</td><td>12,345</td><td>clean and noisy captchas</td><td>median</td>'
-            "<td>3 of 5</td>") in html
-    assert ('<th scope="row">tree</th><td>knn</td><td>–</td><td>clean captchas only</td><td>none</td>'
-            "<td>–</td>") in html
-    assert "<p>Trained in fp32 on x (net). Read in bf16 on x (net).</p>" in html
-    scores = html[html.index("Share read right"):]
-    assert scores.count("<td>50.0\u00a0%<br><small>40.0 to 62.5\u00a0%</small></td>") == 8
-    net, tree = scores.split('<th scope="row">tree</th>')
-    assert net.count("<td>100.0\u00a0%</td>") == 2  # macro precision and recall
-    assert "<td>3.2\u00a0%</td></tr>" in net
-    assert "<td>–</td></tr>" in tree
-
-
-def test_a_share_is_told_with_its_interval() -> None:
-    assert share({"x": 0.25, "x_low": 0.2, "x_high": 0.3}, "x") == ("25.0\u00a0%", "20.0 to 30.0\u00a0%")
+    runs = {"net": Described("ctc", "both", "median", trained,
+                             predicted(calibration_error=0.0321) | {"arithmetic": "bf16 on x"}),
+            "tree": Described("knn", "clean", "none", {"best_epoch": 1, "epochs": 1}, predicted())}
+    assert texts(nature_table(runs)) == [
+        ["net", "ctc", "12,345", "clean and noisy captchas", "median", "3 of 5"],
+        ["tree", "knn", "–", "clean captchas only", "none", "–"]]
+    assert calculated(runs) == ["Trained in fp32 on x (net).", "Read in bf16 on x (net)."]
+    scores = scores_table(runs)
+    assert texts(scores) == [["net", *["50.0\u00a0%"] * 4, "3.2\u00a0%"], ["tree", *["50.0\u00a0%"] * 4, "–"]]
+    assert {cell.small for line in scores.body for cell in line[1:5]} == {"40.0 to 62.5\u00a0%"}
+    assert texts(means_table(table, runs))[0][:3] == ["net", "100.0\u00a0%", "100.0\u00a0%"]

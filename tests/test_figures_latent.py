@@ -76,20 +76,20 @@ def test_one_sentence_groups_the_noises(table: pd.DataFrame) -> None:
 
 
 def test_a_noise_is_told_with_its_numbers_and_intervals(table: pd.DataFrame) -> None:
-    said = about_noise(table, "reader", "gaussian")
-    found = re.search(r"class means changes by −(\d+)\u00a0% \(95\u00a0% interval −(\d+) to −(\d+)\)", said)
+    said = about_noise(table, "reader", "gaussian", 0.9)
+    found = re.search(r"class means changes by −(\d+)\u00a0% \(90\u00a0% interval −(\d+) to −(\d+)\)", said)
     assert found
     value, low, high = map(int, found.groups())
     assert low > value > high
     assert value == pytest.approx(60, abs=8)
     assert said.endswith("the Fisher ratio falls because class means draw together.")
-    widened = about_noise(table, "reader", "motion_blur")
-    assert re.search(r"spread within classes changes by \+\d\d\d?\u00a0% \(95\u00a0% interval \+", widened)
+    widened = about_noise(table, "reader", "motion_blur", 0.9)
+    assert re.search(r"spread within classes changes by \+\d\d\d?\u00a0% \(90\u00a0% interval \+", widened)
     assert widened.endswith("because classes spread out.")
 
 
 def test_a_shift_of_all_is_no_merging_but_told(table: pd.DataFrame) -> None:
-    said = about_noise(table, "reader", "shift")
+    said = about_noise(table, "reader", "shift", 0.9)
     assert "does not clearly change, but the classes may have moved as a whole: " in said
     purity = table[(table["noise"] == "shift") & (table["measure"] == "purity") & (table["level"] == 0.6)]["value"]
     assert f"{100 * purity.iloc[0]:.1f}\u00a0% of the nearest" in said
@@ -100,7 +100,7 @@ def test_means_that_are_one_are_told_without_a_number(table: pd.DataFrame) -> No
     rows = (gone["noise"] == "gone") & gone["measure"].isin(["merging", "change", "balance"])
     gone.loc[rows, ["value", "low", "high"]] = np.nan
     gone.loc[rows, "note"] = MERGED
-    said = about_noise(gone, "reader", "gone")
+    said = about_noise(gone, "reader", "gone", 0.9)
     assert "class means can no longer be told apart, and the spread" in said
     assert "nan" not in said
     assert verdicts(gone).set_index("noise").loc["gone", "because"] == "distance"
@@ -113,7 +113,7 @@ def test_points_that_are_one_are_told() -> None:
     flat = Space("reader", space.reference, space.reference_labels, space.clean, space.labels, space.clusters,
                  {("contrast", 1.0): np.zeros_like(space.clean)})
     told = separation(flat, rng=np.random.default_rng(0), draws=50)
-    assert about_noise(told, "reader", "contrast") == (
+    assert about_noise(told, "reader", "contrast", 0.9) == (
         f"Under contrast at level 1 nothing is left: {COLLAPSED}.")
     assert "each class becomes one point under contrast" in about_separation(told, "reader")
     svg(draw_separation(told, "reader"))
@@ -121,9 +121,9 @@ def test_points_that_are_one_are_told() -> None:
 
 def test_too_few_examples_give_no_verdict_but_a_figure() -> None:
     few = separation(space_of(each=4), rng=np.random.default_rng(0))
-    assert about_separation(few, "reader").startswith("No interval is told here, and so no verdict: class 0 has 4")
-    assert "no verdict: class 0 has 4" in about_noise(few, "reader", "fog")
-    assert "(no interval: class 0 has 4" in about_plane(few, "reader", "fog", 0.5)
+    assert about_separation(few, "reader").startswith("No interval is known here, and so no verdict: class 0 has 4")
+    assert "no verdict: class 0 has 4" in about_noise(few, "reader", "fog", 0.9)
+    assert "(no interval: class 0 has 4" in about_plane(few, "reader", "fog", 0.5, 0.9)
     assert not verdicts(few)["known"].any()
     assert "nan" not in svg(draw_separation(few, "reader")).lower()
 
@@ -181,11 +181,11 @@ def test_more_classes_than_the_palette_has_get_colours_of_their_own() -> None:
 
 
 def test_the_plane_s_sentence_has_its_share_and_the_neighbours(table: pd.DataFrame) -> None:
-    said = about_plane(table, "reader", "fog", 0.381)
+    said = about_plane(table, "reader", "fog", 0.381, 0.9)
     values = table[table["measure"] == "purity"].set_index(["noise", "level"])["value"]
     assert said.startswith("The plane holds 38.1\u00a0% of the clean variance; ")
-    assert f"{100 * values['none', 0.0]:.1f}\u00a0% (95\u00a0% interval " in said
-    assert f"{100 * values['fog', 0.6]:.1f}\u00a0% (95\u00a0% interval " in said
+    assert f"{100 * values['none', 0.0]:.1f}\u00a0% (90\u00a0% interval " in said
+    assert f"{100 * values['fog', 0.6]:.1f}\u00a0% (90\u00a0% interval " in said
     assert said.endswith("under fog at level 0.6.")
 
 
@@ -203,10 +203,10 @@ def test_the_drawings_sentence_names_the_noise_that_costs_most() -> None:
     names = ["noise", "level", "reconstruction", "reconstruction_low", "reconstruction_high"]
     losses = pd.DataFrame([["none", 0.0, 90.2, 88.1, 91.9], ["fog", 0.4, 400.0, 390.0, 410.0],
                            ["salt_and_pepper", 0.2, 800.4, np.nan, np.nan]], columns=names)
-    assert about_drawings(losses, 7, 8) == (
+    assert about_drawings(losses, 7, 8, 0.9) == (
         "The autoencoder uses 7 of its 8 dimensions and draws a clean glyph it has not seen at a cost of 90 nats "
-        "(95\u00a0% interval 88 to 92); salt and pepper at level 0.2 costs most, 800 nats.")
-    assert about_drawings(losses[:1], 7, 8).endswith("(95\u00a0% interval 88 to 92).")
+        "(90\u00a0% interval 88 to 92); salt and pepper at level 0.2 costs most, 800 nats.")
+    assert about_drawings(losses[:1], 7, 8, 0.9).endswith("(90\u00a0% interval 88 to 92).")
 
 
 def test_every_measure_has_a_name_and_a_row(table: pd.DataFrame) -> None:

@@ -1,29 +1,20 @@
-"""The report: everything escaped, nothing loaded, and whole without its pictures."""
+"""The report's pages: everything escaped, nothing loaded, whole without its pictures, and each term linked once."""
 
 from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Drawing
 
-from stages.figures import wording
-from stages.figures.report import (
-    Chapter,
-    Fold,
-    Plate,
-    Tile,
-    bullets,
-    definitions,
-    grouped_table,
-    inline_svg,
-    marked,
-    metrics_table,
-    page,
-    parameters_tables,
-)
+from stages.figures.chapters.contents import CHAPTERS, QUESTIONS
+from stages.figures.figure import Cell, Chapter, Definitions, Figure, Fold, Heading, Table, Words, heads, row
+from stages.figures.glossary import GLOSSARY, anchor_of
+from stages.figures.page import Linked, inline_svg, marked, render
+from stages.figures.report import Rendered, figures_in, table_tree, tree_of
 from stages.figures.style import styled, svg
 
 EVIL = '<script>alert("1")</script>&\'"'
@@ -68,7 +59,7 @@ def check(html: str) -> Checker:
 
 @styled
 def drawing() -> str:
-    figure = Figure((2, 1))
+    figure = Drawing((2, 1))
     axes = figure.subplots()
     axes.plot([0, 5], [0, 5], label=EVIL)
     axes.set_xlim(1, 2)
@@ -76,36 +67,66 @@ def drawing() -> str:
     return svg(figure)
 
 
-def a_page() -> str:
-    plates = [Plate(name, f"Title {EVIL}", f"shows {EVIL}", f"found **{EVIL}**", drawing()) for name in ("one", "two")]
-    chapters = [Chapter("first", f"Chapter {EVIL}", f"lead {EVIL}", [*plates, bullets([EVIL]),
-                                                                    metrics_table(EVIL, [EVIL], {EVIL: [(EVIL, EVIL)]}),
-                                                                    definitions([(EVIL, EVIL)], "glossary")]),
-                Chapter("second", "Second", "lead",
-                        [Plate("none", "No picture", "", f"why {EVIL}", None),
-                         Fold(f"folded {EVIL}", [Plate("inner", EVIL, EVIL, EVIL, drawing()), bullets([EVIL])]),
-                         grouped_table(EVIL, EVIL, [(EVIL, [EVIL])], [[EVIL, EVIL]], [EVIL, EVIL], barred="F1"),
-                         parameters_tables({EVIL: [(EVIL, EVIL)]}, {EVIL: [(EVIL, EVIL)]})])]
-    return page([f"answer {EVIL}"], [Tile(EVIL, EVIL, EVIL)], chapters)
+def nothing(_: Any) -> None:
+    """Never asked to draw here: what is rendered is given."""
 
 
-def test_every_text_is_escaped_and_the_page_is_well_formed() -> None:
-    checker = check(a_page())
+def figure(name: str, title: str = f"Title {EVIL}") -> Figure:
+    return Figure(name, title, f"shows {EVIL}", "A line.", nothing, str, numbers=("figures/one",))
+
+
+class Studied:
+    """As much of a study as the tree needs."""
+
+    words: dict[str, str] = {}  # noqa: RUF012
+    reader = EVIL
+    explained = None
+
+
+def a_tree() -> tuple[dict[str, Any], dict[str, str]]:
+    table = Table(EVIL, heads(EVIL), [[Cell(EVIL, span=2, scope="rowgroup")], row(EVIL, Cell(EVIL, EVIL, bar="25.5"))],
+                  [row(EVIL, EVIL)], [EVIL])
+    recipes = Definitions([(EVIL, EVIL)], "recipes")
+    parts = [figure("one"), figure("two"), Words([EVIL], "bullets", "sure"), table, recipes]
+    later = [figure("none", "No picture"), Fold(f"folded {EVIL}", [figure("inner"), Words([EVIL])]), Heading(EVIL)]
+    glossary = Definitions([(term, meaning) for term, (meaning, _) in GLOSSARY.items()], "glossary")
+    chapters = [(Chapter("report", "answer", f"Chapter {EVIL}", "", ()), parts[:1]),
+                (Chapter("report", "first", f"Chapter {EVIL}", f"lead {EVIL}", ()), [*parts[1:], *later]),
+                (Chapter("details", "second", EVIL, EVIL, ()), [figure("other"), glossary])]
+    rendered = {one.name: Rendered(one.name, f"found **{EVIL}**", None if one.name == "none" else drawing(), None)
+                for _, those in chapters for one in figures_in(those)}
+    tree = tree_of(Studied(), chapters, rendered, f"answer {EVIL}",  # type: ignore[arg-type]
+                   {EVIL: {f"to first {EVIL}": "first", "to second": "second"}})
+    return tree, {name: one.svg for name, one in rendered.items() if one.svg}
+
+
+def a_page(page: str = "report") -> str:
+    return render(page, *a_tree())
+
+
+@pytest.mark.parametrize("page", ["report", "details"])
+def test_every_text_is_escaped_and_the_page_is_well_formed(page: str) -> None:
+    checker = check(a_page(page))
     assert "script" not in checker.tags
-    assert "alert" in a_page()
+    assert "alert" in a_page(page)
 
 
-def test_nothing_is_loaded_from_anywhere() -> None:
-    html = a_page()
-    assert all(address.startswith(("#", "data:")) for address in check(html).addresses)
+@pytest.mark.parametrize("page", ["report", "details"])
+def test_nothing_is_loaded_from_anywhere(page: str) -> None:
+    html = a_page(page)
+    assert all(address.startswith(("#", "data:", "details.html", "report.html")) for address in check(html).addresses)
     assert not re.search(r"url\((?!#)|@import|<link rel=\"stylesheet", html)
     assert "default-src 'none'" in html
 
 
-def test_two_drawings_on_one_page_share_no_id() -> None:
-    checker = check(a_page())
-    assert len(set(checker.ids)) == len(checker.ids)
-    assert {address[1:] for address in checker.addresses if address.startswith("#")} <= set(checker.ids)
+def test_every_address_leads_somewhere_on_either_page() -> None:
+    pages = {f"{name}.html": check(a_page(name)) for name in ("report", "details")}
+    for name, checker in pages.items():
+        assert len(set(checker.ids)) == len(checker.ids)
+        for address in checker.addresses:
+            page, _, anchor = address.partition("#")
+            if anchor and page in ("", *pages):
+                assert anchor in pages[page or name].ids
 
 
 def test_a_drawing_is_named_and_still_xml() -> None:
@@ -119,46 +140,80 @@ def test_a_drawing_is_named_and_still_xml() -> None:
 def test_figures_are_numbered_in_order_and_one_without_drawing_has_no_number() -> None:
     html = a_page()
     assert re.findall(r"Figure (\d)", html) == ["1", "2", "3"]
-    assert "<strong>No picture.</strong> why" in html
+    assert "<strong>No picture.</strong> found" in html
+
+
+def test_a_figure_has_an_alternative_text_of_its_title_form_and_finding() -> None:
+    tree, _ = a_tree()
+    assert tree["figures"]["one"]["alternative"] == f"Title {EVIL}: A line. found {EVIL}"
+    assert tree["figures"]["one"]["numbers"] == ["plots/figures/one.csv"]
+
+
+def test_a_figure_that_found_nothing_is_left_out() -> None:
+    chapters = [(Chapter("report", "answer", "", "", ()), [figure("one"), figure("two")])]
+    rendered = {"one": Rendered("one", "", None, None), "two": Rendered("two", "why not", None, None)}
+    tree = tree_of(Studied(), chapters, rendered, "", {})  # type: ignore[arg-type]
+    assert list(tree["figures"]) == ["two"]
+    assert tree["chapters"][0]["content"] == [{"kind": "figure", "name": "two"}]
 
 
 def test_what_is_folded_away_stands_closed_below_its_summary() -> None:
     html = a_page()
-    folded = re.findall(r"<details><summary>folded .*?</summary>\n<figure id=\"figure-inner\".*?</details>", html,
-                        flags=re.DOTALL)
-    assert len(folded) == 1
+    assert len(re.findall(r"<details><summary>folded .*?<figure id=\"figure-inner\".*?</details>", html,
+                          flags=re.DOTALL)) == 1
     assert "<details open" not in html
 
 
-def test_a_grouped_table_names_its_groups_and_draws_its_bars() -> None:
-    html = grouped_table("caption", "character", [("all", ["recall", "F1"]), ("clean", ["F1"])],
-                         [["a", "1.0", "25.5", "50.0"]], ["mean", "2.0", "30.0", "60.0"], barred="F1")
-    check(html)
-    assert '<th scope="colgroup" colspan="2">all</th><th scope="colgroup" colspan="1">clean</th>' in html
-    assert ('<tr><th scope="row">a</th><td class="start">1.0</td><td class="bar" style="--bar:25.5%">25.5</td>'
-            '<td class="bar start" style="--bar:50.0%">50.0</td></tr>') in html
-    assert html.index("</tbody>") < html.index('<th scope="row">mean</th>')
+def test_findings_are_kept_by_topic() -> None:
+    assert a_tree()[0]["findings"] == {"answer": [f"answer {EVIL}"], "sure": [EVIL]}
 
 
-def test_a_cell_without_an_interval_has_no_second_line() -> None:
-    html = metrics_table("caption", ["one", "two"], {"reader": [("1 %", ""), ("2 %", "1 to 3 %")]})
-    assert "<td>1 %</td><td>2 %<br><small>1 to 3 %</small></td>" in html
+def test_a_cell_holds_only_what_it_has() -> None:
+    cells = [Cell("x", scope="row"), Cell("1", "0 to 2", bar="50.0", starts=True)]
+    tree = table_tree(Table("caption", heads("a"), [cells]))
+    assert tree["head"] == [[{"text": ""}, {"text": "a", "scope": "col"}]]
+    assert tree["body"] == [[{"text": "x", "scope": "row"}, {"text": "1", "small": "0 to 2", "bar": "50.0",
+                                                             "starts": True}]]
 
 
-def test_readers_parameters_stand_side_by_side() -> None:
-    html = parameters_tables({}, {"a": [("epochs", "3"), ("batch", "4")], "b": [("epochs", "5"), ("batch", "6")]})
-    assert '<th scope="row">epochs</th><td>3</td><td>5</td>' in html
+def test_a_cell_shows_its_interval_bar_and_span() -> None:
+    html = a_page()
+    assert re.search(r'<td class="bar" style="--bar:25.5%">.*?<br><small>', html)
+    assert '<th scope="rowgroup" colspan="2">' in html
 
 
 @pytest.mark.parametrize(("text", "html"), [
-    ("**a** `b` < c", "<strong>a</strong> <code>b</code> &lt; c"), ("a ** b", "a ** b"),
+    ("**a** `b` < c", "<strong>a</strong> <code>b</code> &lt; c"), ("a ** b", "a ** b"), ("“`” is", "“`” is"),
 ])  # fmt: skip
 def test_marks_become_tags_after_escaping(text: str, html: str) -> None:
     assert marked(text) == html
 
 
-def test_every_figure_of_the_report_has_its_words() -> None:
-    shown = [name for names in wording.CONTENT.values() for name in names]
-    assert len(set(shown)) == len(shown)
-    assert set(wording.SHOWS) <= set(shown)
-    assert set(wording.CONTENT) == set(wording.LEADS)
+def test_a_term_is_linked_where_it_comes_first_and_nowhere_else() -> None:
+    linked = Linked("details.html")
+    assert linked("Intervals and `level` of an interval") == (
+        '<a class="term" href="details.html#term-interval">Intervals</a> and <code>level</code> of an interval')
+    assert "href" not in linked("The interval again, and inter-intervals")
+    assert linked("A simultaneous interval.").count("term-simultaneous-interval") == 1
+
+
+def test_every_term_has_a_meaning_and_forms_that_no_other_has() -> None:
+    forms = [form for _, those in GLOSSARY.values() for form in those]
+    assert len(set(forms)) == len(forms)
+    assert len({anchor_of(term) for term in GLOSSARY}) == len(GLOSSARY)
+    assert all(meaning and those for meaning, those in GLOSSARY.values())
+
+
+def test_chapters_and_figures_have_names_of_their_own_and_questions_lead_to_chapters() -> None:
+    anchors = [chapter.anchor for chapter in CHAPTERS]
+    assert len(set(anchors)) == len(anchors)
+    assert {anchor for those in QUESTIONS.values() for anchor in those.values()} <= set(anchors)
+    figures = [part for chapter in CHAPTERS for part in chapter.content if isinstance(part, Figure)]
+    assert len({one.name for one in figures}) == len(figures)
+    assert all(one.form or one.name == "repeated" for one in figures)
+
+
+def test_the_first_page_has_at_most_twelve_figures() -> None:
+    first = [part for chapter in CHAPTERS for part in chapter.content
+             if chapter.page == "report" and isinstance(part, Figure)]
+    assert 1 <= len(first) <= 12

@@ -10,8 +10,15 @@ import pytest
 from scipy.stats.contingency import association
 
 from stages.figures.associations import associations, draw_associations
-from stages.figures.coefficients import dose_slopes, draw_effects, draw_slopes, factor_effects
-from stages.figures.confusion import MISSED, confusion_table, draw_confusion, share_matrix
+from stages.figures.coefficients import (
+    about_effects,
+    about_slopes,
+    dose_slopes,
+    draw_effects,
+    draw_slopes,
+    factor_effects,
+)
+from stages.figures.confusion import MISSED, about_confusion, confusion_table, draw_confusion, share_matrix
 from stages.figures.counts import count_characters, draw_counts, draw_mean_glyphs
 from stages.figures.pixels import BLOCK, luma_statistics, pixels_by_level
 
@@ -37,6 +44,17 @@ def test_the_rows_of_a_confusion_matrix_sum_to_one_and_its_last_column_is_missed
     np.testing.assert_allclose(matrix.sum(axis=1), 1)
     missed = cells[(cells["reader"] == "one") & (cells["actual"] == "ж") & (cells["predicted"] == MISSED)]
     assert matrix[2, 3] == missed["share"].item()
+
+
+def test_the_commonest_mistake_and_the_share_that_is_missed_are_told() -> None:
+    cells = pd.DataFrame([["r", "a", "a", 6, 0.6], ["r", "a", "b", 1, 0.1], ["r", "a", "missed", 3, 0.3],
+                          ["r", "b", "a", 2, 0.2], ["r", "b", "b", 8, 0.8]],
+                         columns=["reader", "actual", "predicted", "count", "share"])
+    assert about_confusion(cells, "r") == (
+        "The commonest mistake of `r` is to read “b” as “a” (20.0\u00a0% of them); it misses 15.0\u00a0% of all "
+        "characters.")
+    right = cells[cells["actual"] == cells["predicted"]]
+    assert "took no character for another" in about_confusion(right, "r")
 
 
 def test_a_confusion_matrix_says_its_percentages() -> None:
@@ -137,10 +155,26 @@ def test_dose_slopes_are_points_for_a_tenth_of_level_by_reader() -> None:
     assert np.isnan(table["low"][0])
 
 
-def test_the_steepest_slope_of_the_reader_of_the_headline_is_on_top() -> None:
-    axes = draw_slopes(dose_slopes(COEFFICIENTS, ["two", "one"], "slopes", "level"), "one", "level").axes[0]
+def test_slopes_stand_in_the_order_of_the_noise_types() -> None:
+    slopes = dose_slopes(COEFFICIENTS, ["two", "one"], "slopes", "level")
+    axes = draw_slopes(slopes, ["dots", "lines", "fog"], "level").axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["dots", "fog"]
     assert axes.get_ylim()[0] > axes.get_ylim()[1]
+
+
+def test_the_largest_effect_is_the_one_of_either_sign() -> None:
+    effects = pd.DataFrame([["digit", "1", 2.0, 1.0, 3.0], ["digit", "7", -4.0, -5.0, -3.0]],
+                           columns=["term", "category", "points", "low", "high"])
+    assert "character 7 beside 0, −4 (−5 to −3) points" in about_effects(effects, {"digit": "0"}, 0.95)
+    assert about_effects(effects[:0], {}, 0.95) == "No effect was estimated."
+
+
+def test_slopes_are_told_with_what_they_rest_on() -> None:
+    slopes = dose_slopes(COEFFICIENTS, ["one"], "slopes", "level")
+    said = about_slopes(slopes, 0.9)
+    assert "90\u00a0% interval. `one`: dots, −8 (−9 to −7) points." in said
+    assert "depends on which levels were tested" in said
+    assert about_slopes(slopes[:0], 0.9) == "No slope was estimated."
 
 
 def test_factor_effects_are_points_beside_the_reference() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 from lab_in_browser import ROOT
-from lab_study import PARAMS, PNG, SVG, ask, client, observations, refused, study, write, write_yaml
+from lab_study import PARAMS, PNG, SVG, ask, client, observations, refused, report, study, write, write_yaml
 
+from stages.figures.chapters.contents import CHAPTERS
 from stages.figures.classification import classification_table
 from stages.figures.confusion import MISSED
-from stages.figures.wording import CONTENT, SHOWS
+from stages.figures.figure import Figure
 from stages.lab import pieces, results
+from stages.lab.reported import spoken
 
 __all__ = ["client", "study"]  # fixtures
 Told = dict[str, Any]
@@ -34,10 +37,16 @@ def text(spoken: list[list[str]]) -> str:
 
 def test_the_answer_is_what_the_report_says(client: TestClient, study: Path) -> None:
     answer = ask(client)["answer"]
-    assert answer["answer"] == [[["strong", "Hail"], ["", " stops "], ["code", "first"], ["", "."]],
-                                [["", "And dusk does not."]]]
-    assert answer["tiles"] == [{"label": "are read", "value": "12 %", "note": "10 to 14 %"}]
+    assert answer["answer"] == [[["strong", "Hail"], ["", " stops "], ["code", "first"], ["", "."]]]
     assert [text(doubt) for doubt in answer["doubts"]] == ["One doubt.", "Another."]
+
+
+@pytest.mark.parametrize(("marked", "pieces"), [
+    ("a **b** `c` d", [("", "a "), ("strong", "b"), ("", " "), ("code", "c"), ("", " d")]),
+    ("“`” is a ** b", [("", "“`” is a ** b")]), ("", []), ("`", [("", "`")]), ("****", [("", "****")]),
+])  # fmt: skip
+def test_marks_are_pieces_and_all_else_is_text(marked: str, pieces: list[tuple[str, str]]) -> None:
+    assert spoken(marked) == pieces
 
 
 def test_a_figure_has_its_words_and_size_from_the_report(client: TestClient, study: Path) -> None:
@@ -46,14 +55,21 @@ def test_a_figure_has_its_words_and_size_from_the_report(client: TestClient, stu
     assert text(figure["shows"]).strip() == "A line first each."
     assert figure["found"] == [["", "It "], ["strong", "falls"], ["", " at 0.2 & dies."]]
     assert (figure["width"], figure["height"]) == (300, 200)
+    assert figure["alternative"] == "How fast <reading> fails: a drawing."
 
 
 def test_a_figure_that_the_run_had_no_data_for_is_told_and_not_missed(client: TestClient, study: Path) -> None:
     dose = ask(client)["sections"]["dose"]
     assert [text(note) for note in dose["groups"][0]["notes"]] == ["What a dose costs. Nothing was measured."]
-    assert "slopes" not in dose["missing"]
-    assert "dose_response" in dose["missing"]
+    assert "curves" not in dose["missing"]
+    assert "lines" in dose["missing"]  # folded away, but still a figure
     assert "dvc repro plot" in dose["missing"]
+
+
+def test_chapters_keep_their_titles_and_leads(client: TestClient, study: Path) -> None:
+    group = ask(client)["sections"]["data"]["groups"][0]
+    assert (group["title"], group["lead"]) == ("The data", "A lead.")
+    assert [figure["name"] for figure in group["figures"]] == ["samples", "counts"]
 
 
 def test_a_figure_that_no_section_knows_is_shown_after_the_others(client: TestClient, study: Path) -> None:
@@ -62,10 +78,11 @@ def test_a_figure_that_no_section_knows_is_shown_after_the_others(client: TestCl
     assert [figure["file"] for figure in last["figures"]] == ["marvel.svg"]
 
 
-def test_every_figure_of_the_report_has_a_section() -> None:
-    placed = [name for names in results.SECTIONS.values() for name in names]
-    placed += [name for chapter in results.CHAPTERS for name in CONTENT[chapter] if name in SHOWS]
-    assert sorted(placed) == sorted({*SHOWS} - {"confusion"})
+def test_every_chapter_of_the_report_with_figures_has_a_section() -> None:
+    placed = {anchor for anchors in results.SECTIONS.values() for anchor in anchors}
+    drawn = {chapter.anchor for chapter in CHAPTERS if any(isinstance(part, Figure) for part in chapter.content)}
+    assert drawn - placed == {"confusions"}  # the page has tables of these
+    assert placed <= {chapter.anchor for chapter in CHAPTERS}
 
 
 def test_the_tables_behind_a_figure_are_those_that_are_there(client: TestClient, study: Path) -> None:
@@ -167,8 +184,8 @@ def test_a_table_is_shown_to_a_number_of_rows_and_given_whole(client: TestClient
 
 
 def test_the_results_of_the_repository_are_shown_whole(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not (ROOT / "plots" / "report.html").is_file():
-        pytest.skip("plots/report.html is not here: a pipeline runs")
+    if not (ROOT / "plots" / "report.json").is_file():
+        pytest.skip("plots/report.json is not here: a pipeline runs")
     monkeypatch.chdir(ROOT)
     overview = ask(client)
     assert [name for name, piece in overview.items() if isinstance(piece, dict) and "error" in piece] == []
@@ -224,20 +241,21 @@ def test_only_files_of_the_pipeline_are_served(client: TestClient, study: Path, 
 
 
 def test_the_report_is_served_without_leave_to_run_anything(client: TestClient, study: Path) -> None:
-    answer = client.get("/api/results/report")
-    assert answer.text == Path("plots/report.html").read_text(encoding="utf-8")
-    assert "sandbox" in answer.headers["content-security-policy"]
+    for page in ("report.html", "details.html"):
+        answer = client.get(f"/api/results/page/{page}")
+        assert answer.text == Path(f"plots/{page}").read_text(encoding="utf-8")
+        assert "sandbox" in answer.headers["content-security-policy"]
+    assert refused(client, "/page/report.json")[0] == 422
     Path("plots/report.html").unlink()
-    assert refused(client, "/report") == (404, "plots/report.html is missing: run `dvc repro plot`")
+    assert refused(client, "/page/report.html") == (404, "plots/report.html is missing: run `dvc repro plot`")
 
 
 # What is missing or broken
 
 
 @pytest.mark.parametrize(("path", "piece", "command"), [
-    ("plots/report.html", "answer", "dvc repro plot"), ("dvc.lock", "facts", "dvc repro"),
+    ("dvc.lock", "facts", "dvc repro"),
     ("plots/figures/counts.csv", "classes", "dvc repro plot"),
-    ("plots/regress/table.html", "table", "dvc repro regress"),
     ("plots/regress/thresholds.csv", "thresholds", "dvc repro regress"),
 ])
 def test_a_missing_artifact_is_one_line_with_the_command_and_the_others_show(
@@ -262,10 +280,41 @@ def test_without_any_artifact_every_piece_says_what_to_run(client: TestClient, t
     assert "is missing" in ask(client, "/reader", name="first")["confusion"]["error"]
 
 
-def test_without_the_report_figures_keep_their_fixed_titles(client: TestClient, study: Path) -> None:
-    Path("plots/report.html").unlink()
-    figure = figures(ask(client))["answer"]
-    assert (figure["title"], figure["found"], figure["width"]) == ("How fast reading fails", [], None)
+def test_without_the_report_the_answer_and_the_table_say_what_to_run_and_figures_show_by_name(client: TestClient,
+                                                                                              study: Path) -> None:
+    Path("plots/report.json").unlink()
+    overview = ask(client)
+    for piece in ("answer", "table"):
+        assert overview[piece]["error"] == "plots/report.json is missing: run `dvc repro plot`"
+    figure = figures(overview)["answer"]
+    assert (figure["title"], figure["found"], figure["width"]) == ("answer", [], None)
+
+
+@pytest.mark.parametrize("broken", [
+    "", "[", "[]", "{}", '{"answer": 1, "chapters": [], "figures": {}, "findings": {}}', "[" * 10**5,
+    '{"answer": "", "chapters": [1], "figures": {}, "findings": {}}',
+    '{"answer": "", "chapters": [], "figures": {"a": {}}, "findings": {}}',
+    '{"answer": "", "chapters": [], "figures": {}, "findings": {"sure": [1]}}',
+    '{"answer": "", "chapters": [{"anchor": "a"}], "figures": {}, "findings": {}}',
+])  # fmt: skip
+def test_a_damaged_report_is_one_line_and_the_figures_still_show(client: TestClient, study: Path, broken: str) -> None:
+    write("plots/report.json", broken)
+    overview = ask(client)
+    assert overview["answer"]["error"].startswith("plots/report.json is damaged (")
+    assert overview["table"]["error"].startswith("plots/report.json is damaged (")
+    assert "answer" in figures(overview)
+
+
+@pytest.mark.parametrize("table", [None, 1, {"kind": "regression"}, {"kind": "regression", "body": [[1]]},
+                                   {"kind": "regression", "body": [[{"text": "x"}]], "head": 3}])
+def test_a_report_without_a_whole_table_says_so(client: TestClient, study: Path, table: object) -> None:
+    tree = report()
+    tree["chapters"][3]["content"] = [{"kind": "table", "table": table}]
+    write("plots/report.json", json.dumps(tree))
+    overview = ask(client)
+    assert "its table of the regressions" in overview["table"]["error"] or \
+        "no table of the regressions" in overview["table"]["error"]
+    assert "error" not in overview["answer"]
 
 
 def test_metrics_of_a_reader_that_are_missing_or_damaged_are_told_beside_the_others(client: TestClient,

@@ -16,15 +16,18 @@ from synthetic_study import write_study
 from test_figures_report import check
 
 from stages import artifacts, plot
+from stages.figures.numbers import points, told
 
 TEMPLATES = Path(__file__).resolve().parents[1] / "plots" / "templates"
-DRAWN = ["added_variables", "answer", "associations", "breakdown", "calibration", "character_accuracy", "class_levels",
-         "class_ranking", "class_thresholds", "confusion", "confusion_clean", "confusion_dense", "confusions",
-         "correlations", "counts", "dose_response", "drawings", "effects", "exact_match", "glyphs", "influence",
-         "learning", "marginal_effects", "mean_maps", "pairs", "pixels", "plane_reader", "plane_vae",
-         "plane_vae_classified", "saliency", "saliency_curves", "saliency_drift", "saliency_randomised", "samples",
-         "schemes", "separation_reader", "separation_vae", "separation_vae_classified", "slopes", "steadiness", "texts",
-         "thresholds", "top_confusions", "unseen", "unseen_glyphs", "unseen_noise", "unseen_scores"]  # fmt: skip
+FIRST = ["answer", "samples", "exact_match", "visible", "breakdown", "saliency", "separation_reader"]
+OTHERS = ["added_variables", "associations", "calibration", "character_accuracy", "class_levels", "class_ranking",
+          "class_thresholds", "confusion", "confusion_clean", "confusion_dense", "confusions", "correlations", "counts",
+          "curves", "drawings", "effects", "glyphs", "influence", "jackknife", "learning", "lines",
+          "marginal_effects", "mean_maps", "pairs", "pixels", "plane_reader", "plane_vae", "plane_vae_classified",
+          "saliency_curves", "saliency_drift", "saliency_randomised", "schemes", "separation_vae",
+          "separation_vae_classified", "slopes", "texts", "thresholds", "top_confusions", "unseen", "unseen_glyphs",
+          "unseen_noise", "unseen_scores"]  # fmt: skip
+WORDS = 1250  # a minute has about 240 of them (Brysbaert 2019): five minutes
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +43,12 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def written(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes()
-            for path in [*folder.glob("plots/figures/*"), folder / "plots/report.html"]}
+            for path in [*folder.glob("plots/figures/*"), *folder.glob("plots/*.html"), folder / "plots/report.json"]}
 
 
 def test_every_figure_and_its_data_are_written(study: Path) -> None:
     names = {path.stem for suffix in ("svg", "png") for path in (study / "plots/figures").glob(f"*.{suffix}")}
-    assert sorted(names) == DRAWN
+    assert sorted(names) == sorted([*FIRST, *OTHERS])
     tables = {path.stem for path in (study / "plots/figures").glob("*.csv")}
     assert tables == {"accuracy", "associations", "calibration", "characters", "classification", "colours", "confusion",
                       "counts", "effects", "glyphs", "learning", "pixels", "reliability", "slopes"}
@@ -60,48 +63,108 @@ def test_drawing_again_in_one_process_gives_the_same_bytes(study: Path, monkeypa
     assert written(study) == before
 
 
-def test_the_report_is_one_page_of_less_than_two_and_a_half_megabytes_that_loads_nothing(study: Path) -> None:
+def test_the_first_page_is_small_and_loads_nothing(study: Path) -> None:
+    for page, figures, most in (("report", FIRST, 1_000_000), ("details", OTHERS, 2_500_000)):
+        html = (study / f"plots/{page}.html").read_text(encoding="utf-8")
+        assert len(html.encode()) < most
+        checker = check(html)
+        assert all(address.startswith(("#", "data:", "details.html", "report.html")) for address in checker.addresses)
+        assert "script" not in checker.tags
+        assert len(set(checker.ids)) == len(checker.ids)
+        assert checker.tags.count("h1") == 1
+        assert checker.tags.count("svg") == len(figures)
+        assert re.findall(r"Figure (\d+)\.", html) == [str(number) for number in range(1, len(figures) + 1)]
+        assert sorted(re.findall(r'<figure id="figure-(\w+)"', html)) == sorted(figures)
+
+
+def test_every_address_leads_to_a_part_of_either_page(study: Path) -> None:
+    pages = {name: check((study / "plots" / name).read_text(encoding="utf-8"))
+             for name in ("report.html", "details.html")}
+    for name, checker in pages.items():
+        for address in checker.addresses:
+            page, _, anchor = address.partition("#")
+            assert not anchor or page not in ("", *pages) or anchor in pages[page or name].ids, address
+
+
+def test_the_first_page_is_read_in_five_minutes(study: Path) -> None:
+    """Prose alone: no table, command or contents, and nothing that is folded away."""
     html = (study / "plots/report.html").read_text(encoding="utf-8")
-    assert len(html.encode()) < 2_500_000
-    checker = check(html)
-    assert all(address.startswith(("#", "data:")) for address in checker.addresses)
-    assert "script" not in checker.tags
-    assert len(set(checker.ids)) == len(checker.ids)
-    assert checker.tags.count("h1") == 1
-    assert checker.tags.count("svg") == len(DRAWN)
+    for tag in ("style", "svg", "table", "nav", "details", "code", "footer"):
+        html = re.sub(rf"<{tag}\b.*?</{tag}>", " ", html, flags=re.DOTALL)
+    assert 300 < len(re.sub(r"<[^>]+>", " ", html).split()) < WORDS
+
+
+def test_the_pages_say_what_the_json_says(study: Path) -> None:
+    tree = artifacts.read_json(study / "plots/report.json")
+    pages = {page: (study / f"plots/{page}.html").read_text(encoding="utf-8") for page in ("report", "details")}
+    for chapter in tree["chapters"]:
+        assert f'<h2 id="{chapter["anchor"]}">' in pages[chapter["page"]] or chapter["anchor"] == "answer"
+    for name, figure in tree["figures"].items():
+        assert figure["finding"]
+        assert figure["file"] is None or (study / "plots/figures" / figure["file"]).is_file(), name
+        assert figure["file"] is None or len(figure["alternative"]) > len(figure["title"]) + 20
+        for table in figure["numbers"]:
+            assert (study / table).is_file(), table
+    assert len(tree["answer"].split()) <= 60
+    assert 5 <= len(tree["findings"]["regression"]) <= 10
 
 
 def test_the_report_tells_the_parameters_and_the_regression(study: Path) -> None:
-    html = (study / "plots/report.html").read_text(encoding="utf-8")
-    assert '<th scope="row">types</th><td>fog, gaussian_blur</td>' in html
-    assert '<table class="regression">' in html
-    assert html.count('<table class="compact">') == 4
-    assert "What cannot be concluded" in html
-    assert "noise.level=0.4" in html
+    details = (study / "plots/details.html").read_text(encoding="utf-8")
+    assert '<th scope="row">types</th><td>fog, gaussian_blur</td>' in details
+    assert "What cannot be concluded" in details
+    first = (study / "plots/report.html").read_text(encoding="utf-8")
+    assert first.count('<table class="regression">') == 1
+    assert "noise.level=0.4" in first
+    assert "git checkout params.yaml dvc.lock metrics plots &amp;&amp; dvc checkout" in first
+
+
+def test_no_difference_is_told_from_two_intervals(study: Path) -> None:
+    said = json.dumps(artifacts.read_json(study / "plots/report.json")).lower()
+    for claim in ("overlap", "do not meet", "intervals meet", "same glyphs, ", "by more than chance", "fails fastest"):
+        assert claim not in said
 
 
 def test_the_answer_holds_the_numbers_of_this_run(study: Path) -> None:
-    """The noise that was made the worst is the one that the report names, with the regression's own slope."""
-    html = (study / "plots/report.html").read_text(encoding="utf-8")
-    coefficients = pd.read_csv(study / "plots/regress/coefficients.csv", dtype={"category": str})
-    slope = coefficients[(coefficients["specification"] == "slopes") & (coefficients["reader"] == "noisy")
-                         & (coefficients["term"] == "level:noise") & (coefficients["category"] == "fog")].iloc[0]
-    assert (f"<strong>Fog</strong> makes the reader <code>noisy</code> fail fastest: every 0.1 of level costs it "
-            f"{-10 * slope['estimate']:.1f} percentage points of its characters (95\u00a0% interval "
-            f"{-10 * slope['high']:.1f} to {-10 * slope['low']:.1f})") in html
+    """The noise that was made the worst is the one that the report names, with its threshold and cost."""
+    answer = artifacts.read_json(study / "plots/report.json")["answer"]
+    thresholds = pd.read_csv(study / "plots/regress/thresholds.csv").query(
+        "reader == 'noisy' and noise == 'fog' and share == 0.5").iloc[0]
+    cost = pd.read_csv(study / "plots/regress/costs.csv").query("reader == 'noisy' and noise == 'fog'").iloc[0]
+    level = told(thresholds["level"], thresholds["low"], thresholds["high"], explained="95\u00a0% interval")
+    assert f"**Fog** stops `noisy` first: from level {level} half of the captchas are lost." in answer
+    assert f"{points(cost, 'cost')} points of the characters" in answer
 
 
-def test_every_reader_has_a_classification_report_and_only_the_headlines_is_open(study: Path) -> None:
-    html = (study / "plots/report.html").read_text(encoding="utf-8")
-    opened = re.sub(r"<details>.*?</details>", "", html, flags=re.DOTALL)
+def test_every_reader_has_a_classification_report_and_only_the_reports_is_open(study: Path) -> None:
+    html = (study / "plots/details.html").read_text(encoding="utf-8")
+    opened = re.sub(r"<details.*?</details>", "", html, flags=re.DOTALL)
     for reader in ("noisy", "clean", "dense"):
         caption = f"<caption>Classification report of {reader}, in per cent</caption>"
         assert html.count(caption) == 1
         assert (caption in opened) is (reader == "noisy")
-    assert html.count("<details>") == 2
     assert 'id="figure-confusion"' in opened
     assert 'id="figure-confusion_dense"' not in opened
-    assert re.findall(r"Figure (\d+)\.", html) == [str(number) for number in range(1, len(DRAWN) + 1)]
+
+
+def test_runs_of_a_reader_are_pooled_under_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_study(tmp_path, monkeypatch, readers=("noisy", "noisy_2", "clean"), noises=("fog",), captchas=12,
+                between=0.02)
+    monkeypatch.setenv("CAPTCHA_WORKERS", "1")
+    plot.main()
+    accuracy = pd.read_csv("plots/figures/accuracy.csv")
+    assert set(accuracy["reader"]) == {"noisy", "clean"}
+    runs = [artifacts.read_predictions(name).to_pandas() for name in ("noisy", "noisy_2")]
+    both = pd.concat(runs)
+    clean = accuracy[(accuracy["reader"] == "noisy") & (accuracy["level"] == 0)].iloc[0]
+    assert clean["character_accuracy"] == pytest.approx(both.loc[both["level"] == 0, "success"].mean(), rel=1e-5)
+    assert clean["observations"] == (both["level"] == 0).sum()
+    whole = [run[run["level"] == 0].drop_duplicates("captcha") for run in runs]
+    exact = pd.concat(whole)
+    assert clean["exact_match"] == pytest.approx((exact["text"] == exact["reading"]).mean(), rel=1e-5)
+    tree = artifacts.read_json(Path("plots/report.json"))
+    assert tree["answer"].endswith("Training again moves a cost by about 2.0 points.")
+    assert set(pd.read_csv("plots/figures/learning.csv")["reader"]) == {"noisy", "noisy_2", "clean"}
 
 
 def test_the_classification_table_is_scikit_learns_of_the_predictions(study: Path) -> None:
@@ -146,7 +209,7 @@ def test_other_studies_are_reported_as_well(options: dict[str, object], tmp_path
     write_study(tmp_path, monkeypatch, **options)  # type: ignore[arg-type]
     monkeypatch.setenv("CAPTCHA_WORKERS", "1")
     plot.main()
-    html = (tmp_path / "plots/report.html").read_text(encoding="utf-8")
+    html = "".join((tmp_path / "plots" / name).read_text(encoding="utf-8") for name in ("report.html", "details.html"))
     check(html)
     assert ("there are no glyphs" in html) is (options.get("composed") is False)
     cells = pd.read_csv(tmp_path / "plots/figures/confusion.csv", keep_default_na=False, dtype=str)

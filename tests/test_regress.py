@@ -198,7 +198,7 @@ def test_the_specifications_stand_side_by_side_and_each_reader_has_its_slopes(st
     assert fits[2]["observations"] == 120 * 7 * 4
     assert [fit["specification"] for fit in fits if fit["confirmed_by"]] == ["slopes"]  # the headline
     assert [fit["specification"] for fit in fits if fit["dropped"]] == ["saturated"]  # three levels draw no cubic
-    for suffix in ("md", "tex", "html"):
+    for suffix in ("md", "tex", "json"):
         table = Path(f"plots/regress/table.{suffix}").read_text(encoding="utf-8")
         assert "(4) slopes" in table
         assert "(5)" not in table
@@ -413,7 +413,7 @@ def test_runs_of_a_like_study_are_taken_from_its_file_and_those_of_another_are_n
     row = study.rows("slopes")["noise[fog]"]
     assert (float(row["sd_between_runs"]), row["runs"]) == (pytest.approx(np.std([0.1, 0.2, 0.6], ddof=1)), "3")
     assert study.rows("main")["noise[fog]"]["runs"] == study.rows("slopes")["constant"]["runs"] == ""
-    assert "In square brackets" in Path("plots/regress/table.html").read_text(encoding="utf-8")
+    assert "In square brackets" in Path("plots/regress/table.json").read_text(encoding="utf-8")
     study.tree["readers"]["clean"]["epochs"] += 1
     regress.main()
     assert "experiments/runs.json is of other glyphs, captchas, colours, noises or readers" in capsys.readouterr().out
@@ -534,7 +534,7 @@ def test_one_reader_and_one_colour_are_dropped_with_a_line(study: Study, capsys:
     assert "reader has one value in this run (noisy): dropped from slopes; interacted; saturated" in said
     assert study.fits()["fits"][1]["dropped"] == [{"term": "reader", "reason": "has one value in this run (noisy)"},
                                                   {"term": "colour", "reason": "has one value in this run (grey)"}]
-    assert "Left out: reader, which has one value" in Path("plots/regress/table.html").read_text(encoding="utf-8")
+    assert "Left out: reader, which has one value" in Path("plots/regress/table.json").read_text(encoding="utf-8")
     assert study.rows("slopes", "noisy")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from stages.statistics.formulas import parse_formula
 from stages.statistics.regression import Clusters, Regression, estimate
 from stages.statistics.runs import NONE, PerRun, coefficient
 from stages.statistics.sample import Sample
-from stages.statistics.tables import COLUMNS, Publication, publication, to_html, to_latex, to_markdown
+from stages.statistics.tables import COLUMNS, Publication, publication, to_latex, to_markdown
 
 AWKWARD = ("<b>&_|", "none", "50%_#{x}", "~^\\$")  # every sign that a language takes for its own
 CAPTCHA = np.repeat(np.arange(30), 4)
@@ -94,7 +93,7 @@ def test_influence_names_the_clusters_in_the_order_of_their_distance(regressions
     assert rows[0]["cluster"].startswith("captcha ")  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("write", [to_markdown, to_latex, to_html])
+@pytest.mark.parametrize("write", [to_markdown, to_latex])
 def test_every_language_states_the_estimator_and_what_was_dropped(regressions: list[Regression], write: object) -> None:
     text = write(table_of(regressions, Clusters(("glyph",), (CAPTCHA,)), 0.9))  # type: ignore[operator]
     for words in ("Ordinary least squares", "linear probability model", "clustered by glyph", "CV3", "CV1", "Liang",
@@ -132,16 +131,6 @@ def test_latex_has_as_many_cells_in_every_row_and_balanced_braces(regressions: l
         else:
             assert open_environments.pop() == environment
     assert not open_environments
-
-
-def test_html_is_well_formed_and_holds_no_foreign_markup(regressions: list[Regression]) -> None:
-    text = to_html(table_of(regressions)).replace("<br>", "<br/>")
-    page = ElementTree.fromstring(f"<div>{text}</div>")
-    rows = page.findall(".//tr")
-    width = {sum(int(cell.get("colspan", "1")) for cell in row) for row in rows}
-    assert width == {3}
-    assert page.find(".//b") is None
-    assert "<b>&_|" in [cell.text for cell in page.iter("th")]
 
 
 def test_a_regressor_that_one_specification_lacks_leaves_its_cell_empty(regressions: list[Regression]) -> None:

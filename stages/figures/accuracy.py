@@ -8,6 +8,7 @@ where unknown), since both come back.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from stages.figures.numbers import highest, lowest, share_told
 from stages.figures.style import (
     INK,
     MUTED,
@@ -23,6 +25,7 @@ from stages.figures.style import (
     label_ends,
     level_ticks,
     line_look,
+    noise_look,
     percent_axis,
     small_multiples,
     styled,
@@ -35,6 +38,7 @@ Ints = NDArray[np.int64]
 
 RENDERING = ["captcha", "condition"]  # what one rendering's rows have in common
 LINE = 0.15  # inches, of a label
+PALE = "#98a2b3"  # of the readers beside the report's
 READ = {"character": "characters read right", "exact": "captchas read whole"}
 COLUMNS = ["reader", "noise", "level", "character_accuracy", "character_low", "character_high",
            "exact_match", "exact_low", "exact_high", "observations", "clusters"]  # fmt: skip
@@ -124,68 +128,91 @@ def paired_gain(ours: pd.DataFrame, theirs: pd.DataFrame, confidence: float) -> 
 
 
 @styled
-def draw_levels(table: pd.DataFrame, measure: str, guess: float) -> Figure:
+def draw_levels(table: pd.DataFrame, measure: str, guess: float, reader: str) -> Figure:
     """One small panel a noise type, one line a reader; `measure` is "character" or "exact", `guess` its guess rate.
 
-    `table` is what accuracy_by_level gives.
+    `table` is what accuracy_by_level gives. The line of `reader` has the colour of the noise, the others are pale; each
+    is named at its end.
     """
     estimate = "character_accuracy" if measure == "character" else "exact_match"
     noises, readers = list(dict.fromkeys(table["noise"])), list(dict.fromkeys(table["reader"]))
-    figure, panels = small_multiples(len(noises), 0.45, 1.85)
+    figure, panels = small_multiples(len(noises), 0.25, 1.85)
     for panel, noise in zip(panels, noises, strict=False):
         panel.set_title(words(noise))
-        for index, reader in enumerate(readers):
-            line = table[(table["noise"] == noise) & (table["reader"] == reader)]
-            _line(panel, line["level"], line[estimate], line[f"{measure}_low"], line[f"{measure}_high"], index, reader)
+        ends = []
+        for index, name in enumerate(readers):
+            line = table[(table["noise"] == noise) & (table["reader"] == name)].sort_values("level")
+            _line(panel, line, estimate, measure, _look(name == reader, index, noise, noises))
+            ends.append(float(line[estimate].iloc[-1]))
         panel.axhline(guess, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
         percent_axis(panel)
         panel.tick_params(labelbottom=True)
         level_ticks(panel, sorted(set(table["level"])))
+        label_ends(panel, float(table["level"].max()), ends, readers, 0.11)
     for panel in panels[len(noises):]:
         panel.set_visible(False)
-    figure.supxlabel("level of the noise", fontsize=8.5, color=MUTED)
+    figure.supxlabel(f"level of the noise; dotted, what guessing gets: {100 * guess:.2g} %", fontsize=8.5, color=MUTED)
     figure.supylabel(READ[measure], fontsize=8.5, color=MUTED)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend([*handles, panels[0].lines[-1]], [*labels, f"by guessing, {100 * guess:.2g} %"],
-                  loc="outside upper left", ncols=min(4, len(labels) + 1))
     return figure
 
 
-def _line(axes: Axes, x: pd.Series, y: pd.Series, low: pd.Series, high: pd.Series, index: int, name: str) -> None:
+def _look(own: bool, index: int, noise: str, noises: Sequence[str]) -> dict[str, Any]:
+    if own:
+        return {**noise_look(noise, noises), "linestyle": "-", "linewidth": 1.9, "zorder": 3}
+    return {**line_look(index), "color": PALE, "linewidth": 1.2, "zorder": 2}
+
+
+def _line(axes: Axes, line: pd.DataFrame, estimate: str, measure: str, look: dict[str, Any]) -> None:
     """A line with its intervals: a band for the eye that sees colour, whiskers for the one that does not."""
-    look = line_look(index)
+    x, low, high = line["level"], line[f"{measure}_low"], line[f"{measure}_high"]
     axes.fill_between(x, low, high, color=look["color"], alpha=0.13, linewidth=0)
     axes.vlines(x, low, high, color=look["color"], linewidth=0.8)
-    axes.plot(x, y, label=name, zorder=3 - 0.01 * index, **look)
+    axes.plot(x, line[estimate], **look)
 
 
 @styled
-def draw_answer(table: pd.DataFrame, readers: Mapping[str, str]) -> Figure:
-    """One panel a reader, one line a noise type, labelled at its end: exact match against level.
-
-    `readers` maps the names of those to draw to a few words about each.
-    """
+def draw_fans(table: pd.DataFrame, readers: Sequence[str]) -> Figure:
+    """One panel a reader, one line a noise type, named at its end: exact match against level."""
     noises = list(dict.fromkeys(table["noise"]))
     height = max(2.2, LINE * len(noises))  # inches, of the panels
-    figure = Figure((WIDTH, height + 1))
+    figure = Figure((WIDTH, height + 0.8))
     panels = figure.subplots(1, len(readers), sharey=True, squeeze=False)[0]
-    for panel, (reader, about) in zip(panels, readers.items(), strict=True):
+    for panel, reader in zip(panels, readers, strict=True):
         lines = table[table["reader"] == reader]
         ends = []
-        for index, noise in enumerate(noises):
-            line = lines[lines["noise"] == noise].sort_values("level")
-            panel.vlines(line["level"], line["exact_low"], line["exact_high"], color=line_look(index)["color"],
-                         linewidth=0.7, alpha=0.7)
-            panel.plot(line["level"], line["exact_match"], **line_look(index))
+        for noise in noises:
+            line, look = lines[lines["noise"] == noise].sort_values("level"), noise_look(noise, noises)
+            panel.vlines(line["level"], line["exact_low"], line["exact_high"], color=look["color"], linewidth=0.7,
+                         alpha=0.7)
+            panel.plot(line["level"], line["exact_match"], **look)
             ends.append(float(line["exact_match"].iloc[-1]))
         panel.axhline(0.5, color=INK, linewidth=0.7, linestyle=(0, (2, 3)), zorder=1)
         percent_axis(panel, READ["exact"] if panel is panels[0] else "")
         level_ticks(panel, sorted(set(table["level"])), "level of the noise")
-        panel.set_title(reader, pad=17)
-        panel.text(0, 1.025, about, transform=panel.transAxes, fontsize=8, color=MUTED)
+        panel.set_title(reader)
         label_ends(panel, float(table["level"].max()), ends, [words(noise) for noise in noises],
                    1.06 * LINE / height)
     return figure
+
+
+def about_levels(levels: pd.DataFrame, reader: str, measure: str) -> str:
+    """The range of one reader at the strongest level; `measure` is "character" or "exact"."""
+    rows = levels[levels["reader"] == reader]
+    if rows.empty:
+        return "No noise was tested."
+    column = "character_accuracy" if measure == "character" else "exact_match"
+    what = "of the characters" if measure == "character" else "of the captchas whole"
+
+    def said(row: pd.Series) -> str:
+        return share_told(row[column], row[f"{measure}_low"], row[f"{measure}_high"])
+
+    strongest = rows[rows["level"] == rows["level"].max()]
+    low, high = lowest(strongest, column), highest(strongest, column)
+    clean = rows[rows["level"] == 0].iloc[0]
+    start = f"Without noise `{reader}` reads {said(clean)} {what}; at level {low['level']:g} "
+    if len(strongest) == 1:
+        return start + f"of {words(low['noise'])}, {said(low)}."
+    return start + f"between {said(low)} under {words(low['noise'])} and {said(high)} under {words(high['noise'])}."
 
 
 @styled
@@ -214,3 +241,17 @@ def draw_breakdown(tables: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
     figure.supylabel(READ["character"], fontsize=8.5, color=MUTED)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=5)
     return figure
+
+
+def about_breakdown(tables: Sequence[tuple[str, pd.DataFrame]], reader: str) -> str:
+    """The hardest and the easiest of each factor; whether two differ is told by the contrasts."""
+    said = []
+    for factor, table in tables:
+        rows = table[table["reader"] == reader]
+        if len(rows) > 1:
+            low, high = lowest(rows, "accuracy"), highest(rows, "accuracy")
+            ends = [f"{share_told(row['accuracy'], row['low'], row['high'])} for “{words(str(row[factor]))}”"
+                    for row in (low, high)]
+            said.append(f"by {factor} from {ends[0]} to {ends[1]}")
+    return (f"Over all conditions the accuracy of `{reader}` runs {', and '.join(said)}." if said
+            else "There is one character and one colour in this run.")

@@ -5,6 +5,7 @@ The tables are the rows of stages.insight.anomaly.held_out, the scores its `scor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.figures.findings import highest, listed, lowest, percent, quoted
+from stages.figures.numbers import highest, listed, lowest, percent, quoted
 from stages.figures.samples import draw_sheet
-from stages.figures.style import INK, MUTED, PALETTE, WIDTH, line_look, styled, words
+from stages.figures.style import INK, MUTED, PALETTE, WIDTH, line_look, noise_look, styled, words
 
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -100,16 +101,16 @@ def about_alarms(rows: pd.DataFrame, method: str) -> str:
 
 
 @styled
-def draw_under_noise(rows: pd.DataFrame, method: str) -> Figure:
+def draw_under_noise(rows: pd.DataFrame, method: str, noises: Sequence[str]) -> Figure:
     """Mean AUROC over held-out classes against the level, one line a noise type; normal and anomalous glyphs under the
     same noise. The band is the range of the classes."""
     own = rows[rows["method"] == method]
     still = own[own["level"] == 0]
     figure = Figure((WIDTH, 3.0))
     axes = figure.subplots()
-    for index, noise in enumerate(dict.fromkeys(own.loc[own["level"] > 0, "noise"])):
+    for noise in dict.fromkeys(own.loc[own["level"] > 0, "noise"]):
         groups = pd.concat([still, own[own["noise"] == noise]]).groupby("level")["auroc"]
-        look = line_look(index)
+        look = noise_look(str(noise), noises)
         axes.fill_between(groups.min().index, groups.min(), groups.max(), color=look["color"], alpha=0.1, linewidth=0)
         axes.plot(groups.mean().index, groups.mean(), label=words(str(noise)), **look)
     axes.axhline(0.5, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from stages.figures.confusion import heat_map, number_cells
+from stages.figures.numbers import highest
 from stages.figures.style import styled, words
 
 Floats = NDArray[np.float64]
@@ -72,3 +74,14 @@ def draw_associations(table: pd.DataFrame) -> Figure:
     heat_map(axes, strengths, [words(name) for name in names], [words(name) for name in names])
     number_cells(axes, strengths, np.ones_like(strengths, bool), strengths > 0.6, ".2f")
     return figure
+
+
+def about_associations(table: pd.DataFrame, designed: Sequence[str]) -> str:
+    """The strongest association between two factors that the design sets apart."""
+    pairs = table[table["a"].isin(list(designed)) & table["b"].isin(list(designed)) & (table["a"] < table["b"])]
+    if pairs.empty:
+        return "Only one factor varies in this run."
+    most = highest(pairs, "strength")
+    verdict = "as good as independent" if most["strength"] < 0.1 else "not independent, so read their effects together"
+    return (f"Between the factors that the design sets apart ({', '.join(words(name) for name in designed)}) the "
+            f"strongest association is {most['strength']:.2f} ({words(most['a'])} and {words(most['b'])}): {verdict}.")

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from stages.figures.findings import highest, lowest, percent
+from stages.figures.numbers import highest, lowest, percent, share_told
 from stages.figures.style import INK, WIDTH, level_ticks, line_look, percent_axis, styled, words
 
 
@@ -80,11 +80,10 @@ def about_calibration(groups: pd.DataFrame, reader: str, metrics: Mapping[str, f
                 if "calibration_error" in metrics else f"`{reader}` read no character; ")
     sentence += (f"least under {condition(best)} ({percent(best['calibration_error'])}) and most under "
                  f"{condition(worst)} ({percent(worst['calibration_error'])})")
-    low, high = percent(metrics["coverage_99_low"]), percent(metrics["coverage_99_high"])
-    covered = f"{percent(metrics['coverage_99'])} of the captchas (95 % interval {low} to {high})"
+    covered = share_told(*(metrics[f"coverage_99{end}"] for end in ("", "_low", "_high")))
     return (f"{sentence}, at a temperature of {temperature:.2f} fitted to the validation captchas. Answering only "
-            f"where it is surest, it could answer {covered} and be right 99 % of the time, by a threshold known "
-            "with hindsight alone.")
+            f"where it is surest, it could answer {covered} of the captchas and be right 99 % of the time, by a "
+            "threshold known with hindsight alone.")
 
 
 def condition(row: pd.Series) -> str:

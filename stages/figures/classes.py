@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from stages.figures.confusion import MISSED, heat_map, share_matrix
-from stages.figures.findings import highest, listed, lowest, percent, percent_range, quoted
+from stages.figures.numbers import highest, listed, lowest, percent, percent_range, quoted
 from stages.figures.style import (
     INK,
     MUTED,
@@ -25,6 +25,7 @@ from stages.figures.style import (
     label_ends,
     level_ticks,
     line_look,
+    noise_look,
     percent_axis,
     small_multiples,
     styled,
@@ -255,17 +256,20 @@ def _divided(cells: pd.DataFrame, noise: str) -> str:
 
 
 @styled
-def draw_top_confusions(by_level: pd.DataFrame) -> Figure:
-    """One panel a confusion, one line a noise type and a black one for all: its share against level."""
+def draw_top_confusions(by_level: pd.DataFrame, order: Sequence[str]) -> Figure:
+    """One panel a confusion, one line a noise type and a black one for all: its share against level.
+
+    `order` is that of all noise types, which gives each its colour.
+    """
     pairs = list(dict.fromkeys(zip(by_level["actual"], by_level["read_as"], strict=True)))
     noises = list(dict.fromkeys(by_level["noise"]))
     figure, panels = small_multiples(max(1, len(pairs)), 0.55, 1.85)
     for panel, (actual, read_as) in zip(panels, pairs, strict=False):
         panel.set_title(f"{actual} read as {read_as}")
-        for index, noise in enumerate(noises):
+        for noise in noises:
             line = by_level[(by_level["noise"] == noise) & (by_level["actual"] == actual)
                             & (by_level["read_as"] == read_as)].sort_values("level")
-            _confusion_line(panel, line, index, noise)
+            _confusion_line(panel, line, order, noise)
         level_ticks(panel, sorted(set(by_level["level"])))
         panel.tick_params(labelbottom=True)
     panels[0].set_ylim(bottom=0)
@@ -280,9 +284,9 @@ def draw_top_confusions(by_level: pd.DataFrame) -> Figure:
     return figure
 
 
-def _confusion_line(axes: Axes, line: pd.DataFrame, index: int, noise: str) -> None:
+def _confusion_line(axes: Axes, line: pd.DataFrame, order: Sequence[str], noise: str) -> None:
     look = {"color": INK, "linewidth": 2.2, "zorder": 4} if noise == ALL else {
-        **line_look(index), "linewidth": 1.0, "markersize": 3.2, "alpha": 0.9}
+        **noise_look(noise, order), "linewidth": 1.0, "markersize": 3.2, "alpha": 0.9}
     if noise == ALL:
         axes.vlines(line["level"], line["low"], line["high"], color=INK, linewidth=1.1, zorder=4)
     axes.plot(line["level"], line["share"], label=_noise(noise), **look)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.figures.findings import highest, lowest, percent, percent_range, quoted
-from stages.figures.report import grouped_table
+from stages.figures.figure import Cell, Table, row
+from stages.figures.numbers import highest, lowest, percent, percent_range, quoted
 from stages.statistics.classification import ClassReport, class_report, f1_interval
 from stages.statistics.sharing import fewest_clusters
 
@@ -65,25 +65,30 @@ def macro_of(table: pd.DataFrame, reader: str, renderings: str = "all") -> pd.Se
                  & (table["character"] == MACRO)].iloc[0]
 
 
-def classification_report(table: pd.DataFrame, reader: str) -> str:
-    """One reader's report as HTML: characters down, the sets of renderings side by side, the means last."""
+def classification_report(table: pd.DataFrame, reader: str) -> Table:
+    """One reader's report: characters down, the sets of renderings side by side, the means last."""
     own = table[table["reader"] == reader]
     parts = dict(iter(own.groupby("renderings", sort=False)))
-    body = [[character, *(cell for rows in parts.values() for cell in _cells(rows.iloc[index]))]
-            for index, character in enumerate(next(iter(parts.values()))["character"])]
-    *lines, (_, *means) = body
-    return grouped_table(
-        f"Classification report of {reader}, in per cent", "character",
-        [(RENDERINGS[str(name)], [*SHARES.values(), "characters"]) for name in parts], lines,
-        ["macro mean", *means], barred=SHARES["f1"])
+    columns = [*SHARES.values(), "characters"]
+    over = [Cell(""), *(Cell(RENDERINGS[str(name)], span=len(columns), scope="colgroup") for name in parts)]
+    head = [Cell("character", scope="col"),
+            *(Cell(name, scope="col", starts=name == columns[0]) for _ in parts for name in columns)]
+    lines = [row(str(character), *(cell for rows in parts.values() for cell in _cells(rows.iloc[index])))
+             for index, character in enumerate(next(iter(parts.values()))["character"])]
+    lines[-1][0] = Cell("macro mean", scope="row")
+    return Table(f"Classification report of {reader}, in per cent", [over, head], lines[:-1], lines[-1:],
+                 kind="classes")
 
 
-def _cells(row: pd.Series) -> list[str]:
-    return [*(f"{100 * row[name]:.1f}" for name in SHARES), f"{row['support']:,}"]
+def _cells(line: pd.Series) -> list[Cell]:
+    """Those of one character and set of renderings; F1 has a bar."""
+    shares = [Cell(f"{100 * line[name]:.1f}", bar=f"{100 * line[name]:.1f}" if name == "f1" else "",
+                   starts=name == next(iter(SHARES))) for name in SHARES]
+    return [*shares, Cell(f"{line['support']:,}")]
 
 
 def about_classification(table: pd.DataFrame, reader: str) -> str:
-    """Which character is told best and worst, and what never came."""
+    """Which character is recognised best and worst, and what never came."""
     own = table[(table["reader"] == reader) & (table["renderings"] == "all") & (table["character"] != MACRO)]
     shown = own[own["support"] > 0]
     worst, best, macro = lowest(shown, "f1"), highest(shown, "f1"), macro_of(table, reader)

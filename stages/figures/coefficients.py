@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.figures.regressed import NUMBERS, STEP, pooled
+from stages.figures.numbers import highest, interval_name, lowest, told
+from stages.figures.regressed import NUMBERS, STEP, pooled, slope_terms
 from stages.figures.style import INK, WIDTH, line_look, styled, words
 
 Floats = NDArray[np.float64]
@@ -22,10 +23,10 @@ def dose_slopes(coefficients: pd.DataFrame, readers: Sequence[str], specificatio
     """Percentage points of character accuracy that 0.1 of the dose adds (costs, where negative), by reader and noise.
 
     `coefficients` are the rows of plots/regress/coefficients.csv. Columns reader, noise, points, low, high; readers as
-    given, and no row where the specification could tell no slope.
+    given, and no row where the specification has no slope.
     """
     doses = coefficients[(coefficients["specification"] == specification)
-                         & coefficients["term"].isin([f"{dose}:noise", f"noise:{dose}"])]
+                         & coefficients["term"].isin(slope_terms(dose))]
     parts = []
     for reader in readers:
         rows = doses[doses["reader"] == reader]
@@ -51,11 +52,10 @@ def _points(rows: pd.DataFrame, step: float) -> pd.DataFrame:
 
 
 @styled
-def draw_slopes(slopes: pd.DataFrame, reader: str, dose: str) -> Figure:
-    """One row a noise type, one point a reader; the steepest loss of `reader` on top."""
+def draw_slopes(slopes: pd.DataFrame, noises: Sequence[str], dose: str) -> Figure:
+    """One row a noise type, one point a reader."""
     readers = list(dict.fromkeys(slopes["reader"]))
-    first = slopes[slopes["reader"] == reader].sort_values("points", kind="stable")
-    noises = list(dict.fromkeys([*first["noise"], *slopes["noise"]]))
+    noises = [noise for noise in noises if noise in set(slopes["noise"])]
     figure = Figure((WIDTH, 0.9 + len(noises) * (0.2 + 0.12 * len(readers))))
     axes = figure.subplots()
     for index, name in enumerate(readers):
@@ -87,6 +87,26 @@ def draw_effects(effects: pd.DataFrame, references: Mapping[str, str]) -> Figure
         finish(panel, [words(category) for category in part["category"]], f"points, beside {words(references[term])}")
         panel.set_title(TERMS[term])
     return figure
+
+
+def about_slopes(slopes: pd.DataFrame, confidence: float) -> str:
+    said = []
+    for reader, rows in slopes.groupby("reader", sort=False):
+        worst = lowest(rows, "points")
+        said.append(f"`{reader}`: {words(worst['noise'])}, {told(worst['points'], worst['low'], worst['high'])} points")
+    return (f"The steepest slope of each reader, with its {interval_name(confidence)}. {'; '.join(said)}. A slope "
+            "depends on which levels were tested; the average costs and the curves do not rest on a straight line."
+            if said else "No slope was estimated.")
+
+
+def about_effects(effects: pd.DataFrame, references: Mapping[str, str], confidence: float) -> str:
+    said = []
+    for term, rows in effects.groupby("term", sort=False):
+        most = highest(rows.assign(size=rows["points"].abs()), "size")
+        said.append(f"{TERMS[str(term)]} {words(most['category'])} beside {words(references[str(term)])}, "
+                    f"{told(most['points'], most['low'], most['high'])} points")
+    return (f"The largest of each, with its {interval_name(confidence)}: {'; '.join(said)}." if said
+            else "No effect was estimated.")
 
 
 def shift(index: int, count: int) -> float:

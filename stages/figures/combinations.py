@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from stages.figures.findings import lowest, percent, percent_range, quoted, signed
+from stages.figures.numbers import lowest, percent, percent_range, quoted, signed
 from stages.figures.style import INK, MUTED, PALETTE, WIDTH, styled
 
 ROW = 0.19  # inches, of a text

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from stages.figures.numbers import highest, percent, quoted
 from stages.figures.style import INK, SEQUENTIAL, styled
 
 MISSED = "missed"  # the column of characters for which nothing was read
@@ -81,3 +82,15 @@ def number_cells(axes: Axes, values: Floats, shown: NDArray[np.bool_], dark: NDA
     for (row, column), number in written.items():
         axes.text(column, row, number, ha="center", va="center", fontsize=size,
                   color="white" if dark[row, column] else INK)
+
+
+def about_confusion(cells: pd.DataFrame, reader: str) -> str:
+    rows = cells[cells["reader"] == reader]
+    wrong = rows[(rows["actual"] != rows["predicted"]) & (rows["predicted"] != MISSED)]
+    missed = rows.loc[rows["predicted"] == MISSED, "count"].sum() / rows["count"].sum()
+    if wrong.empty:
+        return f"`{reader}` took no character for another; it missed {percent(missed)} of them."
+    most = highest(wrong, "share")
+    return (f"The commonest mistake of `{reader}` is to read {quoted(most['actual'])} as "
+            f"{quoted(most['predicted'])} ({percent(most['share'])} of them); it misses {percent(missed)} of all "
+            "characters.")

@@ -63,3 +63,19 @@ def draw_mean_glyphs(means: NDArray[np.uint8], labels: list[str], counts: list[i
         axes.text(left + SIDE / 2, top + SIDE + LINE / 2, f"{label}  ({count})", ha="center", va="center", fontsize=7.5)
     axes.imshow(sheet, interpolation="none", extent=(0, sheet.shape[1], sheet.shape[0], 0))
     return figure
+
+
+def about_counts(counts: pd.DataFrame) -> str:
+    said = []
+    for split, rows in counts.groupby("split", sort=False):
+        rarest, commonest = rows["count"].min(), rows["count"].max()
+        often = f"{rarest:,}" if rarest == commonest else f"between {rarest:,} and {commonest:,}"
+        said.append(f"{often} times in {split}")
+    return f"Each character stands at each position {' and '.join(said)}."
+
+
+def about_glyphs(glyphs: pd.DataFrame) -> str:
+    """`glyphs` has label, train, validation and test."""
+    rarest, commonest = glyphs["train"].min(), glyphs["train"].max()
+    number = f"{rarest:,}" if rarest == commonest else f"between {rarest:,} and {commonest:,}"
+    return f"Each character has {number} glyphs to train on."

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.figures.findings import between, listed, percent, percent_range, signed
+from stages.figures.numbers import between, interval_name, listed, percent, percent_range, signed
 from stages.figures.samples import chosen_levels, draw_sheet
 from stages.figures.style import INK, MUTED, PALETTE, WIDTH, level_ticks, line_look, small_multiples, styled, words
 from stages.insight.separation import CLEAN, COLLAPSED, MERGED
@@ -152,14 +152,14 @@ def _trend(row: pd.Series) -> str:
     return "grows" if row["low"] > 0 else "unclear"
 
 
-def about_noise(table: pd.DataFrame, space: str, noise: str, confidence: float = 0.95) -> str:
+def about_noise(table: pd.DataFrame, space: str, noise: str, confidence: float) -> str:
     """What a noise does to the classes of a space at its strongest level, with the intervals."""
     own = table[(table["space"] == space) & (table["noise"] == noise)]
     rows = own[own["level"] == own["level"].max()].set_index("measure")
     verdict = verdicts(own).iloc[0]
     start = f"Under {words(noise)} at level {verdict['level']:g}"
     if not verdict["known"]:
-        return f"{start} no interval is told, and so no verdict: {rows['note'].iloc[0]}."
+        return f"{start} no interval is known, and so no verdict: {rows['note'].iloc[0]}."
     if verdict["spread"] == "collapses":
         return f"{start} nothing is left: {COLLAPSED}."
     told = (f"{start} {_distance(rows.loc['merging'], confidence)}, and the spread within classes "
@@ -183,7 +183,7 @@ def _percentage(row: pd.Series, factor: float, confidence: float) -> str:
     value, *ends = (100 * np.expm1(factor * row[name]) for name in ("value", "low", "high"))
     known = [end for end in ends if np.isfinite(end)]
     if not np.isfinite(value):
-        return f"cannot be told ({row['note']})"
+        return f"is unknown ({row['note']})"
     if not known:
         return f"changes by {signed(value, '+.0f')}\u00a0% (no interval: {row['note']})"
     low, high = (min(known) if len(known) == 2 else -100.0), max(known)  # an open end is a distance of nothing
@@ -196,7 +196,7 @@ def about_separation(table: pd.DataFrame, space: str) -> str:
     found = verdicts(table[table["space"] == space])
     if not found["known"].any():
         notes = table.loc[(table["space"] == space) & (table["note"] != ""), "note"]
-        return f"No interval is told here, and so no verdict: {notes.iloc[0]}."
+        return f"No interval is known here, and so no verdict: {notes.iloc[0]}."
     kinds = {
         "classes run into each other without spreading out under": (found["distance"] == "falls")
         & ~found["spread"].isin(["grows", "collapses"]),
@@ -207,47 +207,48 @@ def about_separation(table: pd.DataFrame, space: str) -> str:
         "each class becomes one point under": found["spread"] == "collapses",
         "neither is clear under": (found["distance"] != "falls") & found["spread"].isin(["falls", "unclear"]),
     }
-    parts = [f"{name} {listed([words(noise) for noise in found.loc[rows, 'noise']])}"
-             for name, rows in kinds.items() if rows.any()]
-    reasons = [f"{_share(found[found['because'] == cause])} {reason}" for cause, reason in TELLS.items()
+    parts = [f"{name} {_noises(found[rows], len(found))}" for name, rows in kinds.items() if rows.any()]
+    reasons = [f"under {_noises(found[found['because'] == cause], len(found))} {reason}"
+               for cause, reason in TELLS.items()
                if reason and (found["because"] == cause).any()]
     said = f"At the strongest level {'; '.join(parts)}"
     return f"{said}; the Fisher ratio falls {', '.join(reasons)}." if reasons else f"{said}; no Fisher ratio falls."
 
 
-def _share(rows: pd.DataFrame) -> str:
-    return f"under {listed([words(noise) for noise in rows['noise']])}"
+def _noises(rows: pd.DataFrame, all_of_them: int) -> str:
+    """The noises of some rows; all of them in two words."""
+    return "every noise" if len(rows) == all_of_them > 2 else listed([words(noise) for noise in rows["noise"]])
 
 
-def about_plane(table: pd.DataFrame, space: str, noise: str, share: float) -> str:
+def about_plane(table: pd.DataFrame, space: str, noise: str, share: float, confidence: float) -> str:
     """The plane's share of the variance, and how the purity of the neighbours falls in the whole space."""
     own = table[(table["space"] == space) & (table["measure"] == "purity")]
     clean, rows = own[own["noise"] == CLEAN].iloc[0], own[own["noise"] == noise]
     last = rows.loc[rows["level"].idxmax()]
-    return (f"The plane holds {percent(share)} of the clean variance; in the whole space {_purity(clean)} of a clean "
-            f"point's nearest clean neighbours are of its class, and {_purity(last)} under {words(noise)} at level "
-            f"{last['level']:g}.")
+    return (f"The plane holds {percent(share)} of the clean variance; in the whole space {_purity(clean, confidence)} "
+            f"of a clean point's nearest clean neighbours are of its class, and {_purity(last, confidence)} under "
+            f"{words(noise)} at level {last['level']:g}.")
 
 
-def _purity(row: pd.Series) -> str:
+def _purity(row: pd.Series, confidence: float) -> str:
     if not np.isfinite([row["low"], row["high"]]).all():
         return f"{percent(row['value'])} (no interval: {row['note']})"
-    return f"{percent(row['value'])} (95\u00a0% interval {percent_range(row['low'], row['high'])})"
+    return f"{percent(row['value'])} ({interval_name(confidence)} {percent_range(row['low'], row['high'])})"
 
 
-def about_drawings(losses: pd.DataFrame, active: int, latent: int) -> str:
+def about_drawings(losses: pd.DataFrame, active: int, latent: int, confidence: float) -> str:
     """How well clean glyphs are drawn again, and which noise costs most; `losses` is that of losses_table."""
     clean = losses[losses["noise"] == CLEAN].iloc[0]
     said = (f"The autoencoder uses {active} of its {latent} dimensions and draws a clean glyph it has not seen at a "
-            f"cost of {_nats(clean)}")
+            f"cost of {_nats(clean, confidence)}")
     noisy = losses[losses["noise"] != CLEAN]
     if noisy.empty:
         return said + "."
     worst = noisy.loc[noisy["reconstruction"].idxmax()]
-    return f"{said}; {words(worst['noise'])} at level {worst['level']:g} costs most, {_nats(worst)}."
+    return f"{said}; {words(worst['noise'])} at level {worst['level']:g} costs most, {_nats(worst, confidence)}."
 
 
-def _nats(row: pd.Series) -> str:
+def _nats(row: pd.Series, confidence: float) -> str:
     value, low, high = (row[f"reconstruction{end}"] for end in ("", "_low", "_high"))
     told = f"{value:.0f} nats"
-    return told + (f" (95\u00a0% interval {low:.0f} to {high:.0f})" if np.isfinite([low, high]).all() else "")
+    return told + (f" ({interval_name(confidence)} {low:.0f} to {high:.0f})" if np.isfinite([low, high]).all() else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from stages.figures.numbers import highest, percent
 from stages.figures.style import WIDTH, line_look, percent_axis, styled
 
 LOSSES = {"train_loss": "training", "validation_loss": "validation"}
@@ -33,3 +34,13 @@ def draw_learning(table: pd.DataFrame) -> Figure:
     figure.supxlabel("epoch", fontsize=8.5)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=5)
     return figure
+
+
+def about_learning(table: pd.DataFrame) -> str:
+    if table.empty:
+        return "No reader learned anything here."
+    said = []
+    for reader, epochs in table.groupby("reader", sort=False):
+        best = highest(epochs, "validation_exact_match")
+        said.append(f"`{reader}` {percent(best['validation_exact_match'])} (epoch {best['epoch']} of {len(epochs)})")
+    return "Validation captchas read whole at best: " + ", ".join(said) + "."

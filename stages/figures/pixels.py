@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from stages.captcha.measures import lumas
-from stages.figures.style import WIDTH, level_ticks, line_look, styled, words
+from stages.figures.numbers import highest, lowest
+from stages.figures.style import WIDTH, level_ticks, noise_look, styled, words
 
 Floats = NDArray[np.float64]
 
@@ -48,13 +49,13 @@ def pixels_by_level(images: pd.DataFrame, renderings: pd.DataFrame, noises: Sequ
 @styled
 def draw_pixels(table: pd.DataFrame) -> Figure:
     """One panel a measure, one line a noise type; `table` is what pixels_by_level gives."""
-    noises = list(dict.fromkeys(table["noise"]))
+    noises = list(dict.fromkeys(table["noise"]))  # in the order of params.yaml
     figure = Figure((WIDTH, 4.6 + 0.17 * (len(noises) // 4)))
     panels = figure.subplots(2, 2, sharex=True).ravel()
     for panel, (measure, title) in zip(panels, MEASURES.items(), strict=True):
-        for index, noise in enumerate(noises):
+        for noise in noises:
             line = table[table["noise"] == noise]
-            panel.plot(line["level"], line[measure], label=words(noise), **line_look(index))
+            panel.plot(line["level"], line[measure], label=words(noise), **noise_look(noise, noises))
         panel.set_title(title)
         panel.set_ylim(0, 1.06 * float(table[measure].max()))
         panel.tick_params(labelbottom=True)
@@ -62,3 +63,10 @@ def draw_pixels(table: pd.DataFrame) -> Figure:
     figure.supxlabel("level of the noise", fontsize=8.5)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
     return figure
+
+
+def about_pixels(pixels: pd.DataFrame) -> str:
+    strongest = pixels[pixels["level"] == pixels["level"].max()]
+    low, high = lowest(strongest, "rmse"), highest(strongest, "rmse")
+    return (f"At level {low['level']:g} the luma changes by {low['rmse']:.2f} ({words(low['noise'])}) to "
+            f"{high['rmse']:.2f} ({words(high['noise'])}) of full scale, root mean square.")

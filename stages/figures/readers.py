@@ -1,4 +1,4 @@
-"""The readers side by side: what each is, and how well it reads."""
+"""The readers side by side: what each training run is, and how well it reads."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from stages.figures.classification import macro_of
-from stages.figures.findings import LEARNS, percent, percent_range
-from stages.figures.report import compact_table, metrics_table, paragraphs
+from stages.figures.figure import Cell, Table, heads, row
+from stages.figures.numbers import LEARNS, percent, percent_range
 
 SHARES = {"clean_character_accuracy": "characters, clean", "clean_exact_match": "whole, clean",
           "character_accuracy": "characters, all", "exact_match": "whole, all"}
@@ -21,7 +21,7 @@ NONE = "–"
 
 @dataclass(frozen=True)
 class Described:
-    """A reader as params.yaml and the metrics of train and predict tell it."""
+    """A training run as params.yaml and the records of train and predict describe it."""
 
     architecture: str
     learns_from: str
@@ -30,27 +30,31 @@ class Described:
     predicted: Mapping[str, Any]
 
 
-def readers_tables(readers: Mapping[str, Described], classification: pd.DataFrame) -> str:
-    """Two tables of all readers, as HTML: what they are, and what they read; the macro means are over all renderings.
-
-    Intervals are of 95 %, as predict writes them, whatever the regression's are.
-    """
-    what = compact_table("What the readers are", ["architecture", "weights", "learned from", "denoiser",
-                                                  "epochs until the best"],
-                         ([name, *_nature(reader)] for name, reader in readers.items()))
-    scores = {name: [*(share(reader.predicted, column) for column in SHARES),
-                     *_means(macro_of(classification, name)), (_trust(reader.predicted), "")]
-              for name, reader in readers.items()}
-    columns = [*SHARES.values(), *MEANS.values(), "macro F1", "calibration error"]
-    return what + paragraphs(calculated(readers)) + metrics_table("Share read right, with 95 % intervals", columns,
-                                                                  scores)
+def nature_table(runs: Mapping[str, Described]) -> Table:
+    """What each training run is."""
+    return Table("What the readers are", heads("architecture", "weights", "learned from", "denoiser",
+                                               "epochs until the best"),
+                 [row(name, *_nature(run)) for name, run in runs.items()])
 
 
-def calculated(readers: Mapping[str, Described]) -> list[str]:
-    """In what precision and on which kind of processor the readers were trained and read: one sentence of each."""
+def scores_table(runs: Mapping[str, Described]) -> Table:
+    """What each run reads. Intervals are of 95 %, as predict writes them, whatever the regression's are."""
+    return Table("Share read right, with 95 % intervals", heads(*SHARES.values(), "calibration error"),
+                 [row(name, *(_share(run.predicted, column) for column in SHARES), _trust(run.predicted))
+                  for name, run in runs.items()], kind="metrics")
+
+
+def means_table(classification: pd.DataFrame, readers: Mapping[str, object]) -> Table:
+    """Macro means of each reader over all renderings, its runs pooled."""
+    return Table("Macro means over all renderings, with 95 % intervals", heads(*MEANS.values(), "macro F1"),
+                 [row(name, *_means(macro_of(classification, name))) for name in readers], kind="metrics")
+
+
+def calculated(runs: Mapping[str, Described]) -> list[str]:
+    """In what precision and on which kind of processor the readers were trained, and read: a sentence each."""
     said = []
-    for deed, records in (("Trained", {name: reader.trained for name, reader in readers.items()}),
-                          ("Read", {name: reader.predicted for name, reader in readers.items()})):
+    for deed, records in (("Trained", {name: run.trained for name, run in runs.items()}),
+                          ("Read", {name: run.predicted for name, run in runs.items()})):
         names: dict[str, list[str]] = {}
         for name, record in records.items():
             if "arithmetic" in record:
@@ -58,20 +62,20 @@ def calculated(readers: Mapping[str, Described]) -> list[str]:
         if names:
             parts = [f"in {arithmetic} ({', '.join(those)})" for arithmetic, those in names.items()]
             said.append(f"{deed} {' and '.join(parts)}.")
-    return [" ".join(said)] if said else []
+    return said
 
 
-def _nature(reader: Described) -> list[str]:
+def _nature(run: Described) -> list[str]:
     """Classical readers have no epochs, and none but networks must have weights."""
-    trained = reader.trained
+    trained = run.trained
     weights = f"{trained['weights']:,}" if "weights" in trained else NONE
     epoch = f"{trained['best_epoch']} of {trained['epochs']}" if trained.get("epochs", 0) > 1 else NONE
-    return [reader.architecture, weights, LEARNS[reader.learns_from], reader.denoise, epoch]
+    return [run.architecture, weights, LEARNS[run.learns_from], run.denoise, epoch]
 
 
-def _means(row: pd.Series) -> list[tuple[str, str]]:
-    interval = percent_range(row["f1_low"], row["f1_high"]) if np.isfinite(row["f1_low"]) else ""
-    return [*((percent(row[name]), "") for name in MEANS), (percent(row["f1"]), interval)]
+def _means(line: pd.Series) -> list[Cell]:
+    interval = percent_range(line["f1_low"], line["f1_high"]) if np.isfinite(line["f1_low"]) else ""
+    return [*(Cell(percent(line[name])) for name in MEANS), Cell(percent(line["f1"]), interval)]
 
 
 def _trust(predicted: Mapping[str, Any]) -> str:
@@ -79,6 +83,6 @@ def _trust(predicted: Mapping[str, Any]) -> str:
     return percent(predicted["calibration_error"]) if "calibration_error" in predicted else NONE
 
 
-def share(metrics: Mapping[str, Any], name: str) -> tuple[str, str]:
-    """A share of the metrics with its interval, as texts."""
-    return percent(metrics[name]), percent_range(metrics[f"{name}_low"], metrics[f"{name}_high"])
+def _share(metrics: Mapping[str, Any], name: str) -> Cell:
+    """A share of the metrics with its interval."""
+    return Cell(percent(metrics[name]), percent_range(metrics[f"{name}_low"], metrics[f"{name}_high"]))

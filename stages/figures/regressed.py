@@ -17,18 +17,25 @@ NUMBERS = {"level": "level", "rmse": "RMSE", "ssim_loss": "SSIM loss", "contrast
 
 COLUMNS: dict[str, tuple[list[str], list[str]]] = {  # table of plots/regress: texts and numbers that are drawn or told
     "coefficients": (["specification", "reader", "term", "category", "label", "least_without", "most_without"],
-                     ["estimate", "standard_error", "low", "high", "p_holm", "p_wild", "least", "most"]),
+                     ["estimate", "standard_error", "low", "high", "p_holm", "p_wild", "least", "most",
+                      "sd_between_runs", "runs"]),
+    "costs": (["reader", "noise"], ["cost", "standard_error", "low", "high", "rank", "rank_low", "rank_high", "first",
+                                    "sd_between_runs", "runs"]),
+    "contrasts": (["factor", "reader", "a", "b"],
+                  ["difference", "standard_error", "low", "high", "simultaneous_low", "simultaneous_high",
+                   "probability", "detectable", "equivalence", "sd_between_runs", "runs"]),
     "tests": (["specification", "reader", "term"], ["F", "df1", "df2", "minus_log10_p", "adjusted_r2_lost"]),
     "categories": (["factor", "category", "moved", "outside"], ["rows", "adjusted_r2", "before", "after", "errors"]),
     "influence": (["cluster", "moves"], ["leverage", "distance", "by_errors"]),
     "correlations": (["a", "b"], ["r"]),
     "added_variables": (["term", "category", "label"], ["x", "y", "rows", "line"]),
     "marginal_effects": (["model", "variable", "category"], ["estimate", "low", "high"]),
-    "thresholds": (["reader", "noise"], ["share", "level", "low", "high"]),
-    "curves": (["reader", "noise"], ["guess", "lapse", "midpoint", "steepness"]),
+    "thresholds": (["reader", "noise"], ["share", "level", "low", "high", "reached", "first", "sd_between_runs",
+                                         "runs"]),
+    "areas": (["reader", "noise"], ["area", "low", "high"]),
     "corruption": (["reader", "noise", "seen"], ["types", "clean_error", "error", "ratio", "ratio_low", "ratio_high",
                                                  "relative", "relative_low", "relative_high"]),
-    "dose_response": (["reader", "noise"], ["level", "dose", "accuracy", "line", "exact", "curve"]),
+    "dose_response": (["reader", "noise"], ["level", "dose", "rmse", "ssim_loss", "accuracy", "line", "exact"]),
 }  # fmt: skip
 
 
@@ -53,9 +60,14 @@ class Regressed:
         return str(self.fits["by_reader"])
 
     @property
+    def dimensions(self) -> list[str]:
+        """What the rows are clustered by."""
+        return list(self.fits["cluster"])
+
+    @property
     def cluster(self) -> str:
-        """What the rows are clustered by, in words."""
-        return " and ".join(self.fits["cluster"])
+        """The same, in words."""
+        return " and ".join(self.dimensions)
 
     @property
     def headline(self) -> dict[str, Any]:
@@ -67,16 +79,47 @@ class Regressed:
                     if (fit["specification"], fit["reader"]) == (specification, POOLED))
 
     def coefficients(self) -> pd.DataFrame:
-        """Those of the headline's regression but the constant."""
+        """Those of the headline's regression but the intercept."""
         rows = pooled(self.tables["coefficients"], self.fits["headline"])
         return rows[rows["term"] != "constant"].reset_index(drop=True)
 
     def tests(self, specification: str) -> pd.DataFrame:
         return pooled(self.tables["tests"], specification)
 
+    def of(self, table: str, reader: str) -> pd.DataFrame:
+        """The rows of a table about one reader, or about the readers together (POOLED)."""
+        rows = self.tables[table]
+        return rows[rows["reader"] == reader].reset_index(drop=True)
+
+    def costs(self, reader: str) -> pd.DataFrame:
+        """Average costs that could be estimated, the largest first."""
+        rows = self.of("costs", reader)
+        return rows[rows["cost"].notna()].sort_values("cost", ascending=False, kind="stable").reset_index(drop=True)
+
+    def halves(self, reader: str) -> pd.DataFrame:
+        """Thresholds of the first share asked for, the lowest level first and what is not reached last."""
+        rows = self.of("thresholds", reader)
+        own = rows[rows["share"] == self.share]
+        return own.sort_values("level", kind="stable").reset_index(drop=True)
+
+    @property
+    def share(self) -> float:
+        """The first share of the thresholds, that of the headline; NaN where there are none."""
+        shares = self.tables["thresholds"]["share"]
+        return float(shares.iloc[0]) if len(shares) else float("nan")
+
+    def contrasts(self, factor: str, reader: str = POOLED) -> pd.DataFrame:
+        rows = self.tables["contrasts"]
+        return rows[(rows["factor"] == factor) & (rows["reader"] == reader)].reset_index(drop=True)
+
 
 def pooled(rows: pd.DataFrame, specification: str) -> pd.DataFrame:
     return rows[(rows["specification"] == specification) & (rows["reader"] == POOLED)]
+
+
+def slope_terms(dose: str) -> list[str]:
+    """The terms that are a slope of each noise type."""
+    return [f"{dose}:noise", f"noise:{dose}", f"center({dose}):noise", f"noise:center({dose})"]
 
 
 def scale(term: str) -> float:
@@ -86,8 +129,9 @@ def scale(term: str) -> float:
 
 
 def term_words(term: str) -> str:
-    """A term as words: level:noise is level × noise."""
-    return " × ".join(NUMBERS.get(part, words(part)) for part in term.split(":"))
+    """A term as words: noise:center(level) is noise × level."""
+    parts = [re.sub(r"^center\((.*)\)$", r"\1", part) for part in term.split(":")]
+    return " × ".join(NUMBERS.get(part, words(part)) for part in parts)
 
 
 def label_words(term: str, category: str, label: str) -> str:

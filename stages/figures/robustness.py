@@ -21,7 +21,7 @@ ROW = 0.185  # inches
 MODELS = {"linear": "linear probability model", "logit": "logit, average effect"}
 
 
-def steadiness(coefficients: pd.DataFrame) -> pd.DataFrame:
+def jackknife_ranges(coefficients: pd.DataFrame) -> pd.DataFrame:
     """Coefficients in percentage points, and how far they move without one cluster, in standard errors.
 
     Columns name, points, low, high, least, most (the range without a cluster), least_errors, most_errors,
@@ -37,10 +37,10 @@ def steadiness(coefficients: pd.DataFrame) -> pd.DataFrame:
 
 
 @styled
-def draw_steadiness(table: pd.DataFrame, cluster: str, confidence: float, df: int) -> Figure:
+def draw_jackknife(table: pd.DataFrame, cluster: str, confidence: float, df: int) -> Figure:
     """Left the coefficients with intervals and their range without a cluster; right that range in standard errors.
 
-    `table` is what steadiness gives; the dotted lines are the ends of an interval of `confidence` with df degrees.
+    `table` is what jackknife_ranges gives; the dotted lines are the ends of an interval of `confidence` (df degrees).
     """
     rows = np.arange(len(table), dtype=float)
     figure = Figure((WIDTH, 0.75 + ROW * len(table)))
@@ -78,7 +78,7 @@ def side_by_side(effects: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(effects: pd.DataFrame) -> pd.DataFrame:
-    """One row an effect that both models tell: name, linear, low, high (of the linear one) and logit, in points."""
+    """One row an effect that both models estimate: name, linear, low, high (of the linear one) and logit, in points."""
     table = side_by_side(effects)
     linear, logit = (table[table["model"] == model].drop(columns="model") for model in MODELS)
     both = linear.merge(logit[["variable", "category", "points"]], on=["variable", "category"], suffixes=("", "_logit"))
@@ -93,11 +93,11 @@ def draw_marginal_effects(effects: pd.DataFrame) -> Figure:
     names = list(dict.fromkeys(table["name"]))
     figure = Figure((WIDTH, 0.85 + 0.21 * len(names)))
     axes = figure.subplots()
-    for index, (model, told) in enumerate(MODELS.items()):
+    for index, (model, name) in enumerate(MODELS.items()):
         part = table[table["model"] == model]
         if len(part):
             y = np.array([names.index(name) for name in part["name"]]) + (0.36 * index - 0.18)
-            intervals(axes, part, y, index, told)
+            intervals(axes, part, y, index, name)
     finish(axes, names, "percentage points of character accuracy")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return figure

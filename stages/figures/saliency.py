@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.figures.findings import highest, listed, lowest, percent, quoted, signed
+from stages.figures.numbers import highest, listed, lowest, percent, quoted, signed
 from stages.figures.samples import Picture, draw_sheet
 from stages.figures.style import MUTED, WIDTH, level_ticks, line_look, percent_axis, small_multiples, styled, words
 

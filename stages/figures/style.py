@@ -155,6 +155,11 @@ def line_look(index: int) -> dict[str, Any]:
             "markeredgecolor": "white", "markersize": 6.0 if marker == "*" else 4.6}
 
 
+def noise_look(noise: str, noises: Sequence[str]) -> dict[str, Any]:
+    """The look of a noise type in every figure: that of its place in params.yaml."""
+    return line_look(noises.index(noise))
+
+
 def small_multiples(count: int, above: float, each: float) -> tuple[Figure, list[Axes]]:
     """A figure of panels in rows of three, `each` inches high, with `above` inches for a legend; both axes shared."""
     columns = min(3, count)
@@ -203,10 +208,13 @@ def _increasing(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([mean for mean, size in pools for _ in range(int(size))])
 
 
-def label_ends(axes: Axes, x: float, ends: Sequence[float], names: Sequence[str], distance: float) -> None:
-    """Write each line's name beside its end at (x, end), at least `distance` of the y axis apart."""
-    for place, end, name in zip(spread(ends, distance), ends, names, strict=True):
-        axes.annotate(name, (x, end), xytext=(1.04, place), textcoords=("axes fraction", "data"), va="center",
+def label_ends(axes: Axes, x: float | Sequence[float], ends: Sequence[float], names: Sequence[str],
+               distance: float) -> None:
+    """Write each line's name right of the axes, with a mark to its end at (x, end), at least `distance` of the y axis
+    apart."""
+    across = [x] * len(ends) if isinstance(x, float) else x
+    for place, at, end, name in zip(spread(ends, distance), across, ends, names, strict=True):
+        axes.annotate(name, (at, end), xytext=(1.04, place), textcoords=("axes fraction", "data"), va="center",
                       annotation_clip=False, fontsize=8,
                       arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 4,
                                   "relpos": (0, 0.5)})

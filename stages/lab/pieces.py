@@ -122,7 +122,7 @@ def of_reader(path: Path, reader: str, texts: list[str], numbers: list[str]) -> 
 
 
 def thresholds() -> dict[str, Any]:
-    """The level at which each reader comes down to each share of the captchas; `confidence` of the intervals."""
+    """The level at which each reader still reads each share of the captchas; `confidence` of the intervals."""
     numbers = ["share", "level", "low", "high", "reached"]
     confidence = told(recorded.recorded_params).get("regression.confidence")
     return {"rows": read_rows(REGRESS / "thresholds.csv", ["reader", "noise"], numbers),

@@ -12,16 +12,15 @@ from urllib.parse import quote
 from fastapi import APIRouter, Response
 
 from stages import artifacts
-from stages.figures.wording import CONTENT, LEADS, SHOWS
 from stages.lab import experiments, pieces, recorded
 from stages.lab.desk import Desk
 from stages.lab.found import command_for, kept, missing, read_bytes, read_cells, told
 from stages.lab.pieces import FIGURES, REGRESS
 from stages.lab.refusals import MissingError
-from stages.lab.reported import read_report, read_table
+from stages.lab.reported import figures_of, read_report, regression_table, spoken
 
 LIMITS: dict[str, int] = {}
-REPORT, TABLE = artifacts.PLOTS / "report.html", REGRESS / "table.html"
+REPORT = artifacts.PLOTS / "report.json"
 FOLDERS = {"figures": FIGURES, "regress": REGRESS}
 KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".csv": "text/csv", ".md": "text/markdown",
          ".tex": "application/x-tex"}
@@ -31,20 +30,10 @@ DRAWING = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inl
                                       "frame-ancestors 'none'"}
 SIZE = re.compile(rb'(<svg\b[^>]*?)\s+width="[^"]*"\s+height="[^"]*"')
 ROWS = 500  # of a table that are shown
-SECTIONS: dict[str, tuple[str, ...]] = {  # figures by section of the page; "why" has those of chapters of the report
-    "answer": ("answer",),
-    "data": ("samples", "schemes", "glyphs", "counts", "pixels", "associations"),
-    "readers": ("breakdown", "learning", "calibration"),
-    "dose": ("character_accuracy", "exact_match", "dose_response", "slopes"),
-    "regression": ("effects", "thresholds", "marginal_effects", "steadiness", "influence", "added_variables",
-                   "correlations"),
-}  # fmt: skip
-CHAPTERS = ("looks", "classes", "robust", "unseen")
-NUMBERS = {  # figure: the tables behind it, where they have other names
-    "answer": ("figures/accuracy",), "character_accuracy": ("figures/accuracy",), "exact_match": ("figures/accuracy",),
-    "breakdown": ("figures/characters", "figures/colours"),
-    "calibration": ("figures/calibration", "figures/reliability"),
-    "dose_response": ("regress/dose_response", "regress/curves"),
+SECTIONS: dict[str, tuple[str, ...]] = {  # chapters of the report by section of the page
+    "answer": ("answer",), "data": ("captchas", "data"), "readers": ("characters", "readers"),
+    "dose": ("noise", "doses"), "regression": ("regression", "sure", "sound"),
+    "why": ("why", "looks", "classes", "robust", "unseen"),
 }  # fmt: skip
 Folder = Literal["figures", "regress"]
 
@@ -57,7 +46,7 @@ def routes(desk: Desk) -> APIRouter:
         """All but the readers, the run and the comparison; a piece that cannot be read is an `error`."""
         return {"answer": told(answer), "sections": sections(), "facts": told(pieces.facts),
                 "classes": told(pieces.classes), "readers": told(pieces.readers),
-                "table": told(partial(kept, read_table, TABLE)), "thresholds": told(pieces.thresholds),
+                "table": told(partial(kept, regression_table, REPORT)), "thresholds": told(pieces.thresholds),
                 "files": tables()}
 
     @router.get("/reader")
@@ -107,9 +96,10 @@ def _serve(router: APIRouter) -> None:
         return Response(read_bytes(path), media_type=KINDS[path.suffix],
                         headers={"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"})
 
-    @router.get("/report")
-    def report() -> Response:
-        return Response(read_bytes(REPORT), media_type="text/html", headers=DRAWING)
+    @router.get("/page/{name}")
+    def page(name: Literal["report.html", "details.html"]) -> Response:
+        """A page of the report; it links to the other by its name."""
+        return Response(read_bytes(artifacts.PLOTS / name), media_type="text/html", headers=DRAWING)
 
 
 def files(folder: Path) -> list[str]:
@@ -144,38 +134,41 @@ def report_words() -> dict[str, Any]:
 
 def answer() -> dict[str, Any]:
     words = report_words()
-    return {name: words[name] for name in ("answer", "tiles", "doubts")}
+    return {"answer": [spoken(words["answer"])], "doubts": [spoken(text) for text in words["findings"].get("sure", [])]}
 
 
 def sections() -> dict[str, Any]:
     """groups of figures by section, and `missing`: a line on those that should be there and are not."""
     words = told(report_words)
     there = {Path(name).stem: name for name in files(FIGURES) if Path(name).suffix in PICTURES}
-    found = {section: [group(names, there, words)] for section, names in SECTIONS.items()}
-    found["why"] = [group(CONTENT[chapter], there, words, *LEADS[chapter]) for chapter in CHAPTERS]
-    placed = {name for names in (*SECTIONS.values(), *(CONTENT[chapter] for chapter in CHAPTERS)) for name in names}
+    chapters = {chapter["anchor"]: chapter for chapter in words.get("chapters", [])}
+    found = {section: [group(chapters[anchor], there, words) for anchor in anchors if anchor in chapters]
+             for section, anchors in SECTIONS.items()}
+    placed = {name for anchors in SECTIONS.values() for anchor in anchors if anchor in chapters
+              for name in figures_of(chapters[anchor])}
     others = [name for name in sorted(set(there) - placed) if not re.match("confusion(_|$)", name)]  # tables show those
     if others:
-        found["why"].append(group(others, there, words, "Other figures"))
+        found["why"].append({"title": "Other figures", "lead": "", "notes": [], "missing": [],
+                             "figures": [figure_of(name, there[name], words) for name in others]})
     return {section: {"groups": groups, "missing": lacking([name for one in groups for name in one.pop("missing")],
                                                            bool(there))} for section, groups in found.items()}
 
 
-def group(names: Iterable[str], there: Mapping[str, str], words: Mapping[str, Any], title: str = "",
-          lead: str = "") -> dict[str, Any]:
-    """Figures in order, notes on those for which the run had nothing to draw, and the names of the missing."""
+def group(chapter: Mapping[str, Any], there: Mapping[str, str], words: Mapping[str, Any]) -> dict[str, Any]:
+    """A chapter's figures in order, notes on those for which the run had nothing to draw, and the names of the
+    missing."""
     drawn: list[dict[str, Any]] = []
     notes, absent = [], []
-    undrawn = words.get("undrawn", {})
-    for name in names:
-        heading = SHOWS[name][0] if name in SHOWS else ""
+    for name in figures_of(chapter):
+        figure = words["figures"].get(name, {})
         if name in there:
             drawn.append(figure_of(name, there[name], words))
-        elif heading.rstrip(".") in undrawn:
-            notes.append(undrawn[heading.rstrip(".")])
-        elif heading:
+        elif figure.get("file"):
             absent.append(name)
-    return {"title": title, "lead": lead, "figures": drawn, "notes": notes, "missing": absent}
+        elif figure:
+            notes.append(spoken(f"**{figure['title'].rstrip('.')}.** {figure['finding']}"))
+    return {"title": chapter["title"], "lead": chapter["lead"].replace("`", ""), "figures": drawn, "notes": notes,
+            "missing": absent}
 
 
 def lacking(names: list[str], some: bool) -> str:
@@ -185,9 +178,13 @@ def lacking(names: list[str], some: bool) -> str:
 
 
 def figure_of(name: str, file: str, words: Mapping[str, Any]) -> dict[str, Any]:
-    """A figure: its file, words of the report (bare ones without it), size in points, and the tables behind it."""
-    title = SHOWS[name][0] if name in SHOWS else name.replace("_", " ")
-    bare: dict[str, Any] = {"title": title, "shows": [], "found": [], "width": None, "height": None}
-    behind = NUMBERS.get(name, (f"figures/{name}", f"regress/{name}"))
-    numbers = [table for table in behind if (artifacts.PLOTS / f"{table}.csv").is_file()]
-    return {**bare, **words.get("figures", {}).get(name, {}), "name": name, "file": file, "numbers": numbers}
+    """A figure: its file, words of the report (none without it), size in points, and the tables behind it."""
+    one = words.get("figures", {}).get(name, {})
+    behind = [str(table).removeprefix(f"{artifacts.PLOTS.as_posix()}/").removesuffix(".csv")
+              for table in one.get("numbers", [f"plots/figures/{name}.csv"])]
+    numbers = [table for table in behind if table.split("/")[0] in FOLDERS
+               and (artifacts.PLOTS / f"{table}.csv").is_file()]
+    return {"name": name, "file": file, "title": one.get("title", name.replace("_", " ")),
+            "shows": spoken(one.get("shows", "")), "found": spoken(one.get("finding", "")),
+            "alternative": one.get("alternative", ""), "width": one.get("width"), "height": one.get("height"),
+            "numbers": numbers}

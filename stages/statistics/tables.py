@@ -1,11 +1,10 @@
-"""Regressions side by side, a column each: the table of a publication as Markdown, LaTeX and HTML."""
+"""Regressions side by side, a column each: the table of a publication as Markdown and LaTeX."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from stages.statistics.design import CONSTANT, Column
 from stages.statistics.inference import Test
@@ -132,28 +131,6 @@ def to_latex(table: Publication) -> str:
     written += [r"\midrule", *(row([label, *values]) for label, values in table.summary.items())]
     written += [r"\bottomrule", r"\end{tabular}}", r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize",
                 *(note.translate(LATEX) + r"\par" for note in table.notes), r"\end{minipage}", r"\end{table}"]
-    return "\n".join(written) + "\n"
-
-
-def to_html(table: Publication) -> str:
-    """A `<table class="regression">` with its notes below, to be set into a page."""
-    def row(first: str, cells: Iterable[str]) -> str:
-        return f'<tr><th scope="row">{escape(first)}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-
-    def header(cells: Sequence[str]) -> str:
-        return "<tr><td></td>" + "".join(f'<th scope="col">{escape(cell)}</th>' for cell in cells) + "</tr>"
-
-    written = ['<table class="regression">', f"<caption>{escape(table.title)}</caption>",
-               "<thead>", header(table.header), header(table.readers), "</thead>", "<tbody>"]
-    for line in table.lines:
-        if line.heading:
-            written.append(f'<tr class="group"><th colspan="{len(table.header) + 1}" scope="rowgroup">'
-                           f"{escape(line.heading)}</th></tr>")
-        written.append(row(line.label, [value and f"{value}<br><small>{error}</small>"
-                                        for value, error in zip(line.values, line.errors, strict=True)]))
-    written += ["</tbody>", "<tfoot>", *(row(label, map(escape, values)) for label, values in table.summary.items()),
-                "</tfoot>",
-                "</table>", *(f'<p class="note">{escape(note)}</p>' for note in table.notes)]
     return "\n".join(written) + "\n"
 
 

@@ -81,9 +81,6 @@ function piece(place, found, draw) {
 
 function answer(found) {
   piece("answer-told", found, () => found.answer.map((paragraph) => make("p", {}, ...spoken(paragraph))));
-  part("tiles").replaceChildren(...(found.tiles ?? []).map(({ label, value, note }) =>
-    make("div", {}, make("dt", {}, label), make("dd", {}, value, make("small", {}, note)))));
-  part("tiles").hidden = !found.tiles?.length;
   part("doubts").hidden = !found.doubts?.length;
   part("doubts-told").replaceChildren(...(found.doubts ?? []).map((doubt) => make("li", {}, ...spoken(doubt))));
   part("report").hidden = Boolean(found.error);
@@ -98,10 +95,9 @@ function section(name, { groups, missing }) {
       ...figures.map(figure), ...notes.map((note) => make("p", { class: "muted" }, ...spoken(note)))]));
 }
 
-function figure({ name, file, title, shows, found, width, height, numbers }) {
+function figure({ name, file, title, shows, found, alternative, width, height, numbers }) {
   const address = `/api/results/figure/${encodeURIComponent(file)}`;
-  const told = found.map(([, text]) => text).join("");
-  const picture = make("img", { src: address, alt: `${title}. ${told}`.trim(), loading: "lazy", decoding: "async" });
+  const picture = make("img", { src: address, alt: alternative || title, loading: "lazy", decoding: "async" });
   if (width) {
     for (const [side, points] of [["width", width], ["height", height]]) picture.setAttribute(side, Math.round(points * SCALE));
     Object.assign(picture.style, { width: "100%", minWidth: `${width}px`, maxWidth: `${width * SCALE}px` });
@@ -199,7 +195,7 @@ function thresholds({ rows, confidence }) {
     return { text: row.level.toFixed(2), small: interval(row, (value) => value.toFixed(2)) };
   };
   return [...new Set(rows.map((row) => row.share))].map((share) => table({
-    caption: `Thresholds: the level of noise at which a reader comes down to ${percent(share, 0)} of the captchas, with ${confidence ? `${percent(confidence, 0)} ` : ""}intervals; 0.00: not read that well even when clean`,
+    caption: `Thresholds: the level of noise at which a reader still reads ${percent(share, 0)} of the captchas whole, with ${confidence ? `${percent(confidence, 0)} ` : ""}intervals; 0.00: not read that well even when clean`,
     head: [["Noise", ...readers]], body: noises.map((noise) => [words(noise), ...readers.map((reader) =>
       cell(rows.find((row) => row.reader === reader && row.noise === noise && row.share === share)))]) }));
 }

@@ -1,0 +1,167 @@
+"""What the captchas look like, and the data looked at before any effect is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure as Drawing
+
+from stages.figures.associations import about_associations, draw_associations
+from stages.figures.counts import SIDE, about_counts, about_glyphs, draw_counts, draw_mean_glyphs
+from stages.figures.figure import Chapter, Figure
+from stages.figures.pixels import about_pixels, draw_pixels
+from stages.figures.samples import MOST_COLUMNS, chosen_levels, draw_sheet
+from stages.figures.study import DESIGNED, Study
+from stages.figures.style import words
+
+SPLITS = ["train", "validation", "test"]
+Rows = list[tuple[str, pd.DataFrame]]  # of a sheet: name, and the renderings in it
+
+
+def sample_rows(study: Study) -> tuple[Rows, list[str]]:
+    """The first test captcha under every noise, and the names of the columns."""
+    shown = study.first[study.first["captcha"] == study.first["captcha"].iloc[0]]
+    clean = shown[shown["level"] == 0].head(1)
+    levels = chosen_levels(sorted(set(shown["level"]) - {0.0}))
+    noisy = shown[shown["level"].isin(levels)]
+    rows = [(words(noise), pd.concat([clean, noisy[noisy["noise"] == noise].sort_values("level")]))
+            for noise in study.noises]
+    return rows, ["clean", *(f"level {level:g}" for level in levels)]
+
+
+def scheme_rows(study: Study) -> Rows:
+    """Some clean captchas of each colour scheme."""
+    clean = study.first[study.first["level"] == 0]
+    rows = []
+    for scheme in study.params.colour.schemes:
+        chosen = clean[clean["colour"] == scheme].drop_duplicates("captcha").head(study.params.plot.samples)
+        rows += [(words(scheme) if start == 0 else "", chosen[start:start + MOST_COLUMNS])
+                 for start in range(0, len(chosen), MOST_COLUMNS)]
+    return rows
+
+
+def readings_of(study: Study, rows: Rows) -> list[list[tuple[str, bool]]]:
+    """What the report's reader (its first run) read of each rendering, and whether that is right.
+
+    Raises ValueError where it has not read one of them.
+    """
+    own = study.own[study.own["captcha"] <= study.first["captcha"].max()].drop_duplicates(["captcha", "condition"])
+    readings = dict(zip(zip(own["captcha"], own["condition"], strict=True), own["reading"], strict=True))
+    found = []
+    for _, row in rows:
+        keys = list(zip(row["captcha"], row["condition"], strict=True))
+        unread = [key for key in keys if key not in readings]
+        if unread:
+            raise ValueError(f"data/predictions/{study.runs[study.reader][0]}.parquet has no reading of captcha "
+                             f"{unread[0][0]}, condition {unread[0][1]}: run `dvc repro -f predict`")
+        found.append([(readings[key], readings[key] == text) for key, text in zip(keys, row["text"], strict=True)])
+    return found
+
+
+def sheet(study: Study, rows: Rows, columns: Sequence[str]) -> Drawing:
+    """A sheet of renderings in named rows with what was read beneath."""
+    read = readings_of(study, rows)
+    return draw_sheet([row["image"].tolist() for _, row in rows], [name for name, _ in rows], columns,
+                      [[reading for reading, _ in line] for line in read],
+                      [[good for _, good in line] for line in read])
+
+
+def about_sheet(study: Study, rows: Rows) -> str:
+    right = [good for line in readings_of(study, rows) for _, good in line]
+    return f"`{study.reader}` reads {sum(right)} of these {len(right)} pictures."
+
+
+def draw_samples(study: Study) -> Drawing:
+    return sheet(study, *sample_rows(study))
+
+
+def about_samples(study: Study) -> str:
+    return about_sheet(study, sample_rows(study)[0])
+
+
+def draw_schemes(study: Study) -> Drawing:
+    return sheet(study, scheme_rows(study), [])
+
+
+def about_schemes(study: Study) -> str:
+    return about_sheet(study, scheme_rows(study))
+
+
+def draw_glyphs(study: Study) -> Drawing | None:
+    means = study.glyphs["mean"]
+    if not len(means):
+        return None
+    pictures = np.stack([np.frombuffer(mean, np.uint8).reshape(SIDE, SIDE) for mean in means])
+    return draw_mean_glyphs(pictures, study.glyphs["label"].tolist(), study.glyphs[SPLITS].sum(axis=1).tolist())
+
+
+def about_mean_glyphs(study: Study) -> str:
+    if not study.composed:
+        return "These captchas were found, not composed, so there are no glyphs to lay over each other."
+    return about_glyphs(study.glyphs)
+
+
+def draw_texts(study: Study) -> Drawing:
+    return draw_counts(study.tables["counts"])
+
+
+def about_texts(study: Study) -> str:
+    return about_counts(study.tables["counts"])
+
+
+def draw_changes(study: Study) -> Drawing:
+    return draw_pixels(study.tables["pixels"])
+
+
+def about_changes(study: Study) -> str:
+    return about_pixels(study.tables["pixels"])
+
+
+def draw_factors(study: Study) -> Drawing:
+    return draw_associations(study.tables["associations"])
+
+
+def about_factors(study: Study) -> str:
+    return about_associations(study.tables["associations"], [name for name in DESIGNED if name != "level"])
+
+
+SAMPLES = Figure(
+    "samples", "One captcha under every noise",
+    "The same text, characters and layout, clean and under a rising dose; colour is drawn anew for each. Beneath each "
+    "picture stands what `{reader}` read, with a cross where it is wrong.",
+    "A sheet of pictures: noise types down, levels across.",
+    draw_samples, about_samples, picture=True)
+SCHEMES = Figure(
+    "schemes", "The colour schemes", "Clean test captchas of each scheme, with what `{reader}` read.",
+    "A sheet of pictures, one row or more per colour scheme.", draw_schemes, about_schemes, picture=True)
+COUNTS = Figure(
+    "counts", "Are the texts balanced?", "How often each character stands at each position, by split.",
+    "One table of shaded counts per split: positions down, characters across.", draw_texts, about_texts,
+    numbers=("figures/counts",))
+GLYPHS = Figure(
+    "glyphs", "The mean glyph of each character",
+    "All glyphs of a character laid over each other, and how many there are in all splits together.",
+    "A row of pictures, one per character.", draw_glyphs, about_mean_glyphs, numbers=("figures/glyphs",), picture=True)
+PIXELS = Figure(
+    "pixels", "What noise does to the pixels",
+    "Means over test renderings by noise type and level: luma and its spread within an image (of the first {first} "
+    "captchas), and the change of luma and the structural similarity to the clean rendering (of all). Full scale is 1.",
+    "Four panels of lines against the level, one line per noise type.", draw_changes, about_changes,
+    numbers=("figures/pixels",))
+ASSOCIATIONS = Figure(
+    "associations", "Are the factors independent?",
+    "Strength of association between the factors of the test characters, 0 to 1: |r| of two numbers, the correlation "
+    "ratio of a number and a category, Cramér's V of two categories. RMSE and SSIM are measured, not set.",
+    "A square of shaded numbers, factors down and across.", draw_factors, about_factors,
+    numbers=("figures/associations",))
+
+CHAPTER = Chapter(
+    "report", "captchas", "What do the captchas look like?",
+    "Every test captcha is rendered once clean and once under every noise type at every level. Each is its own "
+    "control: between two renderings of one captcha only noise and colour differ.", (SAMPLES,))
+DATA = Chapter(
+    "details", "data", "Is the data as it was designed?",
+    "Three checks before any effect is believed: the texts are balanced, the pixels change as the level says, and the "
+    "factors vary independently.", (SCHEMES, COUNTS, GLYPHS, PIXELS, ASSOCIATIONS))

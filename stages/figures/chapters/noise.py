@@ -1,0 +1,180 @@
+"""How fast reading fails, against the level and against what noise does to the pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure as Drawing
+
+from stages.figures import accuracy, doses, visible
+from stages.figures.conclusions import called
+from stages.figures.diagnostics import corruption_table
+from stages.figures.figure import Cell, Chapter, Figure, Table, heads, row
+from stages.figures.numbers import decimals, points, probability, signed, told
+from stages.figures.ranking import lost
+from stages.figures.study import Study
+from stages.figures.style import words
+
+MOST_FANS = 3
+NONE = "–"
+
+
+def draw_exact(study: Study) -> Drawing:
+    return accuracy.draw_levels(study.tables["accuracy"], "exact", study.guess_rate("exact"), study.reader)
+
+
+def about_exact(study: Study) -> str:
+    return accuracy.about_levels(study.tables["accuracy"], study.reader, "exact")
+
+
+def draw_characters(study: Study) -> Drawing:
+    return accuracy.draw_levels(study.tables["accuracy"], "character", study.guess_rate("character"), study.reader)
+
+
+def about_characters(study: Study) -> str:
+    return accuracy.about_levels(study.tables["accuracy"], study.reader, "character")
+
+
+def _responses(study: Study) -> pd.DataFrame:
+    return study.regressed.of("dose_response", study.reader)
+
+
+def draw_visible(study: Study) -> Drawing | None:
+    rows = _responses(study)
+    return None if rows.empty else visible.draw_visible(rows, study.noises)
+
+
+def about_visible(study: Study) -> str:
+    return visible.about_visible(_responses(study), study.noises)
+
+
+def draw_fans(study: Study) -> Drawing:
+    others = [name for name in study.observations if name != study.reader]
+    return accuracy.draw_fans(study.tables["accuracy"], [study.reader, *others][:MOST_FANS])
+
+
+def about_fans(study: Study) -> str:
+    rows = study.regressed.of("areas", study.reader)
+    if rows.empty:
+        return "No noise was tested, so there is no area."
+    areas = [f"{words(one['noise'])} {told(one['area'], one['low'], one['high'])}"
+             for _, one in rows.sort_values("area", kind="stable").iterrows()]
+    return f"The area under the curve of `{study.reader}`, 1 at best: {', '.join(areas)}."
+
+
+def draw_thresholds(study: Study) -> Drawing | None:
+    rows = study.regressed.tables["thresholds"]
+    return None if rows.empty else doses.draw_thresholds(rows, study.noises, float(study.params.noise.level))
+
+
+def about_thresholds(study: Study) -> str:
+    return doses.about_thresholds(study.regressed.tables["thresholds"])
+
+
+def rank_tables(study: Study) -> Iterator[Table]:
+    """Thresholds and costs of the report's reader side by side, with ranks and what a training run moves."""
+    found = study.regressed
+    halves, costs = found.halves(study.reader).set_index("noise"), found.costs(study.reader)
+    lines = []
+    for _, cost in costs.iterrows():
+        level = [NONE, NONE]
+        if cost["noise"] in halves.index:
+            half = halves.loc[cost["noise"]]
+            level = [told(half["level"], half["low"], half["high"]) if np.isfinite(half["level"]) else "not reached",
+                     probability(half["first"]) if np.isfinite(half["first"]) else NONE]
+        lines.append(row(words(cost["noise"]), *level, points(cost, "cost"), _rank(cost),
+                         probability(cost["first"]) if np.isfinite(cost["first"]) else NONE, _between(cost)))
+    yield Table(f"The noises by what they cost {study.reader}",
+                heads(f"level at which {lost(found.share)} are lost", "probability that it is the lowest",
+                      "average cost, points", "rank by cost", "probability that it costs most", "SD between runs"),
+                lines, notes=["Ranks in brackets are those that simultaneous intervals leave open."])
+
+
+def _rank(cost: pd.Series) -> str:
+    if not np.isfinite(cost[["rank", "rank_low", "rank_high"]].to_numpy(float)).all():
+        return NONE
+    return f"{cost['rank']:.0f} ({cost['rank_low']:.0f} to {cost['rank_high']:.0f})"
+
+
+def _between(one: pd.Series) -> str:
+    if not np.isfinite(one["sd_between_runs"]):
+        return NONE
+    return f"{100 * one['sd_between_runs']:.1f} ({one['runs']:.0f} runs)"
+
+
+def pairs_of_noises(study: Study) -> Iterator[Table]:
+    yield from contrasts_table(study, "noise", study.reader, "Pairs of noises: difference of the average costs")
+
+
+def contrasts_table(study: Study, factor: str, reader: str, caption: str) -> Iterator[Table]:
+    """Every pair of a factor's categories; none where the run has no such pair."""
+    pairs = study.regressed.contrasts(factor, reader)
+    if pairs.empty:
+        return
+    whose = "all readers together" if reader == "all" else reader
+    lines = []
+    for _, pair in pairs.iterrows():
+        form = f".{decimals(100 * pair['low'], 100 * pair['high'])}f"
+        simultaneous = (f"{signed(100 * pair['simultaneous_low'], form)} to "
+                        f"{signed(100 * pair['simultaneous_high'], form)}")
+        name = f"{called(factor, pair['a'])} − {called(factor, pair['b'])}".replace("`", "")
+        lines.append(row(name, Cell(points(pair, "difference")), simultaneous, probability(pair["probability"]),
+                         f"{100 * pair['detectable']:.1f}", _equivalence(pair), _between(pair)))
+    yield Table(f"{caption}, {whose}, in points of character accuracy",
+                heads("difference (interval)", "simultaneous interval", "probability that it is above 0",
+                      "smallest detectable difference", "equivalence bound", "SD between runs"), lines)
+
+
+def _equivalence(pair: pd.Series) -> str:
+    """The bound; none of a pair that differs."""
+    if pair["simultaneous_low"] > 0 or pair["simultaneous_high"] < 0:
+        return NONE
+    return f"{100 * pair['equivalence']:.1f}"
+
+
+def corruption(study: Study) -> Iterator[Table]:
+    yield corruption_table(study.regressed.tables["corruption"])
+
+
+EXACT = Figure(
+    "exact_match", "Captchas read whole",
+    "Share of the test captchas with every character right, against the level. In colour `{reader}`, pale the other "
+    "readers; bands are {interval} intervals.",
+    "Small panels, one per noise type, each with one falling line per reader.", draw_exact, about_exact,
+    numbers=("figures/accuracy",))
+VISIBLE = Figure(
+    "visible", "The same against what noise changes",
+    "Exact match of `{reader}` against the RMSE of luma and against 1 − SSIM: noises at an equal visible change, not "
+    "at an equal level.",
+    "Two panels, one line per noise type, exact match against the measured change.", draw_visible, about_visible,
+    numbers=("regress/dose_response",))
+CHARACTERS = Figure(
+    "character_accuracy", "Characters read",
+    "Share of the characters read right, by noise type and level. In colour `{reader}`; pale the other readers. Bands "
+    "and whiskers are {interval} intervals.",
+    "Small panels, one per noise type, each with one falling line per reader.", draw_characters, about_characters,
+    numbers=("figures/accuracy",))
+FANS = Figure(
+    "curves", "All noises in one panel",
+    "Share of the test captchas read whole, one line per noise type, named at its end. Whiskers are {interval} "
+    "intervals; the dashed line is one half.",
+    "One panel per reader, one falling line per noise type.", draw_fans, about_fans,
+    numbers=("figures/accuracy", "regress/areas"))
+THRESHOLDS = Figure(
+    "thresholds", "How much noise a reader bears",
+    "The level at which each reader still reads a share of the captchas whole, with {interval} intervals. A hollow "
+    "point at the right edge, or an interval that ends there: not reached within the levels tested. A point at 0: not "
+    "read that well even when clean.",
+    "One panel per share, one row per noise type, one dot per reader.", draw_thresholds, about_thresholds,
+    numbers=("regress/thresholds",))
+
+CHAPTER = Chapter(
+    "report", "noise", "How fast does reading fail?",
+    "Each panel is one noise. A line that falls early belongs to a noise that needs little dose.", (EXACT, VISIBLE))
+MORE = Chapter(
+    "details", "doses", "Which noise is worst, by which measure?",
+    "Three measures rank the noises: the level at which captchas are lost, the average cost over the tested levels, "
+    "and the area under the curve. Differences are told from contrasts of the same captchas, not from two intervals.",
+    (rank_tables, pairs_of_noises, FANS, CHARACTERS, THRESHOLDS, corruption))

@@ -1,0 +1,116 @@
+"""The answer, drawn: the noises ranked by the level at which a share of the captchas is lost, and what each costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+
+from stages.figures.accuracy import PALE
+from stages.figures.numbers import listed, probability, told
+from stages.figures.regressed import Regressed
+from stages.figures.style import INK, MARKERS, MUTED, WIDTH, noise_look, styled, words
+
+ROW = 0.42  # inches, of a noise type
+
+
+def ranked(found: Regressed) -> list[str]:
+    """The noise types by threshold, the lowest first; those that are not reached by their average cost, the largest
+    first."""
+    costs = found.costs(found.reader).set_index("noise")["cost"]
+    rows = found.halves(found.reader)
+    rows = rows.assign(cost=rows["noise"].map(costs).to_numpy(float))
+    order = rows.sort_values(["level", "cost"], ascending=[True, False], kind="stable")
+    return [str(noise) for noise in order["noise"]]
+
+
+@styled
+def draw_ranking(found: Regressed, noises: Sequence[str], readers: Sequence[str], largest: float) -> Figure:
+    """One row a noise type: left the threshold, right the average cost, with intervals; the report's reader in the
+    noise's colour, the others pale. A threshold that is not reached stands hollow at the right edge."""
+    order, others = ranked(found), [name for name in readers if name != found.reader]
+    edge = 1.14 * largest
+    figure = Figure((WIDTH, 0.85 + ROW * len(order)))
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.15, 1])
+    for index, reader in enumerate([*others, found.reader]):
+        place = 0.0 if reader == found.reader else 0.2 + 0.13 * index
+        halves, costs = found.halves(reader).set_index("noise"), found.costs(reader).set_index("noise")
+        for row, noise in enumerate(order):
+            look = _look(noise, noises, None if reader == found.reader else index)
+            if noise in halves.index:
+                _threshold(left, halves.loc[noise], row + place, edge, look)
+            if noise in costs.index:
+                one = 100 * costs.loc[noise, ["cost", "low", "high"]].to_numpy(float)
+                right.hlines(row + place, one[1], one[2], color=look["color"], linewidth=look["linewidth"])
+                right.plot(one[0], row + place, **look)
+    _axes(left, right, order, largest, edge, found.share)
+    handles = [Line2D([], [], **_look(order[0], noises, None) | {"color": INK, "markerfacecolor": INK},
+                      label=f"{found.reader}, in the colour of the noise")]
+    handles += [Line2D([], [], **_look(order[0], noises, index), label=name) for index, name in enumerate(others)]
+    figure.legend(handles=handles, loc="outside upper left", ncols=4)
+    return figure
+
+
+def _look(noise: str, noises: Sequence[str], other: int | None) -> dict[str, Any]:
+    """Of the report's reader, or of the other one of that number."""
+    if other is None:
+        colour = noise_look(noise, noises)["color"]
+        return {"color": colour, "marker": "o", "markersize": 6.5, "linestyle": "none", "linewidth": 2.2, "zorder": 4,
+                "markerfacecolor": colour}
+    return {"color": PALE, "marker": MARKERS[1 + other % (len(MARKERS) - 1)], "markersize": 4, "linestyle": "none",
+            "linewidth": 1.0, "zorder": 3, "markerfacecolor": PALE}
+
+
+def _threshold(axes: Axes, row: pd.Series, y: float, edge: float, look: dict[str, Any]) -> None:
+    level, low, high = (float(row[name]) for name in ("level", "low", "high"))
+    if np.isfinite(level) or np.isfinite(low):
+        axes.hlines(y, low if np.isfinite(low) else edge, high if np.isfinite(high) else edge, color=look["color"],
+                    linewidth=look["linewidth"])
+    if np.isfinite(level):
+        axes.plot(level, y, **look)
+    else:
+        axes.plot(edge, y, **{**look, "markerfacecolor": "white", "markeredgewidth": 1.2,
+                              "markeredgecolor": look["color"]})
+
+
+def _axes(left: Axes, right: Axes, order: Sequence[str], largest: float, edge: float, share: float) -> None:
+    ticks: NDArray[np.float64] = np.linspace(0, largest, 5)
+    left.axvline((largest + edge) / 2, color=MUTED, linewidth=0.7, linestyle=":", zorder=1)
+    left.set_xlim(-0.02 * largest, 1.05 * edge)
+    left.set_xticks([*ticks, edge], [*(f"{tick:g}" for tick in ticks), "never"])
+    left.set_yticks(range(len(order)), [words(noise) for noise in order], fontweight="bold")
+    left.set_ylim(len(order) - 0.35, -0.45)
+    left.set_title(f"level at which {lost(share)} are lost")
+    left.set_xlabel("level of the noise: further left is worse")
+    right.set_title("average cost")
+    right.set_xlabel("points of the characters: further right is worse")
+    right.set_xlim(min(0.0, right.get_xlim()[0]))
+    for axes in (left, right):
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(labelbottom=True)
+
+
+def lost(share: float) -> str:
+    """The captchas that are lost where `share` of them is still read."""
+    return "half of the captchas" if share == 0.5 else f"{100 * (1 - share):g} % of the captchas"
+
+
+def about_ranking(found: Regressed) -> str:
+    """The levels in order, and which places are settled."""
+    rows = found.halves(found.reader)
+    reached = rows[rows["level"].notna()]
+    if reached.empty:
+        return f"Under no noise tested does `{found.reader}` lose {lost(found.share)}."
+    levels = [f"{words(row['noise'])} {told(row['level'], row['low'], row['high'])}" for _, row in reached.iterrows()]
+    said = (f"`{found.reader}` loses {lost(found.share)} from these levels on: {', '.join(levels)}")
+    never = [words(noise) for noise in rows.loc[rows["level"].isna(), "noise"]]
+    said += f"; not within the levels tested under {listed(never)}. " if never else ". "
+    first = reached.iloc[0]
+    return said + (f"That {words(first['noise'])} needs the lowest level has probability "
+                   f"{probability(first['first'])}." if len(rows) > 1 and np.isfinite(first["first"]) else "")

@@ -1,0 +1,158 @@
+"""What the stages before have made, as the figures take it: tables in memory, and those that follow from them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+from numpy.typing import NDArray
+
+from stages.figures.accuracy import accuracy_by, accuracy_by_level
+from stages.figures.associations import associations
+from stages.figures.calibration import calibration, reliability
+from stages.figures.classification import classification_table
+from stages.figures.coefficients import dose_slopes, factor_effects
+from stages.figures.confusion import confusion_table
+from stages.figures.counts import count_characters
+from stages.figures.figure import Table
+from stages.figures.pixels import pixels_by_level
+from stages.figures.readers import Described
+from stages.figures.regressed import NUMBERS, Regressed
+from stages.reader.calibration import calibration_by_group, reliability_curve
+
+DESIGNED = ["noise", "level", "colour", "character", "position"]  # level goes with noise, since clean is level 0
+MEASURED = ["contrast", "rmse", "ssim"]
+EPOCHS = ["epoch", "train_loss", "validation_loss", "validation_character_accuracy", "validation_exact_match"]
+TEXTS = frozenset({"noise", "method", "measure", "note", "curve", "layer", "space", "character", "actual", "read_as",
+                   "side", "neighbour", "pair", "kind", "end", "text", "what", "held_out"})  # fmt: skip
+BESIDE = {"saliency_curves": "renderings"}  # a table that has one more column of text
+
+
+@dataclass(frozen=True, eq=False)
+class Explained:
+    """What the stage explain left."""
+
+    tables: Mapping[str, pd.DataFrame]
+    pictures: Mapping[str, NDArray[Any]]
+    notes: Mapping[str, str]  # part: why it is missing
+    alphabet: str
+    reader: str
+    confidence: float
+    noises: tuple[str, ...]
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What the fixed texts of a figure may hold."""
+        return {"interval": f"{100 * self.confidence:g} %", "reader": self.reader}
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the stages before have made. A reader with several training runs is pooled: its observations are those of
+    all of its runs, whose conditions are numbered on, so that captcha, condition and position remain a key."""
+
+    params: Any
+    alphabet: str
+    runs: Mapping[str, Sequence[str]]  # the entries of `readers` that are runs of each reader
+    observations: Mapping[str, pd.DataFrame]  # by reader, see figures.accuracy
+    measured: pd.DataFrame  # contrast, rmse and ssim of the rows of the report's reader
+    first: pd.DataFrame  # renderings of the first test part, with `image` (H, W, 3), luma_mean and luma_sd
+    texts: Mapping[str, list[str]]  # of the captchas, by split
+    glyphs: pd.DataFrame  # label, count by split, mean; no rows for a captcha folder
+    regressed: Regressed
+    learning: pd.DataFrame  # of every run
+    predicted: Mapping[str, Mapping[str, Any]]  # what predict recorded of every run
+    trained: Mapping[str, Mapping[str, Any]]  # what train recorded of every run
+    explained: Explained
+    regression_table: Table
+
+    @property
+    def reader(self) -> str:
+        """The reader of the headline: plot.reader, or the reader that this is a run of."""
+        return next(name for name, entries in self.runs.items() if self.params.plot.reader in entries)
+
+    @property
+    def confidence(self) -> float:
+        return float(self.params.regression.confidence)
+
+    @property
+    def noises(self) -> tuple[str, ...]:
+        """The noise types in the order of params.yaml, which every figure but the ranked ones keeps."""
+        return tuple(self.params.noise.types)
+
+    @property
+    def composed(self) -> bool:
+        """Whether the captchas were composed of glyphs that are known."""
+        return len(self.glyphs) > 0
+
+    @property
+    def own(self) -> pd.DataFrame:
+        return self.observations[self.reader]
+
+    @property
+    def words(self) -> dict[str, str]:
+        """What the fixed texts of a figure may hold."""
+        return {"interval": f"{100 * self.confidence:g} %", "reader": self.reader,
+                "first": f"{self.first['captcha'].nunique():,}", "dose": NUMBERS[self.regressed.dose],
+                "cluster": self.regressed.cluster}
+
+    def guess_rate(self, measure: str) -> float:
+        """What blind guessing gets, of characters or of whole captchas (of known length)."""
+        if measure == "character":
+            return 1 / len(self.alphabet)
+        shares = [len(self.alphabet) ** -float(len(text)) for text in self.texts["test"]]
+        return float(sum(shares) / len(shares))
+
+    @cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """All that is counted here; each becomes a CSV of this name."""
+        observations, confidence = self.observations, self.confidence
+        renamed = {name: rows.rename(columns={"truth": "character"}) for name, rows in observations.items()}
+        own = renamed[self.reader].iloc[:len(self.measured)].join(self.measured)
+        coefficients = self.regressed.tables["coefficients"]
+        return {
+            "accuracy": accuracy_by_level(observations, self.noises, confidence),
+            "characters": accuracy_by("character", renamed, self.alphabet, confidence),
+            "colours": accuracy_by("colour", observations, self.params.colour.schemes, confidence),
+            "confusion": confusion_table(observations, self.alphabet),
+            "classification": classification_table(observations, self.alphabet),
+            "slopes": dose_slopes(coefficients, list(observations), self.regressed.by_reader, self.regressed.dose),
+            "effects": factor_effects(coefficients, self.regressed.fits["headline"]),
+            "learning": self.learning[["reader", *EPOCHS]],
+            "reliability": reliability(observations, reliability_curve),
+            "calibration": calibration(observations, calibration_by_group),
+            "counts": count_characters(self.texts, self.alphabet),
+            "glyphs": self.glyphs.drop(columns="mean"),
+            "pixels": pixels_by_level(self.first, own.drop_duplicates(["captcha", "condition"]), self.noises),
+            "associations": associations(own[[*DESIGNED, *MEASURED]]),
+        }
+
+
+def parse_table(name: str, text: str) -> pd.DataFrame:
+    """A table of plots/explain: a character such as "1" or "NA" stays a text, a number that is not there is NaN."""
+    table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, na_values=[])
+    texts = TEXTS | {BESIDE.get(name, "note")}
+    return table.assign(**{column: pd.to_numeric(table[column]) for column in table if column not in texts})
+
+
+def pool(runs: Mapping[str, Sequence[str]], entries: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """The observations of every reader: those of its runs below each other, with conditions numbered on from run to
+    run (captcha, condition and position stay a key, and the first run keeps its numbers)."""
+    pooled = {}
+    for reader, names in runs.items():
+        first = entries[names[0]]
+        step = int(first["condition"].max()) + 1
+        tables = [entries[name].assign(condition=entries[name]["condition"].astype(int) + step * number)
+                  for number, name in enumerate(names)]
+        pooled[reader] = pd.concat(tables, ignore_index=True) if len(names) > 1 else first
+    return pooled
+
+
+def described(study: Study) -> dict[str, Described]:
+    """Every training run, as params.yaml and the records of train and predict describe it."""
+    return {name: Described(reader.architecture, reader.learns_from, reader.denoise, study.trained[name],
+                            study.predicted[name]) for name, reader in study.params.readers.items()}

@@ -1,0 +1,79 @@
+"""Exact match against what noise does to the pixels: is the rank of the noises that of their scales?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from stages.figures.numbers import listed
+from stages.figures.style import INK, WIDTH, label_ends, noise_look, percent_axis, styled, words
+
+DOSES = {"level": "level", "rmse": "RMSE, full scale = 1", "ssim_loss": "1 − SSIM"}
+MEASURED = ("rmse", "ssim_loss")
+HALF = 0.5
+
+
+@styled
+def draw_visible(responses: pd.DataFrame, noises: Sequence[str]) -> Figure:
+    """One panel a measured dose, one line a noise type: exact match of one reader against the mean dose of a level.
+
+    `responses` is plots/regress/dose_response.csv of one reader. Lines are named at their ends in the last panel.
+    """
+    figure = Figure((WIDTH, 3.3))
+    panels = figure.subplots(1, len(MEASURED), sharey=True)
+    for panel, dose in zip(panels, MEASURED, strict=True):
+        last = float(responses[dose].max())
+        for noise in noises:
+            line = responses[responses["noise"] == noise].sort_values("level")
+            panel.plot(line[dose], line["exact"], **noise_look(noise, noises))
+        panel.axhline(HALF, color=INK, linewidth=0.7, linestyle=(0, (2, 3)), zorder=1)
+        panel.set_xlabel(DOSES[dose])
+        panel.set_xlim(-0.02 * last, 1.02 * last)
+    percent_axis(panels[0], "captchas read whole")
+    panels[0].set_title("change of luma")
+    panels[1].set_title("loss of structural similarity")
+    ends = [responses[responses["noise"] == noise].sort_values("level").iloc[-1] for noise in noises]
+    label_ends(panels[-1], [float(end["ssim_loss"]) for end in ends], [float(end["exact"]) for end in ends],
+               [words(noise) for noise in noises], 0.075)
+    return figure
+
+
+def half_dose(line: pd.DataFrame, dose: str) -> float:
+    """The dose at which exact match falls to one half, between the levels tested; infinite where it never does.
+
+    `line` is the rows of one noise type, with level 0.
+    """
+    rows = line.sort_values("level")
+    doses, exact = rows[dose].to_numpy(float), rows["exact"].to_numpy(float)
+    below = np.flatnonzero(exact < HALF)
+    if not len(below):
+        return float("inf")
+    last = int(below[0])
+    if last == 0:
+        return float(doses[0])
+    share = (exact[last - 1] - HALF) / (exact[last - 1] - exact[last])
+    return float(doses[last - 1] + share * (doses[last] - doses[last - 1]))
+
+
+def order_by(responses: pd.DataFrame, noises: Sequence[str], dose: str) -> list[str]:
+    """The noises that bring exact match below one half, by the dose that it takes, the least first."""
+    doses = {noise: half_dose(responses[responses["noise"] == noise], dose) for noise in noises}
+    return sorted((noise for noise in noises if np.isfinite(doses[noise])), key=lambda noise: doses[noise])
+
+
+def about_visible(responses: pd.DataFrame, noises: Sequence[str]) -> str:
+    """Whether the rank of the noises changes when equal visible change is compared."""
+    orders = {dose: order_by(responses, noises, dose) for dose in DOSES}
+    if len(orders["level"]) < 2:
+        return "Fewer than two noises bring the reader below one half, so there is no rank to compare."
+    said = f"By level the worst first: {listed([words(noise) for noise in orders['level']])}."
+    for dose, name in (("rmse", "equal RMSE"), ("ssim_loss", "equal 1 − SSIM")):
+        if orders[dose] == orders["level"]:
+            said += f" At {name} it is the same."
+        else:
+            said += f" **The rank changes** at {name}: {listed([words(noise) for noise in orders[dose]])}."
+    return said + (" So a rank by level is a rank on its scale." if any(
+        orders[dose] != orders["level"] for dose in MEASURED) else "")
