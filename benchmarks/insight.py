@@ -45,6 +45,7 @@ def characters(captchas: int) -> pd.DataFrame:
         "truth": truth.ravel(), "guess": guess.ravel(), "success": (guess == truth).ravel(),
         "noise": pd.Categorical(np.array([noise for noise, _ in GRID])[condition.ravel()]),
         "level": np.broadcast_to(level, truth.shape).ravel(),
+        "glyph": (100 * np.searchsorted(np.sort(letters), truth) + captcha % 40).ravel(),
     })  # fmt: skip
 
 

@@ -1,7 +1,6 @@
-#!/usr/bin/env python
-"""Write, as Markdown, what a commit changes in parameters, metrics and figures against a base commit.
+"""Write, as Markdown, what a commit changes in conclusions, parameters, metrics and figures against a base commit.
 
-Usage: ci/report.py BASE [HEAD] [--shown-as SHA]
+Usage: python -m ci.report BASE [HEAD] [--shown-as SHA]
 
 `dvc metrics diff` and `dvc params diff` know the numbers, but their tables come in random order and cannot tell a
 change from noise. A metric `m` with companions `m_low` and `m_high` (95 % interval) or `m_se` (standard error) is
@@ -21,9 +20,19 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from ci.conclusions import (
+    COSTS_PATH,
+    NORMAL_95,
+    THRESHOLDS_PATH,
+    Estimate,
+    Side,
+    conclusions,
+    costs_that_moved,
+    side,
+)
+
 IMAGES = (".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp")
 COMPANIONS = ("_low", "_high", "_se")
-NORMAL_95 = 1.959964  # half-width of a 95 % interval in standard errors
 COMMENT_LIMIT = 65_000  # characters; GitHub refuses comments above 65,536
 
 Diff = Mapping[str, Mapping[str, Mapping[str, Any]]]  # path, name, "old" or "new"
@@ -178,6 +187,37 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *rows))
 
 
+def conclusions_section(base: Side, head: Side, commits: Commits) -> str:
+    """Which conclusions changed, in the first line; then by how much, and whether beyond another training run."""
+    found = list(conclusions(base, head))
+    changed = [one for one in found if one.changed]
+    notes = list(dict.fromkeys([*base.notes, *head.notes]))
+    if not found:
+        return "Conclusions cannot be compared: " + "; ".join(notes or ["the commits share no reader"]) + "."
+    lines = [f"**{len(changed) or 'None'} of {len(found)} conclusions changed.**"]
+    lines += [f"- {one.what}: {one.before} → {one.after} ({one.change}; beyond another training run: {one.beyond})"
+              for one in changed]
+    lines += [f"- {line}" for line in costs_that_moved(base, head)]
+    rows = [tuple(cell(Value(text)) for text in (one.what, one.before, one.after, one.change, one.beyond))
+            for one in found]
+    told = table(("Conclusion", *commits.columns, "Change", "Beyond another training run?"), rows)
+    missing = [f"Not compared: {'; '.join(notes)}."] * bool(notes)
+    return "\n\n".join(["\n".join(lines), told, *missing])
+
+
+def exact_matches(metrics: Diff, which: str) -> dict[str, Estimate]:
+    """The exact match of every reader in the `old` or the `new` commit; how runs differ is not in the metrics."""
+    found = {}
+    for path, one in sorted(metrics.items()):
+        if path.startswith("metrics/predict/"):
+            value = _value(one, "exact_match", which)
+            if _is_number(value.number) and value.low is not None and value.high is not None:
+                error = (value.high - value.low) / (2 * NORMAL_95)
+                found[path.removeprefix("metrics/predict/").removesuffix(".json")] = Estimate(
+                    value.number, error, math.nan)
+    return found
+
+
 def parameters_section(rows: Sequence[Row], commits: Commits) -> str:
     if not rows:
         return "No parameter changed."
@@ -220,8 +260,9 @@ def _pictures(figure: Figure, commits: Commits) -> Iterator[str]:
             yield f'<img width="420" src="{commits.repository}/blob/{sha}/{quote(figure.path)}?raw=true">'
 
 
-def report(parameters: Diff, metrics: Diff, figures: Sequence[Figure], commits: Commits, page: str | None) -> str:
-    """The whole report; `page` is where the interactive plots can be had."""
+def report(parameters: Diff, metrics: Diff, figures: Sequence[Figure], commits: Commits, page: str | None,
+           sides: tuple[Side, Side]) -> str:
+    """The whole report; `page` is where the interactive plots can be had, `sides` what base and head conclude."""
     changed_parameters, changed_metrics = parameter_rows(parameters), metric_rows(metrics)
     base, head = commits.columns
     title = f"## What {head} changes against {base}"
@@ -229,6 +270,7 @@ def report(parameters: Diff, metrics: Diff, figures: Sequence[Figure], commits: 
         return f"{title}\n\nNothing changed: no parameter, no metric, no figure.\n"
     sections = [
         title,
+        f"### Conclusions\n\n{conclusions_section(*sides, commits)}",
         f"### Parameters\n\n{parameters_section(changed_parameters, commits)}",
         f"### Metrics\n\n{metrics_section(changed_metrics, commits)}",
         f"### Figures\n\n{figures_section(figures, commits)}",
@@ -259,6 +301,12 @@ def full_sha(revision: str) -> str:
     return run("git", "rev-parse", "--verify", f"{revision}^{{commit}}").strip()
 
 
+def in_commit(sha: str, path: str) -> str | None:
+    """The text of a file in a commit, None where it is not there."""
+    listed = run("git", "ls-tree", "--name-only", sha, "--", path).strip()
+    return run("git", "show", f"{sha}:{path}") if listed else None
+
+
 def changed_figures(base: str, head: str) -> list[Figure]:
     """The pictures in Git that differ between two commits, sorted by path."""
     fields = run("git", "diff", "--name-status", "--no-renames", "-z", base, head).split("\0")[:-1]
@@ -275,11 +323,16 @@ def main(arguments: Sequence[str]) -> None:
     base, head = full_sha(options.base), full_sha(options.head)
     server, repository, job = (os.environ.get(f"GITHUB_{key}") for key in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
     address = f"{server}/{repository}" if server and repository else None
+    commits = Commits(base, options.shown_as or head, address)
+    metrics = json.loads(run("dvc", "metrics", "diff", "--all", "--json", base, head))
+    sides = [side(name, in_commit(sha, COSTS_PATH), in_commit(sha, THRESHOLDS_PATH), exact_matches(metrics, which))
+             for name, sha, which in zip(commits.columns, (base, head), ("old", "new"), strict=True)]
     text = report(
         parameters=json.loads(run("dvc", "params", "diff", "--json", base, head)),
-        metrics=json.loads(run("dvc", "metrics", "diff", "--all", "--json", base, head)),
+        metrics=metrics,
         figures=changed_figures(base, head),
-        commits=Commits(base, options.shown_as or head, address),
+        commits=commits,
+        sides=(sides[0], sides[1]),
         page=f"{address}/actions/runs/{job}" if address and job else None,
     )
     sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]

@@ -6,5 +6,5 @@ set -euo pipefail
 base=${1:-$(ci/base.sh)}
 mkdir -p dvc_plots
 dvc plots diff "$(git rev-parse --short "$base")" HEAD -o dvc_plots --html-template plots/templates/offline.html
-ci/report.py "$base" HEAD --shown-as "${HEAD_SHA:-$(git rev-parse HEAD)}" > dvc_plots/report.md
+python -m ci.report "$base" HEAD --shown-as "${HEAD_SHA:-$(git rev-parse HEAD)}" > dvc_plots/report.md
 cat dvc_plots/report.md >> "${GITHUB_STEP_SUMMARY:-/dev/stdout}"

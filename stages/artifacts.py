@@ -112,9 +112,10 @@ def rounded(value: Any, digits: int = 6) -> Any:
 
 
 def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
-    """Flat, sorted JSON of numbers to six significant digits: what `dvc metrics diff` compares.
+    """Flat, sorted JSON of numbers to six significant digits: what `dvc metrics diff` compares, or, under plots/, what
+    the report tells beside it.
 
-    One metric is a text, `arithmetic`, what they were made with. Raises ValueError where another is nested, or not a
+    One may be a text, `arithmetic`, what they were made with. Raises ValueError where another is nested, or not a
     finite number.
     """
     for name, value in metrics.items():

@@ -2,7 +2,7 @@
 
 Reads   data/captchas/{validation,test}, data/readers/<explain.reader>, data/predictions/<explain.reader>.parquet, and
         the glyph source where captchas are composed
-Writes  data/explain (pictures.npz, notes.json), plots/explain/*.csv, metrics/explain.json
+Writes  data/explain (pictures.npz, notes.json), plots/explain (*.csv, summary.json)
 Params  seed, glyphs, captcha.source, regression.confidence, explain
 
 A part that this study cannot have (a reader without a network, captchas that were found) is left out; notes.json says
@@ -54,7 +54,7 @@ class Part:
     """What a part of the stage found; or a note, why it found nothing."""
 
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)      # plots/explain/<name>.csv
-    numbers: Mapping[str, float] = field(default_factory=dict)            # metrics
+    numbers: Mapping[str, float] = field(default_factory=dict)            # of plots/explain/summary.json
     pictures: Mapping[str, NDArray[Any]] = field(default_factory=dict)    # of pictures.npz
     note: str = ""
 
@@ -305,7 +305,7 @@ PARTS: dict[str, Callable[[Study], Part]] = {
 
 
 def write(found: Mapping[str, Part], how: Mapping[str, str]) -> None:
-    """The tables, the pictures, the notes and the metrics, with `how` they were made.
+    """The tables, the pictures, the notes and the summary, with `how` they were made.
 
     Tables of an earlier run that this one lacks go.
     """
@@ -320,7 +320,7 @@ def write(found: Mapping[str, Part], how: Mapping[str, str]) -> None:
     artifacts.write_bytes(artifacts.EXPLAIN / "pictures.npz", buffer.getvalue())
     artifacts.write_json(artifacts.EXPLAIN / "notes.json", {name: part.note for name, part in found.items()
                                                             if part.note})
-    artifacts.write_metrics(artifacts.METRICS / "explain.json", {**whole.numbers, **how})
+    artifacts.write_metrics(artifacts.PLOTS / "explain" / "summary.json", {**whole.numbers, **how})
 
 
 if __name__ == "__main__":

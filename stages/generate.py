@@ -1,7 +1,7 @@
 """Draw the captchas of the experiment, part by part, in parallel processes.
 
 Reads   a glyph source or a folder of labelled captchas
-Writes  data/captchas/{train,validation,test}, data/glyphs.parquet, metrics/generate.json
+Writes  data/captchas/{train,validation,test}, data/glyphs.parquet
 Params  seed, glyphs, captcha, colour, noise
 
 `python -m stages.generate` makes all parts; `python -m stages.generate test 3` makes part 3 of the test split alone,
@@ -38,11 +38,10 @@ from stages.params import read
 
 @dataclass(frozen=True)
 class Tally:
-    """What one part contributes to metrics/generate.json: sums by noise type at the strongest level."""
+    """How much one part has."""
 
     split: str
     renderings: int
-    rmse: dict[str, tuple[float, float, int]]  # noise: sum of rmse, sum of ssim, rows
 
 
 def main() -> None:
@@ -59,7 +58,7 @@ def main() -> None:
 
 
 def make_all(study: Study) -> None:
-    """Make every part of every split, then the glyph table and the metrics."""
+    """Make every part of every split, then the glyph table."""
     for split in SPLITS:
         for path in (artifacts.CAPTCHAS / split).glob("part-*.parquet"):
             path.unlink()
@@ -72,7 +71,7 @@ def make_all(study: Study) -> None:
             progress(f"part {done}/{len(jobs)}, {sum(t.renderings for t in tallies) / elapsed:.0f} captchas/s, "
                      f"{elapsed * (len(jobs) - done) / done:.0f} s left")
     write_glyphs(study.glyphs)
-    artifacts.write_metrics(artifacts.METRICS / "generate.json", metrics_of(study, tallies))
+    say(study, tallies)
 
 
 def _run_jobs(study: Study, jobs: list[tuple[str, int]]) -> Iterator[Tally]:
@@ -112,7 +111,7 @@ def make_part(study: Study, split: str, part: int) -> Tally:
                         identity=identity_of(split, part))
     artifacts.write_captchas(artifacts.part_path(split, part), to_table(study, bases, renderings), part=part,
                              parts=study.parts(split))
-    return tally_of(study, split, renderings)
+    return Tally(split, len(renderings.noise))
 
 
 def to_table(study: Study, bases: Bases, renderings: Renderings) -> pa.Table:
@@ -146,25 +145,11 @@ def to_table(study: Study, bases: Bases, renderings: Renderings) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def tally_of(study: Study, split: str, renderings: Renderings) -> Tally:
-    sums = {}
-    noises, strongest = np.array(renderings.noise), np.isclose(renderings.level, study.doses.level)
-    for noise in study.doses.types:
-        rows = (noises == noise) & strongest
-        sums[noise] = (float(renderings.rmse[rows].sum()), float(renderings.ssim[rows].sum()), int(rows.sum()))
-    return Tally(split, len(renderings.noise), sums)
-
-
-def metrics_of(study: Study, tallies: list[Tally]) -> dict[str, float]:
-    """Numbers of captchas and renderings, and what the strongest level of each type really did to the test images."""
-    metrics: dict[str, float] = {f"captchas_{split}": study.sizes[split] for split in SPLITS}
+def say(study: Study, tallies: list[Tally]) -> None:
     for split in SPLITS:
-        metrics[f"renderings_{split}"] = sum(tally.renderings for tally in tallies if tally.split == split)
-    metrics["conditions"] = len(study.doses.grid())
-    for noise in study.doses.types:
-        sums = np.array([tally.rmse[noise] for tally in tallies if tally.split == "test"]).sum(axis=0)
-        metrics[f"rmse_{noise}"], metrics[f"ssim_{noise}"] = sums[0] / sums[2], sums[1] / sums[2]
-    return metrics
+        renderings = sum(tally.renderings for tally in tallies if tally.split == split)
+        progress(f"{split}: {study.sizes[split]} captchas, {renderings} renderings")
+    progress(f"test captchas come under {len(study.doses.grid())} conditions")
 
 
 def write_glyphs(glyphs: GlyphSet | None) -> None:

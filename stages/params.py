@@ -49,7 +49,7 @@ Architecture = Literal[
     "themlaw", "kaggle", "ukrainian", "essmaw_dense", "essmaw_small", "essmaw_large",
     "tesseract",
 ]  # fmt: skip
-CLUSTERS = ("captcha", "glyph", "text", "condition", "noise", "colour", "digit", "reader", "seed")
+CLUSTERS = ("captcha", "glyph", "text", "condition", "noise", "colour", "digit", "reader", "run")
 
 Count = Annotated[int, Within(1)]
 Pixels = Annotated[int, Within(8, 4096)]
@@ -147,6 +147,7 @@ class References:
 @dataclass(frozen=True)
 class Regression:
     specifications: Mapping[str, str]
+    checks: Mapping[str, str]
     headline: str
     by_reader: str
     dose: Literal["level", "rmse", "ssim_loss"]
@@ -316,11 +317,11 @@ def unseen(noise: Noise) -> tuple[str, ...]:
 
 
 def runs_of(readers: Mapping[str, Reader]) -> dict[str, list[str]]:
-    """The entries of `readers` by reader: those alike but for `seed` are runs of one, named after the first."""
-    runs: dict[Reader, list[str]] = {}
+    """The entries that are training runs of one reader, alike but for `seed`, by the name of the first of them."""
+    alike: dict[Reader, list[str]] = {}
     for name, reader in readers.items():
-        runs.setdefault(replace(reader, seed=0), []).append(name)
-    return {names[0]: names for names in runs.values()}
+        alike.setdefault(replace(reader, seed=0), []).append(name)
+    return {names[0]: names for names in alike.values()}
 
 
 def _contradictions(params: Params) -> Iterator[str]:
@@ -352,6 +353,7 @@ def _contradictions(params: Params) -> Iterator[str]:
         yield (f"regression.references.reader: expected one of {', '.join(params.readers)}, "
                f"got {params.regression.references.reader!r}")
     yield from _regression_contradictions(params.regression)
+    yield from _run_contradictions(params)
     for name in params.readers:
         if not name.replace("_", "").replace("-", "").isalnum() or not name.isascii():
             yield f"readers.{name}: a name has ASCII letters, digits, - and _ only"
@@ -374,9 +376,35 @@ def _regression_contradictions(regression: Regression) -> Iterator[str]:
         if getattr(regression, key) not in regression.specifications:
             yield (f"regression.{key}: expected one of regression.specifications ("
                    f"{', '.join(regression.specifications)}), got {getattr(regression, key)!r}")
-    ways = [way.strip() for way in regression.cluster.split("+")]
-    if len(ways) > 2 or len(set(ways)) < len(ways) or not set(ways) <= set(CLUSTERS):
-        yield (f"regression.cluster: expected one of {', '.join(CLUSTERS)}, or two of them as captcha+glyph, "
-               f"got {regression.cluster!r}")
+    for name in regression.checks:
+        if name in regression.specifications:
+            yield f"regression.checks.{name}: this name is in regression.specifications, too: choose another"
+    ways = cluster_ways(regression.cluster)
+    other = [way for way in ways[:-1] if way == "run"] if len(ways) > 1 else []
+    most = 3 if ways[-1] == "run" else 2
+    if len(ways) > most or len(set(ways)) < len(ways) or other or not set(ways) <= set(CLUSTERS):
+        yield (f"regression.cluster: expected one of {', '.join(CLUSTERS)}, or two of them as captcha+glyph, and +run "
+               f"at the end where training runs vary, too, got {regression.cluster!r}")
     if len(set(regression.thresholds)) < len(regression.thresholds):
         yield "regression.thresholds: has an entry twice"
+
+
+def cluster_ways(cluster: str) -> list[str]:
+    """The ways of clustering that `regression.cluster` names."""
+    return [way.strip() for way in cluster.split("+")]
+
+
+def _run_contradictions(params: Params) -> Iterator[str]:
+    """Of entries that are training runs of one reader."""
+    for reader, runs in runs_of(params.readers).items():
+        seeds: dict[int, str] = {}
+        for run in runs:
+            first = seeds.setdefault(params.readers[run].seed, run)
+            if first != run:
+                yield f"readers.{run}: is readers.{first} again, seed included: change its seed, or remove it"
+        if len(runs) == 1 and "run" in cluster_ways(params.regression.cluster):
+            yield (f"regression.cluster: {params.regression.cluster!r} needs two training runs of each reader at "
+                   f"least, and {reader} has one: add runs that differ in seed, as experiments/runs.py does")
+        if params.regression.references.reader in runs[1:]:
+            yield (f"regression.references.reader: {params.regression.references.reader!r} is a training run of "
+                   f"{reader!r}: name that one")

@@ -1,7 +1,7 @@
 """Let one reader read the test captchas.
 
 Reads   data/captchas/test, data/readers/<name>
-Writes  data/predictions/<name>.parquet, metrics/predict/<name>.json
+Writes  data/predictions/<name>.parquet, metrics/predict/<name>.json, plots/predict/<name>.json
 Params  none: reader.json tells how the reader was built
 
 `python -m stages.predict <name>`.
@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from stages.reader.reading import Outside, Recogniser, choose_device, read_whole
 from stages.reader_files import Description, check_reader, load_recogniser
 from stages.statistics.classification import macro_scores
 from stages.statistics.proportions import clustered_proportion
+from stages.statistics.sharing import error_ratio
 
 FACTORS = [field.name for field in artifacts.FACTORS]
 NEEDED = ["captcha", "condition", "text", "glyphs", *FACTORS, "image"]
@@ -36,9 +38,10 @@ NEEDED = ["captcha", "condition", "text", "glyphs", *FACTORS, "image"]
 
 @dataclass(frozen=True)
 class Scores:
-    """What a part contributes to the metrics: m characters of n renderings."""
+    """What a part contributes to the metrics and details: m characters of n renderings."""
 
-    captcha: NDArray[np.int32]  # (n,), the cluster
+    captcha: NDArray[np.int32]  # (n,)
+    glyphs: NDArray[np.int64]  # (n, T), ids in the source, -1 where unknown or absent
     noise: NDArray[np.str_]  # (n,), "none" where clean
     exact: NDArray[np.bool_]  # (n,), read whole
     probability: NDArray[np.float64]  # (n,), of the whole reading, calibrated; 0 where nothing was read
@@ -46,6 +49,7 @@ class Scores:
     guess: NDArray[np.int64]  # (m,), 0 where the character was missed
     confidence: NDArray[np.float32]  # (m,), 0 where the character was missed
     rendering: NDArray[np.int64]  # (m,), which of the n
+    glyph: NDArray[np.int64]  # (m,), as in glyphs
 
 
 def main() -> None:
@@ -58,9 +62,14 @@ def main() -> None:
     recogniser, description = load_recogniser(folder, choose_device("auto"))
     made = read_with(recogniser)
     progress(f"reads in {made.get('arithmetic', 'a program of its own')}")
-    scores = predict_parts(artifacts.parts_of("test"), recogniser, description, name)
-    metrics = metrics_of(scores, len(description.alphabet))
-    artifacts.write_metrics(artifacts.METRICS / "predict" / f"{name}.json", metrics | made)
+    found = pooled(predict_parts(artifacts.parts_of("test"), recogniser, description, name))
+    if (found.glyph < 0).any():
+        progress("the glyphs are unknown, as they are in a captcha folder: intervals are clustered by captcha alone")
+    metrics = shares_of(found)
+    artifacts.write_metrics(artifacts.METRICS / "predict" / f"{name}.json", metrics)
+    artifacts.write_metrics(artifacts.PLOTS / "predict" / f"{name}.json",
+                            details_of(found, len(description.alphabet)) | made)
+    say(metrics)
 
 
 def predict_parts(paths: Sequence[Path], recogniser: Recogniser | Outside, description: Description,
@@ -93,9 +102,10 @@ def predict_part(captchas: pa.Table, recogniser: Recogniser | Outside, alphabet:
                                                                strict=True)], bool)
     rendering, _ = np.nonzero(labels)
     captcha, noise = captchas["captcha"].to_pylist(), captchas["noise"].to_pylist()  # to_numpy would import pandas
-    return table, Scores(np.array(captcha, np.int32), np.array(noise, str), exact,
-                         np.where(readings.lengths > 0, whole.probability, 0.0), labels[labels > 0], guess[labels > 0],
-                         confidence[labels > 0], rendering)
+    glyphs, shown = glyph_ids(captchas["glyphs"].to_pylist(), labels), labels > 0
+    return table, Scores(np.array(captcha, np.int32), glyphs, np.array(noise, str), exact,
+                         np.where(readings.lengths > 0, whole.probability, 0.0), labels[shown], guess[shown],
+                         confidence[shown], rendering, glyphs[shown])
 
 
 def to_table(captchas: pa.Table, labels: Ints, readings: Readings, guess: Ints, confidence: Floats,
@@ -127,48 +137,85 @@ def glyph_ids(glyphs: list[list[int]], labels: Ints) -> Ints:
     return ids
 
 
-def metrics_of(scores: Sequence[Scores], alphabet_size: int) -> dict[str, float]:
-    """Shares with their 95 % intervals, clustered by captcha, macro averages over the characters of the alphabet, and
-    the exact match of each noise type at all levels."""
-    captcha = np.concatenate([score.captcha for score in scores])
-    noise = np.concatenate([score.noise for score in scores])
-    exact = np.concatenate([score.exact for score in scores])
-    truth = np.concatenate([score.truth for score in scores])
-    guess = np.concatenate([score.guess for score in scores])
-    success = truth == guess
+@dataclass(frozen=True)
+class Pooled:
+    """The scores of all parts together: n renderings and their m characters."""
+
+    captcha: NDArray[np.int32]  # (n,)
+    glyphs: NDArray[np.int64]  # (n, T)
+    noise: NDArray[np.str_]  # (n,)
+    exact: NDArray[np.bool_]  # (n,)
+    probability: NDArray[np.float64]  # (n,)
+    truth: NDArray[np.int64]  # (m,)
+    guess: NDArray[np.int64]  # (m,)
+    confidence: NDArray[np.float32]  # (m,)
+    rendering: NDArray[np.int64]  # (m,), which of the n
+    glyph: NDArray[np.int64]  # (m,)
+
+    @property
+    def success(self) -> NDArray[np.bool_]:
+        return np.asarray(self.truth == self.guess)
+
+
+def pooled(scores: Sequence[Scores]) -> Pooled:
+    """Captchas of one part may be longer than those of another: the shorter ones' glyphs are filled up with -1."""
     first = np.cumsum([0, *(len(score.captcha) for score in scores[:-1])])
+    longest = max(score.glyphs.shape[1] for score in scores)
+    glyphs = [np.pad(score.glyphs, ((0, 0), (0, longest - score.glyphs.shape[1])), constant_values=-1)
+              for score in scores]
+    joined = {name: np.concatenate([getattr(score, name) for score in scores])
+              for name in ("captcha", "noise", "exact", "probability", "truth", "guess", "confidence", "glyph")}
     rendering = np.concatenate([score.rendering + start for score, start in zip(scores, first, strict=True)])
-    clean = noise == "none"
-    shares = {
-        "character_accuracy": (success, captcha[rendering]),
-        "exact_match": (exact, captcha),
-        "clean_character_accuracy": (success[clean[rendering]], captcha[rendering][clean[rendering]]),
-        "clean_exact_match": (exact[clean], captcha[clean]),
-    }
-    metrics = {}
-    for name, (hits, cluster) in shares.items():
-        metrics[name], metrics[f"{name}_low"], metrics[f"{name}_high"] = clustered_proportion(hits, cluster)
-    for prefix, rows in (("", slice(None)), ("clean_", clean[rendering])):
-        found = macro_scores(truth[rows], guess[rows], captcha[rendering][rows], alphabet_size)
-        metrics |= {prefix + name: value for name, value in found.items()}
-    metrics |= trust(scores, exact, captcha, success)
-    kinds = sorted(set(noise.tolist()) - {"none"})
-    return metrics | {f"exact_match_{kind}": float(exact[noise == kind].mean()) for kind in kinds}
+    return Pooled(**joined, rendering=rendering, glyphs=np.concatenate(glyphs))
 
 
-def trust(scores: Sequence[Scores], exact: NDArray[np.bool_], captcha: NDArray[np.int32],
-          success: NDArray[np.bool_]) -> dict[str, float]:
+def shares_of(found: Pooled) -> dict[str, float]:
+    """The metrics: whole captchas and characters read right, of the clean ones and of all, with 95 % intervals."""
+    clean = found.noise == "none"
+    metrics: dict[str, float] = {}
+    for prefix, shown in (("", clean | True), ("clean_", clean)):
+        rows = shown[found.rendering]
+        shares = {"character_accuracy": (found.success[rows], found.captcha[found.rendering][rows], found.glyph[rows]),
+                  "exact_match": (found.exact[shown], found.captcha[shown], found.glyphs[shown])}
+        for name, observed in shares.items():
+            values = clustered_proportion(*observed)
+            metrics |= {f"{prefix}{name}{end}": value for end, value in zip(("", "_low", "_high"), values, strict=True)}
+    return metrics
+
+
+def details_of(found: Pooled, alphabet_size: int) -> dict[str, float]:
+    """What the report tells beside the metrics: macro averages over the characters of the alphabet, how far the
+    confidences can be believed, and the exact match of each noise type at all levels."""
+    clean = found.noise == "none"
+    details: dict[str, float] = {}
+    for prefix, shown in (("", clean | True), ("clean_", clean)):
+        rows = shown[found.rendering]
+        scores = macro_scores(found.truth[rows], found.guess[rows], found.captcha[found.rendering][rows],
+                              alphabet_size, glyphs=found.glyph[rows])
+        details |= {prefix + name: value for name, value in scores.items()}
+    kinds = sorted(set(found.noise.tolist()) - {"none"})
+    return details | trust(found) | {f"exact_match_{kind}": float(found.exact[found.noise == kind].mean())
+                                     for kind in kinds}
+
+
+def trust(found: Pooled) -> dict[str, float]:
     """How far the confidences can be believed: of the characters that were read, and of whole captchas the share that
     can be answered, the surest first, with 99 % of the answers right."""
-    confidence = np.concatenate([score.confidence for score in scores])
-    metrics = {}
-    read = confidence > 0  # that a character was missed is known with hindsight alone
+    details = {}
+    read = found.confidence > 0  # that a character was missed is known with hindsight alone
     if read.any():
-        metrics["calibration_error"] = expected_calibration_error(confidence[read], success[read])
-        metrics["brier_score"] = brier_score(confidence[read], success[read])
-    probability = np.minimum(1.0, np.concatenate([score.probability for score in scores]))
-    covered = coverage_interval(probability, exact, captcha, 0.99, draws=500, rng=np.random.default_rng(0))
-    return metrics | dict(zip(("coverage_99", "coverage_99_low", "coverage_99_high"), covered, strict=True))
+        details["calibration_error"] = expected_calibration_error(found.confidence[read], found.success[read])
+        details["brier_score"] = brier_score(found.confidence[read], found.success[read])
+    covered = coverage_interval(np.minimum(1.0, found.probability), found.exact, found.captcha, 0.99,
+                                error_ratio=partial(error_ratio, captcha=found.captcha, glyphs=found.glyphs),
+                                draws=500, rng=np.random.default_rng(0))
+    return details | dict(zip(("coverage_99", "coverage_99_low", "coverage_99_high"), covered, strict=True))
+
+
+def say(metrics: Mapping[str, float]) -> None:
+    for kind in ("clean_exact_match", "exact_match"):
+        share, low, high = (100 * metrics[kind + end] for end in ("", "_low", "_high"))
+        progress(f"{kind.replace('_', ' ')} {share:.1f} % ({low:.1f} to {high:.1f})")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Train one reader on the training captchas.
 
 Reads   data/captchas/train, data/captchas/validation, readers.<name>.init, and the source of the captchas (fresh)
-Writes  data/readers/<name>, metrics/train/<name>.json, plots/train/<name>.csv
+Writes  data/readers/<name>, plots/train/<name>.json, plots/train/<name>.csv
 Params  seed, glyphs, captcha, colour, noise, readers.<name>
 
 `python -m stages.train <name>`. An interrupted training goes on from its last epoch when it is run again with the same
@@ -213,7 +213,7 @@ def write_outside(name: str, description: Description, validation: Split, denois
                "validation_exact_match": artifacts.rounded(whole / rows), "weights": 0}
     reader_files.write_reader(artifacts.READERS / name, description, denoiser,
                               {"tesseract": version, "language": language, "unknown": unknown, **reached})
-    artifacts.write_metrics(artifacts.METRICS / "train" / f"{name}.json", reached)
+    artifacts.write_metrics(artifacts.PLOTS / "train" / f"{name}.json", reached)
     artifacts.write_text(artifacts.PLOTS / "train" / f"{name}.csv", ",".join(Epoch.__annotations__) + "\n")
     progress(f"Tesseract {version}: validation characters {right / characters:.2%}, whole captchas {whole / rows:.2%}")
 
@@ -384,7 +384,7 @@ def write_results(name: str, description: Description, fitted: Fitted, denoiser:
     training = {"epochs": len(fitted.history), "best_epoch": best["epoch"], "best": best,
                 **artifacts.rounded(record)}
     reader_files.write_reader(artifacts.READERS / name, description, fitted.weights | denoiser, training)
-    artifacts.write_metrics(artifacts.METRICS / "train" / f"{name}.json", {
+    artifacts.write_metrics(artifacts.PLOTS / "train" / f"{name}.json", {
         "validation_character_accuracy": best["validation_character_accuracy"],
         "validation_exact_match": best["validation_exact_match"], "validation_loss": best["validation_loss"],
         "epochs": len(fitted.history), "best_epoch": best["epoch"], "weights": record["weights"],

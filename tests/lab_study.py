@@ -45,7 +45,7 @@ def write_yaml(path: str, tree: Any) -> None:
 def write_lock(params: Any = PARAMS) -> None:
     """dvc.lock of a run with these parameters whose results are the files that are here."""
     outs = [{"path": path, "hash": "md5", "md5": hashlib.md5(Path(path).read_bytes()).hexdigest(),
-             "size": Path(path).stat().st_size} for path in ("metrics/generate.json", "plots/report.html")]
+             "size": Path(path).stat().st_size} for path in ("plots/train/first.json", "plots/report.html")]
     code = [{"path": "stages/some.py", "md5": hashlib.md5(b"code").hexdigest(), "size": 4}]
     stale = {"outs": [{"path": "data/readers/gone", "md5": "0", "size": 1}]}
     write_yaml("dvc.lock", {"schema": "2.0", "stages": {
@@ -56,7 +56,8 @@ def observations() -> dict[str, pd.DataFrame]:
     """What two readers made of 40 characters; the first misses some, the second says a character that is never true."""
     rng = np.random.default_rng(3)
     truth = rng.choice(list("аб"), 40)
-    shared = {"truth": truth, "captcha": np.arange(40) // 2, "level": np.tile([0.0, 0.5], 20)}
+    shared = {"truth": truth, "captcha": np.arange(40) // 2, "glyph": np.arange(40),
+              "level": np.tile([0.0, 0.5], 20)}
     guesses = {"first": np.where(rng.random(40) < 0.4, "", truth), "second": np.where(rng.random(40) < 0.4, "в", truth)}
     return {name: pd.DataFrame(shared | {"guess": guess, "success": guess == truth}) for name, guess in guesses.items()}
 
@@ -115,11 +116,10 @@ def write_study() -> None:
     write("plots/report.json", json.dumps(report()))
     write("plots/report.html", "<p>The report</p>")
     write("plots/details.html", "<p>The details</p>")
-    write("metrics/generate.json", json.dumps({"captchas_train": 70, "captchas_test": 30, "renderings_train": 140,
-                                               "renderings_test": 210, "conditions": 7}))
     for name in ("first", "second"):
         write(f"metrics/predict/{name}.json", json.dumps(METRICS))
-        write(f"metrics/train/{name}.json", json.dumps({"epochs": 3}))
+        write(f"plots/predict/{name}.json", json.dumps({"coverage_99": 0.25}))
+        write(f"plots/train/{name}.json", json.dumps({"epochs": 3}))
     write("stages/some.py", "code")
     write_lock()
 

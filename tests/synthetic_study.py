@@ -97,7 +97,7 @@ def captcha_table(texts: Sequence[str], grid: Sequence[tuple[str, float]], schem
     for captcha, text in enumerate(texts):
         for condition, (noise, level) in enumerate(grid):
             rows.append({"captcha": captcha, "condition": condition, "text": text, "noise": noise, "level": level,
-                         "glyphs": [0] * len(text) if composed else [],
+                         "glyphs": [10 * alphabet.index(one) + captcha % 7 for one in text] if composed else [],
                          "colour": schemes[(captcha + condition) % len(schemes)], "foreground": ["#000000"],
                          "background": "#ffffff", "hue": [0.0], "saturation": [0.0], "background_hue": 0.0,
                          "background_saturation": 0.0, "contrast": rng.uniform(-1, 1), "rmse": level / 2,
@@ -121,7 +121,7 @@ def write_predictions(reader: str, captchas: pa.Table, alphabet: str, skill: flo
         for position, (truth, guess) in enumerate(zip(row["text"], guesses, strict=True)):
             rows.append({**row, "position": position, "reading": "".join(guesses), "truth": truth, "guess": guess,
                          "confidence": 0.5, "success": truth == guess,
-                         "glyph": row["glyphs"][0] if row["glyphs"] else -1})
+                         "glyph": row["glyphs"][position] if row["glyphs"] else -1})
     arrays = [pa.array([row[field.name] for row in rows]).cast(field.type) for field in artifacts.PREDICTION_SCHEMA]
     with artifacts.prediction_writer(artifacts.PREDICTIONS / f"{reader}.parquet") as writer:
         writer.write_table(pa.Table.from_arrays(arrays, schema=artifacts.PREDICTION_SCHEMA))
@@ -141,9 +141,9 @@ def write_records(reader: str, skill: int) -> None:
         share = 0.9 - 0.1 * skill
         metrics.update({name: share, f"{name}_low": share - 0.02, f"{name}_high": share + 0.02})
     artifacts.write_metrics(artifacts.METRICS / "predict" / f"{reader}.json", metrics)
-    artifacts.write_metrics(artifacts.PLOTS / "predict" / f"{reader}.json", {
-        "calibration_error": 0.04, "brier_score": 0.1, "coverage_99": 0.3, "coverage_99_low": 0.2,
-        "coverage_99_high": 0.4, "arithmetic": "fp32 on x86_64 AVX2"})
+    details = {"calibration_error": 0.04, "brier_score": 0.1, "coverage_99": 0.3, "coverage_99_low": 0.2,
+               "coverage_99_high": 0.4, "arithmetic": "fp32 on x86_64 AVX2"}
+    artifacts.write_metrics(artifacts.PLOTS / "predict" / f"{reader}.json", details)
     artifacts.write_metrics(artifacts.PLOTS / "train" / f"{reader}.json",
                             {"temperature": 1.5, "weights": 1234 + skill, "epochs": 3, "best_epoch": 2})
     lines = [",".join(EPOCHS), *(f"{epoch},{2 / epoch},{2.2 / epoch},{1 - 0.4 / epoch},{1 - 0.7 / epoch}"

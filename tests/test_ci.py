@@ -174,6 +174,12 @@ def test_the_report_is_sorted_and_right(comparison: Comparison) -> None:
     assert comparison.report == f"""\
 ## What `{head[:7]}` changes against `{base[:7]}`
 
+### Conclusions
+
+Conclusions cannot be compared: `{base[:7]}` has no `plots/regress/costs.csv`; `{base[:7]}` has no \
+`plots/regress/thresholds.csv`; `{head[:7]}` has no `plots/regress/costs.csv`; `{head[:7]}` has no \
+`plots/regress/thresholds.csv`.
+
 ### Parameters
 
 | File | Parameter | `{base[:7]}` | `{head[:7]}` |
@@ -283,12 +289,12 @@ def test_a_broken_pipeline_file_is_not_called_stale() -> None:
 
 
 def test_no_change_is_one_sentence(study: Study) -> None:
-    done = call(study.path, "ci/report.py", "HEAD", "HEAD")
+    done = call(study.path, sys.executable, "-m", "ci.report", "HEAD", "HEAD")
     assert done.stdout.splitlines()[2:] == ["Nothing changed: no parameter, no metric, no figure."]
 
 
 def test_against_a_commit_without_results_every_metric_is_new(study: Study) -> None:
-    done = call(study.path, "ci/report.py", study.commits["code"], study.commits["results"])
+    done = call(study.path, sys.executable, "-m", "ci.report", study.commits["code"], study.commits["results"])
     rows = [line.split(" | ")[1:] for line in done.stdout.splitlines() if line.startswith("| `metrics/")]
     assert [row[0] for row in rows] == ["`rows`", "`accuracy`", "`early`", "`effect`"]
     assert all(row[1] == "–" and row[3] == "added" for row in rows)
@@ -297,7 +303,7 @@ def test_against_a_commit_without_results_every_metric_is_new(study: Study) -> N
 
 
 def test_an_unknown_commit_is_one_line(study: Study) -> None:
-    error = call(study.path, "ci/report.py", "nowhere", expect=1).stderr
+    error = call(study.path, sys.executable, "-m", "ci.report", "nowhere", expect=1).stderr
     assert error.count("\n") == 1
     assert error.startswith("error: `git rev-parse --verify nowhere^{commit}` failed")
 

@@ -6,7 +6,10 @@ import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from ci import report
+from ci.conclusions import Estimate, Side, conclusions, costs_that_moved, side, verdict
 from ci.report import Commits, Figure, Row, Value
+
+NAN = float("nan")
 
 
 def test_the_interval_of_a_change_is_newcombes() -> None:
@@ -83,9 +86,85 @@ def test_a_removed_figure_has_no_picture_after() -> None:
 def test_a_report_too_long_for_a_comment_is_cut_at_a_line_and_says_so() -> None:
     sides = {"old": 0.1, "new": 0.2}
     diff = {"m.json": {f"metric_{i:04d}": sides for i in range(2000)}}
-    text = report.report({}, diff, [], Commits("1" * 40, "2" * 40), None)
+    nothing = Side(None, None, {})
+    text = report.report({}, diff, [], Commits("1" * 40, "2" * 40), None, (nothing, nothing))
     assert len(text) <= report.COMMENT_LIMIT
     *lines, blank, note = text.splitlines()
     assert note.startswith("The rest is too long for a comment")
     assert blank == ""
     assert lines[-1].endswith(" |")
+
+
+def costs(**values: tuple[float, float, float | str]) -> str:
+    """costs.csv of one reader: cost, standard error and SD between runs of every noise."""
+    rows = [f"noisy,{noise},{cost},{error},0,1,1,1,1,1,{between},5" for noise, (cost, error, between) in values.items()]
+    return "\n".join(["reader,noise,cost,standard_error,low,high,rank,rank_low,rank_high,first,sd_between_runs,runs",
+                      *rows, ""])
+
+
+def levels(**values: tuple[str, str, str]) -> str:
+    rows = [f"noisy,{noise},{share},{level},{low},{high},1,1,,"
+            for noise, (level, low, high) in values.items() for share in ("0.5", "0.75")]
+    return "\n".join(["reader,noise,share,level,low,high,reached,first,sd_between_runs,runs", *rows, ""])
+
+
+@pytest.mark.parametrize(("moved", "between", "other", "expected"), [
+    (0.05, 0.01, 0.01, "yes"),       # 1.96 sqrt(2 0.005² + 2 0.01²) is 0.031
+    (0.025, 0.01, 0.01, "no"),
+    (0.025, 0.0, 0.0, "yes"),        # of the captchas alone 0.0139
+    (0.05, NAN, NAN, "unknown"),
+    (0.032, NAN, 0.01, "yes"),       # the one that is known stands for both
+    (0.030, 0.01, NAN, "no"),
+])
+def test_a_change_is_judged_against_sampling_and_another_training_run(moved: float, between: float, other: float,
+                                                                      expected: str) -> None:
+    old, new = Estimate(0.5, 0.005, between), Estimate(0.5 + moved, 0.005, other)
+    assert verdict([old], [new]) == expected
+
+
+def test_the_first_lines_say_which_conclusions_changed_by_how_much_and_beyond_what() -> None:
+    sides = tuple(side(name, costs(fog=fog, dots=(0.30, 0.005, 0.01), lines=(0.1, 0.005, 0.01)),
+                       levels(fog=("0.4", "0.38", "0.42"), dots=level, lines=("", "", "")), {})
+                  for name, fog, level in (("`old`", (0.35, 0.005, 0.01), ("0.5", "0.48", "0.52")),
+                                           ("`new`", (0.20, 0.005, 0.01), ("0.3", "0.28", "0.32"))))
+    lines = report.conclusions_section(sides[0], sides[1], Commits("1" * 40, "2" * 40)).splitlines()
+    assert lines[:5] == [
+        "**3 of 4 conclusions changed.**",
+        "- `noisy`: costliest noise: fog (35.0 points) → dots (30.0 points) (fog less dots: -15.0 points; beyond "
+        "another training run: yes)",
+        "- `noisy`: noises by cost, the costliest first: fog, dots, lines → dots, fog, lines (dots passed fog; beyond "
+        "another training run: yes)",
+        "- `noisy`: noises by the level where half of the captchas are lost, the lowest first: fog, dots, lines → "
+        "dots, fog, lines (dots passed fog; beyond another training run: unknown)",
+        "- `noisy`: the cost of fog moved most, from 35.0 points to 20.0 points (beyond another training run: yes); "
+        "1 of 3 moved by more than another training run would move them."]
+    assert "| `noisy`: cheapest noise | lines (10.0 points) | lines (10.0 points) | +0.0 points | no |" in lines
+
+
+def test_equal_commits_change_no_conclusion_and_unknown_runs_are_said() -> None:
+    one = side("`x`", costs(fog=(0.3, 0.01, ""), dots=(0.2, 0.01, "")), levels(), {})
+    assert not any(found.changed for found in conclusions(one, one))
+    assert next(costs_that_moved(one, one)).endswith("how much another training run would move them is unknown.")
+    assert report.conclusions_section(one, one, Commits("1" * 40, "2" * 40)).startswith("**None of 3 conclusions")
+
+
+def test_the_best_reader_is_the_one_that_reads_most_captchas() -> None:
+    sides = {"value": {"old": 0.5, "new": 0.6}, "low": {"old": 0.4, "new": 0.5}, "high": {"old": 0.6, "new": 0.7}}
+    ends = dict(zip(("", "_low", "_high"), sides.values(), strict=True))
+    metrics = {f"metrics/predict/{name}.json": {
+        f"exact_match{end}": {which: value + add for which, value in one.items()} for end, one in ends.items()}
+        for name, add in (("a", 0.0), ("b", 0.1))}
+    old, new = (Side(None, None, report.exact_matches(metrics, which)) for which in ("old", "new"))
+    assert [(one.what, one.before, one.after, one.changed, one.beyond) for one in conclusions(old, new)] == [
+        ("best reader by exact match", "b (60.0 points)", "b (70.0 points)", False, "unknown")]
+
+
+@pytest.mark.parametrize(("text", "note"), [
+    (None, "`old` has no `plots/regress/costs.csv`"),
+    ("reader,noise,slope\n", "`plots/regress/costs.csv` of `old` is of another version: it has no cost, "
+                             "standard_error, sd_between_runs"),
+])
+def test_a_table_that_is_not_there_is_said(text: str | None, note: str) -> None:
+    old, new = side("`old`", text, levels(), {}), side("`new`", costs(fog=(0.3, 0.01, "")), levels(), {})
+    assert report.conclusions_section(old, new, Commits("1" * 40, "2" * 40)) == (
+        f"Conclusions cannot be compared: {note}.")

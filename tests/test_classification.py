@@ -87,6 +87,15 @@ def test_the_interval_is_that_of_resampled_captchas() -> None:
     assert scores["macro_f1_high"] == pytest.approx(high, abs=0.006)
 
 
+def test_glyphs_that_come_back_make_the_interval_wider() -> None:
+    truth, guess, captcha = readings(np.random.default_rng(2), 150, 8, 5)
+    by_glyph = 2 * truth + (truth == guess)  # what is misread has glyphs of its own
+    alone, both, unknown = (macro_scores(truth, guess, captcha, 5, glyphs=glyphs)
+                            for glyphs in (None, by_glyph, np.full(len(truth), -1)))
+    assert unknown == alone
+    assert both["macro_f1_high"] - both["macro_f1_low"] > 1.5 * (alone["macro_f1_high"] - alone["macro_f1_low"])
+
+
 def test_rows_that_err_together_make_the_interval_wider() -> None:
     truth, guess, captcha = readings(np.random.default_rng(2), 150, 8, 5)
     together, apart = (macro_scores(truth, guess, cluster, 5) for cluster in (captcha, np.arange(len(truth))))
@@ -157,7 +166,7 @@ def test_bad_labels_are_refused(truth: list[int], guess: list[int], message: str
 
 
 @pytest.mark.parametrize(("captcha", "confidence", "message"), [
-    ([7, 7], 0.95, "at least two captchas, got 1"),
+    ([7, 7], 0.95, "at least two captchas, and two glyphs where they are known, got 1"),
     ([1, 2, 3], 0.95, r"captcha \(3,\) and truth \(2,\) should be alike"),
     ([1, 2], 1.0, "confidence should lie between 0 and 1, got 1.0"),
 ])

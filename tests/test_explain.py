@@ -40,8 +40,7 @@ def tables(folder: Path) -> set[str]:
 
 
 def written(folder: Path) -> dict[str, bytes]:
-    files = [*(folder / "plots/explain").iterdir(), *(folder / "data/explain").iterdir(),
-             folder / "metrics/explain.json"]
+    files = [*(folder / "plots/explain").iterdir(), *(folder / "data/explain").iterdir()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
@@ -57,7 +56,7 @@ def drawn(folder: Path) -> dict[str, tuple[bool, str]]:
 def test_all_parts_are_written_and_nothing_is_left_out(study: Path) -> None:
     assert tables(study) == ALWAYS | OF_NETWORKS | OF_GLYPHS
     assert json.loads((study / "data/explain/notes.json").read_text()) == {}
-    metrics = json.loads((study / "metrics/explain.json").read_text())
+    metrics = json.loads((study / "plots/explain/summary.json").read_text())
     for name in ("saliency_mass_chance", "reader_purity_clean", "vae_purity_clean", "class_best", "confusions_seen",
                  "anomaly_auroc_ink", "left_spread"):
         assert metrics[name] >= 0

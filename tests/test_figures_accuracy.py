@@ -19,6 +19,7 @@ from stages.figures.accuracy import (
     draw_breakdown,
     draw_fans,
     draw_levels,
+    glyphs_of,
     paired_gain,
     renderings_of,
 )
@@ -37,7 +38,8 @@ def observations(seed: int, length: int = 3, captchas: int = 8) -> pd.DataFrame:
         reading = "".join(guesses) + ("d" if rng.random() < 0.2 else "")
         rows += [{"captcha": captcha, "condition": condition, "position": position, "text": truth, "reading": reading,
                   "truth": truth[position], "guess": guess, "success": guess == truth[position], "noise": noise,
-                  "level": level, "colour": ("grey", "colour")[captcha % 2]} for position, guess in enumerate(guesses)]
+                  "level": level, "colour": ("grey", "colour")[captcha % 2],
+                  "glyph": 10 * (captcha % 5) + position} for position, guess in enumerate(guesses)]
     return pd.DataFrame(rows)
 
 
@@ -57,13 +59,15 @@ def test_a_cell_is_what_counting_by_hand_gives(reader: str, noise: str, level: f
     cell = [r for r in READ[reader].to_dict("records")
             if r["level"] == level and r["noise"] == (noise if level else "none")]
     whole = {r["captcha"]: r["text"] == r["reading"] for r in cell}
-    right = np.array([r["success"] for r in cell])
+    right, captcha, glyph = (np.array([r[name] for r in cell]) for name in ("success", "captcha", "glyph"))
     assert row["character_accuracy"] == pytest.approx(sum(right) / len(cell))
     assert row["exact_match"] == pytest.approx(sum(whole.values()) / len(whole))
     assert (row["observations"], row["clusters"]) == (len(cell), len(whole))
-    expected = clustered_proportion(right, np.array([r["captcha"] for r in cell]), 0.9)
+    expected = clustered_proportion(right, captcha, glyph, confidence=0.9)
     assert tuple(row[["character_accuracy", "character_low", "character_high"]]) == pytest.approx(expected)
-    assert row["exact_low"] <= row["exact_match"] <= row["exact_high"]
+    texts = glyph.reshape(len(whole), -1)
+    expected = clustered_proportion(np.array(list(whole.values())), np.array(list(whole)), texts, confidence=0.9)
+    assert tuple(row[["exact_match", "exact_low", "exact_high"]]) == pytest.approx(expected)
 
 
 def test_every_noise_type_starts_at_the_same_clean_captchas() -> None:
@@ -91,8 +95,27 @@ def test_a_character_of_a_single_captcha_has_a_share_and_no_interval() -> None:
     assert row["clusters"] == 1
 
 
+def test_renderings_have_the_glyphs_of_their_characters_and_none_where_they_are_shorter() -> None:
+    rows = pd.concat([observations(1, length=1, captchas=1).head(1).assign(captcha=9), observations(1)])
+    assert glyphs_of(rows)[[0, 1, -1]].tolist() == [[0, -1, -1], [0, 1, 2], [20, 21, 22]]
+
+
+def test_of_a_single_glyph_a_share_has_no_interval() -> None:
+    row = accuracy_by("truth", {"one": READ["one"].assign(glyph=4)}, "a", 0.95).iloc[0]
+    assert row[["low", "high"]].isna().all()
+
+
+def test_glyphs_that_come_back_widen_the_interval_of_a_gain() -> None:
+    one, two = (table.assign(glyph=table["captcha"] % 2, success=table["captcha"] % 2 == whose)
+                for whose, table in enumerate(READ.values()))
+    apart = [paired_gain(*(table.assign(glyph=glyph) for table in (one, two)), 0.9) for glyph in (-1, one["glyph"])]
+    (_, low, high), (_, wide_low, wide_high) = apart
+    assert wide_high - wide_low > 1.5 * (high - low)
+
+
 def test_the_gain_of_one_reader_over_another_is_the_clustered_regression_of_the_difference_on_one() -> None:
-    estimate, low, high = paired_gain(READ["one"], READ["two"], 0.9)
+    """Where glyphs are unknown."""
+    estimate, low, high = paired_gain(READ["one"].assign(glyph=-1), READ["two"].assign(glyph=-1), 0.9)
     noisy = (READ["one"]["level"] > 0).to_numpy()
     gain = (READ["one"]["success"].astype(float) - READ["two"]["success"].astype(float))[noisy]
     fit = sm.OLS(gain.to_numpy(), np.ones(noisy.sum())).fit(

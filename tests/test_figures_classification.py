@@ -25,7 +25,7 @@ UKRAINIAN = "АБВГҐДЕЄЖЗИІЇЙКЛМНОПРСТУФХЦЧШЩЬЮЯ"
 def observed(truth: str, guess: str, level: float = 0.0, *, each: int = 2) -> pd.DataFrame:
     """Characters in captchas of `each`; a blank in `guess` is a character that was missed."""
     return pd.DataFrame({"captcha": np.arange(len(truth)) // each, "level": level, "truth": list(truth),
-                         "guess": [one.strip() for one in guess]})
+                         "guess": [one.strip() for one in guess], "glyph": np.arange(len(truth))})
 
 
 def texts(table: Table, *, foot: bool = False) -> list[list[str]]:

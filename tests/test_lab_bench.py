@@ -23,7 +23,7 @@ from stages.lab.composing import composed, noisy, script_of, texts_of
 from stages.lab.desk import Desk
 from stages.reader.decoding import Readings
 from stages.reader.reading import Recogniser, Whole
-from stages.statistics.proportions import clustered_proportion, wilson
+from stages.statistics.proportions import clustered_proportion
 
 PLAIN: dict[str, Any] = {"text": "20", "source": "digits", "noises": [], "height": 33, "width": 90, "seed": 5}
 
@@ -201,8 +201,10 @@ def test_a_rate_is_the_share_of_fresh_renderings_with_its_interval(desk: Desk, m
     right = np.ones(labels.shape, bool)
     right[::3, 0] = False
     assert told["whole"] == pytest.approx(133 / 200)
-    assert (told["low"], told["high"]) == pytest.approx(wilson(133 / 200, 200, 1.96), abs=1e-4)
-    expected = clustered_proportion(right.ravel(), np.arange(FRESH).repeat(right.shape[1]))
+    assert pile.glyphs.shape == right.shape
+    expected = clustered_proportion(right.all(axis=1), np.arange(FRESH), pile.glyphs)
+    assert (told["whole"], told["low"], told["high"]) == pytest.approx(expected)
+    expected = clustered_proportion(right.ravel(), np.arange(FRESH).repeat(right.shape[1]), pile.glyphs.ravel())
     assert (told["character"], told["character_low"], told["character_high"]) == pytest.approx(expected)
 
 

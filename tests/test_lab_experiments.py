@@ -62,10 +62,10 @@ def test_results_and_code_are_held_against_the_lock_without_stages_that_are_no_m
     assert recorded["results"] == {"same": 2, "differ": [], "missing": [], "large": []}
     assert recorded["code"] == {"same": 1, "differ": [], "missing": [], "large": []}
     write("plots/report.html", "another")
-    Path("metrics/generate.json").unlink()
+    Path("plots/train/first.json").unlink()
     write("stages/some.py", "edit")
     recorded = ask(client, "/run")["recorded"]
-    assert recorded["results"] == {"same": 0, "differ": ["plots/report.html"], "missing": ["metrics/generate.json"],
+    assert recorded["results"] == {"same": 0, "differ": ["plots/report.html"], "missing": ["plots/train/first.json"],
                                    "large": []}
     assert recorded["code"]["differ"] == ["stages/some.py"]
 

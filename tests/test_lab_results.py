@@ -105,7 +105,6 @@ def test_the_data_set_is_that_of_the_run_and_not_of_changed_parameters(client: T
 
 def test_splits_and_classes_are_counted_as_the_tables_have_them(client: TestClient, study: Path) -> None:
     overview = ask(client)
-    assert overview["counts"] == {"splits": [["train", 70, 140], ["test", 30, 210]], "conditions": 7}
     assert overview["classes"] == {"glyphs": ["train", "validation", "test"], "texts": ["test"], "rows": [
         ["а", 8, 1, 2, 7], ["б", 9, 1, 2, 0], ["NA", None, None, None, 5]]}
 
@@ -119,7 +118,7 @@ def test_readers_have_their_metrics_with_intervals_first(client: TestClient, stu
     readers = ask(client)["readers"]
     assert readers["names"] == ["first", "second"]
     assert [(row["metric"], row["interval"]) for row in readers["stages"]["predict"]] == [
-        ("exact_match", True), ("brier_score", False)]
+        ("exact_match", True), ("brier_score", False), ("coverage_99", False)]
     assert readers["stages"]["predict"][0]["readers"]["second"] == {"value": 0.5, "low": 0.4, "high": 0.6, "se": None}
     assert readers["stages"]["train"][0]["metric"] == "epochs"
     assert readers["notes"] == []
@@ -256,7 +255,6 @@ def test_the_report_is_served_without_leave_to_run_anything(client: TestClient, 
 
 @pytest.mark.parametrize(("path", "piece", "command"), [
     ("dvc.lock", "facts", "dvc repro"),
-    ("metrics/generate.json", "counts", "dvc repro generate"),
     ("plots/figures/counts.csv", "classes", "dvc repro plot"),
     ("plots/regress/thresholds.csv", "thresholds", "dvc repro regress"),
 ])
@@ -274,7 +272,7 @@ def test_without_any_artifact_every_piece_says_what_to_run(client: TestClient, t
                                                            monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     overview = ask(client)
-    for piece in ("answer", "facts", "counts", "classes", "readers", "table", "thresholds"):
+    for piece in ("answer", "facts", "classes", "readers", "table", "thresholds"):
         assert " is missing: run `" in overview[piece]["error"]
     assert {section["missing"] for section in overview["sections"].values()} == {
         "plots/figures is missing: run `dvc repro plot`"}
@@ -321,18 +319,22 @@ def test_a_report_without_a_whole_table_says_so(client: TestClient, study: Path,
 
 def test_metrics_of_a_reader_that_are_missing_or_damaged_are_told_beside_the_others(client: TestClient,
                                                                                     study: Path) -> None:
-    Path("metrics/train/first.json").unlink()
+    Path("plots/train/first.json").unlink()
     write("metrics/predict/second.json", '{"exact_match": 0.')
     readers = ask(client)["readers"]
     assert readers["notes"][0].startswith("metrics/predict/second.json is damaged")
-    assert readers["notes"][1] == "metrics/train/first.json is missing: run `dvc repro train`"
-    assert list(readers["stages"]["predict"][0]["readers"]) == ["first"]
+    assert readers["notes"][1] == "plots/train/first.json is missing: run `dvc repro train`"
+    values = {name: one["value"] for name, one in readers["stages"]["predict"][0]["readers"].items()}
+    assert values == {"first": 0.5, "second": None}
 
 
 def test_a_file_is_read_again_when_it_changes(client: TestClient, study: Path) -> None:
-    assert ask(client)["counts"]["conditions"] == 7
-    write("metrics/generate.json", '{"captchas_test": 3, "conditions": 21}')
-    assert ask(client)["counts"]["conditions"] == 21
+    def epochs() -> float:
+        return float(ask(client)["readers"]["stages"]["train"][0]["readers"]["first"]["value"])
+
+    assert epochs() == 3
+    write("plots/train/first.json", '{"epochs": 21}')
+    assert epochs() == 21
 
 
 def test_a_reader_that_is_not_there_is_told(client: TestClient, study: Path) -> None:

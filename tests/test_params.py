@@ -69,11 +69,16 @@ def test_an_unknown_noise_or_colour_offers_the_list(tree: Any, section: str, key
     ("explain.draws", 10, "explain.draws: expected 50 to 100000, got 10"),
     ("plot.reader", "nobody", "plot.reader: expected one of noisy, clean, dense"),
     ("regression.references.reader", "nobody", "regression.references.reader: expected one of"),
-    ("regression.headline", "none", "regression.headline: expected one of regression.specifications (main, full,"),
-    ("regression.by_reader", "none", "regression.by_reader: expected one of regression.specifications (main, full,"),
+    ("regression.headline", "none", "regression.headline: expected one of regression.specifications (main, slopes)"),
+    ("regression.by_reader", "none", "regression.by_reader: expected one of regression.specifications (main, slopes)"),
     ("regression.cluster", "image", "regression.cluster: expected one of captcha, glyph,"),
     ("regression.cluster", "glyph+glyph", "regression.cluster: expected one of captcha, glyph,"),
-    ("regression.cluster", "captcha+glyph+seed", "or two of them as captcha+glyph, got 'captcha+glyph+seed'"),
+    ("regression.cluster", "captcha+glyph+text", "or two of them as captcha+glyph, and +run at the end"),
+    ("regression.cluster", "run+captcha", "and +run at the end where training runs vary, too, got 'run+captcha'"),
+    ("regression.cluster", "captcha+glyph+run", "needs two training runs of each reader at least, and noisy has one"),
+    ("regression.cluster", "run", "needs two training runs of each reader at least, and clean has one"),
+    ("regression.cluster", "seed", "regression.cluster: expected one of captcha, glyph,"),
+    ("regression.checks", {"main": "noise"}, "regression.checks.main: this name is in regression.specifications, too"),
     ("regression.thresholds", [0.5, 0.5], "regression.thresholds: has an entry twice"),
     ("readers", {}, "readers: expected a map with at least one entry"),
     ("noise.types", [], "noise.types: expected at least 1 entries, got"),
@@ -90,6 +95,34 @@ def test_contradictions_are_told(tree: Any, path: str, value: object, complaint:
     with pytest.raises(ValueError, match=r"params\.yaml") as caught:
         params.parse(tree)
     assert complaint in str(caught.value)
+
+
+def with_runs(tree: Any, reader: str, runs: int) -> None:
+    for run in range(1, runs):
+        tree["readers"][f"{reader}_{run + 1}"] = {**tree["readers"][reader], "seed": run}
+
+
+def test_entries_alike_but_for_their_seed_are_runs_of_the_first(tree: Any) -> None:
+    with_runs(tree, "clean", 3)
+    assert params.runs_of(params.parse(tree).readers) == {
+        "noisy": ["noisy"], "clean": ["clean", "clean_2", "clean_3"], "dense": ["dense"]}
+
+
+def test_runs_may_be_clusters_where_every_reader_has_several(tree: Any) -> None:
+    for reader in ("noisy", "clean", "dense"):
+        with_runs(tree, reader, 2)
+    for cluster in ("run", "captcha+run", "captcha+glyph+run"):
+        tree["regression"]["cluster"] = cluster
+        assert params.cluster_ways(params.parse(tree).regression.cluster)[-1] == "run"
+
+
+def test_the_same_training_twice_and_a_run_as_reference_are_refused(tree: Any) -> None:
+    with_runs(tree, "noisy", 2)
+    tree["regression"]["references"]["reader"] = "noisy_2"
+    tree["readers"]["again"] = dict(tree["readers"]["clean"])
+    with pytest.raises(ValueError, match=r"references\.reader: 'noisy_2' is a training run of 'noisy'") as caught:
+        params.parse(tree)
+    assert "readers.again: is readers.clean again, seed included" in str(caught.value)
 
 
 def test_a_reference_that_counts_as_another_character_is_told_before_anything_is_drawn(tree: Any) -> None:

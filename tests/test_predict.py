@@ -87,33 +87,37 @@ def test_guess_confidence_and_success_agree_with_the_reading() -> None:
 
 
 @pytest.mark.usefixtures("study")
-def test_the_metrics_are_those_of_the_table() -> None:
+def test_the_metrics_and_details_are_those_of_the_table() -> None:
     table = predicted()
-    metrics = json.loads(Path("metrics/predict/small.json").read_text())
+    metrics, details = (json.loads(Path(f"{folder}/predict/small.json").read_text()) for folder in ("metrics", "plots"))
     whole = table.groupby(["captcha", "condition"], as_index=False).first()
     whole["exact"] = whole["text"] == whole["reading"]
-    shares = {"character_accuracy": (table, "success"), "exact_match": (whole, "exact"),
-              "clean_character_accuracy": (table[table["noise"] == "none"], "success"),
-              "clean_exact_match": (whole[whole["noise"] == "none"], "exact")}
+    glyphs = table.pivot_table("glyph", ["captcha", "condition"], "position", fill_value=-1).to_numpy(int)
+    clean, none = (rows["noise"].to_numpy() == "none" for rows in (table, whole))
+    shares = {"character_accuracy": (table["success"], table["captcha"], table["glyph"]),
+              "exact_match": (whole["exact"], whole["captcha"], glyphs),
+              "clean_character_accuracy": (table["success"][clean], table["captcha"][clean], table["glyph"][clean]),
+              "clean_exact_match": (whole["exact"][none], whole["captcha"][none], glyphs[none])}
+    expected = {f"{name}{end}": value for name, rows in shares.items() for end, value in zip(
+        ("", "_low", "_high"), clustered_proportion(*map(np.asarray, rows)), strict=True)}
+    assert len(expected) == 12
+    assert metrics == pytest.approx(expected, rel=1e-5)
+    assert metrics["clean_exact_match"] > metrics["exact_match"]
     expected = {}
-    for name, (rows, column) in shares.items():
-        values = clustered_proportion(rows[column].to_numpy(), rows["captcha"].to_numpy())
-        expected |= dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
     expected["exact_match_gaussian"] = whole.loc[whole["noise"] == "gaussian", "exact"].mean()
     for prefix, rows in (("", table), ("clean_", table[table["noise"] == "none"])):
         precision, recall, f1, _ = precision_recall_fscore_support(
             rows["truth"].astype(str), rows["guess"].astype(str), labels=list(ALPHABET), average="macro",
             zero_division=0)
         expected |= {f"{prefix}macro_precision": precision, f"{prefix}macro_recall": recall, f"{prefix}macro_f1": f1}
-        assert metrics.pop(f"{prefix}macro_f1_low") < f1 <= metrics.pop(f"{prefix}macro_f1_high")
+        assert details.pop(f"{prefix}macro_f1_low") < f1 <= details.pop(f"{prefix}macro_f1_high")
     read = table[table["confidence"] > 0]
     expected["calibration_error"] = expected_calibration_error(read["confidence"], read["success"])
     expected["brier_score"] = np.square(read["confidence"] - read["success"]).mean()
     cpu = torch.device("cpu")
-    assert metrics.pop("arithmetic") == arithmetic(choose_precision("auto", cpu), cpu)
-    assert 0 <= metrics.pop("coverage_99_low") <= metrics.pop("coverage_99") <= metrics.pop("coverage_99_high") <= 1
-    assert metrics == pytest.approx(expected, rel=1e-5)
-    assert metrics["clean_exact_match"] > metrics["exact_match"] > metrics["exact_match_gaussian"]
+    assert details.pop("arithmetic") == arithmetic(choose_precision("auto", cpu), cpu)
+    assert 0 <= details.pop("coverage_99_low") <= details.pop("coverage_99") <= details.pop("coverage_99_high") <= 1
+    assert details == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_temperature_of_a_reader_changes_confidences_and_no_reading(study: Path,
@@ -157,7 +161,8 @@ def test_an_outside_reader_keeps_the_contract_and_what_it_does_not_read_fails(st
 
 @pytest.mark.usefixtures("study")
 def test_predicting_twice_gives_the_same_bytes() -> None:
-    files = [Path("data/predictions/small.parquet"), Path("metrics/predict/small.json")]
+    files = [Path("data/predictions/small.parquet"), Path("metrics/predict/small.json"),
+             Path("plots/predict/small.json")]
     predict.main()
     first = [file.read_bytes() for file in files]
     predict.main()

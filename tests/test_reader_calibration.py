@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from scipy.special import log_softmax, softmax
+from scipy.special import expit, log_softmax, softmax
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
@@ -33,6 +34,7 @@ from stages.reader.calibration import (
     squared_calibration_error,
 )
 from stages.reader.temperature import TEMPERATURES, fit_temperature, peaks
+from stages.statistics.sharing import error_ratio
 
 # Eighths tie often, and their sums are exact in any order.
 rows = st.lists(st.tuples(st.integers(0, 8).map(lambda k: k / 8), st.booleans()), min_size=1, max_size=40)
@@ -312,6 +314,32 @@ def test_characters_that_agree_within_a_captcha_widen_the_interval() -> None:
     assert together[2] - together[1] > 1.5 * (apart[2] - apart[1])
 
 
+def shared_glyphs(rng: np.random.Generator, captchas: int = 250, glyphs: int = 250,
+                  T: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Confidence, success, captcha and glyphs of four renderings each, where some glyphs are misread for sure."""
+    drawn = rng.integers(glyphs, size=(captchas, T))
+    hard = 0.6 * rng.normal(size=glyphs)[drawn].sum(axis=1)
+    captcha = np.repeat(np.arange(captchas), 4)
+    level = rng.normal(size=4 * captchas)
+    success = (hard[captcha] + 2 * level + rng.normal(size=4 * captchas) > -1).astype(int)
+    return expit(2 * level + 1), success, captcha, drawn[captcha]
+
+
+def test_the_interval_covers_where_glyphs_come_back_and_by_captcha_alone_does_not() -> None:
+    rng = np.random.default_rng(21)
+    p, y, *_ = shared_glyphs(rng, captchas=100_000, glyphs=20_000)
+    truth = coverage_at(p, y, 0.9).coverage
+    held = np.zeros(2)
+    for _ in range(300):
+        p, y, captcha, glyphs = shared_glyphs(rng)
+        for way, known in enumerate((glyphs, None)):
+            _, low, high = coverage_interval(p, y, captcha, 0.9, draws=200, rng=rng, error_ratio=partial(
+                error_ratio, captcha=captcha, glyphs=known))
+            held[way] += low <= truth <= high
+    assert 0.93 <= held[0] / 300 <= 0.97
+    assert held[1] / 300 < 0.91  # 0.945 and 0.88 in 800 trials
+
+
 def test_calibrated_logits_need_no_temperature() -> None:
     assert fit_temperature(*gaussian_logits(40_000)) == pytest.approx(1, abs=0.02)
 
@@ -436,7 +464,7 @@ LOGITS = np.zeros((2, 3, 4))
     (lambda: captcha_confidence([0.5], [1], 1), "whole number from 0 to 0 for each of 1"),
     (lambda: captcha_confidence([0.5], [0.0], 1), "whole number"),
     (lambda: coverage_at([0.5], [1], 1.0), "accuracy should lie between 0 and 1, got 1.0"),
-    (lambda: coverage_interval([0.5], [1], [0], rng=np.random.default_rng(0)), "two clusters at least"),
+    (lambda: coverage_interval([0.5], [1], [0], rng=np.random.default_rng(0)), "two captchas at least"),
     (lambda: coverage_interval([0.5, 0.6], [1, 0], [0, 1], level=0, rng=np.random.default_rng(0)), "level should lie"),
     (lambda: fit_temperature(np.zeros((0, 3)), []), "at least one"),
     (lambda: fit_temperature([[np.nan, 0]], [0]), "should be finite"),

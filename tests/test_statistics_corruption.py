@@ -5,25 +5,37 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stages.statistics.corruption import Counts, corruptions
+from stages.statistics.cells import Cells, cell_means
+from stages.statistics.corruption import corruptions
+
+ERRORS = {("base", "fog"): [0.3, 0.5], ("base", "blur"): [0.2, 0.9], ("mine", "fog"): [0.1, 0.2],
+          ("mine", "blur"): [0.3, 0.8]}
+CLEAN = {"base": 0.1, "mine": 0.05}
 
 
-def counted(error: list[float], G: int = 50, T: int = 4, seed: int = 0) -> Counts:
-    """Captchas of T characters whose errors have these expectations by level, the clean one first."""
-    rng = np.random.default_rng(seed)
-    right = rng.binomial(T, 1 - np.array(error), (G, len(error))).astype(float)
-    return Counts(right, np.full_like(right, T))
+def counted(errors: dict[tuple[str, str], list[float]], clean: dict[str, float], *, G: int = 50, T: int = 4,
+            seed: int = 0) -> Cells:
+    """Captchas of T characters whose errors have these expectations, at the levels 0.5 and 1."""
+    rng, readers, noises = np.random.default_rng(seed), list(clean), ["none", *dict.fromkeys(key[1] for key in errors)]
+    cells = [(reader, "none", 0.0, error) for reader, error in clean.items()]
+    cells += [(*key, level, both[i]) for key, both in errors.items() for i, level in enumerate((0.5, 1.0))]
+    success = np.array([rng.random(G * T) >= error for *_, error in cells])
+    reader, noise, level = (np.repeat(values, G * T) for values in (
+        [readers.index(cell[0]) for cell in cells], [noises.index(cell[1]) for cell in cells],
+        [cell[2] for cell in cells]))
+    unit = np.tile(np.arange(G * T), len(cells))
+    return cell_means(success.ravel(), reader, noise, level, names=(readers, noises), unit=unit, captcha=unit // T,
+                      glyphs=np.full(len(unit), -1))
 
 
-def study() -> dict[tuple[str, str], Counts]:
-    return {("base", "fog"): counted([0.1, 0.3, 0.5], seed=1), ("base", "blur"): counted([0.1, 0.2, 0.9], seed=2),
-            ("mine", "fog"): counted([0.05, 0.1, 0.2], seed=3), ("mine", "blur"): counted([0.05, 0.3, 0.8], seed=4)}
+def study() -> Cells:
+    return counted(ERRORS, CLEAN, seed=1)
 
 
 def test_the_mean_is_of_ratios_as_hendrycks_and_dietterich_have_it() -> None:
-    counts = study()
-    error = {key: 1 - one.right.sum(axis=0) / one.shown.sum(axis=0) for key, one in counts.items()}
-    found = corruptions(counts, [("fog",), ("fog", "blur")], "base", confidence=0.95, draws=50,
+    cells = study()
+    error = {key: 1 - cells.mean[cells.of(*key)[0]] for key in ERRORS}
+    found = corruptions(cells, [("fog",), ("fog", "blur")], "base", confidence=0.95, draws=50,
                         rng=np.random.default_rng(0))
     alone, both = (next(one for one in found if one.reader == "mine" and one.noises == noises)
                    for noises in (("fog",), ("fog", "blur")))
@@ -45,9 +57,8 @@ def test_the_baseline_is_one_without_doubt_since_resamples_are_shared() -> None:
 
 
 def test_a_baseline_without_an_error_has_no_ratio() -> None:
-    perfect = Counts(np.full((20, 3), 4.0), np.full((20, 3), 4.0))
-    counts = {("base", "fog"): perfect, ("mine", "fog"): counted([0.1, 0.2, 0.3], G=20)}
-    found = corruptions(counts, [("fog",)], "base", confidence=0.95, draws=20, rng=np.random.default_rng(0))
+    cells = counted({("base", "fog"): [0.0, 0.0], ("mine", "fog"): [0.2, 0.3]}, {"base": 0.0, "mine": 0.1}, G=20)
+    found = corruptions(cells, [("fog",)], "base", confidence=0.95, draws=20, rng=np.random.default_rng(0))
     assert all(np.isnan([one.ratio.value, one.ratio.low, one.relative.value]).all() for one in found)
     assert found[1].error == pytest.approx(0.25, abs=0.1)
 
@@ -56,9 +67,8 @@ def test_intervals_cover_the_ratio_of_the_expectations() -> None:
     expected = (0.1 + 0.2) / (0.3 + 0.5)
     covered = 0
     for seed in range(100):
-        counts = {("base", "fog"): counted([0.1, 0.3, 0.5], seed=2 * seed),
-                  ("mine", "fog"): counted([0.05, 0.1, 0.2], seed=2 * seed + 1)}
-        found = corruptions(counts, [("fog",)], "base", confidence=0.9, draws=200, rng=np.random.default_rng(seed))
+        cells = counted({key: both for key, both in ERRORS.items() if key[1] == "fog"}, CLEAN, seed=seed)
+        found = corruptions(cells, [("fog",)], "base", confidence=0.9, draws=200, rng=np.random.default_rng(seed))
         covered += found[1].ratio.low <= expected <= found[1].ratio.high
     assert 80 <= covered <= 98
 

@@ -27,7 +27,8 @@ def variables(rows: pd.DataFrame) -> Variables:
     """Texts are factors, numbers numbers."""
     factors = {name: coded(rows, name) for name in rows if name in REFERENCES}
     numbers = {name: rows[name].to_numpy(float) for name in rows if name not in REFERENCES}
-    return Variables(factors, numbers, len(rows))
+    doses = {"level": ("noise", "none")} if "noise" in factors else {}
+    return Variables(factors, numbers, len(rows), doses)
 
 
 def design_of(formula: str, rows: pd.DataFrame) -> Design:
@@ -69,7 +70,7 @@ def rows() -> pd.DataFrame:
 @pytest.mark.parametrize("formula", [
     "noise", "level", "noise + colour + level", "noise*colour", "noise:colour", "noise + noise:colour", "noise/colour",
     "noise*level", "noise:level", "level + noise:level", "noise + noise:level", "poly(dose, 3)", "noise*poly(dose, 2)",
-    "noise:poly(level, 2)", "noise + noise:poly(dose, 2)", "center(level) + size", "level*size", "center(level):size",
+    "noise:poly(level, 2)", "noise + noise:poly(dose, 2)", "center(size) + level", "level*size", "center(size):level",
     "poly(level, 2):poly(size, 2)", "noise*colour*reader", "(noise + colour + reader)**2", "noise:colour:level",
     "noise*colour*level", "noise + colour + noise:colour:size", "level:noise + colour", "poly(level, 4)",
     "noise*colour - colour", "noise:colour + colour:reader + colour",
@@ -116,7 +117,7 @@ def test_columns_say_what_they_stand_for(rows: pd.DataFrame) -> None:
     design = design_of("noise + level:noise + noise:colour", rows)
     assert design.names == ("constant", "noise[fog]", "noise[gaussian]", "level:noise[fog]", "level:noise[gaussian]",
                             "noise:colour[none × grey]", "noise:colour[fog × grey]", "noise:colour[gaussian × grey]")
-    assert [column.label for column in design.columns][2:4] == ["noise gaussian", "level × noise fog"]
+    assert [column.label for column in design.columns][2:4] == ["noise gaussian", "level × fog"]
     assert design.references == {"noise": "none"}
     assert design.terms == {"noise": [1, 2], "level:noise": [3, 4], "noise:colour": [5, 6, 7]}
 
@@ -158,6 +159,51 @@ def test_orthogonal_polynomials_are_so_over_any_values_in_units_of_their_power(v
 def test_center_is_the_number_less_its_mean() -> None:
     rows = crossed(5)
     np.testing.assert_allclose(matrix("center(size)", rows)[:, 1], rows["size"] - rows["size"].mean(), atol=1e-12)
+    np.testing.assert_allclose(matrix("center(size):colour", rows)[:, 2],
+                               np.where(rows["colour"] == "grey", rows["size"] - rows["size"].mean(), 0), atol=1e-12)
+
+
+@pytest.mark.parametrize("extra", ["", "*colour"])
+def test_a_centred_dose_is_zero_in_clean_rows_and_its_mean_is_over_the_others(rows: pd.DataFrame, extra: str) -> None:
+    noisy = rows["noise"] != "none"
+    centred = np.where(noisy, rows["level"] - rows["level"][noisy].mean(), 0)
+    design, X = design_of(f"center(dose){extra}", rows), matrix(f"center(dose){extra}", rows)
+    np.testing.assert_allclose(X[:, design.names.index("level")], centred, atol=1e-12)
+    if extra:
+        np.testing.assert_allclose(X[:, -1], centred * (rows["colour"] == "grey"), atol=1e-12)
+
+
+@pytest.mark.parametrize("formula", ["noise + center(dose)", "noise + noise:center(dose)"])
+def test_beside_a_centred_dose_a_noise_coefficient_is_its_average_cost(rows: pd.DataFrame, formula: str) -> None:
+    y = np.random.default_rng(3).normal(size=len(rows))
+    design = design_of(formula, rows)
+    beta = np.linalg.lstsq(matrix(formula, rows), y, rcond=None)[0]
+    means = pd.Series(y, rows.index).groupby(rows["noise"]).mean()
+    for noise in ("fog", "gaussian"):
+        assert beta[design.names.index(f"noise[{noise}]")] == pytest.approx(means[noise] - means["none"])
+
+
+def test_centred_slopes_are_one_a_noise_type_and_none_for_clean(rows: pd.DataFrame) -> None:
+    design = design_of("noise + noise:center(dose)", rows)
+    assert design.names == ("constant", "noise[fog]", "noise[gaussian]", "noise:level[fog]", "noise:level[gaussian]")
+    assert [column.label for column in design.columns][3:] == ["fog × level", "gaussian × level"]
+    assert design_of("(noise + noise:center(dose))*colour", rows).names[-2:] == (
+        "noise:level:colour[fog × grey]", "noise:level:colour[gaussian × grey]")
+
+
+def test_a_product_names_the_factor_of_a_category_that_is_a_number_or_a_letter() -> None:
+    rows = crossed(2)
+    labels = [column.label for column in design_of("noise:reader + poly(size, 2)", rows).columns]
+    assert "fog × reader 2" in labels
+    assert labels[-1] == "size (order 2)"
+
+
+def test_one_level_leaves_no_centred_dose(rows: pd.DataFrame) -> None:
+    single = rows.assign(level=np.where(rows["noise"] == "none", 0.0, 0.6))
+    for formula in ("noise + center(dose)", "center(dose) + colour", "noise + noise:center(dose)"):
+        design = design_of(formula, single)
+        assert [dropped.reason.startswith("has one value") for dropped in design.dropped] == [True]
+        assert rank(matrix(formula, single)) == len(design.columns)
 
 
 @settings(max_examples=25, deadline=None)
@@ -191,7 +237,7 @@ def test_a_reference_that_does_not_occur_is_refused_with_the_list() -> None:
 
 
 def test_a_polynomial_of_a_factor_is_refused_with_the_numbers(rows: pd.DataFrame) -> None:
-    with pytest.raises(ValueError, match=r"^term poly\(noise\): noise is a factor: polynomials are of .* \(level\)$"):
+    with pytest.raises(ValueError, match=r"^term poly\(noise\): noise is a factor: expected a number \(level\)$"):
         design_of("level + poly(noise, 2)", rows)
     with pytest.raises(ValueError, match="colour is a factor"):
         design_of("noise:center(colour)", rows)

@@ -229,7 +229,7 @@ def test_a_sound_regression_warns_of_nothing() -> None:
 def test_few_uneven_clusters_are_warned_of() -> None:
     found = " ".join(warnings(fitted(*grunfeld()), ["firm"]))
     for words in ("10 clusters by firm are few: t and F with 9", "the jackknife's error of x2 is 1.73 times CV1's",
-                  "x1 is told as by 2.7 clusters of equal weight, though there are 10 by firm",
+                  "x1 is identified as by 2.7 clusters of equal weight, though there are 10 by firm",
                   "100% of the fitted values lie below 0 or above 1"):
         assert words in found
 
@@ -242,15 +242,15 @@ def test_columns_that_nearly_combine_and_what_one_cluster_tells_are_warned_of() 
     found = " ".join(warnings(fit, ["image"]))
     assert fit.leave_out is not None
     for words in ("the condition number of X is ",
-                  f"image {cluster.max()} alone carries 99% of what tells x3, 99 times its share",
-                  "without each of 1 clusters by image some coefficient cannot be told"):
+                  f"image {cluster.max()} alone carries 99% of what identifies x3, 99 times its share",
+                  "without each of 1 clusters by image some coefficient is not identified"):
         assert words in found
 
 
 def test_a_row_that_alone_tells_a_coefficient_is_warned_of() -> None:
     X, y, cluster = ragged(8, clusters=100, K=3)
     X[:, 2] = np.arange(len(y)) == 3
-    assert "1 rows alone tell a coefficient" in " ".join(warnings(fitted(X, y, cluster), ["image"]))
+    assert "1 rows alone identify a coefficient" in " ".join(warnings(fitted(X, y, cluster), ["image"]))
 
 
 def test_a_regression_on_a_constant_alone_can_be_looked_at() -> None:

@@ -27,7 +27,7 @@ def test_terms_are_formulaics_in_the_order_of_writing(formula: str) -> None:
 
 def test_a_call_gives_the_order_and_an_alias_the_variable() -> None:
     assert parse_formula("poly(dose, 3) + noise:center( size ) + dose", VARIABLES, ALIASES, "here") == [
-        (Part("level", 3),), (Part("noise"), Part("size", 1)), (Part("level"),)]
+        (Part("level", 3),), (Part("noise"), Part("size", centred=True)), (Part("level"),)]
 
 
 def test_a_part_says_what_it_is() -> None:

@@ -82,7 +82,7 @@ def test_a_negative_two_way_variance_leaves_the_larger_of_the_two_errors() -> No
 def test_statas_grunfeld_is_reproduced() -> None:
     fit = fitted(*grunfeld(), leave_out=False)
     np.testing.assert_allclose(fit.beta, [-42.714369016733, 0.11556215606596, 0.23067848754982], **STATA)
-    np.testing.assert_allclose(fit.standard_error, [20.425202580078, 0.01589433647768, 0.08496711094464], **STATA)
+    np.testing.assert_allclose(fit.standard_error, [20.425202580078, 0.01589433647768, 0.08496711097464], **STATA)
     np.testing.assert_allclose(fit.t, [-2.0913, 7.2706, 2.7149], atol=PRINTED)
     np.testing.assert_allclose(np.exp(fit.log_p), [0.06604843284516, 4.710548549e-05, 0.02380515903536], rtol=1e-5)
     assert (fit.r2, fit.adjusted_r2) == pytest.approx((0.8124080178, 0.8105035307), rel=1e-6)
@@ -92,7 +92,7 @@ def test_statas_grunfeld_is_reproduced() -> None:
     assert (joint.F, joint.df1, joint.df2) == (pytest.approx(51.59060717, rel=1e-6), 2, 9)
 
 
-def test_published_jackknife_of_grunfelds_firms_is_reproduced() -> None:
+def test_the_jackknife_of_grunfelds_firms_is_that_of_r_packages() -> None:
     X, y, cluster = grunfeld()
     fit = fitted(X, y, cluster)  # R summclust and sandwich::vcovJK
     np.testing.assert_allclose(fit.standard_error, [34.81338218, 0.01612997208, 0.1473308781], rtol=1e-8)

@@ -243,6 +243,40 @@ def test_a_number_within_its_own_polynomial_is_differentiated_as_a_product() -> 
         brute_force(design, variables, fit.beta, lambda beta, X: X @ beta, effect), rel=1e-8)
 
 
+@pytest.mark.parametrize("reference", ["none", "fog"])
+def test_the_effect_of_a_noise_is_over_its_own_rows_at_their_own_doses(reference: str) -> None:
+    variables, y, cluster = study(11)
+    names = ["none", "fog", "salt", "blur"]
+    codes = np.array([names.index(name) for name in variables.factors["noise"].categories])[
+        variables.factors["noise"].codes]
+    variables = replace(variables, factors={**variables.factors,
+                                            "noise": make_factor("noise", codes, names, reference)},
+                        doses={"dose": ("noise", "none")})
+    design = designed("noise*center(dose) + colour", variables)
+    fit = fit_logit(streamed(design, variables, y, cluster), design.names)
+    found = {one.category: one.estimate for one in average_effects(design, variables, fit, link="logit",
+                                                                   confidence=0.95) if one.variable == "noise"}
+    X = design.block(variables, slice(None))
+    none = variables.factors["noise"].categories.index("none")
+    bare = changed(changed(variables, "noise", none), "dose", np.zeros(variables.rows))
+    cost = expit(X @ fit.beta) - expit(design.block(bare, slice(None)) @ fit.beta)
+    means = {name: cost[codes == i].mean() for i, name in enumerate(names)}
+    assert found == {name: pytest.approx(means[name] - means[reference]) for name in names if name != reference}
+
+
+def test_the_effect_of_a_dose_is_over_the_rows_that_have_it() -> None:
+    variables, y, cluster = study(12)
+    variables = replace(variables, doses={"dose": ("noise", "none")})
+    design = designed("noise + noise:center(dose)", variables)
+    fit = least_squares(streamed(design, variables, y, cluster), design.names)
+    effect = next(one for one in average_effects(design, variables, fit, link="identity", confidence=0.95)
+                  if one.variable == "dose")
+    noise = variables.factors["noise"]
+    slopes = dict(zip(design.names, fit.beta, strict=True))
+    own = [slopes[f"noise:dose[{noise.categories[code]}]"] for code in noise.codes if noise.categories[code] != "none"]
+    assert effect.estimate == pytest.approx(np.mean(own))
+
+
 def test_a_design_of_the_constant_alone_has_no_effects() -> None:
     variables, y, cluster = study(9)
     design = build_design([], variables)

@@ -43,7 +43,7 @@ def test_the_effective_size_follows_the_intraclass_correlation() -> None:
     rng, m, G = np.random.default_rng(5), 20, 4000
     own, shared = rng.random((G, m)) < 0.8, rng.random((G, 1)) < 0.8
     success = np.where(rng.random((G, m)) < np.sqrt(0.3), shared, own)  # rho = 0.3
-    size = effective_size(success.ravel().astype(float), np.repeat(np.arange(G), m), G)
+    size = effective_size(success.ravel().astype(float), np.repeat(np.arange(G), m))
     assert size == pytest.approx(G * m / (1 + (m - 1) * 0.3), rel=0.06)
 
 
@@ -74,9 +74,25 @@ def test_the_interval_holds_the_estimate_and_stays_in_the_unit_range(rows: list[
     success, cluster = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
     if len(np.unique(cluster)) < 2:
         return
-    estimate, low, high = clustered_proportion(success, cluster, confidence)
+    estimate, low, high = clustered_proportion(success, cluster, confidence=confidence)
     assert 0 <= low <= estimate + 1e-12
     assert estimate - 1e-12 <= high <= 1
+
+
+def test_glyphs_that_come_back_widen_the_interval_and_unknown_ones_do_not() -> None:
+    rng = np.random.default_rng(7)
+    glyph, captcha = rng.integers(30, size=400), np.repeat(np.arange(100), 4)
+    success = rng.random(400) < rng.random(30)[glyph]
+    alone = clustered_proportion(success, captcha)
+    both = clustered_proportion(success, captcha, glyph)
+    assert both[0] == alone[0]
+    assert both[2] - both[1] > 1.3 * (alone[2] - alone[1])
+    assert clustered_proportion(success, captcha, np.full(400, -1)) == alone
+
+
+def test_one_known_glyph_gives_no_interval() -> None:
+    with pytest.raises(ValueError, match="two glyphs where they are known, got 1"):
+        clustered_proportion(np.array([1, 0, 1]), np.arange(3), np.full(3, 8))
 
 
 def test_text_labels_do_for_clusters() -> None:
@@ -84,8 +100,8 @@ def test_text_labels_do_for_clusters() -> None:
 
 
 @pytest.mark.parametrize(("success", "cluster", "confidence", "message"), [
-    ([1, 0], [1, 1], 0.95, "at least two clusters, got 1"),
-    ([], [], 0.95, "at least two clusters, got 0"),
+    ([1, 0], [1, 1], 0.95, "at least two captchas, and two glyphs where they are known, got 1"),
+    ([], [], 0.95, "at least two captchas.* got 0"),
     ([1, 0, 1], [1, 2], 0.95, r"should be alike \(N,\)"),
     ([1, 2], [1, 2], 0.95, "should be 0 or 1, got 2"),
     ([1, float("nan")], [1, 2], 0.95, "should be 0 or 1, got nan"),
@@ -93,7 +109,7 @@ def test_text_labels_do_for_clusters() -> None:
 ])
 def test_bad_input_is_refused(success: list[float], cluster: list[int], confidence: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        clustered_proportion(np.array(success), np.array(cluster), confidence)
+        clustered_proportion(np.array(success), np.array(cluster), confidence=confidence)
 
 
 @pytest.mark.parametrize(("value", "bound"), [(0, 1), (1, 2)])

@@ -13,12 +13,18 @@ from stages.statistics import tidy
 from stages.statistics.design import Variables, make_factor
 from stages.statistics.formulas import parse_formula
 from stages.statistics.regression import Clusters, Regression, estimate
+from stages.statistics.runs import NONE, PerRun, coefficient
 from stages.statistics.sample import Sample
-from stages.statistics.tables import publication, to_latex, to_markdown
+from stages.statistics.tables import COLUMNS, Publication, publication, to_latex, to_markdown
 
 AWKWARD = ("<b>&_|", "none", "50%_#{x}", "~^\\$")  # every sign that a language takes for its own
 CAPTCHA = np.repeat(np.arange(30), 4)
 CLUSTERS = Clusters(("captcha",), (CAPTCHA,))
+
+
+def table_of(regressions: list[Regression], clusters: Clusters = CLUSTERS, confidence: float = 0.95,
+             runs: PerRun = NONE) -> Publication:
+    return publication(regressions, regressions[1:], clusters, confidence, 0.125, runs)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +35,7 @@ def regressions() -> list[Regression]:
     level = np.where(codes == 1, 0.0, rng.random(120))
     variables = Variables({"noise": make_factor("noise", codes, AWKWARD, "none"),
                            "colour": make_factor("colour", np.zeros(120, dtype=np.int64), ["grey"], "grey")},
-                          {"level": level}, 120)
+                          {"level": level}, 120, {"level": ("noise", "none")})
     success = np.where(codes == 1, 1, np.where(codes == 2, 0, rng.random(120) < 0.7 - 0.3 * level)).astype(np.uint8)
     sample = Sample(variables, success, CAPTCHA)
     return [estimate(name, "all", parse_formula(formula, variables.names, {}, name), sample, CLUSTERS,
@@ -38,7 +44,7 @@ def regressions() -> list[Regression]:
 
 
 def test_a_tidy_row_holds_the_numbers_of_its_coefficient(regressions: list[Regression]) -> None:
-    fit, rows = regressions[1].fit, tidy.coefficients(regressions[1], 0.9, str)
+    fit, rows = regressions[1].fit, tidy.coefficients(regressions[1], 0.9, str, NONE)
     assert [row["term"] for row in rows] == ["constant", "noise", "noise", "noise", "level"]
     assert [row["category"] for row in rows] == ["", "<b>&_|", "50%_#{x}", "~^\\$", ""]
     last = rows[-1]
@@ -54,10 +60,10 @@ def test_a_tidy_row_holds_the_numbers_of_its_coefficient(regressions: list[Regre
 
 
 def test_a_coefficient_without_error_has_empty_cells_and_not_nan(regressions: list[Regression]) -> None:
-    row = tidy.coefficients(regressions[0], 0.95, str)[0]  # the reference, right in every cluster
+    row = tidy.coefficients(regressions[0], 0.95, str, NONE)[0]  # the reference, right in every cluster
     assert (row["estimate"], row["standard_error"]) == (pytest.approx(1), 0)
     assert [row[name] for name in ("t", "p", "minus_log10_p", "low", "high", "p_wild")] == [""] * 6
-    assert "(–)" in to_markdown(publication(regressions, CLUSTERS, 0.95))
+    assert "(–)" in to_markdown(table_of(regressions))
     assert tidy.unmeasured(regressions[0])[0] == "constant"
 
 
@@ -89,25 +95,27 @@ def test_influence_names_the_clusters_in_the_order_of_their_distance(regressions
 
 @pytest.mark.parametrize("write", [to_markdown, to_latex])
 def test_every_language_states_the_estimator_and_what_was_dropped(regressions: list[Regression], write: object) -> None:
-    text = write(publication(regressions, Clusters(("glyph",), (CAPTCHA,)), 0.9))  # type: ignore[operator]
+    text = write(table_of(regressions, Clusters(("glyph",), (CAPTCHA,)), 0.9))  # type: ignore[operator]
     for words in ("Ordinary least squares", "linear probability model", "clustered by glyph", "CV3", "CV1", "Liang",
-                  "Stata", "degrees of freedom", "90", "Rows (N)", "Clusters (G)", "Adjusted R", "120", "30",
+                  "degrees of freedom", "90", "Observations (N)", "Clusters by glyph (G)", "Adjusted R", "120", "30",
+                  "Predicted (PRESS) R", "Leave-one-cluster-out R", "Mean of the outcome", "Guess rate", "0.1250",
+                  "Beside the table, full (5 coefficients)",
                   "Left out: colour, which has one value in this run (grey)."):
         assert words in text
     assert f"{regressions[1].fit.adjusted_r2:.4f}" in text
-    assert f"({regressions[1].fit.standard_error[4]:.4f}) [{regressions[1].fit.standard_error_cv1[4]:.4f}]" in text
+    assert f"({regressions[1].fit.standard_error[4]:.4f})" in text
     assert "of column (2) was confirmed by linearmodels and statsmodels" in text
 
 
 def test_markdown_has_as_many_cells_in_every_row(regressions: list[Regression]) -> None:
-    lines = to_markdown(publication(regressions, CLUSTERS, 0.95)).splitlines()
+    lines = to_markdown(table_of(regressions)).splitlines()
     rows = [line for line in lines if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4}
     assert any("&lt;b>&\\_\\|" in row for row in rows)
 
 
 def test_latex_has_as_many_cells_in_every_row_and_balanced_braces(regressions: list[Regression]) -> None:
-    text = to_latex(publication(regressions, CLUSTERS, 0.95))
+    text = to_latex(table_of(regressions))
     body = text[text.index(r"\toprule"):text.index(r"\bottomrule")]
     cells = [len(re.findall(r"(?<!\\)&", row)) for row in body.splitlines()
              if row.endswith(r"\\") and "multicolumn" not in row]
@@ -125,10 +133,35 @@ def test_latex_has_as_many_cells_in_every_row_and_balanced_braces(regressions: l
     assert not open_environments
 
 
-
 def test_a_regressor_that_one_specification_lacks_leaves_its_cell_empty(regressions: list[Regression]) -> None:
-    table = publication(regressions, CLUSTERS, 0.95)
+    table = table_of(regressions)
     level = next(line for line in table.lines if line.heading == "Level")
     assert level.values[0] == level.errors[0] == ""
     assert level.values[1] == f"{regressions[1].fit.beta[4]:.4f}".replace("-", "−")
-    assert [line.heading for line in table.lines if line.heading] == ["Noise, against none", "Level", "Constant"]
+    assert [line.heading for line in table.lines if line.heading] == ["Noise, against none", "Level", "Intercept"]
+
+
+def test_the_mean_of_the_outcome_is_of_the_rows_and_of_the_clean_ones(regressions: list[Regression]) -> None:
+    summary = table_of(regressions).summary
+    fit = regressions[0].fit
+    assert summary["Mean of the outcome"][0] == f"{fit.moments.Xy[0] / 120:.4f}"
+    assert summary["Mean of the outcome, clean"][0] == "1.0000"  # the reference is right in every cluster
+    assert (regressions[0].mean, regressions[0].clean) == (pytest.approx(fit.moments.Xy[0] / 120), 1)
+
+
+def test_the_spread_between_runs_stands_in_square_brackets_where_it_is_known(regressions: list[Regression]) -> None:
+    runs = PerRun({coefficient("full", "all", "level", ""): (0.1, 0.3, 0.8)}, {"full": "noise + level"}, "level")
+    table = table_of(regressions, runs=runs)
+    level = next(line for line in table.lines if line.heading == "Level")
+    assert level.errors[1].endswith(f" [{np.std([0.1, 0.3, 0.8], ddof=1):.4f}]")
+    assert sum("[" in error for line in table.lines for error in line.errors) == 1
+    assert any("between 3 training runs that differ in their seed alone, which the standard errors do not hold" in note
+               for note in table.notes)
+    row = tidy.coefficients(regressions[1], 0.9, str, runs)[-1]
+    assert (row["sd_between_runs"], row["runs"]) == (pytest.approx(np.std([0.1, 0.3, 0.8], ddof=1)), 3)
+
+
+def test_more_columns_than_a_page_takes_are_named_below(regressions: list[Regression]) -> None:
+    table = table_of([*regressions * 3, regressions[1]])
+    assert len(table.header) == COLUMNS
+    assert "Not shown for want of room, but in coefficients.csv: full of all." in table.notes

@@ -34,7 +34,7 @@ QUICK = Reader(architecture="ctc", learns_from="both", channels=8, epochs=2, pat
 CPU = torch.device("cpu")
 AUTO = choose_precision("auto", CPU)
 LONG = replace(QUICK, epochs=8, patience=8)
-OUTPUTS = ("data/readers/small/weights.safetensors", "data/readers/small/reader.json", "metrics/train/small.json",
+OUTPUTS = ("data/readers/small/weights.safetensors", "data/readers/small/reader.json", "plots/train/small.json",
            "plots/train/small.csv")
 
 
@@ -55,7 +55,7 @@ def outputs(folder: Path = Path()) -> dict[str, bytes]:
 def test_training_writes_the_reader_its_metrics_and_its_curve(study: Path) -> None:
     train.train_reader("small", QUICK, 1)
     description = json.loads((study / "data/readers/small/reader.json").read_text())
-    metrics = json.loads((study / "metrics/train/small.json").read_text())
+    metrics = json.loads((study / "plots/train/small.json").read_text())
     rows = list(csv.DictReader((study / "plots/train/small.csv").read_text().splitlines()))
     assert {"architecture": "ctc", "alphabet": ALPHABET, "height": HEIGHT, "width": WIDTH, "positions": 3,
             "channels": 8}.items() <= description.items()
@@ -114,7 +114,7 @@ def test_an_outside_reader_learns_nothing_and_keeps_the_same_files(study: Path) 
     if shutil.which("tesseract") is None:
         pytest.skip("the program tesseract is not installed (apt-get install tesseract-ocr)")
     train.train_reader("small", replace(QUICK, architecture="tesseract"), 1)
-    metrics = json.loads((study / "metrics/train/small.json").read_text())
+    metrics = json.loads((study / "plots/train/small.json").read_text())
     assert metrics["weights"] == 0
     assert metrics["validation_character_accuracy"] > 0.3  # clean and noisy print
     record = json.loads((study / "data/readers/small/reader.json").read_text())

@@ -1,8 +1,8 @@
 """How much is read, and how sure that is: by noise and level, by character, by colour.
 
 An observation is one character of one rendering: a row of a prediction table, as columns captcha, condition, position,
-text, reading, truth, guess, success, noise, level, colour. Intervals are clustered by captcha, since the same captcha
-comes back under every condition.
+text, reading, truth, guess, success, noise, level, colour, glyph. Intervals are clustered by captcha and glyph (-1
+where unknown), since both come back.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from stages.figures.numbers import highest, lowest, share_told
@@ -31,7 +32,11 @@ from stages.figures.style import (
     words,
 )
 from stages.statistics.proportions import clustered_proportion
+from stages.statistics.sharing import covariance_of_means, fewest_clusters
 
+Ints = NDArray[np.int64]
+
+RENDERING = ["captcha", "condition"]  # what one rendering's rows have in common
 LINE = 0.15  # inches, of a label
 PALE = "#98a2b3"  # of the readers beside the report's
 READ = {"character": "characters read right", "exact": "captchas read whole"}
@@ -41,7 +46,7 @@ COLUMNS = ["reader", "noise", "level", "character_accuracy", "character_low", "c
 
 def renderings_of(observations: pd.DataFrame) -> pd.DataFrame:
     """One row a rendering, with `exact`: whether the whole captcha was read."""
-    renderings = observations.drop_duplicates(["captcha", "condition"])
+    renderings = observations.drop_duplicates(RENDERING)
     return renderings.assign(exact=renderings["text"].to_numpy(str) == renderings["reading"].to_numpy(str))
 
 
@@ -65,17 +70,25 @@ def accuracy_by_level(observations: Mapping[str, pd.DataFrame], noises: Sequence
 
 def _cell(characters: pd.DataFrame, confidence: float) -> list[float]:
     """The last eight COLUMNS of one cell of the design."""
-    whole = characters.drop_duplicates(["captcha", "condition"])
-    return [*_interval(characters, "success", confidence), *_interval(whole, "exact", confidence), len(characters),
-            whole["captcha"].nunique()]
+    whole = characters.drop_duplicates(RENDERING)
+    return [*_interval(characters, "success", characters["glyph"].to_numpy(), confidence),
+            *_interval(whole, "exact", glyphs_of(characters), confidence), len(characters), whole["captcha"].nunique()]
 
 
-def _interval(rows: pd.DataFrame, column: str, confidence: float) -> tuple[float, float, float]:
-    """Share and interval of a column of truths; of a single captcha no interval is known (NaN)."""
+def glyphs_of(characters: pd.DataFrame) -> Ints:
+    """The glyphs (n, T) of each rendering, in the order in which renderings come; -1 where unknown or absent."""
+    rendering = characters.groupby(RENDERING, sort=False).ngroup().to_numpy()
+    found = np.full((rendering.max(initial=-1) + 1, characters["position"].max() + 1), -1, np.int64)
+    found[rendering, characters["position"].to_numpy()] = characters["glyph"].to_numpy()
+    return found
+
+
+def _interval(rows: pd.DataFrame, column: str, glyphs: Ints, confidence: float) -> tuple[float, float, float]:
+    """Share and interval of a column of truths; of a single captcha or glyph no interval is known (NaN)."""
     values, captchas = rows[column].to_numpy(), rows["captcha"].to_numpy()
-    if (captchas == captchas[0]).all():
+    if fewest_clusters(captchas, glyphs) < 2:
         return float(values.mean()), np.nan, np.nan
-    return clustered_proportion(values, captchas, confidence)
+    return clustered_proportion(values, captchas, glyphs, confidence=confidence)
 
 
 def accuracy_by(factor: str, observations: Mapping[str, pd.DataFrame], values: Iterable[str],
@@ -90,27 +103,27 @@ def accuracy_by(factor: str, observations: Mapping[str, pd.DataFrame], values: I
         for value in values:
             if value in cells:
                 cell = cells[value]
-                rows.append([reader, value, *_interval(cell, "success", confidence), len(cell),
-                             cell["captcha"].nunique()])
+                interval = _interval(cell, "success", cell["glyph"].to_numpy(), confidence)
+                rows.append([reader, value, *interval, len(cell), cell["captcha"].nunique()])
     return pd.DataFrame(rows, columns=["reader", factor, "accuracy", "low", "high", "observations", "clusters"])
 
 
 def paired_gain(ours: pd.DataFrame, theirs: pd.DataFrame, confidence: float) -> tuple[float, float, float]:
-    """Difference of character accuracy on noisy renderings, ours less theirs, with its interval clustered by captcha.
+    """Difference of character accuracy on noisy renderings, ours less theirs, with its interval by captcha and glyph.
 
-    Both are observations of the same characters, row by row. Liang & Zeger (1986) for a mean, times G/(G-1), and t with
-    G-1 degrees of freedom. Raises ValueError where the rows do not match.
+    Both are observations of the same characters, row by row. `sharing.covariance_of_means` for a mean, and t with G - 1
+    degrees of freedom, G the number of captchas or of glyphs, whichever is less. Raises ValueError where the rows do
+    not match.
     """
     key = ["captcha", "condition", "position"]
     if len(ours) != len(theirs) or (ours[key].to_numpy() != theirs[key].to_numpy()).any():
         raise ValueError("two readers have read different characters: run `dvc repro -f`")
     noisy = ours["level"].to_numpy() > 0
     gain = ours["success"].to_numpy(float)[noisy] - theirs["success"].to_numpy(float)[noisy]
-    codes = np.unique(ours["captcha"].to_numpy()[noisy], return_inverse=True)[1]
-    scores = np.bincount(codes, weights=gain - gain.mean())  # (G,)
-    G = len(scores)
-    error = float(np.sqrt(G / (G - 1) * (scores @ scores))) / len(gain)
-    half = float(stdtrit(G - 1, (1 + confidence) / 2)) * error
+    captcha, glyph = (ours[name].to_numpy()[noisy] for name in ("captcha", "glyph"))
+    scores = (gain - gain.mean())[:, None] / len(gain)
+    error = float(np.sqrt(covariance_of_means(scores, captcha, glyph)[0, 0]))
+    half = float(stdtrit(fewest_clusters(captcha, glyph) - 1, (1 + confidence) / 2)) * error
     return float(gain.mean()), float(gain.mean()) - half, float(gain.mean()) + half
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from stages.figures.figure import Cell, Table, row
 from stages.figures.numbers import highest, lowest, percent, percent_range, quoted
 from stages.statistics.classification import ClassReport, class_report, f1_interval
+from stages.statistics.sharing import fewest_clusters
 
 MACRO = "macro"  # in the place of a character: the mean over all of them
 RENDERINGS = {"all": "all renderings", "clean": "clean renderings"}
@@ -21,17 +22,18 @@ COLUMNS = ["reader", "renderings", "character", *SHARES, "f1_low", "f1_high", "a
 def classification_table(observations: Mapping[str, pd.DataFrame], alphabet: str) -> pd.DataFrame:
     """A row a reader, set of renderings and character, in the order of the alphabet, and one of the means (COLUMNS).
 
-    Only the row of the means has the accuracy, and the interval of the macro F1: of 95 %, clustered by captcha, as in
-    the metrics of predict; NaN where there is a single captcha.
+    Only the row of the means has the accuracy, and the interval of the macro F1: of 95 %, clustered by captcha and
+    glyph, as in what predict writes; NaN where there is a single captcha or glyph.
     """
     rows: list[list[object]] = []
     for reader, characters in observations.items():
         truth, guess = (labels(characters[name], alphabet) for name in ("truth", "guess"))
-        captcha, clean = characters["captcha"].to_numpy(), characters["level"].to_numpy() == 0
+        captcha, glyph = characters["captcha"].to_numpy(), characters["glyph"].to_numpy()
+        clean = characters["level"].to_numpy() == 0
         for renderings, shown in (("all", clean | True), ("clean", clean)):
             if shown.any():
                 report = class_report(truth[shown], guess[shown], len(alphabet))
-                interval = _interval(truth[shown], guess[shown], captcha[shown], report)
+                interval = _interval(truth[shown], guess[shown], captcha[shown], glyph[shown], report)
                 rows += [[reader, renderings, *row] for row in _rows(report, alphabet, interval)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -42,10 +44,10 @@ def labels(characters: pd.Series, alphabet: str) -> NDArray[np.int64]:
 
 
 def _interval(truth: NDArray[np.int64], guess: NDArray[np.int64], captcha: NDArray[np.int64],
-              report: ClassReport) -> tuple[float, float]:
-    if (captcha == captcha[0]).all():
+              glyph: NDArray[np.int64], report: ClassReport) -> tuple[float, float]:
+    if fewest_clusters(captcha, glyph) < 2:
         return np.nan, np.nan
-    return f1_interval(truth, guess, captcha, report)
+    return f1_interval(truth, guess, captcha, report, glyphs=glyph)
 
 
 def _rows(report: ClassReport, alphabet: str, interval: tuple[float, float]) -> list[list[object]]:

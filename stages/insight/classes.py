@@ -1,7 +1,9 @@
 """How robust each character is: accuracy by level, the level at which half is lost, and a ranking that says how sure.
 
 All take the characters of one reader: rows of a prediction table, with columns captcha, condition, position, text,
-reading, truth, guess ("" where it was missed), success, noise and level (0 where clean). Captchas are the clusters.
+reading, truth, guess ("" where it was missed), success, noise, level (0 where clean) and glyph (-1 where unknown).
+Intervals of shares are clustered by captcha and glyph. What resamples, resamples glyphs: the characters of one class
+share them, while captchas hold all classes and add next to nothing. Where glyphs are unknown it resamples captchas.
 """
 
 from __future__ import annotations
@@ -15,16 +17,17 @@ from numpy.typing import NDArray
 
 from stages.captcha.design import stream
 from stages.statistics.proportions import clustered_proportion
-from stages.statistics.thresholds import Psychometric, psychometric
+from stages.statistics.sharing import fewest_clusters
+from stages.statistics.thresholds import Threshold, dose_response, resampled
 
 Floats = NDArray[np.float64]
 
 ALL = "all"      # in the place of a noise type: all of them together
 LEAST = 10       # captchas that an interval needs
 BLOCK = 100      # draws whose weights are in memory at a time
-TOO_FEW = "too few captchas ({count}) for an interval"
+TOO_FEW = "too few {what} ({count}) for an interval"
 ACCURACY = ["noise", "level", "character", "accuracy", "low", "high", "characters", "captchas", "note"]
-THRESHOLDS = ["noise", "character", "accuracy", "level", "low", "high", "reached", "gap", "captchas", "note"]
+THRESHOLDS = ["noise", "character", "accuracy", "level", "low", "high", "reached", "captchas", "note"]
 
 
 def check_characters(characters: pd.DataFrame, alphabet: str) -> None:
@@ -48,17 +51,38 @@ def with_clean(characters: pd.DataFrame, noise: str) -> pd.DataFrame:
     return characters[(level == 0) | (noise == ALL) | (characters["noise"].astype(str) == noise).to_numpy()]
 
 
-def share(success: NDArray[np.bool_], captcha: NDArray[np.int64], confidence: float) -> tuple[float, float, float, str]:
-    """A share, its interval and a note: of fewer than LEAST captchas no interval is told (NaN).
+def too_few(captcha: NDArray[np.int64], glyph: NDArray[np.int64] | None) -> str:
+    """Why characters have no interval, or "": fewer than LEAST captchas, or a single glyph."""
+    captchas = len(np.unique(captcha))
+    if not captchas:
+        return "none was shown"
+    if captchas < LEAST:
+        return TOO_FEW.format(what="captchas", count=captchas)
+    return TOO_FEW.format(what="glyphs", count=1) if fewest_clusters(captcha, glyph) < 2 else ""
+
+
+def resampled_by(characters: pd.DataFrame) -> NDArray[np.int64]:
+    """The labels (m,) of what comes and goes together: the glyph, or the captcha where glyphs are unknown."""
+    glyph = characters["glyph"].to_numpy()
+    return np.asarray(characters["captcha"] if (glyph < 0).any() else glyph, np.int64)
+
+
+def share(success: NDArray[np.bool_], captcha: NDArray[np.int64], glyph: NDArray[np.int64] | None,
+          confidence: float) -> tuple[float, float, float, str]:
+    """A share of m characters, its interval (NaN where they are too few) and a note. Glyphs None: unknown.
 
     Wilson's with the effective sample size, not a bootstrap: one that resamples no error has no width.
     """
-    count = len(np.unique(captcha))
-    if not len(success):
-        return np.nan, np.nan, np.nan, "none was shown"
-    if count < LEAST:
-        return float(success.mean()), np.nan, np.nan, TOO_FEW.format(count=count)
-    return *clustered_proportion(success, captcha, confidence), ""
+    note = too_few(captcha, glyph)
+    if note:
+        return float(success.mean()) if len(success) else np.nan, np.nan, np.nan, note
+    return *clustered_proportion(success, captcha, glyph, confidence=confidence), ""
+
+
+def share_of(characters: pd.DataFrame, confidence: float) -> tuple[float, float, float, str]:
+    """The share of characters read right, as `share`."""
+    return share(characters["success"].to_numpy(bool), characters["captcha"].to_numpy(),
+                 characters["glyph"].to_numpy(), confidence)
 
 
 def accuracy_by_level(characters: pd.DataFrame, alphabet: str, *, confidence: float) -> pd.DataFrame:
@@ -71,13 +95,13 @@ def accuracy_by_level(characters: pd.DataFrame, alphabet: str, *, confidence: fl
     rows = []
     for noise in [*noises_of(characters), ALL]:
         cells = with_clean(characters, noise).groupby(["level", "truth"], observed=True)
-        found = {key: (cell["success"].to_numpy(bool), cell["captcha"].to_numpy()) for key, cell in cells}
+        found = dict(iter(cells))
         for level in sorted({level for level, _ in found}):
             for character in alphabet:
                 if (level, character) in found:
-                    success, captcha = found[level, character]
-                    *interval, note = share(success, captcha, confidence)
-                    rows.append([noise, level, character, *interval, len(success), len(np.unique(captcha)), note])
+                    cell = found[level, character]
+                    *interval, note = share_of(cell, confidence)
+                    rows.append([noise, level, character, *interval, len(cell), cell["captcha"].nunique(), note])
     return pd.DataFrame(rows, columns=ACCURACY)
 
 
@@ -85,56 +109,47 @@ def thresholds_by_character(characters: pd.DataFrame, alphabet: str, *, confiden
                             target: float = 0.5) -> pd.DataFrame:
     """The level at which each character's accuracy falls to `target`, by noise type and for ALL together (THRESHOLDS).
 
-    From the psychometric curve of stages.statistics.thresholds; the interval resamples captchas. level, low and high
-    are infinite where it is not reached within the levels tested, 0 where clean ones are read no better. `gap` is the
-    curve's largest distance from what was seen. NaN with a note: too few captchas, or no clean rendering to start from.
+    By the monotone curve of stages.statistics.thresholds; the interval resamples glyphs. level, low and high are
+    infinite where it is not reached within the levels tested, 0 where clean ones are read no better. NaN with a note:
+    too few captchas, or no clean rendering to start from.
     Raises ValueError as check_characters does.
     """
     check_characters(characters, alphabet)
     rows = []
     for noise in [*noises_of(characters), ALL]:
         own = with_clean(characters, noise)
-        guess = guess_rate(own, len(alphabet))
         for character in alphabet:
             shown = own[(own["truth"] == character).to_numpy()]
             count = int(shown["captcha"].nunique())
-            note = _without(shown, own, count)
+            note = _without(shown, own)
             if note:
-                rows.append([noise, character, target, *[np.nan] * 5, count, note])
+                rows.append([noise, character, target, *[np.nan] * 4, count, note])
                 continue
-            curve = _curve(shown, guess, target, confidence, draws, stream(seed, "classes", noise, character))
-            level = curve.thresholds[0]
-            note = "guessing alone reaches it" if guess >= target else "" if np.isfinite(level.level) else "not reached"
-            rows.append([noise, character, target, level.level, level.low, level.high, level.reached, curve.gap, count,
-                         note])
+            found = _threshold(shown, target, confidence, draws, stream(seed, "classes", noise, character))
+            note = "" if np.isfinite(found.level) else "not reached"
+            rows.append([noise, character, target, found.level, found.low, found.high, found.reached, count, note])
     return pd.DataFrame(rows, columns=THRESHOLDS)
 
 
-def guess_rate(characters: pd.DataFrame, alphabet_size: int) -> float:
-    """What blind guessing gets: one over the alphabet, times the share still answered at the strongest level."""
-    strongest = characters[characters["level"] == characters["level"].max()]
-    return float((strongest["guess"].astype(str) != "").mean()) / max(2, alphabet_size)
-
-
-def _without(shown: pd.DataFrame, own: pd.DataFrame, count: int) -> str:
+def _without(shown: pd.DataFrame, own: pd.DataFrame) -> str:
     """Why a character has no curve, or ""."""
-    if count < LEAST:
-        return TOO_FEW.format(count=count) if count else "none was shown"
+    if note := too_few(shown["captcha"].to_numpy(), shown["glyph"].to_numpy()):
+        return note
     levels, wanted = set(shown["level"]), set(own["level"])
     if 0 not in wanted or len(wanted) < 2:
         return "a curve needs clean and noisy renderings"
     return "" if levels == wanted else "not shown at every level"
 
 
-def _curve(shown: pd.DataFrame, guess: float, target: float, confidence: float, draws: int,
-           rng: np.random.Generator) -> Psychometric:
-    codes, captchas = pd.factorize(shown["captcha"])
+def _threshold(shown: pd.DataFrame, target: float, confidence: float, draws: int,
+               rng: np.random.Generator) -> Threshold:
+    codes, clusters = pd.factorize(resampled_by(shown))
     levels, column = np.unique(shown["level"].to_numpy(float), return_inverse=True)
-    cell, size = codes * len(levels) + column, len(captchas) * len(levels)
-    right, seen = (np.bincount(cell, weights, size).reshape(len(captchas), len(levels)).astype(float)
+    cell, size = codes * len(levels) + column, len(clusters) * len(levels)
+    right, seen = (np.bincount(cell, weights, size).reshape(len(clusters), len(levels)).astype(float)
                    for weights in (shown["success"].to_numpy(float), np.ones(len(cell))))
-    return psychometric(right, seen, levels, guess=guess, targets=(target,), confidence=confidence, draws=draws,
-                        rng=rng)
+    shares = resampled(right, seen, draws, rng=rng)
+    return dose_response(shares, levels, targets=(target,), confidence=confidence).thresholds[0]
 
 
 @dataclass(frozen=True)
@@ -144,10 +159,10 @@ class Ranking:
     `table`: place, character, accuracy (of noisy renderings, all conditions alike) with low and high, clean with
     clean_low and clean_high, lost (clean less noisy) with lost_low and lost_high, probability (that this is its place),
     first, last (that it is the best, the worst), rank_low, rank_high (its rank interval), all_low, all_high (rank
-    intervals that hold for all characters at once), captchas, note. A character of fewer than LEAST captchas has no
-    place: it comes last, with NaN.
+    intervals that hold for all characters at once), captchas, note. A character of fewer than LEAST captchas, or of a
+    single glyph, has no place: it comes last, with NaN.
 
-    Probabilities are posterior ones, of Rubin's (1981) Bayesian bootstrap of the captchas, under a flat prior: they
+    Probabilities are posterior ones, of Rubin's (1981) Bayesian bootstrap of the glyphs, under a flat prior: they
     say how far the data order the characters, and are no coverage. The rank intervals are those of Mogstad, Romano,
     Shaikh & Wilhelm (2024), "Inference for ranks", Review of Economic Studies 91:476: a character's rank counts those
     that differ from it by more than the largest studentised difference does by chance. The percentiles of bootstrapped
@@ -180,7 +195,7 @@ def ranking(characters: pd.DataFrame, alphabet: str, *, confidence: float, draws
     table = pd.DataFrame(said, columns=["character", "accuracy", "low", "high", "captchas", "note", "clean",
                                         "clean_low", "clean_high"])
     table = table.sort_values("accuracy", ascending=False, kind="stable")
-    ranked = (table["captchas"] >= LEAST).to_numpy()
+    ranked = (table["note"] == "").to_numpy()
     table = pd.concat([table[ranked], table[~ranked]], ignore_index=True)
     order = list(table["character"][:ranked.sum()])
     noisy_draws, clean_draws = (draw_shares(characters[rows], order, draws=draws, seed=seed) for rows in
@@ -202,26 +217,26 @@ def ranking(characters: pd.DataFrame, alphabet: str, *, confidence: float, draws
 
 def _said(characters: pd.DataFrame, character: str, confidence: float) -> list[object]:
     own = characters[(characters["truth"] == character).to_numpy()]
-    *interval, note = share(own["success"].to_numpy(bool), own["captcha"].to_numpy(), confidence)
+    *interval, note = share_of(own, confidence)
     return [*interval, own["captcha"].nunique(), note]
 
 
 def draw_shares(characters: pd.DataFrame, order: list[str], *, draws: int, seed: int) -> Floats:
-    """Shares read right (B, R) of the characters in `order`, with captchas weighted by the Bayesian bootstrap.
+    """Shares read right (B, R) of the characters in `order`, with glyphs weighted by the Bayesian bootstrap.
 
-    The weights are exponential, by captcha in ascending order, and the same for every set of rows of the same captchas:
+    The weights are exponential, by glyph in ascending order, and the same for every set of rows of the same glyphs:
     differences of such draws are paired. NaN where a character is not among the rows.
     """
-    captchas, cluster = np.unique(characters["captcha"].to_numpy(), return_inverse=True)
+    labels, cluster = np.unique(resampled_by(characters), return_inverse=True)
     column = pd.Index(order).get_indexer(characters["truth"].astype(str))
     kept = column >= 0
-    cell, size = (cluster * len(order) + column)[kept], len(captchas) * len(order)
-    right, seen = (np.bincount(cell, weights[kept], size).reshape(len(captchas), len(order))
+    cell, size = (cluster * len(order) + column)[kept], len(labels) * len(order)
+    right, seen = (np.bincount(cell, weights[kept], size).reshape(len(labels), len(order))
                    for weights in (characters["success"].to_numpy(float), np.ones(len(kept))))
     rng = stream(seed, "captchas")
     parts = []
     for start in range(0, draws, BLOCK):
-        weights = rng.exponential(size=(min(BLOCK, draws - start), len(captchas)))
+        weights = rng.exponential(size=(min(BLOCK, draws - start), len(labels)))
         with np.errstate(invalid="ignore"):
             parts.append((weights @ right) / (weights @ seen))
     return np.concatenate(parts)

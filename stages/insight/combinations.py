@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from stages.captcha.design import stream
-from stages.insight.classes import LEAST, TOO_FEW, check_characters, share
+from stages.insight.classes import LEAST, TOO_FEW, check_characters, share_of
 from stages.statistics.inference import adjusted
 
 Floats = NDArray[np.float64]
@@ -272,7 +272,7 @@ def repeated_characters(characters: pd.DataFrame, alphabet: str, *, confidence: 
     for one in KINDS:
         own = (characters.merge(units[["captcha", "position", "kind"]], on=["captcha", "position"])
                .query("kind == @one"))
-        *interval, note = share(own["success"].to_numpy(bool), own["captcha"].to_numpy(), confidence)
+        *interval, note = share_of(own, confidence)
         if one != "once" and one in usable and "once" not in usable:
             note = "too few characters that stand once to compare with"
         effect = told.get(one, [0.0, *[np.nan] * 4] if one == "once" else [np.nan] * 5)
@@ -332,7 +332,8 @@ def whole_texts(characters: pd.DataFrame, alphabet: str, *, confidence: float, d
                           "renderings": np.bincount(group, captchas["renderings"]).astype(int),
                           **{name: np.bincount(group, captchas[name]) / np.bincount(group)
                              for name in ("read", "expected")}})
-    note = (TOO_FEW.format(count=len(values)) if len(values) < LEAST else "there is one text" if len(text) < 2
+    note = (TOO_FEW.format(what="captchas", count=len(values)) if len(values) < LEAST
+            else "there is one text" if len(text) < 2
             else "all captchas are read alike" if np.ptp(values) == 0 else "")
     if note:
         return Texts(_ends(table.sort_values("read", ascending=False, kind="stable"), count, note),

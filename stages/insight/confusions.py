@@ -159,7 +159,7 @@ def _test(wrong: Ints, wrong_clean: Ints, shown: Ints, shown_clean: Ints, confid
     told: dict[str, object] = {"count": count, "captchas": G, "share": ratio, "clean_share": ratio_clean,
                                "difference": difference, "note": ""}
     if G < LEAST:
-        return told | {"note": TOO_FEW.format(count=G)}
+        return told | {"note": TOO_FEW.format(what="captchas", count=G)}
     if count:
         told["low"], told["high"] = _share_interval(wrong, shown, confidence)
     moved = (wrong - ratio * shown) / shown.sum() - (wrong_clean - ratio_clean * shown_clean) / shown_clean.sum()
@@ -173,7 +173,7 @@ def _test(wrong: Ints, wrong_clean: Ints, shown: Ints, shown_clean: Ints, confid
 
 def _share_interval(wrong: Ints, shown: Ints, confidence: float) -> tuple[float, float]:
     success = np.repeat(np.tile([True, False], len(shown)), np.stack([wrong, shown - wrong], axis=1).ravel())
-    return share(success, np.repeat(np.arange(len(shown)), shown), confidence)[1:3]
+    return share(success, np.repeat(np.arange(len(shown)), shown), None, confidence)[1:3]
 
 
 def frequent(tests: pd.DataFrame, count: int, noise: str = ALL) -> list[tuple[str, str]]:
@@ -190,6 +190,7 @@ def confusions_by_level(characters: pd.DataFrame, pairs: Sequence[tuple[str, str
     that grows while of_errors does not is more error, not another one. Level 0 is clean, once for every type.
     """
     names, level = characters["noise"].astype(str).to_numpy(), characters["level"].to_numpy()
+    captcha, glyph = characters["captcha"].to_numpy(), characters["glyph"].to_numpy()
     rows = []
     for actual, read_as in pairs:
         own = (characters["truth"] == actual).to_numpy()
@@ -199,7 +200,7 @@ def confusions_by_level(characters: pd.DataFrame, pairs: Sequence[tuple[str, str
             told = own & ((level == 0) | (noise == ALL) | (names == noise))
             for one in np.unique(level[told]):
                 cell = told & (level == one)
-                *interval, note = share(hit[cell], characters["captcha"].to_numpy()[cell], confidence)
+                *interval, note = share(hit[cell], captcha[cell], glyph[cell], confidence)
                 errors = int((cell & wrong).sum())
                 rows.append([noise, one, actual, read_as, int((cell & hit).sum()), *interval,
                              (cell & hit).sum() / errors if errors else np.nan, note])

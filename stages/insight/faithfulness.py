@@ -328,9 +328,9 @@ def _sampled(picture: Maps, window: tuple[float, float, float], size: int) -> Ma
 
 
 def headline(summary: pd.DataFrame, layers: pd.DataFrame, residual: Doubles | None) -> dict[str, float]:
-    """The numbers of metrics/explain.json, by method: mass and the gains over the controls on clean renderings, drift
-    over all noisy ones, and the likeness left on the glyph when all layers are drawn anew; the chance of mass, and the
-    median residual of integrated gradients. What was not measured is left out."""
+    """The numbers of plots/explain/summary.json, by method: mass and the gains over the controls on clean renderings,
+    drift over all noisy ones, and the likeness left on the glyph when all layers are drawn anew; the chance of mass,
+    and the median residual of integrated gradients. What was not measured is left out."""
     own = summary[~summary["method"].isin(CONTROLS)]
     clean = own[(own["level"] == 0) & own["measure"].isin(["mass", *GAINS])]
     drift = own[(own["noise"] == "all") & (own["measure"] == "drift")]

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from stages.captcha.composition import Layout
 from stages.captcha.noise import NOISES
-from stages.lab.composing import Noise, Setting, change, composed, noisy, script_of, sources_here, texts_of
+from stages.lab.composing import Noise, Setting, change, composed, glyphs_of, noisy, script_of, sources_here, texts_of
 from stages.lab.desk import Desk
 from stages.lab.paint import reads_singly
 from stages.lab.pictures import LIMIT, Gallery, read_upload
@@ -29,12 +29,12 @@ from stages.reader.decoding import Ints, encode, to_texts
 from stages.reader.reading import Outside, Recogniser, read_whole
 from stages.reader_files import Description
 from stages.sources.captchas import to_canvas
-from stages.statistics.proportions import clustered_proportion, wilson
+from stages.statistics.proportions import clustered_proportion
+from stages.statistics.sharing import fewest_clusters
 
 LIMITS = {"/bench/upload": LIMIT}
 SURE = 0.9     # probability of a text from which a reader counts as sure
 FRESH = 200    # renderings behind a rate
-Z = 1.959964   # 95 %
 MOST = 12      # characters
 PORTION = 50   # captchas that a reader reads at once, while others wait
 AT_ONCE = 2**21  # pixels under noise at once: it works with 24 bytes and more for each
@@ -83,12 +83,13 @@ class Asked(BaseModel):
 
 @dataclass(frozen=True)
 class Pile:
-    """n captchas (n, H, W, 3) without and with noise, and their texts as readers should name them; "" where nobody
-    knows."""
+    """n captchas (n, H, W, 3) without and with noise, their texts as readers should name them ("" where nobody knows),
+    and the glyphs (n, T) that they share; -1 where unknown."""
 
     clean: Images
     images: Images
     texts: list[str]
+    glyphs: Ints
 
 
 def routes(desk: Desk) -> APIRouter:
@@ -165,18 +166,20 @@ def pile_of(asked: Asked, gallery: Gallery, n: int, *identity: str) -> Pile:
     picture = gallery.get(asked.upload) if asked.upload else None
     pixels = setting.layout.height * setting.layout.width if picture is None else picture.shape[0] * picture.shape[1]
     size = max(1, AT_ONCE // pixels)
-    clean, images, texts = [], [], []
+    clean, images, texts, glyphs = [], [], [], []
     for first in range(0, n, size):
         count = min(size, n - first)
         if picture is None:
             drawn = texts_of(setting, count, *identity, first)
             clean.append(composed(setting, drawn, *identity, first))
+            glyphs += glyphs_of(setting, drawn, *identity, first)
         else:
             drawn = [setting.text] * count
             clean.append(np.repeat(picture[None], count, axis=0))
+            glyphs += [[-1]] * count
         texts += [folding.text(text) for text in drawn]
         images.append(noisy(clean[-1], setting.noises, setting.seed, *identity, first))
-    return Pile(np.concatenate(clean), np.concatenate(images), texts)
+    return Pile(np.concatenate(clean), np.concatenate(images), texts, np.array(glyphs))
 
 
 def read_one(desk: Desk, name: str, image: Images, truth: str) -> dict[str, Any]:
@@ -203,7 +206,10 @@ def read_one(desk: Desk, name: str, image: Images, truth: str) -> dict[str, Any]
 
 
 def rate(desk: Desk, name: str, pile: Pile) -> dict[str, Any]:
-    """Shares of captchas read whole, and of characters, with 95 % intervals (characters clustered by captcha)."""
+    """Shares of captchas read whole, and of characters, with 95 % intervals clustered by captcha and glyph.
+
+    Of a setting that has a single glyph they are about renderings of this glyph.
+    """
     told: dict[str, Any] = {"name": name}
     try:
         reader, description = desk.load(name)
@@ -213,10 +219,11 @@ def rate(desk: Desk, name: str, pile: Pile) -> dict[str, Any]:
         right, whole = judged(desk, reader, canvas, encode(pile.texts, description.alphabet))
     except ValueError as error:
         return told | {"error": str(error)}
-    share = float(whole.mean())
-    low, high = wilson(share, len(whole), Z)
+    captcha = np.arange(len(whole))
+    glyphs = pile.glyphs if fewest_clusters(captcha, pile.glyphs) > 1 else np.full_like(pile.glyphs, -1)
+    share, low, high = clustered_proportion(whole, captcha, glyphs)
     character, character_low, character_high = clustered_proportion(
-        right.ravel(), np.repeat(np.arange(len(right)), right.shape[1]))
+        right.ravel(), np.repeat(captcha, right.shape[1]), np.broadcast_to(glyphs, right.shape).ravel())
     return told | {"whole": share, "low": low, "high": high, "character": character, "character_low": character_low,
                    "character_high": character_high, "note": note}
 

@@ -115,14 +115,20 @@ def texts_of(setting: Setting, n: int, *identity: str | int) -> list[str]:
     return [setting.text] * n
 
 
+def glyphs_of(setting: Setting, texts: Sequence[str], *identity: str | int) -> list[list[int]]:
+    """The id of the glyph of every character of the texts: the same for the same identity."""
+    pools = script_of(setting.source, setting.alphabet).pools
+    rng = stream(setting.seed, "lab", "glyphs", *identity)
+    return [[int(rng.choice(pools[character])) for character in text] for text in texts]
+
+
 def composed(setting: Setting, texts: Sequence[str], *identity: str | int) -> Images:
     """Clean captchas (n, H, W, 3) of the texts, each with glyphs, layout and colours of its own.
 
     Raises RefusedError where a text does not fit the canvas.
     """
     script = script_of(setting.source, setting.alphabet)
-    rng = stream(setting.seed, "lab", "glyphs", *identity)
-    ids = [[int(rng.choice(script.pools[character])) for character in text] for text in texts]
+    ids = glyphs_of(setting, texts, *identity)
     try:
         bases = compose(np.arange(len(texts), dtype=np.int32), list(texts), ids, script.glyphs.images, setting.layout,
                         rng=stream(setting.seed, "lab", "layout", *identity))

@@ -19,9 +19,8 @@ from stages.lab.refusals import MissingError
 LARGEST = 32 * 2**20  # bytes of a file that is read
 DEEPEST = 50  # mappings within each other
 STAGES = {  # where a stage writes, the first that fits; all else is of `plot`
-    "metrics/generate": "generate", "metrics/train": "train", "metrics/predict": "predict",
-    "metrics/regress": "regress", "metrics/explain": "explain", "plots/train": "train", "plots/regress": "regress",
-    "plots/explain": "explain",
+    "metrics/predict": "predict", "metrics/regress": "regress", "plots/train": "train", "plots/predict": "predict",
+    "plots/regress": "regress", "plots/explain": "explain",
 }  # fmt: skip
 
 Made = TypeVar("Made")

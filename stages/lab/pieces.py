@@ -17,6 +17,7 @@ from stages.lab.found import command_for, kept, missing, read_metrics, read_rows
 from stages.lab.refusals import MissingError
 
 FIGURES, REGRESS = artifacts.PLOTS / "figures", artifacts.PLOTS / "regress"
+TOLD = {"predict": (artifacts.METRICS / "predict", artifacts.PLOTS / "predict"), "train": (artifacts.PLOTS / "train",)}
 MISSED = "missed"  # stands for a character where none was read, see figures.confusion
 
 
@@ -40,14 +41,6 @@ def facts() -> dict[str, Any]:
     return {"facts": [[name, text] for name, text in listed if text]}
 
 
-def counts() -> dict[str, Any]:
-    """captchas and renderings by split, and how many conditions there are."""
-    metrics = kept(read_metrics, artifacts.METRICS / "generate.json")
-    splits = [name for name in artifacts.SPLITS if f"captchas_{name}" in metrics]
-    return {"splits": [[name, metrics[f"captchas_{name}"], metrics.get(f"renderings_{name}")] for name in splits],
-            "conditions": metrics.get("conditions")}
-
-
 def classes() -> dict[str, Any]:
     """A row a character: its glyphs by split (None for found captchas), and how often it stands in texts by split."""
     glyphs = read_rows(FIGURES / "glyphs.csv", ["label"], artifacts.SPLITS)
@@ -65,26 +58,29 @@ def classes() -> dict[str, Any]:
 
 
 def readers() -> dict[str, Any]:
-    """Metrics of every reader by stage: value, low and high by metric and reader; those with intervals first."""
+    """Numbers of every reader by stage: value, low and high by name and reader; those with intervals first."""
     stages: dict[str, list[dict[str, Any]]] = {}
     names: list[str] = []
     notes: list[str] = []
-    for stage in ("predict", "train"):
-        found = {path.stem: told(partial(_named, path)) for path in sorted((artifacts.METRICS / stage).glob("*.json"))}
-        notes += [str(one["error"]) for one in found.values() if "error" in one]
-        metrics = {name: one["metrics"] for name, one in found.items() if "metrics" in one}
-        names += [name for name in found if name not in names]
-        stages[stage] = rows_of(metrics)
+    for stage, folders in TOLD.items():
+        found: dict[str, dict[str, float]] = {}
+        for path in (path for folder in folders for path in sorted(folder.glob("*.json"))):
+            one = told(partial(_named, path))
+            names += [path.stem] * (path.stem not in names)
+            notes += [str(one["error"])] if "error" in one else []
+            if "numbers" in one:
+                found[path.stem] = found.get(path.stem, {}) | one["numbers"]
+        stages[stage] = rows_of(found)
     if not names:
         raise missing(artifacts.METRICS / "predict")
     names = in_order(names)
-    paths = [artifacts.METRICS / stage / f"{name}.json" for stage in stages for name in names]
+    paths = [folder / f"{name}.json" for folders in TOLD.values() for folder in folders for name in names]
     notes += [str(missing(path)) for path in paths if not path.exists()]
     return {"names": names, "stages": stages, "notes": notes}
 
 
 def _named(path: Path) -> dict[str, Any]:
-    return {"metrics": kept(read_metrics, path)}
+    return {"numbers": kept(read_metrics, path)}
 
 
 def rows_of(metrics: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ def routes(desk: Desk) -> APIRouter:
     def overview() -> dict[str, Any]:
         """All but the readers, the run and the comparison; a piece that cannot be read is an `error`."""
         return {"answer": told(answer), "sections": sections(), "facts": told(pieces.facts),
-                "counts": told(pieces.counts), "classes": told(pieces.classes), "readers": told(pieces.readers),
+                "classes": told(pieces.classes), "readers": told(pieces.readers),
                 "table": told(partial(kept, regression_table, REPORT)), "thresholds": told(pieces.thresholds),
                 "files": tables()}
 

@@ -7,6 +7,7 @@ character that it missed has a confidence of 0 in the prediction table, which is
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, floor, inf, sqrt
 from typing import Literal
@@ -227,20 +228,24 @@ def coverage_at(confidence: ArrayLike, success: ArrayLike, accuracy: float = 0.9
     return selection(p, y, p[order][answered - 1] if answered else inf)
 
 
-def coverage_interval(confidence: ArrayLike, success: ArrayLike, cluster: ArrayLike, accuracy: float = 0.99, *,
-                      level: float = 0.95, draws: int = 1000, rng: np.random.Generator) -> tuple[float, float, float]:
-    """The coverage of `coverage_at` with percentiles over resamples of whole clusters: Field & Welsh (2007).
+def coverage_interval(confidence: ArrayLike, success: ArrayLike, captcha: ArrayLike, accuracy: float = 0.99, *,
+                      error_ratio: Callable[[Floats], float] | None = None, level: float = 0.95, draws: int = 1000,
+                      rng: np.random.Generator) -> tuple[float, float, float]:
+    """The coverage of `coverage_at` with percentiles over resamples of whole captchas: Field & Welsh (2007).
 
-    cluster (N,) labels, G >= 2: the renderings of one captcha come and go together. The threshold is chosen anew in
-    each resample.
+    captcha (N,) labels, G >= 2: the renderings of one captcha come and go together. The threshold is chosen anew in
+    each resample. Glyphs cannot be resampled with captchas, which hold several: weights multiplied over them would vary
+    far too much (Owen 2007, Annals of Applied Statistics 1:386). What moves the coverage is by how much the answers
+    exceed the accuracy; the percentiles are stretched about the estimate by `error_ratio` of that excess (N,), which
+    says how much the standard error of a mean grows when glyphs count, and cut at 0 and 1.
     """
     p, y = _checked(confidence, success)
     _check_share("accuracy", accuracy)
     _check_share("level", level)
-    labels, index = np.unique(np.asarray(cluster), return_inverse=True)
+    labels, index = np.unique(np.asarray(captcha), return_inverse=True)
     G = len(labels)
     if index.shape != p.shape or G < 2 or draws < 1:
-        raise ValueError(f"coverage_interval: expected a cluster for each of {len(p)} rows, two clusters at least and "
+        raise ValueError(f"coverage_interval: expected a captcha for each of {len(p)} rows, two captchas at least and "
                          f"a draw, got {index.shape}, {G} and {draws}")
     order, ends = _ranked(p)
     drawn: list[float] = []
@@ -250,7 +255,12 @@ def coverage_interval(confidence: ArrayLike, success: ArrayLike, cluster: ArrayL
         drawn += (_most(weights, y[order], ends, accuracy) / weights.sum(axis=1)).tolist()
     drawn.sort()
     tail = (1 - level) / 2 * (draws - 1)
-    return coverage_at(p, y, accuracy).coverage, drawn[floor(tail)], drawn[ceil(draws - 1 - tail)]
+    found = coverage_at(p, y, accuracy)
+    excess = np.where(p >= found.threshold, y - accuracy, 0.0)
+    wider = (error_ratio(excess) if error_ratio else 1.0) - 1
+    low, high = (min(1.0, max(0.0, end + wider * (end - found.coverage)))
+                 for end in (drawn[floor(tail)], drawn[ceil(draws - 1 - tail)]))
+    return found.coverage, low, high
 
 
 def _ranked(p: Floats) -> tuple[Ints, Ints]:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from stages.statistics.proportions import wilson
+from stages.statistics.proportions import size_of, wilson
+from stages.statistics.sharing import covariance_of_means, fewest_clusters
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -77,40 +78,40 @@ def _share(part: Ints, whole: Ints) -> Floats:
 
 
 def macro_scores(truth: NDArray[Any], guess: NDArray[Any], captcha: NDArray[Any], alphabet_size: int,
-                 confidence: float = 0.95) -> dict[str, float]:
-    """Macro precision, recall and F1, and the interval of the last, as metrics; captcha (m,) is the cluster.
+                 confidence: float = 0.95, *, glyphs: NDArray[Any] | None = None) -> dict[str, float]:
+    """Macro precision, recall and F1, and the interval of the last, as metrics; captcha and glyphs (m,) are shared.
 
     Raises ValueError as class_report and f1_interval do.
     """
     report = class_report(truth, guess, alphabet_size)
-    low, high = f1_interval(truth, guess, captcha, report, confidence)
+    low, high = f1_interval(truth, guess, captcha, report, confidence, glyphs=glyphs)
     return {"macro_precision": report.macro_precision, "macro_recall": report.macro_recall,
             "macro_f1": report.macro_f1, "macro_f1_low": low, "macro_f1_high": high}
 
 
 def f1_interval(truth: NDArray[Any], guess: NDArray[Any], captcha: NDArray[Any], report: ClassReport,
-                confidence: float = 0.95) -> tuple[float, float]:
-    """Interval (low, high) of the macro F1, where characters may err together within a captcha.
+                confidence: float = 0.95, *, glyphs: NDArray[Any] | None = None) -> tuple[float, float]:
+    """Interval (low, high) of the macro F1, where characters may err together that share a captcha or a glyph.
 
-    The variance is the delta method's, summed over clusters; the interval is Wilson's at the size of sample that would
-    give a share this variance, m at most, and G where the variance is zero: as clustered_proportion does for a plain
-    share, so that there is a width where all is right.
+    The variance is the delta method's, by `sharing.covariance_of_means`; the interval is Wilson's at the size of sample
+    that would give a share this variance, m at most, and G where the variance is zero: as clustered_proportion does for
+    a plain share, so that there is a width where all is right. glyphs (m,), -1 where unknown.
     Takahashi et al. (2022), Applied Intelligence 52:4961 (delta method); Korn & Graubard (1998) for the rest.
-    Raises ValueError on fewer than two captchas, a captcha of another length, or a confidence outside 0 to 1.
+    Raises ValueError on fewer than two captchas or known glyphs, a captcha of another length, or a confidence outside
+    0 to 1.
     """
     captcha = np.asarray(captcha)
     if captcha.shape != np.shape(truth):
         raise ValueError(f"f1_interval: captcha {captcha.shape} and truth {np.shape(truth)} should be alike (m,)")
     if not 0 < confidence < 1:
         raise ValueError(f"f1_interval: confidence should lie between 0 and 1, got {confidence}")
-    index = np.unique(captcha, return_inverse=True)[1]
-    m, G, macro = len(index), int(index.max()) + 1, report.macro_f1
+    m, G, macro = len(captcha), fewest_clusters(captcha, glyphs), report.macro_f1
     if G < 2:
-        raise ValueError(f"f1_interval: an interval needs at least two captchas, got {G}: take more")
-    scores = np.bincount(index, _influence(np.asarray(truth), np.asarray(guess), report))  # (G,)
-    variance = G / (G - 1) * float(scores @ scores)
-    size = min(m, macro * (1 - macro) / variance) if variance > 1e-12 / m else float(G)  # less is rounding
-    return wilson(macro, size, float(stdtrit(G - 1, (1 + confidence) / 2)))
+        raise ValueError("f1_interval: an interval needs at least two captchas, and two glyphs where they are known, "
+                         f"got {G}: take more")
+    scores = _influence(np.asarray(truth), np.asarray(guess), report)[:, None]
+    variance = float(covariance_of_means(scores, captcha, glyphs)[0, 0])
+    return wilson(macro, size_of(macro * (1 - macro), variance, m, G), float(stdtrit(G - 1, (1 + confidence) / 2)))
 
 
 def _influence(truth: NDArray[Any], guess: NDArray[Any], report: ClassReport) -> Floats:

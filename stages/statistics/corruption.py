@@ -15,22 +15,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.statistics.cells import Cells
+
 Floats = NDArray[np.float64]
 
 LEAST = 1e-9  # of a baseline's error: a ratio to less is a ratio to rounding
 
 
 @dataclass(frozen=True)
-class Counts:
-    """One reader under one noise: characters read right and shown by captcha and level, (G, L), level 0 first."""
-
-    right: Floats
-    shown: Floats
-
-
-@dataclass(frozen=True)
 class Ratio:
-    """A ratio to the baseline, with percentiles over resampled captchas; NaN where the baseline has no error."""
+    """A ratio to the baseline, with percentiles over draws; NaN where the baseline has no error."""
 
     value: float
     low: float
@@ -49,24 +43,20 @@ class Corruption:
     relative: Ratio
 
 
-def corruptions(counts: Mapping[tuple[str, str], Counts], groups: Sequence[tuple[str, ...]], baseline: str, *,
-                confidence: float, draws: int, rng: np.random.Generator) -> list[Corruption]:
+def corruptions(cells: Cells, groups: Sequence[tuple[str, ...]], baseline: str, *, confidence: float, draws: int,
+                rng: np.random.Generator) -> list[Corruption]:
     """Every reader over every group of noise types (of one type: CE; of several: mCE).
 
-    counts by (reader, noise), all over the same captchas in the same order, so that one resample serves all and the
-    ratios are paired. Raises ValueError where the baseline is no reader of them.
+    cells are of character accuracy; their means are drawn jointly, so that the ratios are paired. Raises ValueError
+    where the baseline is no reader of them.
     """
-    readers = list(dict.fromkeys(reader for reader, _ in counts))
+    readers = list(dict.fromkeys(reader for reader, _, _ in cells.keys))
     if baseline not in readers:
         raise ValueError(f"the baseline {baseline!r} is no reader: there are {', '.join(readers)}")
-    G = len(next(iter(counts.values())).right)
-    weights = np.concatenate([np.ones((1, G)), rng.multinomial(G, np.full(G, 1 / G), size=draws)])  # (1 + B, G)
-    errors = {key: 1 - _share(weights @ one.right, weights @ one.shown) for key, one in counts.items()}  # (1 + B, L)
+    wrong = 1 - cells.draw(draws, rng=rng)  # (1 + B, M)
+    errors = {(reader, noise): wrong[:, cells.of(reader, noise)[0]]
+              for reader in readers for noise in dict.fromkeys(noise for group in groups for noise in group)}
     return [_over(reader, noises, errors, baseline, confidence) for noises in groups for reader in readers]
-
-
-def _share(right: Floats, shown: Floats) -> Floats:
-    return np.divide(right, shown, out=np.full_like(right, np.nan), where=shown > 0)
 
 
 def _over(reader: str, noises: tuple[str, ...], errors: Mapping[tuple[str, str], Floats], baseline: str,

@@ -2,12 +2,14 @@
 
 A factor is coded by dummies against its first category; within a product it is coded so where the product without it is
 in the formula too, and by a dummy for each category where not (R's terms.formula; Chambers & Hastie 1992).
+A dose is a number that the rows of one category (clean ones) do not have: centred, it is 0 there, and its mean is over
+the others, so that beside it the coefficient of a category (of a noise type) is that category's average effect.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
@@ -38,16 +40,26 @@ class Variables:
     factors: Mapping[str, Factor]
     numbers: Mapping[str, Floats]  # (N,) each
     rows: int
+    doses: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # number: factor and category of rows without it
 
     @property
     def names(self) -> list[str]:
         return [*self.numbers, *self.factors]
 
+    def dosed(self, number: str) -> NDArray[np.bool_]:
+        """Whether a row has this number, (N,): a dose, where it is not of the category without one."""
+        if number not in self.doses:
+            return np.ones(self.rows, bool)
+        factor, category = self.doses[number]
+        categories = self.factors[factor].categories
+        without = categories.index(category) if category in categories else len(categories)
+        return np.not_equal(self.factors[factor].codes, without, dtype=bool)
+
     def take(self, order: Ints) -> Variables:
         """Some rows, or all in another order."""
         return Variables({name: Factor(factor.codes[order], factor.categories)
                           for name, factor in self.factors.items()},
-                         {name: values[order] for name, values in self.numbers.items()}, len(order))
+                         {name: values[order] for name, values in self.numbers.items()}, len(order), self.doses)
 
 
 @dataclass(frozen=True)
@@ -56,14 +68,11 @@ class Column:
 
     term: str      # constant, level, noise, level:noise, poly(level) …
     category: str  # of the term's factors, the order of its polynomial; "" where it has neither
+    label: str     # as a person would say it: noise fog, fog × level
 
     @property
     def name(self) -> str:
         return f"{self.term}[{self.category}]" if self.category else self.term
-
-    @property
-    def label(self) -> str:
-        return f"{self.term.replace(':', ' × ')} {self.category}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -91,6 +100,7 @@ class Design:
     pieces: tuple[Piece, ...]
     references: Mapping[str, str]    # by term that is coded against a category
     dropped: tuple[Dropped, ...]
+    centred: frozenset[str]          # numbers that are less their mean somewhere
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -146,14 +156,14 @@ def build_design(terms: Sequence[Term], variables: Variables) -> Design:
     wherever its category occurs; and a product of categories that has no rows.
     Raises ValueError on a polynomial of a factor.
     """
-    columns, pieces, dropped = [Column(CONSTANT, "")], [], []
+    columns, pieces, dropped = [Column(CONSTANT, "", CONSTANT)], [], []
     references: dict[str, str] = {}
     empty: set[str] = set()  # products of which some cell has no rows
     for term in terms:
         for part in term:
-            if part.order and part.variable in variables.factors:
-                raise ValueError(f"term {part.text}: {part.variable} is a factor: polynomials are of numbers "
-                                 f"({', '.join(variables.numbers)})")
+            if (part.order or part.centred) and part.variable in variables.factors:
+                raise ValueError(f"term {'center' if part.centred else 'poly'}({part.variable}): {part.variable} is a "
+                                 f"factor: expected a number ({', '.join(variables.numbers)})")
         possible, untold = _identified(term, terms, variables)
         dropped += untold
         if possible is None:
@@ -165,7 +175,8 @@ def build_design(terms: Sequence[Term], variables: Variables) -> Design:
         dropped += coder.dropped
         references |= coder.references
         empty |= {_text(possible)} if (coder.cells == 0).any() else set()
-    design = Design(tuple(columns), tuple(pieces), references, tuple(dict.fromkeys(dropped)))
+    centred = frozenset(part.variable for term in terms for part in term if part.centred)
+    design = Design(tuple(columns), tuple(pieces), references, tuple(dict.fromkeys(dropped)), centred)
     return _without_empty(design, empty, variables) if empty else design
 
 
@@ -183,7 +194,7 @@ def _without_empty(design: Design, empty: set[str], variables: Variables) -> Des
     return Design(tuple(design.columns[k] for k in kept),
                   tuple(replace(piece, place=moved[piece.place]) for piece in design.pieces), design.references,
                   (*design.dropped, *(Dropped(design.columns[k].term, reason.format(design.columns[k].category))
-                                      for k in lost)))
+                                      for k in lost)), design.centred)
 
 
 def _text(term: Term) -> str:
@@ -214,8 +225,8 @@ def _identified(term: Term, terms: Sequence[Term], variables: Variables) -> tupl
 
 def _contrasted(part: Part, term: Term, terms: Sequence[Term]) -> bool:
     """Whether a factor is coded against a category: where the term without it is in the formula, or the constant."""
-    rest = {other.variable for other in term if other != part}
-    return not rest or any({one.variable for one in other} == rest for other in terms)
+    rest = {other.key for other in term if other != part}
+    return not rest or any({one.key for one in other} == rest for other in terms)
 
 
 def _highest_order(part: Part, term: Term, terms: Sequence[Term], variables: Variables) -> tuple[int, str]:
@@ -224,12 +235,15 @@ def _highest_order(part: Part, term: Term, terms: Sequence[Term], variables: Var
     if not number.any():
         return 0, f"is 0 in every row, as {part.variable} is" if len(term) > 1 else "has one value in this run (0)"
     limits = [(wanted, "")]
-    if len(term) == 1 or _contrasted_number(part, term, terms):
+    if part.centred:
+        number = number[variables.dosed(part.variable)]
+    if part.centred or len(term) == 1 or _contrasted_number(part, term, terms):
         values = _distinct(number, wanted + 1)
         limits.append((values - 1, f"has one value in this run ({number[0]:g})" if values == 1
                        else f"has {values} values in this run"))
     for name in _levelling(term, terms, variables):
         codes = variables.factors[name].codes
+        codes = codes[variables.dosed(part.variable)] if part.centred else codes
         values = max(_distinct(number[codes == code], wanted + 1) for code in range(codes.max() + 1))
         limits.append((values - 1, f"has one value within each {name}, which already says it (see noise.steps)"
                        if values == 1 else f"has {values} values within each {name} (see noise.steps)"))
@@ -246,8 +260,8 @@ def _levelling(term: Term, terms: Sequence[Term], variables: Variables) -> list[
 
 def _contrasted_number(part: Part, term: Term, terms: Sequence[Term]) -> bool:
     """Whether the term without this number is in the formula, so that a number with one value would repeat it."""
-    rest = {other.variable for other in term if other != part}
-    return any({one.variable for one in other} == rest for other in terms)
+    rest = {other.key for other in term if other != part}
+    return any({one.key for one in other} == rest for other in terms)
 
 
 def _distinct(values: Floats, most: int) -> int:
@@ -278,7 +292,8 @@ class _Coder:
                                            for name in self.factors), self.sizes)
         filled = np.ones(self.variables.rows, bool)
         for part in self.numbers:
-            filled &= self.variables.numbers[part.variable] != 0
+            filled &= (self.variables.dosed(part.variable) if part.centred
+                       else self.variables.numbers[part.variable] != 0)
         count = int(np.prod(self.sizes))
         return (np.bincount(codes, minlength=count).reshape(self.sizes),
                 np.bincount(codes[filled], minlength=count).reshape(self.sizes))
@@ -291,12 +306,29 @@ class _Coder:
             columns: list[Column] = []
             for cell in chosen:
                 place[cell] = first + len(columns)
-                columns.append(Column(_text(self.term), self._category(cell, orders)))
+                columns.append(Column(_text(self.term), self._category(cell, orders), self._label(cell, orders)))
             first += len(columns)
             numbers = tuple((part.variable, self._polynomial(part, order))
                             for part, order in zip(self.numbers, orders, strict=True))
             if columns:
-                yield Piece(self.factors, place, numbers), columns
+                yield self._without_undosed(Piece(self.factors, place, numbers)), columns
+
+    def _without_undosed(self, piece: Piece) -> Piece:
+        """A piece with no column in rows that have no dose, where a dose in it is centred."""
+        doses = [part.variable for part in self.numbers if part.centred and part.variable in self.variables.doses]
+        for number in doses:
+            factor, category = self.variables.doses[number]
+            categories = self.variables.factors[factor].categories
+            if category not in categories:
+                continue
+            place = piece.place
+            if factor not in piece.factors:
+                place = np.repeat(place[..., None], len(categories), axis=-1)
+                piece = replace(piece, factors=(*piece.factors, factor))
+            place = np.moveaxis(place.copy(), piece.factors.index(factor), 0)
+            place[categories.index(category)] = -1
+            piece = replace(piece, place=np.moveaxis(place, 0, piece.factors.index(factor)))
+        return piece
 
     def _chosen(self) -> list[tuple[int, ...]]:
         """The cells that have a column each, as codes of the factors."""
@@ -328,10 +360,27 @@ class _Coder:
                   for name, code in zip(self.factors, cell, strict=True)]
         return " × ".join(words)
 
+    def _label(self, cell: tuple[int, ...], orders: tuple[int, ...]) -> str:
+        codes, order = dict(zip(self.factors, cell, strict=True)), dict(zip(self.numbers, orders, strict=True))
+        words = []
+        for part in self.term:
+            if part.variable in codes:
+                category = self.variables.factors[part.variable].categories[codes[part.variable]]
+                named = len(self.term) > 1 and len(category) > 1 and not category.isdecimal()
+                words.append(category if named else f"{part.variable} {category}")
+            else:
+                words.append(f"{part.variable} (order {order[part]})" if part.order else part.variable)
+        return " × ".join(words)
+
     def _polynomial(self, part: Part, order: int) -> Floats:
+        if part.centred:
+            return np.array([1.0, -self._centre(part.variable)])
         if not part.order:
             return np.array([1.0, 0.0])
         return orthogonal(self.variables.numbers[part.variable], part.order)[order - 1]
+
+    def _centre(self, number: str) -> float:
+        return float(self.variables.numbers[number][self.variables.dosed(number)].mean())
 
 
 def orthogonal(x: Floats, order: int) -> list[Floats]:

@@ -191,7 +191,10 @@ def warnings(fit: Fit, ways: Sequence[str]) -> list[str]:
     """What breaks a rule of thumb, in words; `ways` says by what rows are clustered, of which the first is left out."""
     clusters = " and ".join(ways)
     found: list[str] = []
-    G = fit.df + 1
+    G = min(fit.cluster_counts)
+    if fit.df < G - 1:
+        found.append(f"t and F have {fit.df} degrees of freedom, since the fewest training runs of a reader are "
+                     f"{fit.df + 1}")
     if G < FEW_CLUSTERS:
         found.append(f"{G} clusters by {clusters} are few: t and F with {fit.df} degrees of freedom are approximate"
                      + ("; compare with the p of the wild cluster bootstrap" if len(fit.cluster_counts) == 1 else ""))
@@ -216,14 +219,14 @@ def _about_leave_out(fit: Fit, clusters: str) -> Iterator[str]:
     effective = np.fmin(left.effective_clusters, left.effective_clusters_equal)  # of the two the less; one may be NaN
     least = int(effective[1:].argmin()) + 1
     if effective[least] < min(EFFECTIVE_SHARE * G, FEW_CLUSTERS):
-        yield (f"{fit.names[least]} is told as by {effective[least]:.1f} clusters of equal weight, "
+        yield (f"{fit.names[least]} is identified as by {effective[least]:.1f} clusters of equal weight, "
                f"though there are {G} by {clusters}")
     most = int(left.partial_max[1:].argmax()) + 1
     if left.partial_max[most] > LEVERAGE_EXCESS / G:
-        yield (f"{clusters} {left.partial_cluster[most]} alone carries {left.partial_max[most]:.0%} of what tells "
+        yield (f"{clusters} {left.partial_cluster[most]} alone carries {left.partial_max[most]:.0%} of what identifies "
                f"{fit.names[most]}, {left.partial_max[most] * G:.0f} times its share")
     if left.singular:
-        yield (f"without each of {left.singular} clusters by {clusters} some coefficient cannot be told: the jackknife "
-               "takes a generalised inverse there")
+        yield (f"without each of {left.singular} clusters by {clusters} some coefficient is not identified: the "
+               "jackknife takes a generalised inverse there")
     if left.lonely:
-        yield f"{left.lonely} rows alone tell a coefficient: no other row foretells them"
+        yield f"{left.lonely} rows alone identify a coefficient: no other row predicts them"

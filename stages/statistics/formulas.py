@@ -1,8 +1,8 @@
 """The right-hand side of a regression as a formula: `noise + poly(dose, 2) + reader:noise`.
 
 The operators are Wilkinson & Rogers' (1973), read by formulaic: + : * / ** and brackets. What they join is the name of
-a variable, `center(number)` (less its mean) or `poly(number, order)` (orthogonal polynomials). The constant is always
-there.
+a variable, `center(number)` (less its mean over the rows that have it: those under noise, for a dose) or
+`poly(number, order)` (orthogonal polynomials). The constant is always there.
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ class Part:
     """What a term multiplies: a variable, or polynomials of it up to an order."""
 
     variable: str
-    order: int = 0  # 0 for the variable itself, as it is
+    order: int = 0  # 0 for the variable itself
+    centred: bool = False  # less its mean
+
+    @property
+    def key(self) -> tuple[str, bool]:
+        """What two parts of one meaning have in common, whatever their order."""
+        return self.variable, self.centred
 
     @property
     def text(self) -> str:
@@ -70,7 +76,7 @@ def _part(text: str, variables: Collection[str], aliases: Mapping[str, str], whe
     if called[1] == "center":
         if called[3]:
             raise ValueError(f"{where}: {text!r}: center takes a number alone; poly takes an order")
-        return Part(variable, 1)
+        return Part(variable, centred=True)
     if not called[3] or not 1 <= int(called[3]) <= HIGHEST:
         raise ValueError(f"{where}: {text!r}: expected poly(number, order) with an order from 1 to {HIGHEST}")
     return Part(variable, int(called[3]))

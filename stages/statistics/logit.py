@@ -1,7 +1,8 @@
 """Logistic regression with clustered errors beside least squares, and the average effect of each variable in either.
 
 An effect is of a variable, not of a column of X: all the terms in which it occurs change together, so that interactions
-and polynomials count in full. Both stream over blocks of rows: memory holds a block and K x K numbers.
+and polynomials count in full, and it is averaged over rows that the study has. Both stream over blocks of rows: memory
+holds a block and K x K numbers.
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ class Logit(Inference):
     clusters: int           # G
     log_likelihood: float
     pseudo_r2: float        # 1 - log-likelihood / that of the constant alone (McFadden 1974)
+    root: Floats            # (K, K) L'^-1, for which X'X = L L'
+    information: Floats     # (K, K) in the coordinates of Z = X root
 
 
 @dataclass(frozen=True)
@@ -69,15 +72,31 @@ def fit_logit(blocks: Blocks, names: Sequence[str], *, rounds: int = ROUNDS) -> 
     cross.refuse_collinear(total, names)
     root: Floats = solve_triangular(np.linalg.cholesky(total.XX), np.eye(len(names)), lower=True).T  # L'^-1
     gamma, found = _maximum(blocks, root, total, names, rounds)
-    meat, G = _meat(blocks, root, gamma)
-    N, K = total.rows, len(names)
-    bread = root @ np.linalg.inv(found.information)
-    covariance: Floats = G / (G - 1) * (N - 1) / (N - K) * bread @ meat @ bread.T
+    N = total.rows
+    covariance, G = _clustered(blocks, root, gamma, found.information, N)
     share = total.Xy[0] / N
     alone = N * float(share * np.log(share) + (1 - share) * np.log1p(-share))
     return Logit(beta=root @ gamma, df=G - 1, covariances=(covariance,), covariances_cv1=(covariance,),
                  names=tuple(names), observations=N, clusters=G, log_likelihood=found.value,
-                 pseudo_r2=1 - found.value / alone)
+                 pseudo_r2=1 - found.value / alone, root=root, information=found.information)
+
+
+def clustered_too(fit: Logit, second: Blocks, both: Blocks) -> Logit:
+    """The same estimate with errors that may correlate within either of two dimensions, as least_squares.two_way has
+    them: the rows in clusters of the second, and of the intersection of both."""
+    gamma = np.asarray(np.linalg.solve(fit.root, fit.beta), np.float64)
+    (other, G), (crossed, _) = (_clustered(blocks, fit.root, gamma, fit.information, fit.observations)
+                                for blocks in (second, both))
+    covariances = fit.covariance + other - crossed, fit.covariance, other
+    return replace(fit, df=min(fit.clusters, G) - 1, covariances=covariances, covariances_cv1=covariances)
+
+
+def _clustered(blocks: Blocks, root: Floats, gamma: Floats, information: Floats, N: int) -> tuple[Floats, int]:
+    """CV1 (K, K) in the clusters of these blocks, and their number G."""
+    meat, G = _meat(blocks, root, gamma)
+    bread = root @ np.linalg.inv(information)
+    covariance: Floats = G / (G - 1) * (N - 1) / (N - len(gamma)) * bread @ meat @ bread.T
+    return covariance, G
 
 
 def _binary(y: Floats) -> Floats:
@@ -165,7 +184,7 @@ def _separated(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Effect:
-    """What a variable changes in the probability of success, averaged over all rows as they are otherwise."""
+    """What a variable changes in the probability of success, on average."""
 
     variable: str
     category: str          # instead of the first category; "" of a number, whose effect is per unit
@@ -191,33 +210,33 @@ def _identity(fitted: Floats) -> tuple[Floats, Floats, Floats]:
 LINKS: Mapping[str, Link] = {"logit": _logistic, "identity": _identity}
 
 
+@dataclass(frozen=True)
+class Effects:
+    """The effects of one variable and their derivatives by beta."""
+
+    variable: str
+    categories: tuple[str, ...]  # of a factor, the first of which has no effect; "" of a number
+    effects: Floats              # (M,)
+    gradients: Floats            # (M, K)
+
+
 def average_effects(design: Design, variables: Variables, fit: Inference, *, link: Literal["logit", "identity"],
                     confidence: float, rows: int = ROWS) -> list[Effect]:
-    """The average effect of each variable of a design, in the order of its terms, over all rows.
+    """The average effect of each variable of a design, in the order of its terms, over rows that exist; see effects_of.
 
-    Of a factor's category: the mean of P(a row with that category) - P(the same row with the first category), whatever
-    the row's own. Of a number: the mean of dP/d(number), of the exact derivative of X. What else a row has stays, also
-    where no row of the run has both: an effect on such rows is what the formula extrapolates.
     Errors by the delta method, the rows taken as given (Stata's margins), with the covariances and degrees of freedom
     of `fit`, which was fitted with this link.
     """
-    sums = {name: np.zeros((len(variables.factors[name].categories) if name in variables.factors else 1,
-                            len(fit.beta) + 1)) for name in _names(design)}
-    slopes = {name: _derivative(design, name) for name in sums if name in variables.numbers}
-    for part in _parts(variables, rows):
-        for name in sums:
-            sums[name] += (_slope(design, slopes[name], part, fit.beta, LINKS[link]) if name in slopes
-                           else _margins(design, part, name, fit.beta, LINKS[link]))
-    found = {name: sums[name] if name in slopes else sums[name][1:] - sums[name][0] for name in sums}
-    keys = [(name, category) for name in sums
-            for category in ([""] if name in slopes else variables.factors[name].categories[1:])]
-    return _effects(keys, np.concatenate([*found.values(), np.empty((0, len(fit.beta) + 1))]) / variables.rows, fit,
-                    confidence)
-
-
-def _effects(keys: Sequence[tuple[str, str]], found: Floats, fit: Inference, confidence: float) -> list[Effect]:
-    """found (M, 1 + K): an effect and its derivatives by beta a row."""
-    effect, gradient = found[:, 0], found[:, 1:]
+    found = effects_of(design, variables, fit.beta, link=link, rows=rows)
+    keys, effects, gradients = [], [], []
+    for one in found:
+        first = int(one.variable in variables.factors)  # the category that the others are compared with
+        keys += [(one.variable, category) for category in one.categories[first:]]
+        effects.append(one.effects[first:])
+        gradients.append(one.gradients[first:])
+    if not found:
+        return []
+    effect, gradient = np.concatenate(effects), np.concatenate(gradients)
     inference = Inference(effect, fit.df, tuple(gradient @ V @ gradient.T for V in fit.covariances),
                           tuple(gradient @ V @ gradient.T for V in fit.covariances_cv1))
     return [Effect(variable, category, float(estimate), float(error), float(low), float(high))
@@ -225,10 +244,48 @@ def _effects(keys: Sequence[tuple[str, str]], found: Floats, fit: Inference, con
             in zip(keys, effect, inference.standard_error, inference.interval(confidence), strict=True)]
 
 
+def effects_of(design: Design, variables: Variables, beta: Floats, *, link: Literal["logit", "identity"],
+               rows: int = ROWS) -> list[Effects]:
+    """The average effect of each variable of a design, in the order of its terms.
+
+    Of a factor's category: the mean over all rows of P(the row with that category) - P(the same with the first), what
+    else it has unchanged. Of the factor that says which rows have a dose (the noise): the mean over the rows of that
+    category, at their own doses, of P(the row) - P(the same without noise and dose), less that mean of the first
+    category; so it is of cells that exist. Of a number: the mean of dP/d(number), of the exact derivative of X; of a
+    dose over the rows that have it.
+    """
+    treatments = {factor: category for factor, category in variables.doses.values()
+                  if category in variables.factors[factor].categories}
+    names, function = _names(design), LINKS[link]
+    sums = {name: np.zeros((len(variables.factors[name].categories) if name in variables.factors else 1,
+                            len(beta) + 1)) for name in names}
+    counts = {name: np.zeros(len(sums[name])) for name in names}
+    slopes = {name: _derivative(design, name) for name in names if name in variables.numbers}
+    for part in _parts(variables, rows):
+        for name in names:
+            if name in treatments:
+                found, rows_of = _treated(design, part, name, treatments[name], beta, function)
+            elif name in slopes:
+                found, rows_of = _slope(design, slopes[name], part, name, beta, function)
+            else:
+                found, rows_of = _margins(design, part, name, beta, function), np.full(len(sums[name]), part.rows)
+            sums[name] += found
+            counts[name] += rows_of
+    return [_effects(name, variables, sums[name] / np.maximum(counts[name], 1)[:, None]) for name in names]
+
+
+def _effects(name: str, variables: Variables, means: Floats) -> Effects:
+    """means (M, 1 + K): an average and its derivatives by beta a row."""
+    if name not in variables.factors:
+        return Effects(name, ("",), means[:, 0], means[:, 1:])
+    means = means - means[0]
+    return Effects(name, variables.factors[name].categories, means[:, 0], means[:, 1:])
+
+
 def _names(design: Design) -> list[str]:
     """The variables of a design, in the order of its terms."""
-    return list(dict.fromkeys(name for piece in design.pieces
-                              for name in (*(number for number, _ in piece.numbers), *piece.factors)))
+    return list(dict.fromkeys(part.removeprefix("poly(").removesuffix(")")
+                              for term in design.terms for part in term.split(":")))
 
 
 def _parts(variables: Variables, rows: int) -> Iterator[Variables]:
@@ -237,7 +294,8 @@ def _parts(variables: Variables, rows: int) -> Iterator[Variables]:
         part = slice(start, min(start + rows, variables.rows))
         yield Variables({name: Factor(factor.codes[part], factor.categories)
                          for name, factor in variables.factors.items()},
-                        {name: values[part] for name, values in variables.numbers.items()}, part.stop - start)
+                        {name: values[part] for name, values in variables.numbers.items()}, part.stop - start,
+                        variables.doses)
 
 
 def _margins(design: Design, part: Variables, name: str, beta: Floats, link: Link) -> Floats:
@@ -252,13 +310,34 @@ def _margins(design: Design, part: Variables, name: str, beta: Floats, link: Lin
     return found
 
 
-def _slope(design: Design, derivative: Design, part: Variables, beta: Floats, link: Link) -> Floats:
-    """(1, 1 + K): sums over the rows of dP/d(number) and its derivatives by beta."""
-    X, D = design.block(part, slice(None)), derivative.block(part, slice(None))
+def _treated(design: Design, part: Variables, name: str, without: str, beta: Floats,
+             link: Link) -> tuple[Floats, Floats]:
+    """(categories, 1 + K): by category sums over its rows of P - P(without treatment and doses) and the derivatives of
+    that by beta, and how many rows these are."""
+    factor = part.factors[name]
+    absent = Factor(np.full_like(factor.codes, factor.categories.index(without)), factor.categories)
+    doses = {number: np.zeros(part.rows) for number, (treatment, _) in part.doses.items() if treatment == name}
+    bare = replace(part, factors={**part.factors, name: absent}, numbers={**part.numbers, **doses})
+    found = np.zeros((len(factor.categories), len(beta) + 1))
+    for sign, one in ((1, part), (-1, bare)):
+        X = design.block(one, slice(None))
+        p, slope, _ = link(X @ beta)
+        changes = sign * np.column_stack([p, slope[:, None] * X])
+        for code in np.unique(factor.codes):
+            found[code] += changes[factor.codes == code].sum(axis=0)
+    return found, np.bincount(factor.codes, minlength=len(factor.categories)).astype(np.float64)
+
+
+def _slope(design: Design, derivative: Design, part: Variables, number: str, beta: Floats,
+           link: Link) -> tuple[Floats, Floats]:
+    """(1, 1 + K): sums of dP/d(number) and its derivatives by beta over the rows that have it, and how many these
+    are."""
+    here = part.dosed(number)
+    X, D = design.block(part, slice(None))[here], derivative.block(part, slice(None))[here]
     D[:, 0] = 0  # the constant
     _, slope, bend = link(X @ beta)
     rise = D @ beta
-    return np.concatenate([[slope @ rise], slope @ D + (bend * rise) @ X])[None]
+    return np.concatenate([[slope @ rise], slope @ D + (bend * rise) @ X])[None], np.array([here.sum()], np.float64)
 
 
 def _derivative(design: Design, number: str) -> Design:

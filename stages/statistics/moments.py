@@ -115,7 +115,7 @@ def variance_inflation(moments: Moments) -> Floats:
 
 
 def condition_number(moments: Moments) -> float:
-    """Of X with columns of length one (Belsley, Kuh & Welsch 1980): above 30, some combination is poorly told."""
+    """Of X with columns of length one (Belsley, Kuh & Welsch 1980): above 30, some combination is poorly identified."""
     length = np.sqrt(np.diag(moments.XX))
     values = np.linalg.eigvalsh(moments.XX / np.outer(length, length))
     return float(np.sqrt(values[-1] / values[0]))

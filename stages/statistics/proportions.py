@@ -1,4 +1,4 @@
-"""A share with an interval that respects clusters."""
+"""A share with an interval that respects what observations share."""
 
 from __future__ import annotations
 
@@ -9,46 +9,53 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from stages.statistics.sharing import covariance_of_means, fewest_clusters
 
-def clustered_proportion(success: NDArray[Any], cluster: NDArray[Any],
+ROUNDING = 1e-12  # a variance of a share below this over N is none
+
+
+def clustered_proportion(success: NDArray[Any], captcha: NDArray[Any], glyphs: NDArray[Any] | None = None, *,
                          confidence: float = 0.95) -> tuple[float, float, float]:
-    """The share of successes and its interval, where observations may agree within a cluster.
+    """The share of successes and its interval, where observations may agree that share a captcha or a glyph.
 
     Wilson's (1927) interval, with the effective sample size N / deff in the place of N and Student's t with G - 1
     degrees of freedom in the place of the normal: Korn & Graubard (1998), Survey Methodology 24:193; Dean & Pagano
-    (2015), Statistics in Medicine 34:3125. deff is the cluster-robust variance of the mean over p (1 - p) / (N - 1).
-    The effective size is N at most, and G where that variance is zero (all alike, or the clusters' sums of deviations
-    vanish): the share is then known from G clusters, and no better.
+    (2015), Statistics in Medicine 34:3125. G is the number of captchas or of glyphs, whichever is less. deff is the
+    variance of the mean by `sharing.covariance_of_means` over p (1 - p) / (N - 1). The effective size is N at most,
+    and G where that variance is zero (all alike, or the clusters' sums of deviations vanish): the share is then known
+    from G clusters, and no better.
 
-    success (N,) of 0 and 1; cluster (N,) labels, G >= 2. Returns (estimate, low, high), each in [0, 1].
-    Raises ValueError on lengths that differ, values other than 0 and 1, or fewer than two clusters.
+    success (N,) of 0 and 1; captcha (N,) labels; glyphs (N,), or (N, T) of whole captchas, -1 where unknown or absent,
+    and None where all are. Returns (estimate, low, high), each in [0, 1].
+    Raises ValueError on lengths that differ, values other than 0 and 1, or fewer than two captchas or known glyphs.
     """
-    success, cluster = np.asarray(success, float), np.asarray(cluster)
-    if success.ndim != 1 or success.shape != cluster.shape:
-        raise ValueError(f"clustered_proportion: success {success.shape} and cluster {cluster.shape} "
+    success, captcha = np.asarray(success, float), np.asarray(captcha)
+    if success.ndim != 1 or success.shape != captcha.shape:
+        raise ValueError(f"clustered_proportion: success {success.shape} and captcha {captcha.shape} "
                          "should be alike (N,)")
     if not np.isin(success, (0, 1)).all():
         raise ValueError(f"clustered_proportion: success should be 0 or 1, got {success[~np.isin(success, (0, 1))][0]}")
     if not 0 < confidence < 1:
         raise ValueError(f"clustered_proportion: confidence should lie between 0 and 1, got {confidence}")
-    labels, index = np.unique(cluster, return_inverse=True)
-    G = len(labels)
+    G = fewest_clusters(captcha, glyphs)
     if G < 2:
-        raise ValueError(f"clustered_proportion: an interval needs at least two clusters, got {G}: take more captchas")
+        raise ValueError("clustered_proportion: an interval needs at least two captchas, and two glyphs where they "
+                         f"are known, got {G}: take more captchas")
     estimate = float(success.mean())
-    n = effective_size(success, index, G)
     t = float(stdtrit(G - 1, (1 + confidence) / 2))
-    return estimate, *wilson(estimate, n, t)
+    return estimate, *wilson(estimate, effective_size(success, captcha, glyphs), t)
 
 
-def effective_size(success: NDArray[Any], cluster: NDArray[Any], G: int) -> float:
-    """N / deff of the mean of success (N,); cluster (N,) from 0 to G - 1."""
-    N, p = len(success), success.mean()
-    scores = np.bincount(cluster, success - p, G)  # (G,)
-    variance = G / (G - 1) * (scores @ scores) / N**2
-    if variance < 1e-12 / N:  # rounding alone
-        return float(G)
-    return float(min(N, N * (p * (1 - p) / (N - 1)) / variance))
+def effective_size(success: NDArray[Any], captcha: NDArray[Any], glyphs: NDArray[Any] | None = None) -> float:
+    """N / deff of the mean of success (N,)."""
+    N, p = len(success), float(success.mean())
+    variance = float(covariance_of_means((success - p)[:, None] / N, captcha, glyphs)[0, 0])
+    return size_of(p * (1 - p) * N / (N - 1), variance, N, fewest_clusters(captcha, glyphs))
+
+
+def size_of(spread: float, variance: float, N: int, G: int) -> float:
+    """The size of an independent sample whose mean has this variance; spread is the variance of one observation."""
+    return float(G) if variance < ROUNDING / N else float(min(N, spread / variance))
 
 
 def wilson(p: float, n: float, t: float) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from stages.statistics.diagnostics import FEW_CLUSTERS, reset, warnings, with_pr
 from stages.statistics.formulas import Term
 from stages.statistics.inference import Test, adjusted
 from stages.statistics.least_squares import Fit, least_squares, two_way
-from stages.statistics.sample import Sample, intersection
+from stages.statistics.run_variance import TrainingRuns, between_runs
+from stages.statistics.sample import Sample, intersection, order_of
 from stages.statistics.wild import cluster_moments, wild_p
 
 Floats = NDArray[np.float64]
@@ -26,14 +27,20 @@ CONFIRMED = 200_000  # rows up to which other libraries fit the same regression:
 
 @dataclass(frozen=True)
 class Clusters:
-    """The ways in which rows are clustered, one or two: a word and labels (N,) each."""
+    """The dimensions in which rows are clustered, one or two: a word and labels (N,) each; and training runs."""
 
     names: tuple[str, ...]
     labels: tuple[Ints, ...]
+    runs: TrainingRuns | None = None  # where the variance between them is added
 
     @property
     def words(self) -> str:
         return " and ".join(self.names)
+
+    def take(self, rows: Ints) -> Clusters:
+        """Of some rows."""
+        return Clusters(self.names, tuple(labels[rows] for labels in self.labels),
+                        None if self.runs is None else self.runs.take(rows))
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ class Regression:
     reader: str                       # or a word for all of them
     design: Design
     fit: Fit
+    mean: float                       # of the outcome
+    clean: float                      # mean of the outcome in rows without a dose; NaN where all have one
     tests: Mapping[str, Test | None]  # by term, that neither it nor a product that contains it has an effect
     lost: Mapping[str, float]         # what adjusted R² loses without the term
     reset: Test | None
@@ -93,9 +102,25 @@ def _estimate(specification: str, reader: str, terms: Sequence[Term], sample: Sa
         second, both = (least_squares(sample.by(labels).blocks(design), design.names, leave_out=False, jackknife=True)
                         for labels in (clusters.labels[1], intersection(*clusters.labels)))
         fit = two_way(fit, second, both)
-    elif fit.clusters < FEW_CLUSTERS:
+    if clusters.runs is not None:
+        fit = with_runs(fit, *between_runs(first, design, fit, clusters.runs.take(order_of(clusters.labels[0]))))
+    elif len(clusters.labels) == 1 and fit.clusters < FEW_CLUSTERS:
         wild = wild_p(cluster_moments(blocks), DRAWS, rng=rng)
-    return Regression(specification, reader, design, fit,
+    return Regression(specification, reader, design, fit, *_outcome(sample),
                       {term: fit.wald(with_products(design, term)) for term in design.terms},
                       without_terms(design, fit.moments), reset(blocks, fit), wild,
                       tuple(warnings(fit, clusters.names)), confirmed)
+
+
+def with_runs(fit: Fit, between: Floats, runs: int) -> Fit:
+    """Errors that hold the variance between training runs, too, with one degree of freedom less than the fewest runs of
+    a reader; no error is smaller than without them."""
+    return replace(fit, df=runs - 1, covariances=(fit.covariances[0] + between, *fit.covariances),
+                   covariances_cv1=(fit.covariances_cv1[0] + between, *fit.covariances_cv1))
+
+
+def _outcome(sample: Sample) -> tuple[float, float]:
+    """Mean of the outcome in all rows, and in those without a dose."""
+    dosed = [sample.variables.dosed(number) for number in sample.variables.doses]
+    clean = sample.success[~dosed[0]] if dosed else sample.success[:0]
+    return float(sample.success.mean()), float(clean.mean()) if len(clean) else float("nan")

@@ -27,9 +27,13 @@ class Sample:
     def rows(self) -> int:
         return len(self.success)
 
+    def take(self, rows: Ints) -> Sample:
+        """Some rows, whose labels ascend still."""
+        return Sample(self.variables.take(rows), self.success[rows], self.cluster[rows])
+
     def by(self, cluster: Ints) -> Sample:
         """The same rows in other clusters; cluster (N,) are labels of any order."""
-        order = np.argsort(cluster, kind="stable")
+        order = order_of(cluster)
         return Sample(self.variables.take(order), self.success[order], cluster[order])
 
     def slices(self) -> list[slice]:
@@ -44,6 +48,11 @@ class Sample:
             for rows in slices:
                 yield design.block(self.variables, rows), self.success[rows].astype(np.float64), self.cluster[rows]
         return blocks
+
+
+def order_of(cluster: Ints) -> Ints:
+    """The rows (N,) sorted by their labels, equal ones in their order."""
+    return np.argsort(cluster, kind="stable")
 
 
 def intersection(first: Ints, second: Ints) -> Ints:

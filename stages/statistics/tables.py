@@ -1,4 +1,4 @@
-"""Regressions side by side, a column each: the table of a publication, as Markdown and LaTeX."""
+"""Regressions side by side, a column each: the table of a publication as Markdown and LaTeX."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from stages.statistics.design import CONSTANT, Column
+from stages.statistics.inference import Test
 from stages.statistics.regression import Clusters, Regression
+from stages.statistics.runs import PerRun, coefficient
 
-DIGITS = 4  # decimals of a probability in the publication table
+DIGITS = 4   # decimals of a probability in the publication table
+COLUMNS = 6  # more do not fit a page
 NUMBERS = ("level", "rmse", "ssim_loss", "contrast")
 
 LATEX = str.maketrans({"\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r"\&", "#": r"\#", "$": r"\$",
@@ -40,33 +43,47 @@ class Publication:
     notes: tuple[str, ...]
 
 
-def publication(regressions: Sequence[Regression], clusters: Clusters, confidence: float) -> Publication:
-    """The regressions side by side; rows are the union of their coefficients, the constant last."""
+def publication(regressions: Sequence[Regression], checks: Sequence[Regression], clusters: Clusters,
+                confidence: float, chance: float, runs: PerRun) -> Publication:
+    """The first regressions side by side, as many as fit a page; rows are the union of their coefficients, the constant
+    last. `checks` are named below it, `chance` is the share of characters that blind guesses get."""
+    shown, left = regressions[:COLUMNS], regressions[COLUMNS:]
     return Publication(
         title="What makes a reader fail: effects on the probability that a character is read right",
-        header=tuple(f"({number}) {regression.specification}" for number, regression in enumerate(regressions, 1)),
-        readers=tuple(regression.reader for regression in regressions),
-        lines=tuple(_lines(regressions)),
-        summary=dict(_summary(regressions)),
-        notes=(*_notes(clusters, confidence), *_tests_note(regressions), *_wild_note(regressions),
-               *_dropped(regressions), *_confirmed(regressions)))
+        header=tuple(f"({number}) {regression.specification}" for number, regression in enumerate(shown, 1)),
+        readers=tuple(regression.reader for regression in shown),
+        lines=tuple(_lines(shown, runs)),
+        summary=dict(_summary(shown, clusters, chance)),
+        notes=(*_notes(shown, clusters, confidence), *_runs_note(shown, clusters, runs), *_tests_note(shown),
+               *map(_check, checks), *_wild_note(shown), *_dropped(shown), *_confirmed(shown), *_not_shown(left)))
 
 
-def _summary(regressions: Sequence[Regression]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _summary(regressions: Sequence[Regression], clusters: Clusters,
+             chance: float) -> Iterator[tuple[str, tuple[str, ...]]]:
     fits = [regression.fit for regression in regressions]
     left = [fit.leave_out for fit in fits]
-    terms = dict.fromkeys(term for regression in regressions for term in regression.tests)
-    for term in terms:
-        yield f"F: {_spoken(term)}", tuple(_test(regression, term) for regression in regressions)
-    yield "Rows (N)", tuple(f"{fit.observations:,}" for fit in fits)
-    yield "Clusters (G)", tuple(" × ".join(f"{count:,}" for count in fit.cluster_counts) for fit in fits)
+    yield "Mean of the outcome", tuple(_share(regression.mean) for regression in regressions)
+    yield "Mean of the outcome, clean", tuple(_share(regression.clean) for regression in regressions)
+    yield "Guess rate", tuple(_share(chance) for _ in regressions)
+    yield "Observations (N)", tuple(f"{fit.observations:,}" for fit in fits)
+    for i, name in enumerate(clusters.names):
+        yield f"Clusters by {name} (G)", tuple(f"{fit.cluster_counts[i]:,}" for fit in fits)
+    yield "Effective clusters, least", tuple(f"{one.effective_clusters[1:].min():.1f}" if one and len(fit.names) > 1
+                                             else "" for one, fit in zip(left, fits, strict=True))
+    yield "Degrees of freedom", tuple(f"{fit.df:,}" for fit in fits)
     yield "Coefficients (K)", tuple(f"{len(fit.names)}" for fit in fits)
-    yield "R²", tuple(f"{fit.r2:.{DIGITS}f}" for fit in fits)
-    yield "Adjusted R²", tuple(f"{fit.adjusted_r2:.{DIGITS}f}" for fit in fits)
-    yield "R² of rows left out", tuple(f"{one.predicted_r2:.{DIGITS}f}" if one else "" for one in left)
-    yield "R² of clusters left out", tuple(f"{one.out_of_cluster_r2:.{DIGITS}f}" if one else "" for one in left)
+    yield "R²", tuple(_share(fit.r2) for fit in fits)
+    yield "Adjusted R²", tuple(_share(fit.adjusted_r2) for fit in fits)
+    yield "Predicted (PRESS) R²", tuple(_share(one.predicted_r2) if one else "" for one in left)
+    yield "Leave-one-cluster-out R²", tuple(_share(one.out_of_cluster_r2) if one else "" for one in left)
+    for term in dict.fromkeys(term for regression in regressions for term in regression.tests):
+        yield f"F: {_spoken(term)}", tuple(_test(regression, term) for regression in regressions)
     yield "RESET, p", tuple("–" if regression.reset is None else _small(math.exp(regression.reset.log_p))
                             for regression in regressions)
+
+
+def _share(value: float) -> str:
+    return f"{value:.{DIGITS}f}" if math.isfinite(value) else "–"
 
 
 def _test(regression: Regression, term: str) -> str:
@@ -117,29 +134,34 @@ def to_latex(table: Publication) -> str:
     return "\n".join(written) + "\n"
 
 
-def _lines(regressions: Sequence[Regression]) -> Iterator[Line]:
+def _lines(regressions: Sequence[Regression], runs: PerRun) -> Iterator[Line]:
     """A line for every coefficient of any regression, terms in the order they first came, the constant last."""
     columns = list(dict.fromkeys(column for r in regressions for column in r.columns))
     terms = list(dict.fromkeys(column.term for column in columns))
     term = ""
     for column in sorted(columns, key=lambda column: (column.term == CONSTANT, terms.index(column.term))):
-        yield _line(column, "" if column.term == term else _heading(column.term, regressions), regressions)
+        yield _line(column, "" if column.term == term else _heading(column.term, regressions), regressions, runs)
         term = column.term
 
 
-def _line(column: Column, heading: str, regressions: Sequence[Regression]) -> Line:
+def _line(column: Column, heading: str, regressions: Sequence[Regression], runs: PerRun) -> Line:
     values, errors = [], []
     for r in regressions:
         found = column in r.columns
         k = r.columns.index(column) if found else 0
         values.append(_signed(float(r.fit.beta[k])) if found else "")
-        errors.append(_errors(float(r.fit.standard_error[k]), float(r.fit.standard_error_cv1[k])) if found else "")
-    label = column.category or ("at the references" if column.term == CONSTANT else "per unit")
+        errors.append(_errors(r, k, runs) if found else "")
+    label = "intercept" if column.term == CONSTANT else column.label if ":" in column.term else (
+        column.category or "per unit")
     return Line(heading, label, tuple(values), tuple(errors))
 
 
-def _errors(headline: float, cv1: float) -> str:
-    return f"({headline:.{DIGITS}f}) [{cv1:.{DIGITS}f}]" if headline > 0 else "(–)"
+def _errors(regression: Regression, k: int, runs: PerRun) -> str:
+    """The standard error in round brackets and, where known, the standard deviation between runs in square ones."""
+    error, column = float(regression.fit.standard_error[k]), regression.columns[k]
+    between = runs.spread(coefficient(regression.specification, regression.reader, column.term, column.category))
+    written = f"({error:.{DIGITS}f})" if error > 0 else "(–)"
+    return written if between is None else f"{written} [{between.sd:.{DIGITS}f}]"
 
 
 def _signed(value: float) -> str:
@@ -154,39 +176,95 @@ def _spoken(term: str) -> str:
 def _heading(term: str, regressions: Sequence[Regression]) -> str:
     reference = next((found for r in regressions if (found := r.design.references.get(term)) is not None), None)
     against = f", against {reference}" if reference is not None else ""
+    if term == CONSTANT:
+        return "Intercept"
     if term.startswith("poly(") and ":" not in term:
         return f"{term[5:-1].capitalize()}, orthogonal polynomials (per unit of its power)"
     parts = term.split(":")
-    if len(parts) == 2 and parts[0] in NUMBERS:
-        return f"Slope of {parts[0]} by {parts[1]}{against}"
+    numbers, factors = ([part for part in parts if (part in NUMBERS) is number] for number in (True, False))
+    if len(numbers) == 1 and factors and not any("poly(" in part for part in factors):
+        return f"Slope of {numbers[0]} by {' and '.join(factors)}{against}"
     spoken = _spoken(term)
     return spoken[0].upper() + spoken[1:] + against
 
 
-def _notes(clusters: Clusters, confidence: float) -> list[str]:
+def _notes(regressions: Sequence[Regression], clusters: Clusters, confidence: float) -> list[str]:
     two = len(clusters.names) == 2
-    return [
+    found = [
         "Ordinary least squares; the outcome is 1 where a character was read right and 0 where not (a linear "
         "probability model), so that −0.10 means ten percentage points fewer.",
-        "Where both stand in a column, noise of a type changes success at level l by its own coefficient plus l times "
-        "the level's; beside a product a coefficient is about the other factor's reference. With polynomials the "
-        "constant is where they are 0, about the mean level.",
-        f"In round brackets: standard errors clustered by {clusters.words}, CV3 (the cluster jackknife: (G−1)/G times "
-        "the sum of squared changes where one cluster is left out). In square brackets: CV1 (Liang & Zeger 1986, times "
-        "G/(G−1) · (N−1)/(N−K), Stata's small-sample factor)."
-        + (" Two-way: V(a) + V(b) − V(a and b), and no less than either way alone." if two else ""),
-        f"Tests and {100 * confidence:g} % intervals, in coefficients.csv with Holm's and Benjamini & Hochberg's p, "
-        f"take CV3 and Student's t with G−1 degrees of freedom{' of the fewer clusters' if two else ''}.",
     ]
+    if any(r.design.centred and "noise" in r.design.terms for r in regressions):
+        found.append("The dose is centred: less its mean over the rows under noise, and 0 in clean rows. Beside it the "
+                     "coefficient of a noise type is its average cost against clean over the levels tested.")
+    return [
+        *found,
+        f"In round brackets: standard errors clustered by {clusters.words}, CV3 (the cluster jackknife: (G−1)/G times "
+        "the sum of squared changes where one cluster is left out; MacKinnon, Nielsen & Webb 2023)."
+        + (" Two-way: V(a) + V(b) − V(a and b), and no less than either alone (Cameron, Gelbach & Miller 2011)."
+           if two else "")
+        + " CV1 (Liang & Zeger 1986) stands beside them in coefficients.csv.",
+        f"Tests and {100 * confidence:g} % intervals, in coefficients.csv with Holm's and Benjamini & Hochberg's p, "
+        f"take {_distribution(clusters)}. The effective clusters are those of equal weight that would identify the "
+        "least identified coefficient as well (Carter, Schnepel & Steigerwald 2017).",
+    ]
+
+
+def _distribution(clusters: Clusters) -> str:
+    if clusters.runs is not None:
+        return "CV3 and Student's t with one degree of freedom less than the fewest training runs of a reader"
+    return "CV3 and Student's t with G−1 degrees of freedom" + (" of the fewer clusters" if len(clusters.names) == 2
+                                                                else "")
+
+
+def _runs_note(regressions: Sequence[Regression], clusters: Clusters, runs: PerRun) -> list[str]:
+    found = []
+    if clusters.runs is not None:
+        found.append("The standard errors hold the variance between training runs, too: V(run) − V(captcha × run) is "
+                     "added, each by reader, so that they are about such readers and not about these runs of them.")
+    spreads = [spread for r in regressions for column in r.columns if (spread := runs.spread(
+        coefficient(r.specification, r.reader, column.term, column.category))) is not None]
+    if spreads:
+        found.append(f"In square brackets: the standard deviation of the estimate between {spreads[0].runs} training "
+                     "runs that differ in their seed alone"
+                     + ("." if clusters.runs is not None else ", which the standard errors do not hold."))
+    return found
 
 
 def _tests_note(regressions: Sequence[Regression]) -> list[str]:
     if not any(regression.tests for regression in regressions):
         return []
     return ["F: Wald's test that all coefficients of a term and of the products that contain it are zero, over their "
-            "number, with G−1 degrees of freedom in the denominator; – where there are too few clusters. RESET "
-            "(Ramsey 1969): squares and cubes of the fitted values, clustered likewise (of two ways by the first, as "
-            "everything left out); a small p says that straight lines that add up are not all there is."]
+            "number; – where degrees of freedom are too few. RESET (Ramsey 1969): squares and cubes of the fitted "
+            "values, clustered likewise (of two dimensions by the first); a small p says that straight lines that add "
+            "up are not all there is. Guess rate: one over the characters."]
+
+
+def _check(regression: Regression) -> str:
+    """A specification beside the table in a sentence: its fit, and the tests of products of reader and dose."""
+    fit, left = regression.fit, regression.fit.leave_out
+    said = [f"R² {_share(fit.r2)}", f"adjusted {_share(fit.adjusted_r2)}"]
+    if left is not None:
+        said += [f"predicted (PRESS) {_share(left.predicted_r2)}",
+                 f"leave-one-cluster-out {_share(left.out_of_cluster_r2)}"]
+    said += [f"{_spoken(term)} {_full(test)}" for term, test in regression.tests.items()
+             if "reader" in term.split(":") and any(number in term for number in NUMBERS)]
+    if regression.reset is not None:
+        said.append(f"RESET {_full(regression.reset)}")
+    return f"Beside the table, {regression.specification} ({len(fit.names)} coefficients): {', '.join(said)}."
+
+
+def _full(test: Test | None) -> str:
+    if test is None:
+        return "–"
+    return f"F({test.df1}, {test.df2}) = {test.F:,.1f}, p {_small(math.exp(test.log_p), '= ')}"
+
+
+def _not_shown(left: Sequence[Regression]) -> list[str]:
+    if not left:
+        return []
+    return ["Not shown for want of room, but in coefficients.csv: "
+            + ", ".join(f"{one.specification} of {one.reader}" for one in left) + "."]
 
 
 def _wild_note(regressions: Sequence[Regression]) -> list[str]:
@@ -204,5 +282,6 @@ def _confirmed(regressions: Sequence[Regression]) -> list[str]:
     columns = [f"({number})" for number, regression in enumerate(regressions, 1) if regression.confirmed]
     if not columns:
         return []
-    return [f"Every coefficient and CV1 error (of two ways by the first) of column {', '.join(columns)} was confirmed "
-            "by linearmodels and statsmodels in this run."]
+    return [f"Every coefficient and CV1 standard error (of two dimensions by the first) of column {', '.join(columns)} "
+            "was confirmed by linearmodels and statsmodels in this run; CV3 and two-way standard errors are compared "
+            "with R's by the tests of this repository."]

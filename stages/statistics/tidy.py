@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.statistics import moments as cross
+from stages.statistics.contrasts import Contrast, Rank
 from stages.statistics.corruption import Corruption
-from stages.statistics.design import CONSTANT
 from stages.statistics.diagnostics import AddedVariable, WithoutCategory
 from stages.statistics.logit import Effect
 from stages.statistics.regression import Regression
-from stages.statistics.thresholds import Psychometric
+from stages.statistics.runs import PerRun, coefficient
+from stages.statistics.thresholds import DoseResponse
 
 Floats = NDArray[np.float64]
 Cell = str | int | float
@@ -26,8 +28,9 @@ def told(value: float) -> Cell:
     return float(value) if math.isfinite(value) else ""
 
 
-def coefficients(regression: Regression, confidence: float, cluster_name: Callable[[int], str]) -> list[Row]:
-    """One row a coefficient, in the order of X; no t, p or interval where no error was measured."""
+def coefficients(regression: Regression, confidence: float, cluster_name: Callable[[int], str],
+                 runs: PerRun) -> list[Row]:
+    """One row per coefficient, in the order of X; no t, p or interval where no error was measured."""
     fit = regression.fit
     ends, holm, bh = fit.interval(confidence), regression.adjusted_p("holm"), regression.adjusted_p("fdr_bh")
     inflation = [math.nan, *cross.variance_inflation(fit.moments)] if len(fit.names) > 1 else [math.nan]
@@ -42,8 +45,26 @@ def coefficients(regression: Regression, confidence: float, cluster_name: Callab
                     "low": told(ends[k, 0]), "high": told(ends[k, 1]), "p_holm": told(holm[k]), "p_bh": told(bh[k]),
                     "p_wild": "" if regression.wild is None else told(regression.wild[k]),
                     "vif": told(inflation[k])}
-        rows.append(row | _without_clusters(regression, k, cluster_name))
+        between = runs.cells(coefficient(regression.specification, regression.reader, column.term, column.category))
+        rows.append({**row, **_without_clusters(regression, k, cluster_name), **between})
     return rows
+
+
+def cost(reader: str, noise: str, value: float, error: float, ends: tuple[float, float], rank: Rank,
+         between: Mapping[str, Cell]) -> Row:
+    """Clean accuracy less the mean accuracy under a noise type, a share."""
+    return {"reader": reader, "noise": noise, "cost": value, "standard_error": error, "low": told(ends[0]),
+            "high": told(ends[1]), "rank": rank.rank, "rank_low": rank.low, "rank_high": rank.high,
+            "first": rank.first, **between}
+
+
+def contrast(factor: str, reader: str, found: Contrast, between: Mapping[str, Cell]) -> Row:
+    """Success under category a less that under b."""
+    return {"factor": factor, "reader": reader, "a": found.a, "b": found.b, "difference": found.difference,
+            "standard_error": found.standard_error, "low": told(found.low), "high": told(found.high),
+            "simultaneous_low": told(found.simultaneous_low), "simultaneous_high": told(found.simultaneous_high),
+            "probability": told(found.probability), "detectable": told(found.detectable),
+            "equivalence": told(found.equivalence), **between}
 
 
 def _without_clusters(regression: Regression, k: int, cluster_name: Callable[[int], str]) -> Row:
@@ -110,17 +131,26 @@ def marginal_effects(model: str, effects: Sequence[Effect]) -> list[Row]:
             for effect in effects]
 
 
-def thresholds(curves: Mapping[tuple[str, str], Psychometric]) -> list[Row]:
-    """One row a reader, noise and accuracy; `level` is empty where it is not reached, and so is each end."""
-    return [{"reader": reader, "noise": noise, "accuracy": one.accuracy, "level": told(one.level),
-             "low": told(one.low), "high": told(one.high), "reached": one.reached}
+def no_runs(reader: str, noise: str, share: float) -> Row:
+    """What is known of other training runs where no study of them is at hand."""
+    return {"sd_between_runs": "", "runs": ""}
+
+
+def thresholds(curves: Mapping[tuple[str, str], DoseResponse],
+               between: Callable[[str, str, float], Mapping[str, Any]] = no_runs) -> list[Row]:
+    """One row a reader, noise and share of the captchas; `level` is empty where it is not reached, and so is each end.
+
+    `between` gives sd_between_runs and runs of a reader, noise and share.
+    """
+    return [{"reader": reader, "noise": noise, "share": one.share, "level": told(one.level), "low": told(one.low),
+             "high": told(one.high), "reached": one.reached, "first": told(one.first),
+             **between(reader, noise, one.share)}
             for (reader, noise), curve in curves.items() for one in curve.thresholds]
 
 
-def curves(found: Mapping[tuple[str, str], Psychometric]) -> list[Row]:
-    return [{"reader": reader, "noise": noise, "guess": one.guess, "lapse": one.lapse, "midpoint": told(one.midpoint),
-             "steepness": told(one.steepness), "deviance": told(one.deviance), "df": one.df, "gap": told(one.gap),
-             "area": one.area.value, "area_low": told(one.area.low), "area_high": told(one.area.high)}
+def areas(found: Mapping[tuple[str, str], DoseResponse]) -> list[Row]:
+    """One row per reader and noise: the area under its curve."""
+    return [{"reader": reader, "noise": noise, "area": one.area.value, "low": one.area.low, "high": one.area.high}
             for (reader, noise), one in found.items()]
 
 
@@ -146,6 +176,7 @@ def summary(regression: Regression, cluster_name: Callable[[int], str]) -> dict[
     return {
         "specification": regression.specification, "reader": regression.reader,
         "terms": list(regression.design.terms), "observations": fit.observations, "clusters": list(fit.cluster_counts),
+        "mean": regression.mean, "clean": None if math.isnan(regression.clean) else regression.clean,
         "regressors": len(fit.names), "df": fit.df, "r2": fit.r2, "adjusted_r2": fit.adjusted_r2,
         "predicted_r2": left.predicted_r2, "out_of_cluster_r2": left.out_of_cluster_r2, "press": left.press,
         "references": dict(regression.design.references),
@@ -176,11 +207,3 @@ def _least(values: Floats) -> float | None:
 def unmeasured(regression: Regression) -> list[str]:
     """Names of the coefficients on which all clusters agree exactly."""
     return [name for name, error in zip(regression.fit.names, regression.fit.standard_error, strict=True) if error == 0]
-
-
-def measured(regression: Regression, term: str) -> Iterator[tuple[str, float, float]]:
-    """Category, estimate and error of a term's coefficients; one without an error cannot be told from noise, and is
-    left out."""
-    for k, column in enumerate(regression.columns):
-        if column.term == term and term != CONSTANT and regression.fit.standard_error[k] > 0:
-            yield column.category, float(regression.fit.beta[k]), float(regression.fit.standard_error[k])

@@ -60,7 +60,6 @@ function fill(found) {
   answer(found.answer);
   for (const name of SECTIONS) section(name, found.sections[name]);
   facts(found.facts);
-  piece("counts", found.counts, counts);
   piece("classes", found.classes, classes);
   piece("metrics", found.readers, metrics);
   piece("table", found.table, regression);
@@ -131,11 +130,6 @@ function facts(found) {
     : found.facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])));
 }
 
-function counts({ splits, conditions }) {
-  return [table({ caption: `Captchas by split, and the pictures drawn of them${conditions ? `; ${conditions} conditions of noise` : ""}`,
-    head: [["Split", "Captchas", "Renderings"]], body: splits.map(([split, captchas, renderings]) => [split, whole(captchas), whole(renderings)]) })];
-}
-
 function classes({ glyphs, texts, rows }) {
   const columns = [...glyphs.map((split) => `glyphs, ${split}`), ...texts.map((split) => `in texts, ${split}`)];
   const most = columns.map((_, place) => Math.max(1, ...rows.map((row) => row[place + 1] ?? 0)));
@@ -197,7 +191,7 @@ function thresholds({ rows, confidence }) {
   const readers = [...new Set(rows.map((row) => row.reader))], noises = [...new Set(rows.map((row) => row.noise))];
   const cell = (row) => {
     if (!row) return "";
-    if (row.level === null) return { text: "not reached", small: row.reached ? `in ${percent(row.reached)} of resamples it is` : "" };
+    if (row.level === null) return { text: "not reached", small: row.reached ? `in ${percent(row.reached)} of draws it is` : "" };
     return { text: row.level.toFixed(2), small: interval(row, (value) => value.toFixed(2)) };
   };
   return [...new Set(rows.map((row) => row.share))].map((share) => table({

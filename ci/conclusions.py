@@ -1,0 +1,185 @@
+"""What a study concludes in one commit and in another, and whether the difference is more than another training's.
+
+Two costs differ by more than another training run would make them where
+
+    |new - old| > 1.96 sqrt(SE_old² + SE_new² + SD_old² + SD_new²)
+
+SE is the standard error over captchas and glyphs, SD the standard deviation between training runs; where one commit
+knows no SD, the other's stands for both, and where neither does the verdict is "unknown". Both commits mostly test the
+same captchas, so that the bound is rather too wide than too narrow.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+NORMAL_95 = 1.959964  # half-width of a 95 % interval in standard errors
+HALF = 0.5            # share of the captchas that is still read
+COSTS = ("reader", "noise", "cost", "standard_error", "sd_between_runs")
+THRESHOLDS = ("reader", "noise", "share", "level", "low", "high", "sd_between_runs")
+COSTS_PATH, THRESHOLDS_PATH = "plots/regress/costs.csv", "plots/regress/thresholds.csv"
+POOLED = "all"        # in the place of a reader: all of them together
+
+Estimates = Mapping[str, Mapping[str, "Estimate"]]  # by reader and noise type
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number; standard error and SD between training runs are NaN where unknown, a level not reached is infinite."""
+
+    value: float
+    error: float
+    between: float
+
+
+@dataclass(frozen=True)
+class Side:
+    """One commit; None where it has no such table, and a line that says so."""
+
+    costs: Estimates | None
+    levels: Estimates | None  # at which half of the captchas are lost
+    readers: Mapping[str, Estimate]  # exact match
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What is concluded, in either commit, by how much it moved, and whether beyond another training run."""
+
+    what: str
+    before: str
+    after: str
+    change: str
+    beyond: str  # yes, no or unknown; "" where nothing moved
+    changed: bool
+
+
+def side(name: str, costs: str | None, thresholds: str | None, readers: Mapping[str, Estimate]) -> Side:
+    """A commit by the text of its tables, None where it has none; `name` is what to call it."""
+    notes: list[str] = []
+    rows = [_rows(name, path, text, columns, notes) for path, text, columns in (
+        (COSTS_PATH, costs, COSTS), (THRESHOLDS_PATH, thresholds, THRESHOLDS))]
+    found = [None if table is None else _by_reader(table) for table in rows]
+    return Side(found[0], found[1], readers, tuple(notes))
+
+
+def _rows(name: str, path: str, text: str | None, columns: Sequence[str],
+          notes: list[str]) -> list[dict[str, str]] | None:
+    if text is None:
+        notes.append(f"{name} has no `{path}`")
+        return None
+    table = csv.DictReader(io.StringIO(text))
+    lacking = [column for column in columns if column not in (table.fieldnames or ())]
+    if lacking:
+        notes.append(f"`{path}` of {name} is of another version: it has no {', '.join(lacking)}")
+        return None
+    return list(table)
+
+
+def _by_reader(rows: Sequence[Mapping[str, str]]) -> dict[str, dict[str, Estimate]]:
+    found: dict[str, dict[str, Estimate]] = {}
+    for row in rows:
+        if "cost" in row:
+            estimate = Estimate(_number(row["cost"]), _number(row["standard_error"]), _number(row["sd_between_runs"]))
+        elif math.isclose(_number(row["share"]), HALF):
+            level = _number(row["level"])
+            error = (_number(row["high"]) - _number(row["low"])) / (2 * NORMAL_95)
+            estimate = Estimate(math.inf if math.isnan(level) else level, error, _number(row["sd_between_runs"]))
+        else:
+            continue
+        found.setdefault(row["reader"], {})[row["noise"]] = estimate
+    return found
+
+
+def _number(text: str) -> float:
+    return float(text or "nan")
+
+
+def verdict(old: Sequence[Estimate], new: Sequence[Estimate]) -> str:
+    """Whether the first estimate, or the first less the second, changed by more than another training run would do."""
+    moved = _difference(new) - _difference(old)
+    betweens = [one.between if math.isfinite(one.between) else other.between
+                for pair in zip(old, new, strict=True) for one, other in (pair, pair[::-1])]
+    spread = math.hypot(*(one.error for one in (*old, *new)), *betweens)
+    if not (math.isfinite(moved) and math.isfinite(spread)):
+        return "unknown"
+    return "yes" if abs(moved) > NORMAL_95 * spread else "no"
+
+
+def _difference(estimates: Sequence[Estimate]) -> float:
+    return estimates[0].value - sum(one.value for one in estimates[1:])
+
+
+def conclusions(base: Side, head: Side) -> Iterator[Conclusion]:
+    """What both commits conclude: costliest and cheapest noise, orders of the noises, the best reader."""
+    if base.costs is not None and head.costs is not None:
+        for reader in (name for name in head.costs if name in base.costs):
+            old, new = base.costs[reader], head.costs[reader]
+            yield _first(f"{_whose(reader)}: costliest noise", old, new)
+            yield _first(f"{_whose(reader)}: cheapest noise", old, new, lowest=True)
+            yield _order(f"{_whose(reader)}: noises by cost, the costliest first", old, new)
+    if base.levels is not None and head.levels is not None:
+        for reader in (name for name in head.levels if name in base.levels):
+            yield _order(f"{_whose(reader)}: noises by the level where half of the captchas are lost, the lowest first",
+                         base.levels[reader], head.levels[reader], lowest=True)
+    if len(base.readers.keys() & head.readers.keys()) > 1:
+        yield _first("best reader by exact match", base.readers, head.readers)
+
+
+def _whose(reader: str) -> str:
+    return "all readers" if reader == POOLED else f"`{reader}`"
+
+
+def _ordered(estimates: Mapping[str, Estimate], names: Iterable[str], *, lowest: bool) -> list[str]:
+    return sorted(names, key=lambda name: estimates[name].value, reverse=not lowest)
+
+
+def _first(what: str, old: Mapping[str, Estimate], new: Mapping[str, Estimate], *, lowest: bool = False) -> Conclusion:
+    """Of the same one: by how much it moved; of another: by how much the two moved against each other."""
+    shared = [name for name in new if name in old]
+    before, after = (_ordered(one, shared, lowest=lowest)[0] for one in (old, new))
+    pair = [before] if before == after else [before, after]
+    was, now = [old[name] for name in pair], [new[name] for name in pair]
+    moved = points(_difference(now) - _difference(was), signed=True)
+    return Conclusion(what, f"{before} ({points(old[before].value)})", f"{after} ({points(new[after].value)})",
+                      moved if before == after else f"{before} less {after}: {moved}", verdict(was, now),
+                      before != after)
+
+
+def _order(what: str, old: Mapping[str, Estimate], new: Mapping[str, Estimate], *, lowest: bool = False) -> Conclusion:
+    """Judged by the pairs that changed places: whether one of them moved against the other beyond another run."""
+    shared = [noise for noise in new if noise in old]
+    before, after = (_ordered(one, shared, lowest=lowest) for one in (old, new))
+    swapped = [(a, b) for i, a in enumerate(before) for b in before[i + 1:] if after.index(a) > after.index(b)]
+    verdicts = [verdict([old[a], old[b]], [new[a], new[b]]) for a, b in swapped]
+    beyond = next((one for one in ("yes", "unknown", "no") if one in verdicts), "")
+    places = ", ".join(f"{b} passed {a}" for a, b in swapped)
+    return Conclusion(what, ", ".join(before), ", ".join(after), places or "none", beyond, bool(swapped))
+
+
+def points(share: float, signed: bool = False) -> str:
+    """A share in percentage points."""
+    return f"{100 * share:{'+' if signed else ''}.1f} points" if math.isfinite(share) else "not known"
+
+
+def costs_that_moved(base: Side, head: Side) -> Iterator[str]:
+    """By reader: how many costs moved beyond another training run, and which most. Nothing where they are unknown."""
+    if base.costs is None or head.costs is None:
+        return
+    for reader, new in head.costs.items():
+        old = base.costs.get(reader, {})
+        shared = [noise for noise in new if noise in old]
+        if not shared:
+            continue
+        verdicts = {noise: verdict([old[noise]], [new[noise]]) for noise in shared}
+        most = max(shared, key=lambda noise: abs(new[noise].value - old[noise].value))
+        known = [noise for noise in shared if verdicts[noise] != "unknown"]
+        beyond = sum(verdicts[noise] == "yes" for noise in known)
+        judged = (f"{beyond} of {len(known)} moved by more than another training run would move them" if known
+                  else "how much another training run would move them is unknown")
+        yield (f"{_whose(reader)}: the cost of {most} moved most, from {points(old[most].value)} to "
+               f"{points(new[most].value)} (beyond another training run: {verdicts[most]}); {judged}.")

@@ -1,0 +1,169 @@
+"""How far estimates move between training runs that differ in their seed alone: the table of per-run estimates.
+
+`experiments/runs.json` holds the estimates of a study with several runs of each reader; a study whose parameters are
+the same but for the runs takes its "SD between runs" from there, a study with runs of its own from itself.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from stages.statistics import moments as cross
+from stages.statistics.design import build_design
+from stages.statistics.formulas import Term
+from stages.statistics.sample import Sample
+
+POOLED = "all"   # stands for the readers together
+READ = ("captcha", "condition", "level", "text", "reading", "success")  # columns of predictions behind accuracies
+FREE = ("seed", "precision", "device")  # parameters of a reader that runs may differ in
+
+Key = tuple[str, ...]
+
+
+def coefficient(specification: str, reader: str, term: str, category: str) -> Key:
+    return "coefficient", specification, reader, term, category
+
+
+def threshold(reader: str, noise: str, share: float) -> Key:
+    """The level at which `share` of the captchas are still read whole."""
+    return "threshold", reader, noise, f"{share:g}"
+
+
+def accuracy(reader: str, of: str, rows: str) -> Key:
+    """`of` is characters or captchas, `rows` is clean or all."""
+    return "accuracy", reader, of, rows
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The standard deviation of an estimate between runs, and their number."""
+
+    sd: float
+    runs: int
+
+    def cells(self) -> dict[str, float | int]:
+        return {"sd_between_runs": self.sd, "runs": self.runs}
+
+
+EMPTY: dict[str, str] = {"sd_between_runs": "", "runs": ""}  # cells where it is unknown
+
+
+@dataclass(frozen=True)
+class PerRun:
+    """Estimates by quantity, one a run; `formulas` and `dose` are what the coefficients are of."""
+
+    estimates: Mapping[Key, tuple[float, ...]]
+    formulas: Mapping[str, str]
+    dose: str
+
+    def spread(self, key: Key) -> Spread | None:
+        """None where it is unknown, or not estimated in every run."""
+        return spread_of(self.estimates.get(key, ()))
+
+    def cells(self, key: Key) -> Mapping[str, Any]:
+        """The columns sd_between_runs and runs of a table."""
+        found = self.spread(key)
+        return EMPTY if found is None else found.cells()
+
+    def combination(self, specification: str, reader: str,
+                    weights: Mapping[tuple[str, str], float]) -> Mapping[str, Any]:
+        """The same columns, of a combination of coefficients: `weights` by term and category."""
+        keys = {coefficient(specification, reader, *column): weight for column, weight in weights.items() if weight}
+        if not keys or not keys.keys() <= self.estimates.keys():
+            return EMPTY
+        values = sum(weight * np.array(self.estimates[key]) for key, weight in keys.items())
+        found = spread_of([float(value) for value in np.atleast_1d(values)])
+        return EMPTY if found is None else found.cells()
+
+    def known(self, formulas: Mapping[str, str], dose: str) -> PerRun:
+        """Without the coefficients of specifications that are others here."""
+        same = {name for name, formula in formulas.items() if self.formulas.get(name) == formula and self.dose == dose}
+        return PerRun({key: values for key, values in self.estimates.items()
+                       if key[0] != "coefficient" or key[1] in same}, self.formulas, self.dose)
+
+
+NONE = PerRun({}, {}, "")
+
+
+def spread_of(values: Sequence[float]) -> Spread | None:
+    if len(values) < 2 or not np.isfinite(values).all():
+        return None
+    return Spread(float(np.std(values, ddof=1)), len(values))
+
+
+def joined(runs: Sequence[Mapping[Key, float]]) -> dict[Key, tuple[float, ...]]:
+    """The estimates of each run by quantity; one that a run lacks is left out."""
+    return {key: tuple(run[key] for run in runs) for key in runs[0] if all(key in run for run in runs)} if runs else {}
+
+
+def coefficients_of(specification: str, reader: str, terms: Sequence[Term], sample: Sample) -> dict[Key, float]:
+    """The coefficients of a regression without their errors: one pass over the rows."""
+    design = build_design(terms, sample.variables)
+    total = cross.total_of(cross.Moments.of(X, y) for X, y, _ in sample.blocks(design)())
+    cross.refuse_collinear(total, design.names)
+    beta = cross.solve(total)[0]
+    return {coefficient(specification, reader, column.term, column.category): float(value)
+            for column, value in zip(design.columns, beta, strict=True)}
+
+
+def accuracies_of(reader: str, predictions: pa.Table) -> dict[Key, float]:
+    """Shares of the characters read right, and of the captchas read whole, clean and of all renderings."""
+    rows = predictions.select(list(READ)).to_pandas()
+    whole = rows.drop_duplicates(["captcha", "condition"])
+    found = {}
+    for name, clean in (("clean", True), ("all", False)):
+        own, texts = (table[table["level"] == 0] if clean else table for table in (rows, whole))
+        found[accuracy(reader, "characters", name)] = float(own["success"].mean())
+        found[accuracy(reader, "captchas", name)] = float((texts["text"] == texts["reading"]).mean())
+    return found
+
+
+def compared(params: Any, readers: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The parameters that must be alike for runs of another study to say how far these estimates move."""
+    captcha = {name: value for name, value in _plain(params.captcha).items() if name != "test"}
+    own = {name: {key: value for key, value in _plain(params.readers[name]).items() if key not in FREE}
+           for name in readers}
+    return {"glyphs": _plain(params.glyphs), "captcha": captcha, "colour": _plain(params.colour),
+            "noise": _plain(params.noise), "readers": own}
+
+
+def _plain(section: Any) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(section).items()}
+
+
+def to_json(found: PerRun, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """As experiments/runs.json holds it: `estimates` has a list per quantity, with null where a run has no estimate."""
+    return {"parameters": parameters, "dose": found.dose, "formulas": dict(found.formulas),
+            "estimates": [[*key, [value if math.isfinite(value) else None for value in values]]
+                          for key, values in found.estimates.items()]}
+
+
+def written(tree: Mapping[str, Any]) -> str:
+    """The file, an estimate a line."""
+    head = json.dumps({name: value for name, value in tree.items() if name != "estimates"}, indent=2,
+                      ensure_ascii=False)
+    lines = ",\n".join("    " + json.dumps(line, ensure_ascii=False) for line in tree["estimates"])
+    return head.removesuffix("\n}") + f',\n  "estimates": [\n{lines}\n  ]\n}}\n'
+
+
+def from_json(tree: Any, where: str) -> tuple[PerRun, Mapping[str, Any]]:
+    """The estimates and the parameters of the study that they are of. Raises ValueError on another content."""
+    try:
+        estimates = dict(_estimates(tree["estimates"]))
+        return PerRun(estimates, dict(tree["formulas"]), str(tree["dose"])), dict(tree["parameters"])
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ValueError(f"{where}: expected what `python -m experiments.runs --collect` writes, got {error!r}: "
+                         "restore it from git, or collect it again") from None
+
+
+def _estimates(lines: Sequence[Sequence[Any]]) -> Iterator[tuple[Key, tuple[float, ...]]]:
+    for line in lines:
+        *key, values = line
+        yield tuple(map(str, key)), tuple(math.nan if value is None else float(value) for value in values)

@@ -1,0 +1,93 @@
+"""How far means vary where observations share a captcha or a glyph.
+
+The same captcha comes back under every condition, and the same glyph in other captchas: both make observations alike.
+Two observations count as correlated where they share either:
+
+    V = sum over captchas of z_c z_c'  +  sum over glyphs of z_g z_g'  -  sum over glyphs of a captcha of z_cg z_cg'
+
+z_c, z_g and z_cg are sums of scores; each sum is taken times G/(G-1) of its G clusters. Cameron, Gelbach & Miller
+(2011), "Robust inference with multiway clustering", J. Business & Economic Statistics 29:238. A whole captcha belongs
+to each of its glyphs, so that two captchas count once for each glyph that they share.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+UNKNOWN = -1  # in the place of a glyph that is unknown or absent
+
+
+def covariance_of_means(scores: NDArray[Any], captcha: NDArray[Any], glyphs: NDArray[Any] | None = None) -> Floats:
+    """Covariance (M, M) of M statistics by the scores (N, M) that N observations add to them, each column of sum 0.
+
+    A mean's scores are (y - mean) / n. captcha (N,) labels; glyphs (N, T) or (N,) ids, UNKNOWN where there is none.
+    Captchas alone count where no glyph is known, or all have the same.
+    No variance is less than by captcha alone. The difference of V need not be positive semi-definite: its correlations
+    are then those without the negative eigenvalues. Raises ValueError on shapes that do not fit, scores that are not
+    finite, or fewer than two captchas.
+    """
+    scores, captcha = np.asarray(scores, np.float64), np.asarray(captcha)
+    glyphs = as_columns(glyphs, len(captcha))
+    if scores.ndim != 2 or captcha.ndim != 1 or len(scores) != len(captcha) or len(glyphs) != len(captcha):
+        raise ValueError(f"covariance_of_means: scores {scores.shape}, captcha {captcha.shape} and glyphs "
+                         f"{glyphs.shape} should be (N, M), (N,) and (N, T)")
+    if not np.isfinite(scores).all():
+        raise ValueError("covariance_of_means: scores should be finite")
+    index = np.unique(captcha, return_inverse=True)[1]
+    if not len(index) or index.max() < 1:
+        raise ValueError(f"covariance_of_means: at least two captchas are needed, got {len(np.unique(index))}")
+    by_captcha = _outer(scores, index)
+    row, column = np.nonzero(glyphs != UNKNOWN)
+    glyph = np.unique(glyphs[row, column], return_inverse=True)[1]
+    if not len(glyph) or glyph.max() < 1:
+        return by_captcha
+    both = np.unique(index[row] * (int(glyph.max()) + 1) + glyph, return_inverse=True)[1]
+    return _repaired(by_captcha + _outer(scores[row], glyph) - _outer(scores[row], both), np.diag(by_captcha))
+
+
+def error_ratio(values: Floats, captcha: NDArray[Any], glyphs: NDArray[Any] | None) -> float:
+    """By how much the standard error of the mean of values (N,) grows when glyphs count beside captchas; 1 at least."""
+    scores = (values - values.mean())[:, None]
+    alone, both = (float(covariance_of_means(scores, captcha, shared)[0, 0]) for shared in (None, glyphs))
+    return float(np.sqrt(both / alone)) if alone > 0 else 1.0
+
+
+def as_columns(glyphs: NDArray[Any] | None, rows: int) -> Ints:
+    """Glyphs as (N, T): None is unknown, (N,) is one each."""
+    if glyphs is None:
+        return np.full((rows, 1), UNKNOWN, np.int64)
+    found = np.asarray(glyphs, np.int64)
+    return found[:, None] if found.ndim == 1 else found
+
+
+def fewest_clusters(captcha: NDArray[Any], glyphs: NDArray[Any] | None = None) -> int:
+    """How many captchas there are, or glyphs where these are known and fewer; degrees of freedom are one less."""
+    captchas = len(np.unique(captcha))
+    found = np.unique(as_columns(glyphs, len(captcha)))
+    known = len(found[found != UNKNOWN])
+    return min(captchas, known) if known else captchas
+
+
+def _outer(scores: Floats, cluster: Ints) -> Floats:
+    """The sum over clusters of the outer products of their sums of scores, (M, M), times G/(G-1)."""
+    G = int(cluster.max()) + 1
+    sums = np.stack([np.bincount(cluster, column, G) for column in scores.T], axis=1)  # (G, M)
+    factor = G / (G - 1) if G > 1 else 1.0
+    return np.asarray(factor * (sums.T @ sums))
+
+
+def _repaired(found: Floats, least: Floats) -> Floats:
+    """The nearest that is a covariance: variances of `least` (M,) at least, no negative eigenvalue."""
+    error = np.sqrt(np.maximum(np.diag(found), least))
+    scale = np.where(error > 0, error, 1.0)
+    values, vectors = np.linalg.eigh(found / np.outer(scale, scale))
+    clipped = (vectors * np.maximum(values, 0)) @ vectors.T
+    own = np.sqrt(np.diag(clipped))
+    weight = np.divide(error, own, out=np.zeros_like(error), where=own > 0)
+    return np.asarray(clipped * np.outer(weight, weight))
