@@ -21,8 +21,8 @@ TINY = {"glyphs": {"alphabet": "0123"}, "captcha": {"train": 120, "validation": 
         "noise": {"types": ["gaussian", "fog", "elastic"], "steps": 2},
         "explain": {"captchas": 2, "epochs": 1, "latent": 2, "draws": 50}}
 READER = {"architecture": "heads", "epochs": 1, "batch": 8}  # reads some right after few steps; CTC would read nothing
-RESULTS = ("metrics/", "plots/details", "plots/explain", "plots/figures", "plots/predict", "plots/regress", "plots/report",
-           "plots/train")
+RESULTS = ("metrics/", "plots/details", "plots/explain", "plots/figures", "plots/predict", "plots/regress",
+           "plots/report", "plots/train")
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_"))},
