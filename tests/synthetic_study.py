@@ -11,11 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from answer_tables import write_tables
 from ruamel.yaml import YAML
 
 from stages import artifacts, explain, params, regress
-from stages.params import runs_of
 from stages.reader.networks import initialise
 from stages.reader_files import Description, write_reader
 
@@ -28,12 +26,12 @@ def write_study(folder: Path, patch: pytest.MonkeyPatch, *, noises: Sequence[str
                 lengths: tuple[int, int] = (4, 4), captchas: int = 40, composed: bool = True, seed: int = 0,
                 colours: int = 4, skills: Sequence[float] = (3.0, 2.3, 1.6), levels: Sequence[float] = (0.4, 0.8),
                 regression: Mapping[str, Any] | None = None, architecture: str = "heads",
-                explained: bool = True, between: float | None = None) -> None:
+                explained: bool = True) -> None:
     """Write params.yaml and all that the stages before plot make into `folder`, which becomes the current one.
 
     `skills` are the readers' log odds without noise; `regression` replaces parameters of that section. The first
     reader's files hold a network with random weights, which is only looked at: the predictions are made up. Without
-    `explained` the stage explain has not run. `between` is the SD between runs, where it is known.
+    `explained` the stage explain has not run.
     """
     patch.chdir(folder)
     patch.setattr(params, "refuse_foreign_code", lambda: None)  # the code is here, the study is there
@@ -60,7 +58,6 @@ def write_study(folder: Path, patch: pytest.MonkeyPatch, *, noises: Sequence[str
     write_glyphs(alphabet if composed else "", rng)
     write_network(readers[0], architecture, alphabet, max(map(len, texts)))
     regress.main()
-    write_tables(runs_of(params.parse(params.load(Path("params.yaml"))).readers), list(noises), [0.5, 0.75], between)
     if explained:
         explain.main()
 

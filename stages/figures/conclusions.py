@@ -195,11 +195,10 @@ def about_models(found: Regressed) -> str:
     clear = both[(both["low"] > 0) | (both["high"] < 0)]
     turned = clear.loc[clear["linear"] * clear["logit"] < 0, "name"].tolist()
     inside = int(((both["low"] <= both["logit"]) & (both["logit"] <= both["high"])).sum())
-    signs = (f"the sign of {listed(turned)} differs" if turned
-             else "no effect whose interval leaves out 0 changes its sign")
-    return (f"A logit gives effects that differ from the linear model's by at most {apart['apart']:.1f} points "
-            f"({apart['name']}: {signed(apart['linear'])} and {signed(apart['logit'])}); {signs}, and {inside} of the "
-            f"{len(both)} effects lie within the linear interval.")
+    signs = f", and the sign of {listed(turned)} differs" if turned else ""
+    return (f"A logit gives effects within {apart['apart']:.1f} points of the linear model's (largest gap: "
+            f"{apart['name']}, {signed(apart['linear'])} and {signed(apart['logit'])}); {inside} of the {len(both)} "
+            f"lie in the linear interval{signs}.")
 
 
 def how_sure(found: Regressed, params: Any, runs: Mapping[str, Sequence[str]], captchas: int, arithmetic: str,

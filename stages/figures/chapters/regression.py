@@ -164,8 +164,8 @@ CORRELATIONS = Figure(
 
 CHAPTER = Chapter(
     "report", "regression", "What does the regression say?",
-    "A linear probability model explains whether a character was read right by noise, level, colour, character and "
-    "position at once. In the table a noise coefficient beside a centred level is minus that noise's average cost.",
+    "A linear probability model explains by noise, level, colour, character and position at once whether a character "
+    "was read right. Beside a centred level, a noise coefficient is minus that noise's average cost.",
     (sentences, table))
 MORE = Chapter(
     "details", "sound", "Is the regression sound?",
