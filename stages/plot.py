@@ -55,7 +55,7 @@ def main() -> None:
         for drawing in (*own, *explained()):
             write(drawing)
             rendered[drawing.name] = drawing
-    tree = tree_of(study, chapters, rendered, answer(study.regressed), QUESTIONS)
+    tree = tree_of(study, chapters, rendered, answer(study.regressed, study.learned), QUESTIONS)
     artifacts.write_json(artifacts.PLOTS / "report.json", artifacts.rounded(tree))
     drawings = {name: drawing.svg for name, drawing in rendered.items() if drawing.svg is not None}
     for page, name in PAGES.items():

@@ -111,7 +111,7 @@ def test_markdown_has_as_many_cells_in_every_row(regressions: list[Regression]) 
     lines = to_markdown(table_of(regressions)).splitlines()
     rows = [line for line in lines if line.startswith("|")]
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4}
-    assert any("&lt;b>&\\_\\|" in row for row in rows)
+    assert any("&lt;b>& \\|" in row for row in rows)  # an underscore of a noise is a space
 
 
 def test_latex_has_as_many_cells_in_every_row_and_balanced_braces(regressions: list[Regression]) -> None:
@@ -122,7 +122,7 @@ def test_latex_has_as_many_cells_in_every_row_and_balanced_braces(regressions: l
     assert set(cells) == {2}
     bare = re.sub(r"\\[\\{}]", "", text)
     assert bare.count("{") == bare.count("}")
-    assert r"50\%\_\#\{x\}" in text
+    assert r"50\% \#\{x\}" in text
     assert not re.search(r"(?<!\\)[_#]", text)
     open_environments: list[str] = []
     for verb, environment in re.findall(r"\\(begin|end)\{(\w+)\}", text):

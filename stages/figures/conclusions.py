@@ -27,40 +27,55 @@ from stages.figures.style import words
 
 FACTORS = {"noise": "noise", "reader": "reader", "colour": "colour", "digit": "character", "position": "position"}
 EQUAL_ENERGY = ("gaussian", "gaussian_rgb", "uniform", "salt_and_pepper", "shot", "speckle")  # level: the RMS change
-FEW = 50     # clusters, below which the regress stage adds the wild bootstrap
-RULE = 0.8   # power of the smallest detectable difference
+FEW = 50      # clusters, below which the regress stage adds the wild bootstrap
+WORDS = 60    # of the answer
+RULE = 0.8    # power of the smallest detectable difference
+CLEAR = 0.95  # probability above which a noise is said to be the first
 
 
-def answer(found: Regressed) -> str:
-    """At most sixty words: which noise is worst for the report's reader, by how much, and how sure that is."""
+def answer(found: Regressed, learned: str = "") -> str:
+    """At most sixty words: which noise is worst for the report's reader, by how much, and how sure that is.
+
+    `learned` says what that reader was trained on.
+    """
     halves, costs = found.halves(found.reader), found.costs(found.reader)
     reached = halves[halves["level"].notna()]
     if costs.empty:
         return f"The regression estimated no cost of any noise for `{found.reader}`, so none can be called the worst."
-    worst, least = costs.iloc[0], costs.iloc[-1]
+    said = [f"`{found.reader}`{f', trained on {learned},' * bool(learned)} {_stopped(reached, found)}.",
+            f" On average **{words(costs.iloc[0]['noise'])}** costs most, {points(costs.iloc[0], 'cost')} of 100 "
+            "characters", "." if len(costs) == 1 else
+            f", {words(costs.iloc[-1]['noise'])} least, {points(costs.iloc[-1], 'cost')}.", _run_in_short(costs)]
+    if len("".join(said).split()) > WORDS:
+        said[2:] = ["."]
+    return "".join(said)
+
+
+def _stopped(reached: pd.DataFrame, found: Regressed) -> str:
     if reached.empty:
-        start = f"No noise tested makes `{found.reader}` lose {lost(found.share)}."
-        first = ""
-    else:
-        first = str(reached.iloc[0]["noise"])
-        level = told(reached.iloc[0]["level"], reached.iloc[0]["low"], reached.iloc[0]["high"],
-                     explained=interval_name(found.confidence))
-        start = f"**{_title(first)}** stops `{found.reader}` first: from level {level} {lost(found.share)} are lost."
-    cost = points(worst, "cost")
-    if worst["noise"] == first:
-        said = f" It also costs most on average, {cost} points of the characters."
-    else:
-        said = f" **{_title(worst['noise'])}** costs most on average, {cost} points of the characters."
-    if len(costs) > 1:
-        said += f" {_title(least['noise'])} costs least, {points(least, 'cost')}."
-    return start + said + _run_in_short(costs)
+        return f"loses {lost(found.share)} under no noise tested"
+    return f"loses {lost(found.share)} {_first(reached, found)}"
+
+
+def _first(reached: pd.DataFrame, found: Regressed) -> str:
+    """The noise that needs the lowest level; with the second, where it may be that one as well."""
+    leaders = reached.iloc[:1 if _settled(reached) else 2]
+    levels = [f"level {told(row['level'], row['low'], row['high'])} of **{words(row['noise'])}**"
+              for _, row in leaders.iterrows()]
+    levels[0] = levels[0].replace(" (", f" ({interval_name(found.confidence)} ", 1)
+    return f"from {listed(levels)}" + ("; which is first is open" if len(leaders) > 1 else "")
+
+
+def _settled(reached: pd.DataFrame) -> bool:
+    """Whether the first noise is the first with a probability that leaves no other in doubt."""
+    return len(reached) == 1 or not float(reached.iloc[0]["first"]) < CLEAR
 
 
 def _run_in_short(costs: pd.DataFrame) -> str:
     between = costs["sd_between_runs"].dropna()
     if between.empty:
-        return " Another training run is in no interval."
-    return f" Training again moves a cost by about {signed(100 * between.mean())} points."
+        return " No interval contains another training run."
+    return f" Another training run moves costs by about {signed(100 * between.mean())}."
 
 
 def _title(noise: object) -> str:

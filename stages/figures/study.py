@@ -19,6 +19,7 @@ from stages.figures.coefficients import dose_slopes, factor_effects
 from stages.figures.confusion import confusion_table
 from stages.figures.counts import count_characters
 from stages.figures.figure import Table
+from stages.figures.numbers import LEARNS
 from stages.figures.pixels import pixels_by_level
 from stages.figures.readers import Described
 from stages.figures.regressed import NUMBERS, Regressed
@@ -92,6 +93,11 @@ class Study:
     @property
     def own(self) -> pd.DataFrame:
         return self.observations[self.reader]
+
+    @property
+    def learned(self) -> str:
+        """What the report's reader was trained on, in words."""
+        return LEARNS[self.params.readers[self.reader].learns_from].removesuffix(" only")
 
     @property
     def words(self) -> dict[str, str]:

@@ -153,7 +153,12 @@ def _line(column: Column, heading: str, regressions: Sequence[Regression], runs:
         errors.append(_errors(r, k, runs) if found else "")
     label = "intercept" if column.term == CONSTANT else column.label if ":" in column.term else (
         column.category or "per unit")
-    return Line(heading, label, tuple(values), tuple(errors))
+    return Line(heading, _named(column.term, label), tuple(values), tuple(errors))
+
+
+def _named(term: str, name: str) -> str:
+    """A name of a noise type or colour without the underscores of code; readers and characters keep theirs."""
+    return name.replace("_", " ") if set(term.split(":")) <= {"noise", "colour", *NUMBERS} else name
 
 
 def _errors(regression: Regression, k: int, runs: PerRun) -> str:
@@ -175,7 +180,7 @@ def _spoken(term: str) -> str:
 
 def _heading(term: str, regressions: Sequence[Regression]) -> str:
     reference = next((found for r in regressions if (found := r.design.references.get(term)) is not None), None)
-    against = f", against {reference}" if reference is not None else ""
+    against = f", against {_named(term, reference)}" if reference is not None else ""
     if term == CONSTANT:
         return "Intercept"
     if term.startswith("poly(") and ":" not in term:
