@@ -99,7 +99,7 @@ def main() -> None:
         total = sum(one.chi2(error) for one, error in zip(found, errors, strict=True))
         near = sum(one.pairs(error) for one, error in zip(found, errors, strict=True))
         p = chi2.sf(total, df * len(found))
-        print(f"\n{name}: chi² {total:.0f} on {df * len(found)} degrees of freedom (p {p:.2g} if they were independent); "
+        print(f"\n{name}: chi² {total:.0f} on {df * len(found)} degrees of freedom (p {p:.2g} if independent); "
               f"{near} of {pairs * len(found)} pairs within {LIMIT} standard errors")
 
 
