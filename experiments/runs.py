@@ -77,7 +77,8 @@ def collect() -> None:
     terms = regress.formulas(chosen, regress.sample_of(predictions, params).variables)
     with threadpool_limits(1):
         runs = list(regress.runs_apart(predictions, params, terms))
-    found = per_run.PerRun(per_run.joined(runs), {**chosen.specifications, **chosen.checks}, chosen.dose)
+    found = per_run.PerRun(per_run.joined(runs), {**chosen.specifications, **chosen.checks}, chosen.dose,
+                           asdict(chosen.references))
     artifacts.write_text(regress.RUNS, per_run.written(artifacts.rounded(
         per_run.to_json(found, per_run.compared(params, groups)))))
     progress(f"{regress.RUNS}: {len(found.estimates)} estimates of {len(runs)} runs of {', '.join(groups)}")

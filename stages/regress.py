@@ -75,7 +75,7 @@ def main() -> None:
         shares = characters(predictions, sample.variables)
         looks["corruption"] = tidy.corruption(robustness(shares, params), seen_by(params))
         looks["dose_response"] = dose_response(sample, by_reader(regressions, chosen, names), whole, chosen.dose)
-        dealt = randomised(sample, predictions, params.seed)
+        dealt = randomised(sample, predictions, params)
     write(regressions, looks, curves, skipped, dealt, between, clusters, guess_of_characters(predictions), params)
 
 
@@ -277,11 +277,11 @@ def comparisons(regressions: Sequence[Regression], sample: Sample, between: PerR
     return tables
 
 
-def randomised(sample: Sample, predictions: Mapping[str, pa.Table], seed: int) -> dict[str, Any] | None:
+def randomised(sample: Sample, predictions: Mapping[str, pa.Table], params: Any) -> dict[str, Any] | None:
     """The randomisation test of colour; None where there is one colour."""
     found = randomisation(sample.success, sample.cluster, stacked(predictions, "condition", np.int64),
                           sample.variables.factors["colour"].codes.astype(np.int64),
-                          rng=stream(seed, "randomisation", "colour"))
+                          part=params.captcha.part, rng=stream(params.seed, "randomisation", "colour"))
     return None if found is None else {"factor": "colour", **asdict(found)}
 
 
@@ -291,7 +291,8 @@ def estimates_by_run(predictions: Mapping[str, pa.Table], params: Any, terms: Ma
     chosen, groups = params.regression, runs_of(params.readers)
     formula = {**chosen.specifications, **chosen.checks}
     if any(len(runs) > 1 for runs in groups.values()):
-        return PerRun(per_run.joined([*runs_apart(predictions, params, terms)]), formula, chosen.dose)
+        return PerRun(per_run.joined([*runs_apart(predictions, params, terms)]), formula, chosen.dose,
+                      asdict(chosen.references))
     if not RUNS.is_file():
         progress(f"{RUNS} is not there: no standard deviation between training runs")
         return per_run.NONE
@@ -300,7 +301,7 @@ def estimates_by_run(predictions: Mapping[str, pa.Table], params: Any, terms: Ma
         progress(f"{RUNS} is of other glyphs, captchas, colours, noises or readers: no standard deviation between "
                  "training runs (python -m experiments.runs measures it)")
         return per_run.NONE
-    return found.known(formula, chosen.dose)
+    return found.known(formula, chosen.dose, asdict(chosen.references))
 
 
 def runs_apart(predictions: Mapping[str, pa.Table], params: Any,
@@ -331,7 +332,7 @@ def thresholds_of(reader: str, whole: Cells, chosen: Any) -> dict[per_run.Key, f
         cells, levels = whole.of(reader, noise)
         for share in chosen.thresholds:
             level = level_at(whole.mean[cells][None], levels, share)[0]
-            found[per_run.threshold(reader, noise, share)] = float(level)
+            found[per_run.threshold(reader, noise, share)] = float(level) if level > 0 else np.nan  # 0 is a bound
     return found
 
 

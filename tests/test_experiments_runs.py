@@ -78,6 +78,7 @@ def test_what_is_collected_is_of_each_run_and_serves_a_study_with_one(study: Stu
     assert len(text.splitlines()) < len(tree["estimates"]) + 120  # an estimate a line
     found, parameters = per_run.from_json(tree, "here")
     assert list(parameters["readers"]) == ["a", "b"]
+    assert found.references == {**study.tree["regression"]["references"], "reader": "a"}
     assert "test" not in parameters["captcha"]
     tables = [predict("clean", seed=run).to_pandas() for run in range(3)]
     wanted = [table["success"].mean() for table in tables]
@@ -119,15 +120,22 @@ def test_accuracies_are_of_characters_and_of_whole_captchas() -> None:
 
 def test_a_combination_is_of_the_same_run_throughout() -> None:
     keys = [per_run.coefficient("s", "r", "colour", name) for name in ("grey", "red")]
-    found = per_run.PerRun({keys[0]: (1.0, 2.0, 4.0), keys[1]: (1.0, 2.0, 4.5)}, {}, "level")
+    found = per_run.PerRun({keys[0]: (1.0, 2.0, 4.0), keys[1]: (1.0, 2.0, 4.5)}, {}, "level", {})
     cells = found.combination("s", "r", {("colour", "grey"): 1.0, ("colour", "red"): -1.0, ("constant", ""): 0.0})
     assert cells == {"sd_between_runs": pytest.approx(np.std([0, 0, -0.5], ddof=1)), "runs": 3}
     assert found.combination("s", "r", {("digit", "1"): 1.0}) == per_run.EMPTY
 
 
+def test_coefficients_against_another_reference_are_not_known() -> None:
+    keys = per_run.coefficient("s", "all", "digit", "3"), per_run.threshold("a", "fog", 0.5)
+    found = per_run.PerRun(dict.fromkeys(keys, (1.0, 2.0)), {"s": "digit"}, "level", {"digit": "0"})
+    assert set(found.known({"s": "digit"}, "level", {"digit": "0"}).estimates) == set(keys)
+    assert set(found.known({"s": "digit"}, "level", {"digit": "5"}).estimates) == {keys[1]}
+
+
 def test_an_estimate_that_a_run_lacks_is_null_in_the_file_and_has_no_spread() -> None:
     key = per_run.threshold("a", "fog", 0.5)
-    tree = per_run.to_json(per_run.PerRun({key: (0.5, np.nan)}, {}, "level"), {})
+    tree = per_run.to_json(per_run.PerRun({key: (0.5, np.nan)}, {}, "level", {}), {})
     assert tree["estimates"] == [[*key, [0.5, None]]]
     read, _ = per_run.from_json(json.loads(per_run.written(tree)), "here")
     assert read.spread(key) is None

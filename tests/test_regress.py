@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -385,6 +386,9 @@ def test_the_spread_between_runs_is_that_of_the_runs_own_regressions(study: Stud
     contrast = next(row for row in study.table("contrasts") if row["factor"] == "colour" and row["reader"] == "a")
     digit = study.rows("slopes", "a")["colour[grey]"]
     assert contrast["sd_between_runs"] == digit["sd_between_runs"]  # it is compared with the reference
+    below = [row for row in study.table("thresholds") if float(row["level"] or "inf") == 0]
+    assert below  # where clean captchas are read no better, the level is a bound and not 0 in every run
+    assert {row["sd_between_runs"] for row in below} == {""}
     alone = []
     for run in range(3):
         study.write(a=predict("clean", seed=run))
@@ -404,7 +408,7 @@ def test_runs_of_a_like_study_are_taken_from_its_file_and_those_of_another_are_n
     parsed = params.parse(study.tree)
     formulas = dict(parsed.regression.specifications) | {"main": "noise"}  # another formula of that name
     estimates = {runs.coefficient(name, "all", "noise", "fog"): (0.1, 0.2, 0.6) for name in ("main", "slopes")}
-    tree = runs.to_json(runs.PerRun(estimates, formulas, "level"),
+    tree = runs.to_json(runs.PerRun(estimates, formulas, "level", asdict(parsed.regression.references)),
                         runs.compared(parsed, params.runs_of(parsed.readers)))
     artifacts.write_json(Path("experiments/runs.json"), tree)
     study.tree["captcha"]["test"] += 1
@@ -414,6 +418,10 @@ def test_runs_of_a_like_study_are_taken_from_its_file_and_those_of_another_are_n
     assert (float(row["sd_between_runs"]), row["runs"]) == (pytest.approx(np.std([0.1, 0.2, 0.6], ddof=1)), "3")
     assert study.rows("main")["noise[fog]"]["runs"] == study.rows("slopes")["constant"]["runs"] == ""
     assert "In square brackets" in Path("plots/regress/table.json").read_text(encoding="utf-8")
+    study.tree["regression"]["references"]["digit"] = "1"  # coefficients are against another category
+    regress.main()
+    assert study.rows("slopes")["noise[fog]"]["runs"] == ""
+    study.tree["regression"]["references"]["digit"] = "0"
     study.tree["readers"]["clean"]["epochs"] += 1
     regress.main()
     assert "experiments/runs.json is of other glyphs, captchas, colours, noises or readers" in capsys.readouterr().out

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from numpy.typing import NDArray
+from scipy import stats
 from scipy.special import expit
 
 from stages.statistics.cells import Cells, cell_means
@@ -45,7 +46,10 @@ def test_means_and_covariance_are_those_of_a_regression_on_dummies_clustered_by_
     fit = sm.OLS(right.astype(float), X).fit(cov_type="cluster", use_t=True, cov_kwds={
         "groups": rows["captcha"], "use_correction": False})
     assert cells.mean == pytest.approx(fit.params)
-    np.testing.assert_allclose(cells.covariance, 60 / 59 * fit.cov_params(), atol=1e-12)
+    inside = (cells.mean > 0) & (cells.mean < 1)
+    assert inside.sum() > 12
+    np.testing.assert_allclose(cells.covariance[inside][:, inside], 60 / 59 * fit.cov_params()[inside][:, inside],
+                               atol=1e-12)
     assert cells.rows.tolist() == X.sum(axis=0).tolist()
 
 
@@ -86,6 +90,30 @@ def test_thresholds_and_who_is_first_cover_where_glyphs_come_back() -> None:
         assert both["fog"][3] + both["dots"][3] == pytest.approx(1, abs=0.02)
     assert 0.92 <= held / (2 * trials) <= 0.98
     assert alone / (2 * trials) < 0.85  # 0.963 and 0.783
+
+
+def test_cells_that_are_all_right_or_all_wrong_are_not_certain() -> None:
+    """Six captchas: as if 8 of 10 clusters were right, or 2."""
+    right = np.repeat([[True], [True], [False]], 6, axis=1)  # clean, and two levels
+    captcha, level = np.tile(np.arange(6), 3), np.repeat([0.0, 0.4, 0.8], 6)
+    cells = cell_means(right.ravel(), np.zeros(18, np.int64), (level > 0).astype(np.int64), level, captcha=captcha,
+                       names=(("r",), ("none", "fog")), unit=captcha, glyphs=np.full(18, -1))
+    np.testing.assert_allclose(cells.covariance, 0.8 * 0.2 / 6 * np.eye(3))
+    found = joint_dose_responses(cells, targets=(0.25, 0.75), confidence=0.95, draws=2000,
+                                 rng=np.random.default_rng(0))["r", "fog"]
+    chance = stats.norm.cdf(0.25 / np.sqrt(0.8 * 0.2 / 6))  # that a share of 0 lies below a quarter
+    assert found.thresholds[0].reached == pytest.approx(chance, abs=0.02)
+    assert chance - 0.02 < found.thresholds[1].first < 1
+    assert found.area.low < found.area.value < found.area.high
+
+
+def test_a_cell_that_varies_keeps_its_variance_and_glyphs_count_as_clusters_of_the_others() -> None:
+    right, rows = readings(np.random.default_rng(6), captchas=50, glyphs=10)
+    right[(rows["level"] == 0) & (rows["reader"] == 0)] = True
+    with_floor, alone = cells_of(right, rows), cells_of(right, rows | {"glyphs": np.full_like(rows["glyphs"], -1)})
+    assert with_floor.covariance[0, 0] == pytest.approx(12 / 14 * 2 / 14 / 10)
+    assert alone.covariance[0, 0] == pytest.approx(52 / 54 * 2 / 54 / 50)
+    assert (with_floor.covariance[0, 1:] == 0).all()
 
 
 def test_what_clean_captchas_do_not_reach_no_noise_is_first_at() -> None:

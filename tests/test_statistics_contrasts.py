@@ -49,6 +49,28 @@ def test_the_largest_variance_of_a_difference_counts() -> None:
     assert [one.standard_error for one in found] == pytest.approx(np.sqrt([1.01, 1.01, 0.2]).tolist())
 
 
+def test_simultaneous_bounds_are_no_narrower_than_single_ones_whichever_covariance_counts() -> None:
+    shared, apart = 0.01 * (0.95 * np.ones((5, 5)) + 0.05 * np.eye(5)), 0.0099 * np.eye(5)
+    for given in ((shared, 400, apart), (apart, 400, shared)):
+        both = means([0.0] * 5, *given)
+        alone = simultaneous(means([0.0] * 5, np.eye(5), 400), 0.95, rng=np.random.default_rng(1))
+        assert simultaneous(both, 0.95, rng=np.random.default_rng(1)) == pytest.approx(alone, rel=0.03)
+        for one in contrasts(both, confidence=0.95, rng=np.random.default_rng(1)):
+            assert one.simultaneous_high > one.high
+
+
+def test_a_critical_value_is_no_less_than_students() -> None:
+    line = np.outer([1.0, 2, 3], [1.0, 2, 3])  # all pairs are one
+    for seed in range(5):
+        found = simultaneous(means([0, 0, 0], line, 8), 0.95, rng=np.random.default_rng(seed))
+        assert stats.t.ppf(0.975, 8) <= found < 1.05 * stats.t.ppf(0.975, 8)
+
+
+def test_nothing_is_surely_ahead_without_an_error() -> None:
+    found = ranks(means([0.1 + 0.2, 0.3, 0.1], np.zeros((3, 3))), confidence=0.95, rng=np.random.default_rng(0))
+    assert {(one.low, one.high) for one in found} == {(1, 3)}
+
+
 def test_draws_have_the_correlations_of_the_covariance_and_the_errors_of_the_largest() -> None:
     V = np.array([[1.0, 0.5, 0], [0.5, 1, 0], [0, 0, 1]])
     drawn = draws(means([0, 0, 0], V, 10_000, np.diag([4.0, 0.1, 0.1])), rng=np.random.default_rng(4))

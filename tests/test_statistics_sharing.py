@@ -73,12 +73,27 @@ def test_a_matrix_that_needs_no_repair_is_left_alone() -> None:
     assert [found[0, 0], found[1, 1], found[0, 0] + found[1, 1] - 2 * found[0, 1]] == pytest.approx(single)
 
 
+def test_a_variance_that_glyphs_take_away_is_still_that_by_captcha() -> None:
+    """40 captchas of the glyphs 1 and 2: 38 have one of them right, one has both and one none."""
+    right = np.array([[1, 0], [0, 1]] * 19 + [[1, 1], [0, 0]], float).ravel()
+    captcha, glyphs = np.repeat(np.arange(40), 2), np.tile([1, 2], 40)
+    scores = (right - right.mean())[:, None] / len(right)
+    alone = covariance_of_means(scores, captcha)
+    assert alone[0, 0] == pytest.approx(3.2e-4, rel=0.01)
+    np.testing.assert_allclose(covariance_of_means(scores, captcha, glyphs), alone)
+    other = np.random.default_rng(0).normal(size=(80, 2)) / 80
+    found = covariance_of_means(np.hstack([scores, other - other.mean(axis=0)]), captcha, glyphs)
+    assert found[0, 0] == pytest.approx(alone[0, 0])
+    assert np.linalg.eigvalsh(found).min() > -1e-12 * np.trace(found)
+
+
 def test_the_fewest_clusters_are_captchas_or_known_glyphs() -> None:
     captcha = np.array([1, 1, 2, 3])
     assert fewest_clusters(captcha) == 3
     assert fewest_clusters(captcha, np.array([5, 6, 5, 6])) == 2
     assert fewest_clusters(captcha, np.array([[5, 6, 7, 8], [1, 2, 3, -1]]).repeat(2, axis=0)) == 3
     assert fewest_clusters(captcha, np.full((4, 2), UNKNOWN)) == 3
+    assert fewest_clusters(captcha, np.array([5, 5, UNKNOWN, 5])) == 3  # as in covariance_of_means
 
 
 def shares(captchas: int, T: int, glyphs: int, conditions: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -150,7 +151,7 @@ def test_the_mean_of_the_outcome_is_of_the_rows_and_of_the_clean_ones(regression
 
 
 def test_the_spread_between_runs_stands_in_square_brackets_where_it_is_known(regressions: list[Regression]) -> None:
-    runs = PerRun({coefficient("full", "all", "level", ""): (0.1, 0.3, 0.8)}, {"full": "noise + level"}, "level")
+    runs = PerRun({coefficient("full", "all", "level", ""): (0.1, 0.3, 0.8)}, {"full": "noise + level"}, "level", {})
     table = table_of(regressions, runs=runs)
     level = next(line for line in table.lines if line.heading == "Level")
     assert level.errors[1].endswith(f" [{np.std([0.1, 0.3, 0.8], ddof=1):.4f}]")
@@ -159,6 +160,14 @@ def test_the_spread_between_runs_stands_in_square_brackets_where_it_is_known(reg
                for note in table.notes)
     row = tidy.coefficients(regressions[1], 0.9, str, runs)[-1]
     assert (row["sd_between_runs"], row["runs"]) == (pytest.approx(np.std([0.1, 0.3, 0.8], ddof=1)), 3)
+
+
+def test_a_noise_coefficient_is_called_an_average_cost_beside_the_level_only(regressions: list[Regression]) -> None:
+    for number, costs in (("level", True), ("rmse", False)):
+        centred = [replace(one, design=replace(one.design, centred=frozenset({number}))) for one in regressions]
+        text = " ".join(table_of(centred).notes)
+        assert ("the coefficient of a noise type is its average cost" in text) is costs
+        assert ("its effect at the mean dose of all noises; average costs are in costs.csv" in text) is not costs
 
 
 def test_more_columns_than_a_page_takes_are_named_below(regressions: list[Regression]) -> None:

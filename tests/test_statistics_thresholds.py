@@ -172,6 +172,13 @@ def test_percentiles_are_outward_and_take_infinities() -> None:
     assert percentiles(np.arange(1.0, 12.0), 0.85) == (1.0, 11.0)
 
 
+def test_an_interval_holds_the_estimate_where_all_draws_lie_below_it() -> None:
+    shares = np.array([[1.0, 1.0], *([1.0, 0.9 + 0.001 * i] for i in range(50))])
+    found = dose_response(shares, [0, 1], targets=[0.99], confidence=0.9)
+    assert found.area.low < found.area.value == found.area.high == 1
+    assert found.thresholds[0].level == found.thresholds[0].high == inf
+
+
 @pytest.mark.parametrize(("change", "message"), [
     ({"levels": [0.1, 0.5]}, "levels should ascend from 0"),
     ({"levels": [0.0, 0.5, 0.5]}, "levels should ascend from 0"),

@@ -32,7 +32,7 @@ from stages.figures.style import (
     words,
 )
 from stages.statistics.proportions import clustered_proportion
-from stages.statistics.sharing import covariance_of_means, fewest_clusters
+from stages.statistics.sharing import covariance_of_means, fewest_clusters, of_one_glyph
 
 Ints = NDArray[np.int64]
 
@@ -86,7 +86,7 @@ def glyphs_of(characters: pd.DataFrame) -> Ints:
 def _interval(rows: pd.DataFrame, column: str, glyphs: Ints, confidence: float) -> tuple[float, float, float]:
     """Share and interval of a column of truths; of a single captcha or glyph no interval is known (NaN)."""
     values, captchas = rows[column].to_numpy(), rows["captcha"].to_numpy()
-    if fewest_clusters(captchas, glyphs) < 2:
+    if fewest_clusters(captchas, glyphs) < 2 or of_one_glyph(glyphs):
         return float(values.mean()), np.nan, np.nan
     return clustered_proportion(values, captchas, glyphs, confidence=confidence)
 

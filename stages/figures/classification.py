@@ -23,7 +23,7 @@ def classification_table(observations: Mapping[str, pd.DataFrame], alphabet: str
     """A row a reader, set of renderings and character, in the order of the alphabet, and one of the means (COLUMNS).
 
     Only the row of the means has the accuracy, and the interval of the macro F1: of 95 %, clustered by captcha and
-    glyph, as in what predict writes; NaN where there is a single captcha or glyph.
+    glyph, as in what predict writes; NaN where there is a single captcha.
     """
     rows: list[list[object]] = []
     for reader, characters in observations.items():

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from stages.captcha.design import stream
 from stages.statistics.proportions import clustered_proportion
-from stages.statistics.sharing import fewest_clusters
+from stages.statistics.sharing import of_one_glyph
 from stages.statistics.thresholds import Threshold, dose_response, resampled
 
 Floats = NDArray[np.float64]
@@ -58,7 +58,7 @@ def too_few(captcha: NDArray[np.int64], glyph: NDArray[np.int64] | None) -> str:
         return "none was shown"
     if captchas < LEAST:
         return TOO_FEW.format(what="captchas", count=captchas)
-    return TOO_FEW.format(what="glyphs", count=1) if fewest_clusters(captcha, glyph) < 2 else ""
+    return TOO_FEW.format(what="glyphs", count=1) if of_one_glyph(glyph) else ""
 
 
 def resampled_by(characters: pd.DataFrame) -> NDArray[np.int64]:

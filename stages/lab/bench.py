@@ -30,7 +30,6 @@ from stages.reader.reading import Outside, Recogniser, read_whole
 from stages.reader_files import Description
 from stages.sources.captchas import to_canvas
 from stages.statistics.proportions import clustered_proportion
-from stages.statistics.sharing import fewest_clusters
 
 LIMITS = {"/bench/upload": LIMIT}
 SURE = 0.9     # probability of a text from which a reader counts as sure
@@ -220,10 +219,9 @@ def rate(desk: Desk, name: str, pile: Pile) -> dict[str, Any]:
     except ValueError as error:
         return told | {"error": str(error)}
     captcha = np.arange(len(whole))
-    glyphs = pile.glyphs if fewest_clusters(captcha, pile.glyphs) > 1 else np.full_like(pile.glyphs, -1)
-    share, low, high = clustered_proportion(whole, captcha, glyphs)
+    share, low, high = clustered_proportion(whole, captcha, pile.glyphs)
     character, character_low, character_high = clustered_proportion(
-        right.ravel(), np.repeat(captcha, right.shape[1]), np.broadcast_to(glyphs, right.shape).ravel())
+        right.ravel(), np.repeat(captcha, right.shape[1]), np.broadcast_to(pile.glyphs, right.shape).ravel())
     return told | {"whole": share, "low": low, "high": high, "character": character, "character_low": character_low,
                    "character_high": character_high, "note": note}
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.statistics.sharing import covariance_of_means
+from stages.statistics.sharing import covariance_of_means, fewest_clusters
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -55,6 +55,10 @@ def cell_means(success: NDArray[Any], reader: NDArray[Any], noise: NDArray[Any],
 
     reader and noise (N,) are codes of `names`; unit (N,) is what comes back in the cells with the same captcha and
     glyphs: a whole captcha, or one of its characters. captcha (N,), and glyphs (N, T) or (N,), -1 where unknown.
+
+    A cell that is all right or all wrong shows no variance. It gets p (1 - p) / G, as if x = G or 0 of its G clusters
+    were right and p = (x + 2) / (G + 4), uncorrelated with the other cells: Agresti & Coull (1998), The American
+    Statistician 52:119.
     """
     levels, place = np.unique(np.asarray(level, np.float64), return_inverse=True)
     readers, noises = names
@@ -67,4 +71,9 @@ def cell_means(success: NDArray[Any], reader: NDArray[Any], noise: NDArray[Any],
     scores = np.bincount(index * M + cell, (success - mean[cell]) / rows[cell], U * M).reshape(U, M)
     keys = tuple((readers[code // len(levels) // len(noises)], noises[code // len(levels) % len(noises)],
                   float(levels[code % len(levels)])) for code in cells.tolist())
-    return Cells(keys, mean, rows, covariance_of_means(scores, np.asarray(captcha)[start], np.asarray(glyphs)[start]))
+    covariance = covariance_of_means(scores, np.asarray(captcha)[start], np.asarray(glyphs)[start])
+    for m in np.flatnonzero((mean == 0) | (mean == 1)):
+        G = fewest_clusters(np.asarray(captcha)[cell == m], np.asarray(glyphs)[cell == m])
+        p = (G * mean[m] + 2) / (G + 4)
+        covariance[m, m] = p * (1 - p) / G
+    return Cells(keys, mean, rows, covariance)

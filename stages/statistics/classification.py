@@ -97,8 +97,7 @@ def f1_interval(truth: NDArray[Any], guess: NDArray[Any], captcha: NDArray[Any],
     that would give a share this variance, m at most, and G where the variance is zero: as clustered_proportion does for
     a plain share, so that there is a width where all is right. glyphs (m,), -1 where unknown.
     Takahashi et al. (2022), Applied Intelligence 52:4961 (delta method); Korn & Graubard (1998) for the rest.
-    Raises ValueError on fewer than two captchas or known glyphs, a captcha of another length, or a confidence outside
-    0 to 1.
+    Raises ValueError on fewer than two captchas, a captcha of another length, or a confidence outside 0 to 1.
     """
     captcha = np.asarray(captcha)
     if captcha.shape != np.shape(truth):
@@ -107,8 +106,7 @@ def f1_interval(truth: NDArray[Any], guess: NDArray[Any], captcha: NDArray[Any],
         raise ValueError(f"f1_interval: confidence should lie between 0 and 1, got {confidence}")
     m, G, macro = len(captcha), fewest_clusters(captcha, glyphs), report.macro_f1
     if G < 2:
-        raise ValueError("f1_interval: an interval needs at least two captchas, and two glyphs where they are known, "
-                         f"got {G}: take more")
+        raise ValueError(f"f1_interval: an interval needs at least two captchas, got {G}: take more")
     scores = _influence(np.asarray(truth), np.asarray(guess), report)[:, None]
     variance = float(covariance_of_means(scores, captcha, glyphs)[0, 0])
     return wilson(macro, size_of(macro * (1 - macro), variance, m, G), float(stdtrit(G - 1, (1 + confidence) / 2)))

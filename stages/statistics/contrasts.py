@@ -1,14 +1,14 @@
 """Differences between the categories of a factor that hold at the same time, ranks, and what could have been found.
 
 Simultaneous bounds are max-t (Hothorn, Bretz & Westfall 2008, Biometrical J. 50:346): estimate ± c SE, where c is the
-quantile of the largest |t| of all pairs under the joint covariance, by draws of the multivariate t. Ranks follow from
+quantile of the largest |t| of all pairs under the joint covariance, by draws of the multivariate t, and no less than
+that of one pair. Ranks follow from
 them (Mogstad, Romano, Shaikh & Wilhelm 2024, Review of Economic Studies 91:476): a category's best rank is one more
 than the number of those that are surely ahead of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,12 +30,6 @@ class Means:
     effects: Floats                    # (M,)
     covariances: tuple[Floats, ...]    # (M, M) each; the largest variance of a difference counts
     df: int
-
-    def only(self, chosen: Sequence[int]) -> Means:
-        """Some of the categories."""
-        cells = np.ix_(chosen, chosen)
-        return Means(tuple(self.categories[i] for i in chosen), self.effects[list(chosen)],
-                     tuple(V[cells] for V in self.covariances), self.df)
 
     def standard_error(self, weights: Floats) -> Floats:
         """Of combinations (C, M) of the effects, (C,)."""
@@ -99,7 +93,9 @@ def ranks(means: Means, *, confidence: float, rng: np.random.Generator) -> list[
     difference, error = weights @ means.effects, means.standard_error(weights)
     half = simultaneous(means, confidence, rng=rng) * error
     ahead = np.zeros((M, M), bool)  # whether one is surely above another
-    ahead[pairs[:, 0], pairs[:, 1]], ahead[pairs[:, 1], pairs[:, 0]] = difference - half > 0, difference + half < 0
+    known = error > 0  # without an error nothing is sure, as in `contrasts`
+    ahead[pairs[:, 0], pairs[:, 1]] = known & (difference - half > 0)
+    ahead[pairs[:, 1], pairs[:, 0]] = known & (difference + half < 0)
     drawn = means.effects + draws(means, rng=rng)
     first = np.bincount(drawn.argmax(axis=1), minlength=M) / len(drawn)
     place = 1 + (means.effects[None, :] > means.effects[:, None]).sum(axis=1)
@@ -108,35 +104,51 @@ def ranks(means: Means, *, confidence: float, rng: np.random.Generator) -> list[
 
 
 def simultaneous(means: Means, confidence: float, *, rng: np.random.Generator) -> float:
-    """The quantile c of the largest |t| over all pairs; of a single pair Student's own."""
+    """The quantile c of the largest |t| over all pairs, and no less than that of a single pair, Student's own.
+
+    t is a drawn difference over the standard deviation that its draws have: where several covariances may hold, the
+    standard error of a pair is the largest of them all, and would make its t too small.
+    """
+    single = float(special.stdtrit(means.df, (1 + confidence) / 2))
     pairs = _pairs(len(means.effects))
     if len(pairs) < 2:
-        return float(special.stdtrit(means.df, (1 + confidence) / 2))
-    drawn = draws(means, rng=rng)
-    largest = np.zeros(len(drawn))
+        return single
+    root = _root(means)
+    normal, scale = _drawn(means, rng=rng)
+    largest = np.zeros(len(normal))
     for a in range(len(means.effects) - 1):  # a category at a time: memory holds its pairs only
         chosen = pairs[pairs[:, 0] == a]
-        error = means.standard_error(_weights(chosen, len(means.effects)))
-        known = error > 0
-        t = np.abs(drawn[:, [a]] - drawn[:, chosen[known, 1]]) / error[known]
+        apart = root[a] - root[chosen[:, 1]]  # (C, M)
+        spread = np.sqrt(np.square(apart).sum(axis=1))
+        known = (spread > 0) & (means.standard_error(_weights(chosen, len(means.effects))) > 0)
+        t = np.abs(normal @ (apart[known] / spread[known, None]).T)
         largest = np.maximum(largest, t.max(axis=1, initial=0))
-    return float(np.quantile(largest, confidence))
+    return max(single, float(np.quantile(largest / scale, confidence)))
 
 
 def draws(means: Means, *, rng: np.random.Generator) -> Floats:
-    """Errors (DRAWS, M) from the multivariate t of the first covariance, made positive semidefinite by the nearest
-    eigenvalues and scaled up to the largest of the variances."""
-    M = len(means.effects)
+    """Errors (DRAWS, M) from the multivariate t of `_root`'s covariance."""
+    normal, scale = _drawn(means, rng=rng)
+    drawn: Floats = normal @ _root(means).T / scale[:, None]
+    return drawn
+
+
+def _drawn(means: Means, *, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """What the multivariate t is made of: standard normals (DRAWS, M), and what each draw is divided by (DRAWS,)."""
+    normal = rng.standard_normal((DRAWS, len(means.effects)))
+    return normal, np.sqrt(rng.chisquare(means.df, DRAWS) / means.df)
+
+
+def _root(means: Means) -> Floats:
+    """A root (M, M) of the first covariance, made positive semidefinite by the nearest eigenvalues and scaled up to the
+    largest of the variances."""
     V = means.covariances[0]
     values, vectors = np.linalg.eigh((V + V.T) / 2)
     root = vectors * np.sqrt(np.maximum(values, 0))
     size = np.sqrt(np.square(root).sum(axis=1))
-    wanted = means.standard_error(np.eye(M))
-    root *= np.divide(wanted, size, out=np.ones(M), where=size > 0)[:, None]
-    normal = rng.standard_normal((DRAWS, M)) @ root.T
-    scale = np.sqrt(rng.chisquare(means.df, DRAWS) / means.df)
-    drawn: Floats = normal / scale[:, None]
-    return drawn
+    wanted = means.standard_error(np.eye(len(size)))
+    root *= np.divide(wanted, size, out=np.ones(len(size)), where=size > 0)[:, None]
+    return np.asarray(root)
 
 
 def _pairs(M: int) -> Ints:

@@ -76,9 +76,9 @@ def _ratio(own: Floats, other: Floats) -> Floats:
 
 
 def _interval(values: Floats, confidence: float) -> Ratio:
-    """The study's own value, the first, and percentiles of the draws that have one."""
+    """The study's own value, the first, and percentiles of the draws that have one, stretched to hold it."""
     drawn = values[1:][np.isfinite(values[1:])]
     if not np.isfinite(values[0]) or not len(drawn):
         return Ratio(float(values[0]), np.nan, np.nan)
     low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Ratio(float(values[0]), float(low), float(high))
+    return Ratio(float(values[0]), float(min(low, values[0])), float(max(high, values[0])))

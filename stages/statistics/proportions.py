@@ -27,7 +27,7 @@ def clustered_proportion(success: NDArray[Any], captcha: NDArray[Any], glyphs: N
 
     success (N,) of 0 and 1; captcha (N,) labels; glyphs (N,), or (N, T) of whole captchas, -1 where unknown or absent,
     and None where all are. Returns (estimate, low, high), each in [0, 1].
-    Raises ValueError on lengths that differ, values other than 0 and 1, or fewer than two captchas or known glyphs.
+    Raises ValueError on lengths that differ, values other than 0 and 1, or fewer than two captchas.
     """
     success, captcha = np.asarray(success, float), np.asarray(captcha)
     if success.ndim != 1 or success.shape != captcha.shape:
@@ -39,8 +39,7 @@ def clustered_proportion(success: NDArray[Any], captcha: NDArray[Any], glyphs: N
         raise ValueError(f"clustered_proportion: confidence should lie between 0 and 1, got {confidence}")
     G = fewest_clusters(captcha, glyphs)
     if G < 2:
-        raise ValueError("clustered_proportion: an interval needs at least two captchas, and two glyphs where they "
-                         f"are known, got {G}: take more captchas")
+        raise ValueError(f"clustered_proportion: an interval needs at least two captchas, got {G}: take more")
     estimate = float(success.mean())
     t = float(stdtrit(G - 1, (1 + confidence) / 2))
     return estimate, *wilson(estimate, effective_size(success, captcha, glyphs), t)

@@ -1,8 +1,8 @@
 """A randomisation test of a factor that was dealt at random to the renderings of each condition, as colour is.
 
 Under the hypothesis that it changes nothing, any other dealing would have given the same readings (Fisher 1935): the
-labels are dealt again within each condition, once for all readers and positions of a rendering, and nothing is assumed
-about how rows are correlated.
+labels are dealt again within each condition of each part, in which they are balanced, once for all readers and
+positions of a rendering, and nothing is assumed about how rows are correlated.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ DRAWS = 999
 class Randomisation:
     """How the sum of squares between the categories compares with that of other dealings."""
 
-    statistic: float  # share of the renderings' variation within conditions that lies between the categories
+    statistic: float  # share of the renderings' variation within conditions and parts that lies between categories
     draws: int
     p: float
 
 
-def randomisation(success: NDArray[np.uint8], captcha: Ints, condition: Ints, category: Ints, *,
+def randomisation(success: NDArray[np.uint8], captcha: Ints, condition: Ints, category: Ints, *, part: int,
                   rng: np.random.Generator) -> Randomisation | None:
     """All (N,): the outcome of each row, its rendering (captcha and condition), and the category dealt to that.
 
-    None where one category was dealt, or all renderings of a condition are read alike. Raises ValueError where rows of
-    one rendering differ in category: then it was not dealt to renderings.
+    Captchas come in parts of `part`, by their number. None where one category was dealt, or all renderings of a
+    condition and part are read alike. Raises ValueError where rows of one rendering differ in category: then it was not
+    dealt to renderings.
     """
     keys, first, rendering = np.unique(np.stack([condition, captcha]), axis=1, return_index=True, return_inverse=True)
     rendering = rendering.ravel()
@@ -41,7 +42,7 @@ def randomisation(success: NDArray[np.uint8], captcha: Ints, condition: Ints, ca
         raise ValueError("randomisation test: the rows of one rendering differ in category")
     rows = np.bincount(rendering)
     mean = np.bincount(rendering, success) / rows
-    group = np.unique(keys[0], return_inverse=True)[1]
+    group = np.unique(np.stack([keys[0], keys[1] // part]), axis=1, return_inverse=True)[1].ravel()
     left = mean - (np.bincount(group, mean) / np.bincount(group))[group]
     total = float(left @ left)
     if len(np.unique(dealt)) < 2 or total <= 1e-12 * len(left):
@@ -50,7 +51,7 @@ def randomisation(success: NDArray[np.uint8], captcha: Ints, condition: Ints, ca
     observed = between(left, dealt, counts)
     reached = 0
     for _ in range(DRAWS):
-        order = np.lexsort((rng.random(len(group)), group))  # renderings come by condition, in a new order within it
+        order = np.lexsort((rng.random(len(group)), group))  # in a new order within each group
         reached += between(left, dealt[order], counts) >= observed * (1 - 1e-12)
     return Randomisation(observed / total, DRAWS, (1 + reached) / (1 + DRAWS))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,11 +57,12 @@ EMPTY: dict[str, str] = {"sd_between_runs": "", "runs": ""}  # cells where it is
 
 @dataclass(frozen=True)
 class PerRun:
-    """Estimates by quantity, one a run; `formulas` and `dose` are what the coefficients are of."""
+    """Estimates by quantity, one a run; `formulas`, `dose` and `references` are what the coefficients are of."""
 
     estimates: Mapping[Key, tuple[float, ...]]
     formulas: Mapping[str, str]
     dose: str
+    references: Mapping[str, str]  # by factor, the category that the others are compared with
 
     def spread(self, key: Key) -> Spread | None:
         """None where it is unknown, or not estimated in every run."""
@@ -82,14 +83,15 @@ class PerRun:
         found = spread_of([float(value) for value in np.atleast_1d(values)])
         return EMPTY if found is None else found.cells()
 
-    def known(self, formulas: Mapping[str, str], dose: str) -> PerRun:
-        """Without the coefficients of specifications that are others here."""
-        same = {name for name, formula in formulas.items() if self.formulas.get(name) == formula and self.dose == dose}
-        return PerRun({key: values for key, values in self.estimates.items()
-                       if key[0] != "coefficient" or key[1] in same}, self.formulas, self.dose)
+    def known(self, formulas: Mapping[str, str], dose: str, references: Mapping[str, str]) -> PerRun:
+        """Without the coefficients of specifications that are others here; with another dose or reference all are."""
+        alike = self.dose == dose and self.references == references
+        same = {name for name, formula in formulas.items() if alike and self.formulas.get(name) == formula}
+        return replace(self, estimates={key: values for key, values in self.estimates.items()
+                                        if key[0] != "coefficient" or key[1] in same})
 
 
-NONE = PerRun({}, {}, "")
+NONE = PerRun({}, {}, "", {})
 
 
 def spread_of(values: Sequence[float]) -> Spread | None:
@@ -104,7 +106,7 @@ def joined(runs: Sequence[Mapping[Key, float]]) -> dict[Key, tuple[float, ...]]:
 
 
 def coefficients_of(specification: str, reader: str, terms: Sequence[Term], sample: Sample) -> dict[Key, float]:
-    """The coefficients of a regression without their errors: one pass over the rows."""
+    """The coefficients of a regression without their errors: one pass over the rows, in any order."""
     design = build_design(terms, sample.variables)
     total = cross.total_of(cross.Moments.of(X, y) for X, y, _ in sample.blocks(design)())
     cross.refuse_collinear(total, design.names)
@@ -140,7 +142,8 @@ def _plain(section: Any) -> dict[str, Any]:
 
 def to_json(found: PerRun, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """As experiments/runs.json holds it: `estimates` has a list per quantity, with null where a run has no estimate."""
-    return {"parameters": parameters, "dose": found.dose, "formulas": dict(found.formulas),
+    return {"parameters": parameters, "dose": found.dose, "references": dict(found.references),
+            "formulas": dict(found.formulas),
             "estimates": [[*key, [value if math.isfinite(value) else None for value in values]]
                           for key, values in found.estimates.items()]}
 
@@ -157,7 +160,8 @@ def from_json(tree: Any, where: str) -> tuple[PerRun, Mapping[str, Any]]:
     """The estimates and the parameters of the study that they are of. Raises ValueError on another content."""
     try:
         estimates = dict(_estimates(tree["estimates"]))
-        return PerRun(estimates, dict(tree["formulas"]), str(tree["dose"])), dict(tree["parameters"])
+        return (PerRun(estimates, dict(tree["formulas"]), str(tree["dose"]), dict(tree["references"])),
+                dict(tree["parameters"]))
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise ValueError(f"{where}: expected what `python -m experiments.runs --collect` writes, got {error!r}: "
                          "restore it from git, or collect it again") from None

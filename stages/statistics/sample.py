@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Sample:
-    """N rows whose clusters' labels ascend."""
+    """N rows, in any order; errors by cluster need labels that ascend, as `by` sorts them."""
 
     variables: Variables
     success: NDArray[np.uint8]  # (N,) 0 or 1
@@ -28,7 +28,7 @@ class Sample:
         return len(self.success)
 
     def take(self, rows: Ints) -> Sample:
-        """Some rows, whose labels ascend still."""
+        """Some rows, in the order of `rows`."""
         return Sample(self.variables.take(rows), self.success[rows], self.cluster[rows])
 
     def by(self, cluster: Ints) -> Sample:
@@ -41,7 +41,7 @@ class Sample:
         return [slice(start, end) for start, end in pairwise(bounds)]
 
     def blocks(self, design: Design) -> Blocks:
-        """Blocks of whole clusters, for least_squares."""
+        """Blocks for least_squares, of whole clusters where labels ascend."""
         slices = self.slices()
 
         def blocks() -> Iterator[Block]:

@@ -29,8 +29,8 @@ def covariance_of_means(scores: NDArray[Any], captcha: NDArray[Any], glyphs: NDA
     A mean's scores are (y - mean) / n. captcha (N,) labels; glyphs (N, T) or (N,) ids, UNKNOWN where there is none.
     Captchas alone count where no glyph is known, or all have the same.
     No variance is less than by captcha alone. The difference of V need not be positive semi-definite: its correlations
-    are then those without the negative eigenvalues. Raises ValueError on shapes that do not fit, scores that are not
-    finite, or fewer than two captchas.
+    are then those without the negative eigenvalues, and what a variance lacks is added to it alone, uncorrelated.
+    Raises ValueError on shapes that do not fit, scores that are not finite, or fewer than two captchas.
     """
     scores, captcha = np.asarray(scores, np.float64), np.asarray(captcha)
     glyphs = as_columns(glyphs, len(captcha))
@@ -67,11 +67,17 @@ def as_columns(glyphs: NDArray[Any] | None, rows: int) -> Ints:
 
 
 def fewest_clusters(captcha: NDArray[Any], glyphs: NDArray[Any] | None = None) -> int:
-    """How many captchas there are, or glyphs where these are known and fewer; degrees of freedom are one less."""
+    """How many captchas there are, or glyphs where at least two are known and these are fewer; degrees of freedom are
+    one less. Of a single glyph captchas alone count, as in `covariance_of_means`."""
     captchas = len(np.unique(captcha))
     found = np.unique(as_columns(glyphs, len(captcha)))
     known = len(found[found != UNKNOWN])
-    return min(captchas, known) if known else captchas
+    return min(captchas, known) if known > 1 else captchas
+
+
+def of_one_glyph(glyphs: NDArray[Any] | None) -> bool:
+    """Whether a single glyph is known: what is measured is then about its drawings, and not about a character."""
+    return glyphs is not None and len(np.unique(glyphs[glyphs != UNKNOWN])) == 1
 
 
 def _outer(scores: Floats, cluster: Ints) -> Floats:
@@ -83,11 +89,18 @@ def _outer(scores: Floats, cluster: Ints) -> Floats:
 
 
 def _repaired(found: Floats, least: Floats) -> Floats:
-    """The nearest that is a covariance: variances of `least` (M,) at least, no negative eigenvalue."""
-    error = np.sqrt(np.maximum(np.diag(found), least))
+    """The covariance (M, M) whose variances are those of `found`, or `least` (M,) where that is more.
+
+    Correlations are those that are left without the negative eigenvalues; what a variance then lacks is added to it
+    alone, uncorrelated.
+    """
+    variance = np.maximum(np.diag(found), least)
+    error = np.sqrt(variance)
     scale = np.where(error > 0, error, 1.0)
     values, vectors = np.linalg.eigh(found / np.outer(scale, scale))
     clipped = (vectors * np.maximum(values, 0)) @ vectors.T
     own = np.sqrt(np.diag(clipped))
-    weight = np.divide(error, own, out=np.zeros_like(error), where=own > 0)
-    return np.asarray(clipped * np.outer(weight, weight))
+    weight = error * np.minimum(1, np.divide(1, own, out=np.ones_like(own), where=own > 0))
+    kept = clipped * np.outer(weight, weight)
+    kept[np.diag_indices_from(kept)] = variance
+    return np.asarray(kept)

@@ -199,9 +199,13 @@ def _notes(regressions: Sequence[Regression], clusters: Clusters, confidence: fl
         "Ordinary least squares; the outcome is 1 where a character was read right and 0 where not (a linear "
         "probability model), so that −0.10 means ten percentage points fewer.",
     ]
-    if any(r.design.centred and "noise" in r.design.terms for r in regressions):
-        found.append("The dose is centred: less its mean over the rows under noise, and 0 in clean rows. Beside it the "
-                     "coefficient of a noise type is its average cost against clean over the levels tested.")
+    centred = [r.design.centred for r in regressions if r.design.centred and "noise" in r.design.terms]
+    if centred:
+        what = ("the coefficient of a noise type is its average cost against clean over the levels tested."
+                if set(centred) == {frozenset({"level"})} else  # only the levels have the same mean under every noise
+                "a noise coefficient is its effect at the mean dose of all noises; average costs are in costs.csv.")
+        found.append("The dose is centred: less its mean over the rows under noise, and 0 in clean rows. Beside it "
+                     + what)
     return [
         *found,
         f"In round brackets: standard errors clustered by {clusters.words}, CV3 (the cluster jackknife: (G−1)/G times "

@@ -46,7 +46,9 @@ class Threshold:
     low: float
     high: float
     reached: float  # share of the draws whose level is finite
-    first: float = nan  # probability that no other noise reaches it at a lower level; NaN where none is beside
+    # Probability that no other noise of the reader reaches it at a lower level: `reached`, at a level above 0, where no
+    # other noise is; NaN of a curve alone, which `joint` has not compared.
+    first: float = nan
 
 
 @dataclass(frozen=True)
@@ -63,20 +65,19 @@ def dose_response(shares: ArrayLike, levels: ArrayLike, *, targets: Sequence[flo
 
     shares (1 + B, L) in [0, 1]: of what is read right at each level, the study's own first, then B draws that vary as
     the estimates do (B >= 1). levels (L,) from 0, which is the clean rendering, ascending. Intervals are percentiles of
-    the draws. Raises ValueError on other shapes or values, levels that do not ascend from 0, and targets or confidence
-    outside (0, 1).
+    the draws, stretched to the study's own where all draws lie on one side of it. Raises ValueError on other shapes or
+    values, levels that do not ascend from 0, and targets or confidence outside (0, 1).
     """
     shares, levels = np.asarray(shares, np.float64), np.asarray(levels, np.float64)
     _check(shares, levels, targets, confidence)
     areas = area(shares, levels)
     return DoseResponse(tuple(_threshold(shares, levels, target, confidence) for target in targets),
-                        Estimate(float(areas[0]), *percentiles(areas[1:], confidence)))
+                        Estimate(float(areas[0]), *interval(areas, areas, confidence)))
 
 
 def _threshold(shares: Floats, levels: Floats, target: float, confidence: float) -> Threshold:
     found = level_at(shares, levels, target)
-    low, high = ends(found, shares, levels)
-    return Threshold(target, float(found[0]), percentiles(low[1:], confidence)[0], percentiles(high[1:], confidence)[1],
+    return Threshold(target, float(found[0]), *interval(*ends(found, shares, levels), confidence),
                      reached=float(np.isfinite(found[1:]).mean()))
 
 
@@ -147,8 +148,8 @@ def isotonic(values: Floats) -> Floats:
     sums = np.concatenate([np.zeros((B, 1)), np.cumsum(values, axis=1)], axis=1)
     falling = np.empty_like(values)
     for i in range(L):
-        ends = np.arange(i, L)
-        greatest = [((sums[:, ends + 1] - sums[:, [start]]) / (ends + 1 - start)).max(axis=1)
+        last = np.arange(i, L)
+        greatest = [((sums[:, last + 1] - sums[:, [start]]) / (last + 1 - start)).max(axis=1)
                     for start in range(i + 1)]
         falling[:, i] = np.min(greatest, axis=0)
     return falling
@@ -159,6 +160,12 @@ def percentiles(drawn: Floats, confidence: float) -> tuple[float, float]:
     ordered, last = np.sort(drawn), len(drawn) - 1
     tail = (1 - confidence) / 2
     return float(ordered[floor(tail * last)]), float(ordered[ceil((1 - tail) * last)])
+
+
+def interval(low: Floats, high: Floats, confidence: float) -> tuple[float, float]:
+    """Percentiles of lower and upper ends (1 + B,), the study's own first, which the interval always holds."""
+    return (min(float(low[0]), percentiles(low[1:], confidence)[0]),
+            max(float(high[0]), percentiles(high[1:], confidence)[1]))
 
 
 def area(shares: Floats, levels: Floats) -> Floats:
