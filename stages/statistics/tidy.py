@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,13 +14,17 @@ from numpy.typing import NDArray
 from stages.statistics import moments as cross
 from stages.statistics.contrasts import Contrast, Rank
 from stages.statistics.corruption import Corruption
-from stages.statistics.diagnostics import AddedVariable, WithoutCategory
-from stages.statistics.logit import Effect
+from stages.statistics.design import Variables
+from stages.statistics.diagnostics import AddedVariable, WithoutCategory, without_categories
+from stages.statistics.diagnostics import added_variables as plots_of
+from stages.statistics.logit import Effect, average_effects, clustered_too, fit_logit
 from stages.statistics.regression import Regression
 from stages.statistics.runs import PerRun, coefficient
+from stages.statistics.sample import Sample, intersection
 from stages.statistics.thresholds import DoseResponse
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Cell = str | int | float
 Row = dict[str, Cell]
 
@@ -26,6 +32,15 @@ Row = dict[str, Cell]
 def told(value: float) -> Cell:
     """A number, or "" where it is none."""
     return float(value) if math.isfinite(value) else ""
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return text.getvalue()
 
 
 def coefficients(regression: Regression, confidence: float, cluster_name: Callable[[int], str],
@@ -129,6 +144,32 @@ def marginal_effects(model: str, effects: Sequence[Effect]) -> list[Row]:
     return [{"model": model, "variable": effect.variable, "category": effect.category, "estimate": effect.estimate,
              "standard_error": effect.standard_error, "low": told(effect.low), "high": told(effect.high)}
             for effect in effects]
+
+
+def linear_effects(regression: Regression, variables: Variables, confidence: float) -> list[Row]:
+    return marginal_effects("linear", average_effects(regression.design, variables, regression.fit, link="identity",
+                                                      confidence=confidence))
+
+
+def logit_effects(regression: Regression, sample: Sample, labels: Sequence[Ints], confidence: float) -> list[Row]:
+    """Of the logit of the same formula on the same rows; labels (N,) of each dimension of clustering, one or two.
+
+    Raises ValueError where there is no logit.
+    """
+    ordered, design = sample.by(labels[0]), regression.design
+    logit = fit_logit(ordered.blocks(design), design.names)
+    if len(labels) == 2:
+        logit = clustered_too(logit, *(sample.by(found).blocks(design) for found in (labels[1], intersection(*labels))))
+    return marginal_effects("logit", average_effects(design, ordered.variables, logit, link="logit",
+                                                     confidence=confidence))
+
+
+def looks(regression: Regression, sample: Sample, confidence: float) -> dict[str, list[Row]]:
+    """The tables about one regression; `sample` are its rows, sorted by their first dimension of clustering."""
+    design, fit = regression.design, regression.fit
+    return {"categories": categories(without_categories(sample, design, fit, confidence)),
+            "influence": influence(regression, str), "correlations": correlations(regression),
+            "added_variables": added_variables(regression, plots_of(sample.blocks(design), fit))}
 
 
 def no_runs(reader: str, noise: str, share: float) -> Row:
