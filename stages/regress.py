@@ -247,7 +247,7 @@ def write(regressions: Sequence[Regression], looks: Mapping[str, Sequence[tidy.R
               "thresholds": tidy.thresholds(curves, lambda *key: between.cells(per_run.threshold(*key))),
               "areas": tidy.areas(curves), **looks}
     for name, rows in tables.items():
-        artifacts.write_text(FOLDER / f"{name}.csv", tidy.as_csv(artifacts.rounded(rows)))
+        artifacts.write_text(FOLDER / f"{name}.csv", tidy.as_csv(tidy.COLUMNS[name], artifacts.rounded(rows)))
     shown = [one for one in regressions if one.specification in chosen.specifications]
     checks = [one for one in regressions if one.specification in chosen.checks]
     table = publication(shown, checks, clusters, chosen.confidence, chance, between)

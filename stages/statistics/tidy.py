@@ -28,18 +28,41 @@ Ints = NDArray[np.int64]
 Cell = str | int | float
 Row = dict[str, Cell]
 
+COLUMNS = {name: tuple(columns.split()) for name, columns in {
+    "coefficients": "specification reader term category label estimate standard_error standard_error_cv1 t p "
+                    "minus_log10_p low high p_holm p_bh p_wild vif least least_without most most_without "
+                    "effective_clusters effective_clusters_equal partial_leverage partial_leverage_cluster "
+                    "sd_between_runs runs",
+    "tests": "specification reader term F df1 df2 p minus_log10_p adjusted_r2_lost",
+    "costs": "reader noise cost standard_error low high rank rank_low rank_high first sd_between_runs runs",
+    "contrasts": "factor reader a b difference standard_error low high simultaneous_low simultaneous_high probability "
+                 "detectable equivalence sd_between_runs runs",
+    "categories": "factor category rows adjusted_r2 moved before after errors outside",
+    "influence": "cluster rows leverage distance moves by_errors",
+    "correlations": "a b r",
+    "added_variables": "term category label x y rows line",
+    "marginal_effects": "model variable category estimate standard_error low high",
+    "thresholds": "reader noise share level low high reached first sd_between_runs runs",
+    "areas": "reader noise area low high",
+    "dose_response": "reader noise level dose rmse ssim_loss rows accuracy line exact",
+    "corruption": "reader noise types seen clean_error error ratio ratio_low ratio_high relative relative_low "
+                  "relative_high"}.items()}
+
 
 def told(value: float) -> Cell:
     """A number, or "" where it is none."""
     return float(value) if math.isfinite(value) else ""
 
 
-def as_csv(rows: Sequence[Row]) -> str:
+def as_csv(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    """A header, and the rows. Raises ValueError on a row of other columns."""
     text = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        if list(row) != list(columns):
+            raise ValueError(f"a row should have the columns {', '.join(columns)}, got {', '.join(row)}")
+        writer.writerow(row.values())
     return text.getvalue()
 
 
