@@ -26,7 +26,7 @@ from stages.statistics import tidy
 from stages.statistics.cells import CLEAN, Cells
 from stages.statistics.comparisons import contrast_rows, cost_rows, factor_effects
 from stages.statistics.corruption import Corruption, corruptions
-from stages.statistics.doses import dose_response
+from stages.statistics.doses import response_rows
 from stages.statistics.formulas import terms_of
 from stages.statistics.joint import joint_dose_responses
 from stages.statistics.observations import (
@@ -77,7 +77,7 @@ def main() -> None:
         looks |= comparisons(regressions, sample, between, params)
         shares = characters(predictions, sample.variables)
         looks["corruption"] = tidy.corruption(robustness(shares, params), seen_by(params))
-        looks["dose_response"] = dose_response(sample, by_reader(regressions, chosen, list(groups)), whole, chosen.dose)
+        looks["dose_response"] = response_rows(sample, by_reader(regressions, chosen, list(groups)), whole, chosen.dose)
         dealt = randomised(sample, predictions, params.seed)
     write(regressions, looks, curves, skipped, dealt, between, clusters, guess_of_characters(predictions), params)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.statistics.randomisation import DRAWS, between, randomisation
+from stages.statistics.randomisation import DRAWS, between_sum_of_squares, randomisation
 
 
 def rows(seed: int, effect: float, captchas: int = 60) -> tuple[Any, ...]:
@@ -26,8 +26,9 @@ def test_p_is_the_share_of_all_dealings_that_reach_the_statistic() -> None:
     success = np.array([1, 1, 1, 0, 0, 0, 1], np.uint8)
     category = np.array([0, 0, 0, 1, 1, 1, 1])
     left = success - success.mean()
-    reached = [between(left, category[list(order)], np.bincount(category)) for order in permutations(range(7))]
-    observed = between(left, category, np.bincount(category))
+    reached = [between_sum_of_squares(left, category[list(order)], np.bincount(category))
+               for order in permutations(range(7))]
+    observed = between_sum_of_squares(left, category, np.bincount(category))
     exact = np.mean(np.array(reached) >= observed - 1e-12)
     found = randomisation(success, np.arange(7), np.zeros(7, np.int64), category, rng=np.random.default_rng(1))
     assert found is not None

@@ -26,7 +26,7 @@ from stages.statistics.thresholds import level_at
 
 POOLED = "all"   # stands for the readers together
 READ = ("captcha", "condition", "level", "text", "reading", "success")  # columns of predictions behind accuracies
-FREE = ("seed", "precision", "device")  # parameters of a reader that runs may differ in
+FREE = ("seed", "precision", "device")  # parameters of a reader that are ignored when studies are compared
 
 Key = tuple[str, ...]
 

@@ -195,13 +195,8 @@ def looks(regression: Regression, sample: Sample, confidence: float) -> dict[str
             "added_variables": added_variables(regression, plots_of(sample.blocks(design), fit))}
 
 
-def no_runs(reader: str, noise: str, share: float) -> Row:
-    """What is known of other training runs where no study of them is at hand."""
-    return {"sd_between_runs": "", "runs": ""}
-
-
 def thresholds(curves: Mapping[tuple[str, str], DoseResponse],
-               between: Callable[[str, str, float], Mapping[str, Any]] = no_runs) -> list[Row]:
+               between: Callable[[str, str, float], Mapping[str, Any]]) -> list[Row]:
     """One row a reader, noise and share of the captchas; `level` is empty where it is not reached, and so is each end.
 
     `between` gives sd_between_runs and runs of a reader, noise and share.
