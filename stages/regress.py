@@ -278,7 +278,11 @@ def metrics(regressions: Sequence[Regression], costs: Sequence[tidy.Row], chosen
     found: dict[str, Any] = {"adjusted_r2": headline.adjusted_r2, "observations": headline.observations}
     if headline.leave_out is not None:
         found["predicted_r2"] = headline.leave_out.predicted_r2
-    return found | {f"cost_{row['noise']}": row["cost"] for row in costs if row["reader"] == chosen.references.reader}
+    reader = chosen.references.reader
+    own = {f"cost_{row['noise']}": row["cost"] for row in costs if row["reader"] == reader}
+    if costs and not own:
+        progress(f"regression.references.reader: {reader} has no regression of its own: no metrics cost_*")
+    return found | own
 
 
 if __name__ == "__main__":

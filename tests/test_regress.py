@@ -557,6 +557,7 @@ def test_a_reader_that_never_fails_has_no_regression_of_its_own(study: Study,
     assert "reader clean read every character right: no regression of its own" in capsys.readouterr().out
     assert study.fits()["skipped_readers"] == {"clean": "read every character right"}
     assert not study.rows("slopes", "clean")
+    assert "cost_fog" in study.metrics()
     assert float(study.rows("slopes")["reader[clean]"]["estimate"]) > 0
 
 
@@ -667,6 +668,16 @@ def test_two_readers_of_different_test_sets_are_refused(study: Study) -> None:
 def test_a_reader_called_all_is_refused(study: Study) -> None:
     study.write(all=predict("noisy"))
     study.refused(r"readers\.all: this name stands for all readers together")
+
+
+def test_without_a_regression_of_the_references_reader_no_metric_is_a_cost_and_a_line_says_so(
+        study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    perfect = predict("clean")
+    study.write(clean=replace(perfect, "success", [True] * len(perfect)), noisy=predict("noisy"))
+    regress.main()
+    assert capsys.readouterr().out.count("clean has no regression of its own: no metrics cost_*") == 1
+    assert {row["reader"] for row in study.table("costs")} >= {"noisy"}
+    assert set(study.metrics()) == {"adjusted_r2", "predicted_r2", "observations"}
 
 
 def test_a_row_of_other_columns_is_not_written() -> None:
