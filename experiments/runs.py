@@ -16,6 +16,8 @@ from stages import artifacts, regress
 from stages.command import progress, run
 from stages.params import read, runs_of
 from stages.statistics import runs as per_run
+from stages.statistics.formulas import terms_of
+from stages.statistics.observations import sample_of
 
 
 def main() -> None:
@@ -74,9 +76,10 @@ def collect() -> None:
         raise ValueError(f"{', '.join(single)}: one run each, but --collect needs two or more of every reader: "
                          "dvc exp run $(python -m experiments.runs ...)")
     predictions = regress.read_all(tuple(params.readers))
-    terms = regress.formulas(chosen, regress.sample_of(predictions, params).variables)
+    sample = sample_of(predictions, groups, params.readers, chosen.references)
+    terms = terms_of(chosen, sample.variables.names)
     with threadpool_limits(1):
-        runs = list(regress.runs_apart(predictions, params, terms))
+        runs = list(per_run.runs_apart(predictions, groups, params.readers, terms, chosen))
     found = per_run.PerRun(per_run.joined(runs), {**chosen.specifications, **chosen.checks}, chosen.dose,
                            asdict(chosen.references))
     artifacts.write_text(regress.RUNS, per_run.written(artifacts.rounded(

@@ -158,8 +158,6 @@ def read_regressed(name: str) -> pd.DataFrame:
     """A table of the regress stage; a character such as "NA" stays a text, a number that is not there is NaN."""
     path, (texts, numbers) = artifacts.PLOTS / "regress" / f"{name}.csv", REGRESSED[name]
     kinds = dict.fromkeys(texts, str) | dict.fromkeys(numbers, float)
-    if not path.stat().st_size:  # without a row there is no header either
-        return pd.DataFrame(columns=[*texts, *numbers]).astype(kinds)
     return pd.read_csv(path, keep_default_na=False, usecols=[*texts, *numbers], dtype=kinds,
                        na_values={name: [""] for name in numbers})
 

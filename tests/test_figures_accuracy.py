@@ -7,7 +7,6 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.api as sm
 
 from stages.figures.accuracy import (
     COLUMNS,
@@ -20,8 +19,6 @@ from stages.figures.accuracy import (
     draw_fans,
     draw_levels,
     glyphs_of,
-    paired_gain,
-    renderings_of,
 )
 from stages.figures.style import PALETTE, line_look
 from stages.statistics.proportions import clustered_proportion
@@ -44,11 +41,6 @@ def observations(seed: int, length: int = 3, captchas: int = 8) -> pd.DataFrame:
 
 
 READ = {"one": observations(1), "two": observations(2)}
-
-
-def test_a_whole_captcha_with_one_character_too_many_is_no_exact_match() -> None:
-    rows = observations(1).head(3).assign(reading="abcx", text="abc", success=True)
-    assert not renderings_of(rows)["exact"].any()
 
 
 @pytest.mark.parametrize("reader", READ)
@@ -103,30 +95,6 @@ def test_renderings_have_the_glyphs_of_their_characters_and_none_where_they_are_
 def test_of_a_single_glyph_a_share_has_no_interval() -> None:
     row = accuracy_by("truth", {"one": READ["one"].assign(glyph=4)}, "a", 0.95).iloc[0]
     assert row[["low", "high"]].isna().all()
-
-
-def test_glyphs_that_come_back_widen_the_interval_of_a_gain() -> None:
-    one, two = (table.assign(glyph=table["captcha"] % 2, success=table["captcha"] % 2 == whose)
-                for whose, table in enumerate(READ.values()))
-    apart = [paired_gain(*(table.assign(glyph=glyph) for table in (one, two)), 0.9) for glyph in (-1, one["glyph"])]
-    (_, low, high), (_, wide_low, wide_high) = apart
-    assert wide_high - wide_low > 1.5 * (high - low)
-
-
-def test_the_gain_of_one_reader_over_another_is_the_clustered_regression_of_the_difference_on_one() -> None:
-    """Where glyphs are unknown."""
-    estimate, low, high = paired_gain(READ["one"].assign(glyph=-1), READ["two"].assign(glyph=-1), 0.9)
-    noisy = (READ["one"]["level"] > 0).to_numpy()
-    gain = (READ["one"]["success"].astype(float) - READ["two"]["success"].astype(float))[noisy]
-    fit = sm.OLS(gain.to_numpy(), np.ones(noisy.sum())).fit(
-        cov_type="cluster", cov_kwds={"groups": READ["one"]["captcha"][noisy].to_numpy()}, use_t=True)
-    assert (low, high) == pytest.approx(tuple(fit.conf_int(alpha=0.1)[0]))
-    assert estimate == pytest.approx(fit.params[0])
-
-
-def test_readers_of_different_characters_are_not_compared() -> None:
-    with pytest.raises(ValueError, match="two readers have read different characters"):
-        paired_gain(READ["one"], READ["two"].iloc[::-1], 0.95)
 
 
 def test_a_panel_has_a_line_a_reader_through_its_accuracies() -> None:

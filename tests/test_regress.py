@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pytest
 
 from stages import artifacts, params, regress
-from stages.statistics import oracles, runs
+from stages.statistics import oracles, runs, tidy
 from stages.statistics.regression import Regression, estimate
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -164,7 +164,7 @@ def test_without_noise_in_the_formula_there_are_no_costs_and_a_line_says_so(stud
     study.write(noisy=predict("noisy"), clean=predict("clean"))
     regress.main()
     assert "regression.by_reader: slopes has no term noise: no costs of noise types" in capsys.readouterr().out
-    assert study.table("costs") == []
+    assert Path("plots/regress/costs.csv").read_text(encoding="utf-8") == ",".join(tidy.COLUMNS["costs"]) + "\n"
     assert set(study.metrics()) == {"adjusted_r2", "predicted_r2", "observations"}
 
 
@@ -565,6 +565,7 @@ def test_a_reader_that_never_fails_has_no_regression_of_its_own(study: Study,
     assert "reader clean read every character right: no regression of its own" in capsys.readouterr().out
     assert study.fits()["skipped_readers"] == {"clean": "read every character right"}
     assert not study.rows("slopes", "clean")
+    assert "cost_fog" in study.metrics()
     assert float(study.rows("slopes")["reader[clean]"]["estimate"]) > 0
 
 
@@ -675,3 +676,19 @@ def test_two_readers_of_different_test_sets_are_refused(study: Study) -> None:
 def test_a_reader_called_all_is_refused(study: Study) -> None:
     study.write(all=predict("noisy"))
     study.refused(r"readers\.all: this name stands for all readers together")
+
+
+def test_without_a_regression_of_the_references_reader_no_metric_is_a_cost_and_a_line_says_so(
+        study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    perfect = predict("clean")
+    study.write(clean=replace(perfect, "success", [True] * len(perfect)), noisy=predict("noisy"))
+    regress.main()
+    assert capsys.readouterr().out.count("clean has no regression of its own: no metrics cost_*") == 1
+    assert {row["reader"] for row in study.table("costs")} >= {"noisy"}
+    assert set(study.metrics()) == {"adjusted_r2", "predicted_r2", "observations"}
+
+
+def test_a_row_of_other_columns_is_not_written() -> None:
+    assert tidy.as_csv(("a", "b"), [{"a": "x,y", "b": 0.5}]) == 'a,b\n"x,y",0.5\n'
+    with pytest.raises(ValueError, match="a row should have the columns a, b, got a, c"):
+        tidy.as_csv(("a", "b"), [{"a": 1, "c": 2}])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.statistics.randomisation import DRAWS, between, randomisation
+from stages.statistics.randomisation import DRAWS, between_sum_of_squares, randomisation
 
 
 def rows(seed: int, effect: float, captchas: int = 60) -> tuple[Any, ...]:
@@ -26,8 +26,9 @@ def test_p_is_the_share_of_all_dealings_that_reach_the_statistic() -> None:
     success = np.array([1, 1, 1, 0, 0, 0, 1], np.uint8)
     category = np.array([0, 0, 0, 1, 1, 1, 1])
     left = success - success.mean()
-    reached = [between(left, category[list(order)], np.bincount(category)) for order in permutations(range(7))]
-    observed = between(left, category, np.bincount(category))
+    reached = [between_sum_of_squares(left, category[list(order)], np.bincount(category))
+               for order in permutations(range(7))]
+    observed = between_sum_of_squares(left, category, np.bincount(category))
     exact = np.mean(np.array(reached) >= observed - 1e-12)
     found = randomisation(success, np.arange(7), np.zeros(7, np.int64), category, part=7, rng=np.random.default_rng(1))
     assert found is not None
@@ -38,9 +39,9 @@ def test_p_is_the_share_of_all_dealings_that_reach_the_statistic() -> None:
 def test_categories_are_dealt_again_within_each_part() -> None:
     success, category = np.array([0, 1, 0, 0, 0, 0], np.uint8), np.array([1, 0, 1, 1, 0, 0])
     left = success - np.repeat(success.reshape(2, 3).mean(axis=1), 3)
-    reached = [between(left, category[[*first, *second]], np.bincount(category))
+    reached = [between_sum_of_squares(left, category[[*first, *second]], np.bincount(category))
                for first in permutations(range(3)) for second in permutations(range(3, 6))]
-    exact = np.mean(np.array(reached) >= between(left, category, np.bincount(category)) - 1e-12)
+    exact = np.mean(np.array(reached) >= between_sum_of_squares(left, category, np.bincount(category)) - 1e-12)
     assert exact == pytest.approx(1 / 3)  # of all 720 dealings it would be 1
     found = randomisation(success, np.arange(6), np.zeros(6, np.int64), category, part=3, rng=np.random.default_rng(1))
     assert found is not None

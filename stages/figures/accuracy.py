@@ -15,7 +15,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from stages.figures.numbers import highest, lowest, share_told
 from stages.figures.style import (
@@ -32,7 +31,7 @@ from stages.figures.style import (
     words,
 )
 from stages.statistics.proportions import clustered_proportion
-from stages.statistics.sharing import covariance_of_means, fewest_clusters, of_one_glyph
+from stages.statistics.sharing import fewest_clusters, of_one_glyph
 
 Ints = NDArray[np.int64]
 
@@ -42,12 +41,6 @@ PALE = "#98a2b3"  # of the readers beside the report's
 READ = {"character": "characters read right", "exact": "captchas read whole"}
 COLUMNS = ["reader", "noise", "level", "character_accuracy", "character_low", "character_high",
            "exact_match", "exact_low", "exact_high", "observations", "clusters"]  # fmt: skip
-
-
-def renderings_of(observations: pd.DataFrame) -> pd.DataFrame:
-    """One row a rendering, with `exact`: whether the whole captcha was read."""
-    renderings = observations.drop_duplicates(RENDERING)
-    return renderings.assign(exact=renderings["text"].to_numpy(str) == renderings["reading"].to_numpy(str))
 
 
 def accuracy_by_level(observations: Mapping[str, pd.DataFrame], noises: Sequence[str],
@@ -106,25 +99,6 @@ def accuracy_by(factor: str, observations: Mapping[str, pd.DataFrame], values: I
                 interval = _interval(cell, "success", cell["glyph"].to_numpy(), confidence)
                 rows.append([reader, value, *interval, len(cell), cell["captcha"].nunique()])
     return pd.DataFrame(rows, columns=["reader", factor, "accuracy", "low", "high", "observations", "clusters"])
-
-
-def paired_gain(ours: pd.DataFrame, theirs: pd.DataFrame, confidence: float) -> tuple[float, float, float]:
-    """Difference of character accuracy on noisy renderings, ours less theirs, with its interval by captcha and glyph.
-
-    Both are observations of the same characters, row by row. `sharing.covariance_of_means` for a mean, and t with G - 1
-    degrees of freedom, G the number of captchas or of glyphs, whichever is less. Raises ValueError where the rows do
-    not match.
-    """
-    key = ["captcha", "condition", "position"]
-    if len(ours) != len(theirs) or (ours[key].to_numpy() != theirs[key].to_numpy()).any():
-        raise ValueError("two readers have read different characters: run `dvc repro -f`")
-    noisy = ours["level"].to_numpy() > 0
-    gain = ours["success"].to_numpy(float)[noisy] - theirs["success"].to_numpy(float)[noisy]
-    captcha, glyph = (ours[name].to_numpy()[noisy] for name in ("captcha", "glyph"))
-    scores = (gain - gain.mean())[:, None] / len(gain)
-    error = float(np.sqrt(covariance_of_means(scores, captcha, glyph)[0, 0]))
-    half = float(stdtrit(fewest_clusters(captcha, glyph) - 1, (1 + confidence) / 2)) * error
-    return float(gain.mean()), float(gain.mean()) - half, float(gain.mean()) + half
 
 
 @styled

@@ -22,8 +22,7 @@ def rows_of(sample: Sample, reader: str, noise: str) -> Ints:
     return np.flatnonzero((readers.codes == readers.categories.index(reader)) & np.isin(noises.codes, wanted))
 
 
-def dose_response(sample: Sample, lines: Mapping[str, Regression], whole: Cells,
-                  dose: str) -> list[Row]:
+def response_rows(sample: Sample, lines: Mapping[str, Regression], whole: Cells, dose: str) -> list[Row]:
     """One row per reader, noise and level: mean doses, characters read right, the mean of the regression's fitted
     values (which lie on its line; "" where there is none) and captchas read whole."""
     return [row for reader, noise in dict.fromkeys((reader, noise) for reader, noise, _ in whole.keys if noise != CLEAN)

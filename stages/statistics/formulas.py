@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from formulaic import Formula, SimpleFormula
 from formulaic.errors import FormulaicError
@@ -37,6 +38,12 @@ class Part:
 
 
 Term = tuple[Part, ...]
+
+
+def terms_of(chosen: Any, variables: Collection[str]) -> dict[str, list[Term]]:
+    """The terms of every specification and check that the parameters of regression have."""
+    return {name: parse_formula(formula, variables, {"dose": chosen.dose}, f"regression.{section}.{name}")
+            for section in ("specifications", "checks") for name, formula in getattr(chosen, section).items()}
 
 
 def parse_formula(formula: str, variables: Collection[str], aliases: Mapping[str, str], where: str) -> list[Term]:

@@ -48,15 +48,15 @@ def randomisation(success: NDArray[np.uint8], captcha: Ints, condition: Ints, ca
     if len(np.unique(dealt)) < 2 or total <= 1e-12 * len(left):
         return None
     counts = np.bincount(dealt)
-    observed = between(left, dealt, counts)
+    observed = between_sum_of_squares(left, dealt, counts)
     reached = 0
     for _ in range(DRAWS):
         order = np.lexsort((rng.random(len(group)), group))  # in a new order within each group
-        reached += between(left, dealt[order], counts) >= observed * (1 - 1e-12)
+        reached += between_sum_of_squares(left, dealt[order], counts) >= observed * (1 - 1e-12)
     return Randomisation(observed / total, DRAWS, (1 + reached) / (1 + DRAWS))
 
 
-def between(values: Floats, category: Ints, counts: Ints) -> float:
+def between_sum_of_squares(values: Floats, category: Ints, counts: Ints) -> float:
     """Sum over the categories of their rows times their squared mean."""
     sums = np.bincount(category, values, len(counts))
     return float((np.square(sums)[counts > 0] / counts[counts > 0]).sum())

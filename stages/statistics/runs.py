@@ -16,13 +16,17 @@ import numpy as np
 import pyarrow as pa
 
 from stages.statistics import moments as cross
+from stages.statistics.cells import CLEAN, Cells
 from stages.statistics.design import build_design
 from stages.statistics.formulas import Term
+from stages.statistics.observations import sample_of, without_readers
 from stages.statistics.sample import Sample
+from stages.statistics.shares import whole_captchas
+from stages.statistics.thresholds import level_at
 
 POOLED = "all"   # stands for the readers together
 READ = ("captcha", "condition", "level", "text", "reading", "success")  # columns of predictions behind accuracies
-FREE = ("seed", "precision", "device")  # parameters of a reader that runs may differ in
+FREE = ("seed", "precision", "device")  # parameters of a reader that are ignored when studies are compared
 
 Key = tuple[str, ...]
 
@@ -125,6 +129,41 @@ def accuracies_of(reader: str, predictions: pa.Table) -> dict[Key, float]:
         found[accuracy(reader, "characters", name)] = float(own["success"].mean())
         found[accuracy(reader, "captchas", name)] = float((texts["text"] == texts["reading"]).mean())
     return found
+
+
+def thresholds_of(reader: str, whole: Cells, shares: Sequence[float]) -> dict[Key, float]:
+    """The thresholds of one run of a reader."""
+    found: dict[Key, float] = {}
+    for noise in dict.fromkeys(noise for _, noise, _ in whole.keys if noise != CLEAN):
+        cells, levels = whole.of(reader, noise)
+        for share in shares:
+            level = level_at(whole.mean[cells][None], levels, share)[0]
+            found[threshold(reader, noise, share)] = float(level) if level > 0 else math.nan  # 0 is a bound
+    return found
+
+
+def runs_apart(predictions: Mapping[str, pa.Table], groups: Mapping[str, Sequence[str]], readers: Mapping[str, Any],
+               terms: Mapping[str, Sequence[Term]], chosen: Any) -> Iterator[dict[Key, float]]:
+    """For each r the estimates of the r-th run of each reader that has several, and, where all have, of these together:
+    as many as the fewest runs of a reader.
+
+    `readers` are the parameters of each entry, `terms` those of each formula, `chosen` the parameters of regression.
+    """
+    several = {name: runs for name, runs in groups.items() if len(runs) > 1}
+    for r in range(min(map(len, several.values()))):
+        found: dict[Key, float] = {}
+        if len(several) == len(groups):
+            sample = sample_of({runs[r]: predictions[runs[r]] for runs in groups.values()}, groups, readers,
+                               chosen.references)
+            for name in terms:
+                found |= coefficients_of(name, POOLED, terms[name], sample)
+        for reader, runs in several.items():
+            own = {runs[r]: predictions[runs[r]]}
+            sample = sample_of(own, groups, readers, chosen.references)
+            found |= coefficients_of(chosen.by_reader, reader, without_readers(terms[chosen.by_reader]), sample)
+            found |= accuracies_of(reader, predictions[runs[r]])
+            found |= thresholds_of(reader, whole_captchas(own, sample.variables), chosen.thresholds)
+        yield found
 
 
 def compared(params: Any, readers: Mapping[str, Sequence[str]]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,20 +14,56 @@ from numpy.typing import NDArray
 from stages.statistics import moments as cross
 from stages.statistics.contrasts import Contrast, Rank
 from stages.statistics.corruption import Corruption
-from stages.statistics.diagnostics import AddedVariable, WithoutCategory
-from stages.statistics.logit import Effect
+from stages.statistics.design import Variables
+from stages.statistics.diagnostics import AddedVariable, WithoutCategory, without_categories
+from stages.statistics.diagnostics import added_variables as plots_of
+from stages.statistics.logit import Effect, average_effects, clustered_too, fit_logit
 from stages.statistics.regression import Regression
 from stages.statistics.runs import PerRun, coefficient
+from stages.statistics.sample import Sample, intersection
 from stages.statistics.thresholds import DoseResponse
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Cell = str | int | float
 Row = dict[str, Cell]
+
+COLUMNS = {name: tuple(columns.split()) for name, columns in {
+    "coefficients": "specification reader term category label estimate standard_error standard_error_cv1 t p "
+                    "minus_log10_p low high p_holm p_bh p_wild vif least least_without most most_without "
+                    "effective_clusters effective_clusters_equal partial_leverage partial_leverage_cluster "
+                    "sd_between_runs runs",
+    "tests": "specification reader term F df1 df2 p minus_log10_p adjusted_r2_lost",
+    "costs": "reader noise cost standard_error low high rank rank_low rank_high first sd_between_runs runs",
+    "contrasts": "factor reader a b difference standard_error low high simultaneous_low simultaneous_high probability "
+                 "detectable equivalence sd_between_runs runs",
+    "categories": "factor category rows adjusted_r2 moved before after errors outside",
+    "influence": "cluster rows leverage distance moves by_errors",
+    "correlations": "a b r",
+    "added_variables": "term category label x y rows line",
+    "marginal_effects": "model variable category estimate standard_error low high",
+    "thresholds": "reader noise share level low high reached first sd_between_runs runs",
+    "areas": "reader noise area low high",
+    "dose_response": "reader noise level dose rmse ssim_loss rows accuracy line exact",
+    "corruption": "reader noise types seen clean_error error ratio ratio_low ratio_high relative relative_low "
+                  "relative_high"}.items()}
 
 
 def told(value: float) -> Cell:
     """A number, or "" where it is none."""
     return float(value) if math.isfinite(value) else ""
+
+
+def as_csv(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    """A header, and the rows. Raises ValueError on a row of other columns."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        if list(row) != list(columns):
+            raise ValueError(f"a row should have the columns {', '.join(columns)}, got {', '.join(row)}")
+        writer.writerow(row.values())
+    return text.getvalue()
 
 
 def coefficients(regression: Regression, confidence: float, cluster_name: Callable[[int], str],
@@ -131,13 +169,34 @@ def marginal_effects(model: str, effects: Sequence[Effect]) -> list[Row]:
             for effect in effects]
 
 
-def no_runs(reader: str, noise: str, share: float) -> Row:
-    """What is known of other training runs where no study of them is at hand."""
-    return {"sd_between_runs": "", "runs": ""}
+def linear_effects(regression: Regression, variables: Variables, confidence: float) -> list[Row]:
+    return marginal_effects("linear", average_effects(regression.design, variables, regression.fit, link="identity",
+                                                      confidence=confidence))
+
+
+def logit_effects(regression: Regression, sample: Sample, labels: Sequence[Ints], confidence: float) -> list[Row]:
+    """Of the logit of the same formula on the same rows; labels (N,) of each dimension of clustering, one or two.
+
+    Raises ValueError where there is no logit.
+    """
+    ordered, design = sample.by(labels[0]), regression.design
+    logit = fit_logit(ordered.blocks(design), design.names)
+    if len(labels) == 2:
+        logit = clustered_too(logit, *(sample.by(found).blocks(design) for found in (labels[1], intersection(*labels))))
+    return marginal_effects("logit", average_effects(design, ordered.variables, logit, link="logit",
+                                                     confidence=confidence))
+
+
+def looks(regression: Regression, sample: Sample, confidence: float) -> dict[str, list[Row]]:
+    """The tables about one regression; `sample` are its rows, sorted by their first dimension of clustering."""
+    design, fit = regression.design, regression.fit
+    return {"categories": categories(without_categories(sample, design, fit, confidence)),
+            "influence": influence(regression, str), "correlations": correlations(regression),
+            "added_variables": added_variables(regression, plots_of(sample.blocks(design), fit))}
 
 
 def thresholds(curves: Mapping[tuple[str, str], DoseResponse],
-               between: Callable[[str, str, float], Mapping[str, Any]] = no_runs) -> list[Row]:
+               between: Callable[[str, str, float], Mapping[str, Any]]) -> list[Row]:
     """One row a reader, noise and share of the captchas; `level` is empty where it is not reached, and so is each end.
 
     `between` gives sd_between_runs and runs of a reader, noise and share.

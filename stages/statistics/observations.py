@@ -1,0 +1,145 @@
+"""Prediction tables as the rows of a regression: its variables, its outcome and its clusters.
+
+Tables come by entry of params.readers, each of the same test characters; entries that are training runs of one reader
+are one reader.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from stages.statistics.cells import CLEAN
+from stages.statistics.design import Factor, Variables, make_factor
+from stages.statistics.regression import Clusters
+from stages.statistics.run_variance import TrainingRuns
+from stages.statistics.sample import Sample
+
+KINDS = ("learns_from", "architecture", "denoise")  # parameters of a reader that a formula may name
+
+KEY = ["captcha", "condition", "position", "truth"]
+COLUMNS = [*KEY, "text", "reading", "guess", "success", "glyph", "noise", "level", "colour", "contrast", "rmse", "ssim"]
+
+Groups = Mapping[str, Sequence[str]]  # the entries that are training runs of a reader, by its name
+
+
+def sample_of(predictions: Mapping[str, pa.Table], groups: Groups, readers: Mapping[str, Any],
+              references: Any) -> Sample:
+    """The rows of all entries, whose training runs of one reader are one category of `reader`.
+
+    `readers` are the parameters of each entry, `references` those of regression. Raises ValueError on a reference that
+    does not occur.
+    """
+    variables = variables_of(predictions, groups, readers, references)
+    return Sample(variables, stacked(predictions, "success", np.uint8), stacked(predictions, "captcha", np.int64))
+
+
+def variables_of(predictions: Mapping[str, pa.Table], groups: Groups, readers: Mapping[str, Any],
+                 references: Any) -> Variables:
+    """What a formula may name. Raises ValueError on a reference that does not occur."""
+    factors = {name: factor(predictions, name, column, getattr(references, name))
+               for name, column in (("noise", "noise"), ("colour", "colour"), ("digit", "truth"))}
+    positions = stacked(predictions, "position", np.int64)
+    factors["position"] = make_factor("position", positions, [str(i + 1) for i in range(positions.max() + 1)],
+                                      references.position)
+    names = {run: name for name, runs in groups.items() for run in runs}
+    factors["reader"] = by_entry("reader", predictions, names, references.reader)
+    for kind in KINDS:
+        values = {name: getattr(reader, kind) for name, reader in readers.items()}
+        own = values[references.reader]
+        factors[kind] = by_entry(kind, predictions, values, "none" if "none" in values.values() else own)
+    numbers = {name: stacked(predictions, name, np.float64) for name in ("level", "rmse", "contrast")}
+    numbers["ssim_loss"] = 1 - stacked(predictions, "ssim", np.float64)  # 0 where clean, as the other doses
+    doses = dict.fromkeys(("level", "rmse", "ssim_loss"), ("noise", CLEAN))
+    return Variables(factors, numbers, sum(map(len, predictions.values())), doses)
+
+
+def by_entry(name: str, predictions: Mapping[str, pa.Table], values: Mapping[str, str], reference: str) -> Factor:
+    """A factor that has one value in all the rows of an entry, its categories in the order of the entries."""
+    categories = list(dict.fromkeys(values[entry] for entry in predictions))
+    codes = [categories.index(values[entry]) for entry in predictions]
+    return make_factor(name, np.repeat(codes, list(map(len, predictions.values()))), categories, reference)
+
+
+def factor(predictions: Mapping[str, pa.Table], name: str, column: str, reference: str) -> Factor:
+    """A column of texts as a factor, its categories in code-point order but the reference first."""
+    texts = pa.chunked_array([chunk for table in predictions.values()
+                              for chunk in table[column].cast(pa.string()).chunks], pa.string())
+    encoded = texts.combine_chunks().dictionary_encode()
+    categories = np.array(encoded.dictionary.to_pylist(), dtype=object)
+    order = np.argsort(categories)
+    codes = np.argsort(order)[encoded.indices.to_numpy()]
+    return make_factor(name, codes, list(categories[order]), reference)
+
+
+def clusters_of(predictions: Mapping[str, pa.Table], groups: Groups, ways: Sequence[str]) -> Clusters:
+    """The clusters of the rows: one captcha (or glyph) is one cluster over all readers and conditions.
+
+    `ways` name the dimensions. Where glyphs are unknown, as in a captcha folder, captcha and glyph is captcha alone.
+    """
+    names = list(ways)
+    if {"captcha", "glyph"} <= set(names) and stacked(predictions, "glyph", np.int64).min() < 0:
+        names.remove("glyph")
+    runs = None
+    if len(names) > 1 and names[-1] == "run":
+        names.pop()
+        runs = TrainingRuns(labels(predictions, groups, "run"), labels(predictions, groups, "reader"))
+    return Clusters(tuple(names), tuple(labels(predictions, groups, name) for name in names), runs)
+
+
+def labels(predictions: Mapping[str, pa.Table], groups: Groups, name: str) -> NDArray[np.int64]:
+    """The labels (N,) of one dimension of clustering; texts are numbered in their order."""
+    if name in ("reader", "run"):
+        alike = groups.values() if name == "reader" else [[entry] for entry in predictions]
+        label = {entry: index for index, entries in enumerate(alike) for entry in entries}
+        return np.concatenate([np.full(len(table), label[entry]) for entry, table in predictions.items()])
+    if name in ("captcha", "glyph", "condition"):
+        found = stacked(predictions, name, np.int64)
+        if found.min() < 0:
+            raise ValueError(f"regression.cluster: the {name} of some rows is unknown, as it is in a captcha folder: "
+                             "set it to captcha")
+        return found
+    texts = np.concatenate([table[{"digit": "truth"}.get(name, name)].to_numpy(zero_copy_only=False)
+                            for table in predictions.values()]).astype(str)
+    return np.unique(texts, return_inverse=True)[1].astype(np.int64)
+
+
+def stacked(predictions: Mapping[str, pa.Table], column: str, kind: type[np.generic]) -> NDArray[Any]:
+    """A column of all tables together (N,)."""
+    return np.concatenate([table[column].to_numpy() for table in predictions.values()]).astype(kind)
+
+
+def rows_of_reader(sample: Sample, name: str) -> NDArray[np.int64]:
+    readers = sample.variables.factors["reader"]
+    return np.flatnonzero(readers.codes == readers.categories.index(name))
+
+
+def without_readers(terms: Sequence[Any]) -> list[Any]:
+    """The terms that a regression of one reader has."""
+    return [term for term in terms if all(part.variable not in ("reader", *KINDS) for part in term)]
+
+
+def readers_without_own(sample: Sample, clusters: Clusters) -> dict[str, str]:
+    """The readers whose rows alone identify nothing, or not with what error, and why."""
+    skipped, readers = {}, sample.variables.factors["reader"]
+    for code, name in enumerate(readers.categories):
+        rows = np.flatnonzero(readers.codes == code)
+        mean = sample.success[rows].mean()
+        single = [way for way, found in zip(clusters.names, clusters.labels, strict=True) if np.ptp(found[rows]) == 0]
+        if mean in (0, 1):
+            skipped[name] = f"read {'every' if mean else 'no'} character right"
+        elif single:
+            skipped[name] = f"is one cluster by {single[0]}"
+    return skipped
+
+
+def guess_of_characters(predictions: Mapping[str, pa.Table]) -> float:
+    """What blind guessing gets of the characters: one over those that are shown or were ever guessed."""
+    seen = {character for table in predictions.values() for column in ("truth", "guess")
+            for character in pc.unique(table[column]).to_pylist()}
+    return 1 / len(seen - {""})
