@@ -4,24 +4,29 @@ Two costs differ by more than another training run would make them where
 
     |new - old| > 1.96 sqrt(SE_old² + SE_new² + SD_old² + SD_new²)
 
-SE is the standard error over captchas and glyphs, SD the standard deviation between training runs; where one commit
-knows no SD, the other's stands for both, and where neither does the verdict is "unknown". Both commits mostly test the
-same captchas, so that the bound is rather too wide than too narrow.
+SE is the standard error over captchas and glyphs, SD the standard deviation between training runs (that of exact
+matches is experiments/runs.json's, where its readers are alike); where one commit knows no SD, the other's stands for
+both, and where neither does the verdict is "unknown". Both commits mostly test the same captchas, so that the bound is
+rather too wide than too narrow.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import math
+import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 NORMAL_95 = 1.959964  # half-width of a 95 % interval in standard errors
 HALF = 0.5            # share of the captchas that is still read
 COSTS = ("reader", "noise", "cost", "standard_error", "sd_between_runs")
 THRESHOLDS = ("reader", "noise", "share", "level", "low", "high", "sd_between_runs")
 COSTS_PATH, THRESHOLDS_PATH = "plots/regress/costs.csv", "plots/regress/thresholds.csv"
+RUNS_PATH = "experiments/runs.json"
 POOLED = "all"        # in the place of a reader: all of them together
 
 Estimates = Mapping[str, Mapping[str, "Estimate"]]  # by reader and noise type
@@ -58,12 +63,17 @@ class Conclusion:
     changed: bool
 
 
-def side(name: str, costs: str | None, thresholds: str | None, readers: Mapping[str, Estimate]) -> Side:
-    """A commit by the text of its tables, None where it has none; `name` is what to call it."""
+def side(name: str, costs: str | None, thresholds: str | None, readers: Mapping[str, Estimate],
+         confidence: float | None) -> Side:
+    """A commit by the text of its tables, None where it has none; `name` is what to call it, `confidence` that of the
+    intervals in its tables, None where unknown."""
     notes: list[str] = []
+    if thresholds is not None and confidence is None:
+        notes.append(f"params.yaml of {name} has no regression.confidence: the errors of its levels are unknown")
     rows = [_rows(name, path, text, columns, notes) for path, text, columns in (
         (COSTS_PATH, costs, COSTS), (THRESHOLDS_PATH, thresholds, THRESHOLDS))]
-    found = [None if table is None else _by_reader(table) for table in rows]
+    errors = math.nan if confidence is None else 2 * statistics.NormalDist().inv_cdf((1 + confidence) / 2)
+    found = [None if table is None else _by_reader(table, errors) for table in rows]
     return Side(found[0], found[1], readers, tuple(notes))
 
 
@@ -80,19 +90,44 @@ def _rows(name: str, path: str, text: str | None, columns: Sequence[str],
     return list(table)
 
 
-def _by_reader(rows: Sequence[Mapping[str, str]]) -> dict[str, dict[str, Estimate]]:
+def _by_reader(rows: Sequence[Mapping[str, str]], errors: float) -> dict[str, dict[str, Estimate]]:
+    """`errors` is the width of an interval in standard errors."""
     found: dict[str, dict[str, Estimate]] = {}
     for row in rows:
         if "cost" in row:
             estimate = Estimate(_number(row["cost"]), _number(row["standard_error"]), _number(row["sd_between_runs"]))
         elif math.isclose(_number(row["share"]), HALF):
             level = _number(row["level"])
-            error = (_number(row["high"]) - _number(row["low"])) / (2 * NORMAL_95)
+            error = (_number(row["high"]) - _number(row["low"])) / errors
             estimate = Estimate(math.inf if math.isnan(level) else level, error, _number(row["sd_between_runs"]))
         else:
             continue
         found.setdefault(row["reader"], {})[row["noise"]] = estimate
     return found
+
+
+def spread_of_exact_matches(runs: str | None, parameters: Mapping[str, Any]) -> dict[str, float]:
+    """The SD between training runs of each reader's exact match, by the text of experiments/runs.json: of the readers
+    whose parameters, and those of their captchas, are in `parameters`, the content of params.yaml, what they are there.
+    """
+    if runs is None:
+        return {}
+    study = json.loads(runs)
+    readers = study["parameters"].pop("readers")
+    if not _holds(parameters, study["parameters"]):
+        return {}
+    alike = {name for name, own in readers.items() if _holds(parameters.get("readers", {}).get(name), own)}
+    values = {reader: estimates for kind, reader, *of, estimates in study["estimates"]
+              if (kind, of) == ("accuracy", ["captchas", "all"]) and reader in alike}
+    return {reader: statistics.stdev(estimates) for reader, estimates in values.items()}
+
+
+def _holds(tree: Any, wanted: Any) -> bool:
+    """Whether all that is wanted is in the tree."""
+    if isinstance(wanted, Mapping):
+        return isinstance(tree, Mapping) and all(name in tree and _holds(tree[name], one)
+                                                 for name, one in wanted.items())
+    return bool(tree == wanted)
 
 
 def _number(text: str) -> float:
@@ -117,17 +152,30 @@ def _difference(estimates: Sequence[Estimate]) -> float:
 def conclusions(base: Side, head: Side) -> Iterator[Conclusion]:
     """What both commits conclude: costliest and cheapest noise, orders of the noises, the best reader."""
     if base.costs is not None and head.costs is not None:
-        for reader in (name for name in head.costs if name in base.costs):
+        for reader in _comparable(base.costs, head.costs):
             old, new = base.costs[reader], head.costs[reader]
             yield _first(f"{_whose(reader)}: costliest noise", old, new)
             yield _first(f"{_whose(reader)}: cheapest noise", old, new, lowest=True)
             yield _order(f"{_whose(reader)}: noises by cost, the costliest first", old, new)
     if base.levels is not None and head.levels is not None:
-        for reader in (name for name in head.levels if name in base.levels):
+        for reader in _comparable(base.levels, head.levels):
             yield _order(f"{_whose(reader)}: noises by the level where half of the captchas are lost, the lowest first",
                          base.levels[reader], head.levels[reader], lowest=True)
     if len(base.readers.keys() & head.readers.keys()) > 1:
         yield _first("best reader by exact match", base.readers, head.readers)
+
+
+def notes_of(base: Side, head: Side) -> list[str]:
+    """What cannot be compared, and why."""
+    apart = [f"the commits share no noise type of {_whose(reader)}"
+             for old, new in ((base.costs or {}, head.costs or {}), (base.levels or {}, head.levels or {}))
+             for reader in new if reader in old and reader not in _comparable(old, new)]
+    return list(dict.fromkeys([*base.notes, *head.notes, *apart]))
+
+
+def _comparable(old: Estimates, new: Estimates) -> list[str]:
+    """The readers with a noise type that both have."""
+    return [reader for reader in new if reader in old and old[reader].keys() & new[reader].keys()]
 
 
 def _whose(reader: str) -> str:

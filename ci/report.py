@@ -20,15 +20,20 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from ruamel.yaml import YAML
+
 from ci.conclusions import (
     COSTS_PATH,
     NORMAL_95,
+    RUNS_PATH,
     THRESHOLDS_PATH,
     Estimate,
     Side,
     conclusions,
     costs_that_moved,
+    notes_of,
     side,
+    spread_of_exact_matches,
 )
 
 IMAGES = (".gif", ".jpeg", ".jpg", ".png", ".svg", ".webp")
@@ -191,7 +196,7 @@ def conclusions_section(base: Side, head: Side, commits: Commits) -> str:
     """Which conclusions changed, in the first line; then by how much, and whether beyond another training run."""
     found = list(conclusions(base, head))
     changed = [one for one in found if one.changed]
-    notes = list(dict.fromkeys([*base.notes, *head.notes]))
+    notes = notes_of(base, head)
     if not found:
         return "Conclusions cannot be compared: " + "; ".join(notes or ["the commits share no reader"]) + "."
     lines = [f"**{len(changed) or 'None'} of {len(found)} conclusions changed.**"]
@@ -205,16 +210,16 @@ def conclusions_section(base: Side, head: Side, commits: Commits) -> str:
     return "\n\n".join(["\n".join(lines), told, *missing])
 
 
-def exact_matches(metrics: Diff, which: str) -> dict[str, Estimate]:
-    """The exact match of every reader in the `old` or the `new` commit; how runs differ is not in the metrics."""
+def exact_matches(metrics: Diff, which: str, between: Mapping[str, float]) -> dict[str, Estimate]:
+    """The exact match of every reader in the `old` or the `new` commit; `between` are SDs between training runs."""
     found = {}
     for path, one in sorted(metrics.items()):
         if path.startswith("metrics/predict/"):
             value = _value(one, "exact_match", which)
             if _is_number(value.number) and value.low is not None and value.high is not None:
                 error = (value.high - value.low) / (2 * NORMAL_95)
-                found[path.removeprefix("metrics/predict/").removesuffix(".json")] = Estimate(
-                    value.number, error, math.nan)
+                reader = path.removeprefix("metrics/predict/").removesuffix(".json")
+                found[reader] = Estimate(value.number, error, between.get(reader, math.nan))
     return found
 
 
@@ -307,6 +312,20 @@ def in_commit(sha: str, path: str) -> str | None:
     return run("git", "show", f"{sha}:{path}") if listed else None
 
 
+def parameters_in(sha: str) -> Any:
+    """The content of params.yaml in a commit, {} where it has none."""
+    return YAML(typ="safe", pure=True).load(in_commit(sha, "params.yaml") or "{}")
+
+
+def spread_in(sha: str) -> dict[str, float]:
+    return spread_of_exact_matches(in_commit(sha, RUNS_PATH), parameters_in(sha))
+
+
+def side_of(name: str, sha: str, readers: Mapping[str, Estimate]) -> Side:
+    confidence = parameters_in(sha).get("regression", {}).get("confidence")
+    return side(name, in_commit(sha, COSTS_PATH), in_commit(sha, THRESHOLDS_PATH), readers, confidence)
+
+
 def changed_figures(base: str, head: str) -> list[Figure]:
     """The pictures in Git that differ between two commits, sorted by path."""
     fields = run("git", "diff", "--name-status", "--no-renames", "-z", base, head).split("\0")[:-1]
@@ -325,7 +344,7 @@ def main(arguments: Sequence[str]) -> None:
     address = f"{server}/{repository}" if server and repository else None
     commits = Commits(base, options.shown_as or head, address)
     metrics = json.loads(run("dvc", "metrics", "diff", "--all", "--json", base, head))
-    sides = [side(name, in_commit(sha, COSTS_PATH), in_commit(sha, THRESHOLDS_PATH), exact_matches(metrics, which))
+    sides = [side_of(name, sha, exact_matches(metrics, which, spread_in(sha)))
              for name, sha, which in zip(commits.columns, (base, head), ("old", "new"), strict=True)]
     text = report(
         parameters=json.loads(run("dvc", "params", "diff", "--json", base, head)),

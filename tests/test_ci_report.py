@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import json
+import math
+from pathlib import Path
+from typing import Any
+
 import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from ci import report
-from ci.conclusions import Estimate, Side, conclusions, costs_that_moved, side, verdict
+from ci.conclusions import (
+    RUNS_PATH,
+    Estimate,
+    Side,
+    conclusions,
+    costs_that_moved,
+    side,
+    spread_of_exact_matches,
+    verdict,
+)
 from ci.report import Commits, Figure, Row, Value
 
+ROOT = Path(__file__).resolve().parents[1]
 NAN = float("nan")
 
 
@@ -124,7 +139,7 @@ def test_a_change_is_judged_against_sampling_and_another_training_run(moved: flo
 
 def test_the_first_lines_say_which_conclusions_changed_by_how_much_and_beyond_what() -> None:
     sides = tuple(side(name, costs(fog=fog, dots=(0.30, 0.005, 0.01), lines=(0.1, 0.005, 0.01)),
-                       levels(fog=("0.4", "0.38", "0.42"), dots=level, lines=("", "", "")), {})
+                       levels(fog=("0.4", "0.38", "0.42"), dots=level, lines=("", "", "")), {}, 0.95)
                   for name, fog, level in (("`old`", (0.35, 0.005, 0.01), ("0.5", "0.48", "0.52")),
                                            ("`new`", (0.20, 0.005, 0.01), ("0.3", "0.28", "0.32"))))
     lines = report.conclusions_section(sides[0], sides[1], Commits("1" * 40, "2" * 40)).splitlines()
@@ -142,7 +157,7 @@ def test_the_first_lines_say_which_conclusions_changed_by_how_much_and_beyond_wh
 
 
 def test_equal_commits_change_no_conclusion_and_unknown_runs_are_said() -> None:
-    one = side("`x`", costs(fog=(0.3, 0.01, ""), dots=(0.2, 0.01, "")), levels(), {})
+    one = side("`x`", costs(fog=(0.3, 0.01, ""), dots=(0.2, 0.01, "")), levels(), {}, 0.95)
     assert not any(found.changed for found in conclusions(one, one))
     assert next(costs_that_moved(one, one)).endswith("how much another training run would move them is unknown.")
     assert report.conclusions_section(one, one, Commits("1" * 40, "2" * 40)).startswith("**None of 3 conclusions")
@@ -154,9 +169,54 @@ def test_the_best_reader_is_the_one_that_reads_most_captchas() -> None:
     metrics = {f"metrics/predict/{name}.json": {
         f"exact_match{end}": {which: value + add for which, value in one.items()} for end, one in ends.items()}
         for name, add in (("a", 0.0), ("b", 0.1))}
-    old, new = (Side(None, None, report.exact_matches(metrics, which)) for which in ("old", "new"))
-    assert [(one.what, one.before, one.after, one.changed, one.beyond) for one in conclusions(old, new)] == [
-        ("best reader by exact match", "b (60.0 points)", "b (70.0 points)", False, "unknown")]
+    for between, beyond in (({}, "unknown"), ({"a": 0.01, "b": 0.01}, "no"), ({"b": 0.0}, "no")):
+        old, new = (Side(None, None, report.exact_matches(metrics, which, between)) for which in ("old", "new"))
+        assert [(one.what, one.before, one.after, one.changed, one.beyond) for one in conclusions(old, new)] == [
+            ("best reader by exact match", "b (60.0 points)", "b (70.0 points)", False, beyond)]
+
+
+def runs_json() -> tuple[str, dict[str, Any]]:
+    """experiments/runs.json of two readers, and params.yaml of the same study."""
+    parameters = {"captcha": {"height": 40}, "readers": {"a": {"epochs": 6}, "b": {"epochs": 2}}}
+    estimates = [["accuracy", "a", "captchas", "all", [0.5, 0.52]], ["accuracy", "a", "captchas", "clean", [0.9, 0.8]],
+                 ["accuracy", "b", "captchas", "all", [0.4, 0.4]], ["coefficient", "s", "a", "noise", "fog", [1, 2]]]
+    written = {"captcha": {"height": 40, "test": 200}, "seed": 1,
+               "readers": {name: {**own, "seed": 3} for name, own in parameters["readers"].items()}}
+    return json.dumps({"parameters": parameters, "estimates": estimates}), written
+
+
+def test_how_exact_matches_differ_between_runs_is_known_of_readers_that_are_alike() -> None:
+    text, parameters = runs_json()
+    assert spread_of_exact_matches(text, parameters) == {"a": pytest.approx(0.02 / math.sqrt(2)), "b": 0}
+    parameters["readers"]["a"]["epochs"] = 7
+    assert spread_of_exact_matches(text, parameters) == {"b": 0}
+    parameters["captcha"]["height"] = 50
+    assert spread_of_exact_matches(text, parameters) == spread_of_exact_matches(None, parameters) == {}
+
+
+def test_the_runs_in_git_tell_of_every_reader_that_they_are_of() -> None:
+    text = (ROOT / RUNS_PATH).read_text(encoding="utf-8")
+    parameters = json.loads(text)["parameters"]
+    found = spread_of_exact_matches(text, parameters)
+    assert set(found) == set(parameters["readers"])
+    assert all(0 < sd < 0.05 for sd in found.values())
+
+
+@pytest.mark.parametrize(("confidence", "error"), [(0.95, 0.02), (0.9, 0.02 * 1.959964 / 1.644854), (None, math.nan)])
+def test_the_error_of_a_level_is_its_interval_at_the_confidence_of_the_study(confidence: float | None,
+                                                                            error: float) -> None:
+    width = 2 * 1.959964 * 0.02
+    found = side("`x`", None, levels(fog=("0.4", "0.3", f"{0.3 + width}")), {}, confidence)
+    assert found.levels is not None
+    assert found.levels["noisy"]["fog"].error == pytest.approx(error, nan_ok=True)
+    assert any("has no regression.confidence" in note for note in found.notes) is (confidence is None)
+
+
+def test_a_reader_without_a_noise_in_both_commits_is_not_compared_and_a_note_says_so() -> None:
+    old, new = (side("`x`", costs(**{noise: (0.3, 0.01, "")}), levels(), {}, 0.95) for noise in ("fog", "dots"))
+    assert not list(conclusions(old, new))
+    assert report.conclusions_section(old, new, Commits("1" * 40, "2" * 40)) == (
+        "Conclusions cannot be compared: the commits share no noise type of `noisy`.")
 
 
 @pytest.mark.parametrize(("text", "note"), [
@@ -165,6 +225,6 @@ def test_the_best_reader_is_the_one_that_reads_most_captchas() -> None:
                              "standard_error, sd_between_runs"),
 ])
 def test_a_table_that_is_not_there_is_said(text: str | None, note: str) -> None:
-    old, new = side("`old`", text, levels(), {}), side("`new`", costs(fog=(0.3, 0.01, "")), levels(), {})
+    old, new = side("`old`", text, levels(), {}, 0.95), side("`new`", costs(fog=(0.3, 0.01, "")), levels(), {}, 0.95)
     assert report.conclusions_section(old, new, Commits("1" * 40, "2" * 40)) == (
         f"Conclusions cannot be compared: {note}.")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import re
+from html import escape
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import vl_convert
 from dvc_render.vega import VegaRenderer
+from ruamel.yaml import YAML
 from sklearn.metrics import classification_report
 from synthetic_study import write_study
 from test_figures_report import check
@@ -18,7 +21,7 @@ from test_figures_report import check
 from stages import artifacts, plot
 from stages.figures.numbers import points, told
 
-TEMPLATES = Path(__file__).resolve().parents[1] / "plots" / "templates"
+ROOT = Path(__file__).resolve().parents[1]
 FIRST = ["answer", "samples", "exact_match", "visible", "breakdown", "saliency", "separation_reader"]
 OTHERS = ["added_variables", "associations", "calibration", "character_accuracy", "class_levels", "class_ranking",
           "class_thresholds", "confusion", "confusion_clean", "confusion_dense", "confusions", "correlations", "counts",
@@ -225,22 +228,50 @@ def test_a_learning_curve_without_its_columns_is_refused(study: Path, monkeypatc
         plot.read_epochs("noisy")
 
 
-@pytest.mark.parametrize(("template", "table", "x", "y"), [
-    ("accuracy", "figures/accuracy", "level", "exact_match"),
-    ("accuracy", "figures/accuracy", "level", "character_accuracy"),
-    ("coefficients", "figures/slopes", "points", "noise"), ("coefficients", "figures/effects", "points", "label"),
-    ("confusion", "figures/confusion", "predicted", "actual"), ("thresholds", "regress/thresholds", "level", "noise"),
-    ("dose_response", "regress/dose_response", "dose", "accuracy"),
-])  # fmt: skip
-def test_a_template_draws_two_revisions(study: Path, template: str, table: str, x: str, y: str) -> None:
-    with (study / f"plots/{table}.csv").open(encoding="utf-8") as file:
+PIPELINE = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+PLOTS = {name: one for entry in PIPELINE["plots"] if isinstance(entry, dict)  # the other entries are pictures
+         for name, one in entry.items()}
+
+
+def fields_of(template: Any, x: str, y: str) -> tuple[set[str], set[str], set[str]]:
+    """The fields that a template computes, those it computes them from, and those it draws or filters by."""
+    computed: set[str] = set()
+    sources: set[str] = set()
+    drawn: set[str] = set()
+    for key, value in template.items() if isinstance(template, dict) else [("", one) for one in template]:
+        if isinstance(value, dict | list):
+            for found, more in zip((computed, sources, drawn), fields_of(value, x, y), strict=True):
+                found |= more
+            continue
+        text = str(value).replace("<DVC_METRIC_X>", x).replace("<DVC_METRIC_Y>", y)
+        named = {a or b for a, b in re.findall(r"datum(?:\.(\w+)|\['([^']+)'\])", text)}
+        if key == "as":
+            computed.add(text)
+        elif key == "calculate":
+            sources |= named
+        elif key in ("field", "filter", "test"):
+            drawn |= {text} if key == "field" else named
+    return computed, sources, drawn
+
+
+@pytest.mark.parametrize("name", PLOTS)
+def test_a_template_draws_two_revisions(study: Path, name: str) -> None:
+    """Each plot as dvc.yaml has it."""
+    plot_of = PLOTS[name]
+    ((path, y),) = plot_of["y"].items()
+    with (study / path).open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))  # texts, as DVC reads them
-    renderer = VegaRenderer([{**row, "rev": rev} for rev in ("HEAD", "workspace") for row in rows], table,
-                            template=str(TEMPLATES / f"{template}.json"), x=x, y=y, title="A title")
+    template = json.loads((ROOT / plot_of["template"]).read_text(encoding="utf-8"))
+    computed, sources, fields = fields_of(template, plot_of["x"], y)
+    assert {plot_of["x"], y} <= sources | fields
+    assert sources | (fields - computed) <= {*rows[0], "rev"}
+    labels = {key: plot_of[key] for key in ("title", "x_label", "y_label")}
+    renderer = VegaRenderer([{**row, "rev": rev} for rev in ("HEAD", "workspace") for row in rows], name,
+                            template=str(ROOT / plot_of["template"]), x=plot_of["x"], y=y, **labels)
     specification = json.dumps(renderer.get_filled_template())
     assert "<DVC_METRIC" not in specification
     drawn = vl_convert.vegalite_to_svg(specification)
-    assert "A title" in drawn
     assert not re.search(r"\bNaN\b", drawn)
-    for name in ("HEAD", "workspace", *({row["reader"] for row in rows} if template != "confusion" else ())):
-        assert f">{name}<" in drawn
+    readers = {row["reader"] for row in rows} if name != "confusion" else set()
+    for text in (plot_of["title"], "HEAD", "workspace", *readers):
+        assert f">{escape(text, quote=False)}<" in drawn
