@@ -10,7 +10,6 @@ import pandas as pd
 
 from stages.captcha.doses import EQUAL_ENERGY
 from stages.figures.numbers import (
-    NOTHING_READ,
     highest,
     interval_name,
     listed,
@@ -23,7 +22,7 @@ from stages.figures.numbers import (
     told,
 )
 from stages.figures.ranking import lost, settled
-from stages.figures.regressed import NUMBERS, POOLED, STEP, Regressed, slope_terms, turned, upright
+from stages.figures.regressed import NUMBERS, STEP, Regressed, slope_terms, turned, upright
 from stages.figures.robustness import differences
 from stages.figures.style import words
 
@@ -33,7 +32,7 @@ WORDS = 60    # of the answer
 RULE = 0.8    # power of the smallest detectable difference
 CLOSE = 1.0   # points, within which two models agree
 WRITERS = {  # source of the glyphs: what else the intervals hold for
-    "digits": "other digits of the same writers; a new writer is not covered, since each may be in training and test",
+    "digits": "other digits of the same writers; a new writer is not covered",
     "mnist": "other digits, of other writers as well"}
 
 
@@ -84,30 +83,14 @@ def conclusions(found: Regressed) -> list[str]:
 
 
 def _costs(found: Regressed) -> Iterator[str]:
-    """The worst and the mildest noise, and how far the worst cost hangs on the levels tested."""
-    costs, together = found.costs(found.reader), found.costs(POOLED)
+    costs = found.costs(found.reader)
     if costs.empty:
         return
     worst, least = costs.iloc[0], costs.iloc[-1]
     said = (f"For `{found.reader}` **{words(worst['noise'])}** costs most, "
             f"{points(worst, 'cost', explained=interval_name(found.confidence))} percentage points of character "
             "accuracy on average over the levels tested")
-    said += f", **{words(least['noise'])}** least, {points(least, 'cost')}." if len(costs) > 1 else "."
-    if found.tables["costs"]["reader"].nunique() > 2 and len(together):
-        most = together.iloc[0]
-        said += f" For all readers together it is {words(most['noise'])}, {points(most, 'cost')}."
-    yield said + _floor(found, str(worst["noise"]))
-
-
-def _floor(found: Regressed, noise: str) -> str:
-    """At how many levels hardly a captcha is read whole: more such levels would raise the cost by themselves."""
-    rows = found.of("dose_response", found.reader)
-    exact = rows.loc[(rows["noise"] == noise) & (rows["level"] > 0), "exact"]
-    none = int((exact < NOTHING_READ).sum())
-    if not none:
-        return ""
-    return (f" At {none} of the {len(exact)} levels of {words(noise)} less than {100 * NOTHING_READ:g}\u00a0% of the "
-            "captchas are read whole, so this cost depends on where the levels end.")
+    yield said + (f"; **{words(least['noise'])}** least, {points(least, 'cost')}." if len(costs) > 1 else ".")
 
 
 def _pairs_of_noises(found: Regressed) -> Iterator[str]:
@@ -118,9 +101,8 @@ def _pairs_of_noises(found: Regressed) -> Iterator[str]:
     pairs = upright(pairs)
     closest = lowest(pairs, "difference")
     apart = int(_clear(pairs).sum())
-    yield (f"For `{found.reader}` {apart} of the {len(pairs)} pairs of noises differ in their average cost. The "
-           f"closest, {words(closest['a'])} and {words(closest['b'])}, are {_simultaneous(closest)} points apart "
-           "(simultaneous interval).")
+    yield (f"{apart} of the {len(pairs)} pairs of noises differ in that cost, by simultaneous intervals. The closest, "
+           f"{words(closest['a'])} and {words(closest['b'])}, are {_simultaneous(closest)} points apart.")
 
 
 def _clear(pairs: pd.DataFrame) -> pd.Series:
@@ -145,8 +127,7 @@ def _slopes(found: Regressed) -> Iterator[str]:
         return
     ends = [f"{signed(steps[at])} points (from {levels[at]:g} to {levels[at + 1]:g})"
             for at in (int(steps.argmin()), int(steps.argmax()))]
-    yield (f"From one level of {words(noise)} to the next `{found.reader}` loses between {ends[0]} and {ends[1]}: no "
-           "straight line has its slope everywhere.")
+    yield (f"From one level of {words(noise)} to the next `{found.reader}` loses between {ends[0]} and {ends[1]}.")
 
 
 def _readers(found: Regressed) -> Iterator[str]:
@@ -160,8 +141,8 @@ def _readers(found: Regressed) -> Iterator[str]:
         runs = f" (SD between runs {100 * between:.1f})" if np.isfinite(between) else ""
         said.append(f"{ends} points {'more' if gain else 'fewer'} than `{pair['b']}`{runs}")
     if said:
-        yield (f"Over all conditions `{found.reader}` reads {listed(said)}. These are differences of trained readers, "
-               "not the effect of what they learned from.")
+        yield (f"Over all conditions `{found.reader}` reads {listed(said)}. That is no effect of what they "
+               "learned from alone.")
 
 
 def _colours(found: Regressed) -> Iterator[str]:
@@ -171,7 +152,7 @@ def _colours(found: Regressed) -> Iterator[str]:
         draws, p = test["draws"], test["p"]
         ends = (f", the least that {draws:,} permutations can give" if p * (draws + 1) < 1.5
                 else f" of {draws:,} permutations")
-        said += f" Colours were drawn at random, so a randomisation test needs no model: {p_value(p)}{ends}."
+        said += f" A randomisation test, which needs no model: {p_value(p)}{ends}."
     if said:
         yield said
 
@@ -188,14 +169,12 @@ def _factor(factor: str, found: Regressed) -> Iterator[str]:
     most = highest(upright(pairs), "difference")
     clear = int(_clear(pairs).sum())
     if clear:
-        yield (f"{start} {clear} of {len(pairs)} pairs differ. The largest difference is that of "
-               f"{called(factor, most['a'])} over {called(factor, most['b'])}, {_simultaneous(most)} points "
-               "(simultaneous interval).")
+        yield (f"{start} {clear} of {len(pairs)} pairs differ; most, {called(factor, most['a'])} over "
+               f"{called(factor, most['b'])}, by {_simultaneous(most)} points.")
     else:
-        yield (f"{start} no difference was found. For a single pair one of "
-               f"{rough(100 * pairs['detectable'].max())} points would have been found with a probability of "
-               f"{100 * RULE:g}\u00a0%; each pair is equivalent within {rough(100 * pairs['equivalence'].max())} "
-               "points.")
+        yield (f"{start} no difference was found. In a single pair {rough(100 * pairs['detectable'].max())} points "
+               f"would have been found with a probability of {100 * RULE:g}\u00a0%; each is equivalent within "
+               f"{rough(100 * pairs['equivalence'].max())} points.")
 
 
 def called(factor: str, category: object) -> str:
@@ -206,7 +185,7 @@ def called(factor: str, category: object) -> str:
 
 def _fit(found: Regressed) -> Iterator[str]:
     one = found.headline
-    said = (f"The regression explains {100 * one['adjusted_r2']:.0f}\u00a0% of the variance of single characters "
+    said = (f"It explains {100 * one['adjusted_r2']:.0f}\u00a0% of the variance of single characters "
             f"(adjusted R² {one['adjusted_r2']:.3f}, predicted R² {one['predicted_r2']:.3f}).")
     if _rejected(found):
         said += " RESET rejects the straight-line form; costs and thresholds do not use it."
@@ -259,7 +238,7 @@ def _advice(found: Regressed) -> Iterator[str]:
         worst = quoted(words(str(highest(upright(pairs), "difference")["b"])))
         said.append(f"of the colour schemes, {worst} costs `{found.reader}` most")
     if said:
-        yield f"For a designer: {'; '.join(said)}. How well people read these captchas is not measured."
+        yield f"For a designer: {'; '.join(said)}."
 
 
 def how_sure(found: Regressed, params: Any, runs: Mapping[str, Sequence[str]], captchas: int,
@@ -274,8 +253,8 @@ def how_sure(found: Regressed, params: Any, runs: Mapping[str, Sequence[str]], c
 def _sampling(found: Regressed, captchas: int) -> str:
     name = found.reader
     whom = "for such readers" if "run" in found.dimensions else f"for this reader, `{name}` as it was trained"
-    return (f"**Captchas.** The intervals ({100 * found.confidence:g}\u00a0%) hold {whom}, over other test captchas. "
-            f"There were {captchas:,}, each read under every condition.")
+    return (f"**Captchas.** The intervals ({100 * found.confidence:g}\u00a0%) hold {whom}, over other captchas than "
+            f"the {captchas:,} of the test.")
 
 
 def _glyphs(found: Regressed, composed: bool, source: str) -> str:
@@ -283,8 +262,8 @@ def _glyphs(found: Regressed, composed: bool, source: str) -> str:
         return ("**Glyphs.** These captchas were found, not composed, so their glyphs are unknown. Rows are clustered "
                 "by captcha alone; where captchas share glyphs, the intervals are too narrow.")
     if "glyph" in found.dimensions:
-        return ("**Glyphs.** Rows that share a captcha or a glyph are not treated as independent, so the intervals "
-                f"hold for {WRITERS.get(source, 'other glyphs of the same source')}.")
+        return ("**Glyphs.** Rows that share a captcha or a glyph are clustered, so the intervals hold for "
+                f"{WRITERS.get(source, 'other glyphs of the same source')}.")
     return (f"**Glyphs.** Rows are clustered by {found.cluster} alone. The same glyphs come in several captchas, so "
             "the intervals are too narrow for other glyphs: set `regression.cluster` to `captcha+glyph`.")
 
@@ -305,7 +284,7 @@ def _training(found: Regressed, runs: Mapping[str, Sequence[str]]) -> str:
     others = [f"`{reader}` {_points_between(rows)}" for reader in runs
               if reader != found.reader and (rows := found.costs(reader))["sd_between_runs"].notna().any()]
     said += f"Of other readers: {', '.join(others)}. " if others else ""
-    return said + "The intervals hold for this reader; for readers trained this way see the table."
+    return said + "For readers trained this way see the table."
 
 
 def _points_between(costs: pd.DataFrame) -> str:
@@ -329,8 +308,7 @@ def _scales(found: Regressed, types: Sequence[str]) -> Iterator[str]:
     same = [words(noise) for noise in types if noise in EQUAL_ENERGY]
     share = (f" Only {listed(same)} share a scale, the energy of the change." if len(same) > 1
              else " No two noises of this run share a scale.")
-    yield (f"**Scales.** A level is a physical dose: a width, an angle, a share.{share} A rank by level is a rank on "
-           "these scales.")
+    yield (f"**Scales.** A level is a physical dose.{share} A rank by level is a rank on these scales.")
 
 
 def not_concluded(found: Regressed) -> list[str]:

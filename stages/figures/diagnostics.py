@@ -29,8 +29,8 @@ def about_clusters(found: Regressed) -> str:
     most = highest(table.assign(size=moves[f"{end}_errors"].fillna(0)), "size")
     return (f"Leaving out one {cluster} at a time changes no coefficient by more than {most['size']:.2f} standard "
             f"errors ({most['name']}, without {cluster} {most[f'{end}_without']}). With "
-            f"{found.headline['clusters'][0]:,} clusters of equal weight it could hardly be otherwise: this finds a damaged {cluster}, it is no evidence "
-            "that the model is right.")
+            f"{found.headline['clusters'][0]:,} clusters of equal weight it could hardly be otherwise: this "
+            f"finds a damaged {cluster}, it is no evidence that the model is right.")
 
 
 def about_categories(found: Regressed) -> str:

@@ -196,14 +196,14 @@ def about_separation(table: pd.DataFrame, space: str) -> str:
     if not found["known"].any():
         notes = table.loc[(table["space"] == space) & (table["note"] != ""), "note"]
         return f"No interval is known here, and so no verdict: {notes.iloc[0]}."
-    closer, spread = found["distance"] == "falls", found["spread"] == "grows"
     gone = found["spread"] == "collapses"
-    said = ["Nowhere do the class means move together"]
+    closer, spread = (found["distance"] == "falls") & ~gone, found["spread"] == "grows"
+    said = [] if gone.any() else ["nowhere do the class means move together"]
     if closer.any():
-        said = [f"Under {_noises(found[closer], len(found))} the class means move together"]
+        said = [f"under {_noises(found[closer], len(found))} the class means move together"]
     if spread.any():
         said.append(f"under {_noises(found[spread], len(found))} the classes spread out")
-    else:
+    elif not gone.any():
         said.append("none spreads out")
     if gone.any():
         said.append(f"under {_noises(found[gone], len(found))} each class becomes one point")
@@ -211,7 +211,7 @@ def about_separation(table: pd.DataFrame, space: str) -> str:
     left = "" if alike.all() else f" Neither is clear under {_noises(found[~alike], len(found))}."
     end = (" So characters become alike." if alike.all() else " Where either happens, characters become alike.") if (
         alike.any()) else ""
-    return f"At the strongest level: {'; '.join(said)}.{left}{end}".replace(": U", ": u").replace(": N", ": n")
+    return f"At the strongest level: {'; '.join(said)}.{left}{end}"
 
 
 def _noises(rows: pd.DataFrame, all_of_them: int) -> str:

@@ -69,12 +69,12 @@ def about_visible(responses: pd.DataFrame, noises: Sequence[str]) -> str:
     orders = {dose: order_by(responses, noises, dose) for dose in DOSES}
     if len(orders["level"]) < 2:
         return "Fewer than two noises bring the reader below one half, so there is no rank to compare."
-    said = f"By level the worst first: {listed([words(noise) for noise in orders['level']])}."
+    said = f"**The worst first.** By level: {listed([words(noise) for noise in orders['level']])}."
     for dose, name in (("rmse", "equal RMSE"), ("ssim_loss", "equal 1 − SSIM")):
         if orders[dose] == orders["level"]:
             said += f" At {name} it is the same."
         else:
-            said += f" **The rank changes** at {name}: {listed([words(noise) for noise in orders[dose]])}."
+            said += f" At {name}: {listed([words(noise) for noise in orders[dose]])}."
     return said + (" So which noise is worst depends on how its strength is measured." if any(
         orders[dose] != orders["level"] for dose in MEASURED) else "")
 

@@ -24,8 +24,8 @@ def _nature(study: Study, name: str) -> str:
     one = study.params.readers[study.runs[name][0]]
     clean = float(np.mean([study.predicted[run]["clean_exact_match"] for run in study.runs[name]]))
     what = ARCHITECTURES.get(one.architecture, f"architecture {one.architecture}")
-    return (f"`{name}`: {what} that learned from {LEARNS[one.learns_from].removesuffix(' only')}; it reads "
-            f"{percent(clean)} of clean captchas whole.")
+    return (f"`{name}`: {what}, trained on {LEARNS[one.learns_from].removesuffix(' only')}; reads {percent(clean)} of "
+            "clean ones whole.")
 
 
 def _worst(study: Study, name: str) -> str:
@@ -34,11 +34,11 @@ def _worst(study: Study, name: str) -> str:
     if costs.empty:
         return ""
     worst = costs.iloc[0]
-    said = f" Under noise {words(worst['noise'])} costs it most, {points(worst, 'cost')} points"
+    said = f" {words(worst['noise']).capitalize()} costs it most, {points(worst, 'cost')} points"
     level = halves["level"].get(worst["noise"], np.nan)
     if np.isfinite(level) and level > 0:
         low, high = halves.loc[worst["noise"], ["low", "high"]]
-        said += f"; {ranking.lost(study.regressed.share)} are lost at its level {told(level, low, high)}"
+        said += f"; from level {told(level, low, high)} {ranking.lost(study.regressed.share)} are lost"
     return f"{said}."
 
 

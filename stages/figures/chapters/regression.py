@@ -164,8 +164,8 @@ CORRELATIONS = Figure(
 
 CHAPTER = Chapter(
     "report", "regression", "What does the regression say?",
-    "A linear probability model explains by noise, level, colour, character and position at once whether a character "
-    "was read right.{centred}",
+    "A linear probability model explains by noise, level, colour, character and position whether a character was "
+    "read right.{centred}",
     (sentences, table))
 MORE = Chapter(
     "details", "sound", "Is the regression sound?",

@@ -34,8 +34,8 @@ def runs(study: Study) -> Iterator[Table]:
     yield Table(title, heads("for this reader", "SD between runs", "runs", "for readers trained this way"),
                 [row(words(one["noise"]), points(one, "cost"), *_between(one), _for_such(one, study.confidence))
                  for _, one in known.iterrows()],
-                notes=["For readers trained this way: the cost ± t (runs − 1 degrees of freedom) × √(SE² + SD²). It is "
-                       "conservative, since the SD holds a part of the variance between captchas, too."])
+                notes=["The last column is the cost ± t(runs − 1) × √(SE² + SD²): conservative, since the SD holds a "
+                       "part of the variance between captchas."])
 
 
 def _between(cost: pd.Series) -> list[str]:
