@@ -119,7 +119,7 @@ def test_points_that_are_one_are_told() -> None:
     told = separation(flat, rng=np.random.default_rng(0), draws=50)
     assert about_noise(told, "reader", "contrast", 0.9) == (
         f"Under contrast at level 1 nothing is left: {COLLAPSED}.")
-    assert "each class becomes one point under contrast" in about_separation(told, "reader")
+    assert "under contrast each class becomes one point" in about_separation(told, "reader")
     svg(draw_separation(told, "reader"))
 
 

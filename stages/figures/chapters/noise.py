@@ -191,7 +191,7 @@ THRESHOLDS = Figure(
 
 CHAPTER = Chapter(
     "report", "noise", "How fast does reading fail?",
-    "Each panel is one noise. A line that falls early belongs to a noise that needs little dose.", (EXACT, VISIBLE))
+    "", (EXACT, VISIBLE))
 MORE = Chapter(
     "details", "doses", "Which noise is worst, by which measure?",
     "Three measures rank the noises: the level at which captchas are lost, the average cost over the tested levels, "

@@ -50,5 +50,4 @@ def _for_such(cost: pd.Series, confidence: float) -> str:
 
 
 CHAPTER = Chapter("report", "sure", "How sure is that?",
-                  "Other captchas, other glyphs, another training run or another machine would give other numbers. Not "
-                  "all of that is in the intervals.", (sources, runs))
+                  "Not all that may vary is in the intervals.", (sources, runs))
