@@ -138,7 +138,8 @@ def test_a_regressor_that_one_specification_lacks_leaves_its_cell_empty(regressi
     level = next(line for line in table.lines if line.heading == "Level")
     assert level.values[0] == level.errors[0] == ""
     assert level.values[1] == f"{100 * regressions[1].fit.beta[4]:.2f}".replace("-", "−")
-    assert [line.heading for line in table.lines if line.heading] == ["Noise, against none", "Level", "Intercept"]
+    assert [line.heading for line in table.lines if line.heading] == [
+        "Noise, against none", "Level", "Intercept (fitted value of the references)"]
 
 
 def test_the_mean_of_the_outcome_is_of_the_rows_and_of_the_clean_ones(regressions: list[Regression]) -> None:

@@ -167,7 +167,7 @@ def _line(column: Column, heading: str, regressions: Sequence[Regression], runs:
         errors.append(_errors(r, k, runs) if found else "")
     label = column.label if ":" in column.term else column.category or "per unit"
     if column.term == CONSTANT:
-        label = "intercept (fitted value of the references)"
+        label = "intercept"
     return Line(heading, _named(column.term, label), tuple(values), tuple(errors))
 
 
@@ -197,7 +197,7 @@ def _heading(term: str, regressions: Sequence[Regression]) -> str:
     reference = next((found for r in regressions if (found := r.design.references.get(term)) is not None), None)
     against = f", against {_named(term, reference)}" if reference is not None else ""
     if term == CONSTANT:
-        return "Intercept"
+        return "Intercept (fitted value of the references)"
     if term.startswith("poly(") and ":" not in term:
         return f"{term[5:-1].capitalize()}, orthogonal polynomials (per unit of its power)"
     parts = term.split(":")
