@@ -223,7 +223,7 @@ def test_pairs_stand_at_their_row_and_column_and_clear_ones_are_marked(abc: Tabl
 
 def test_of_texts_of_one_character_no_neighbour_is_told(letters: Tables) -> None:
     assert about_pairs(letters.pairs, letters.spreads, 0.95) == (
-        "Nothing is told of neighbours: the texts have one character each: there are no neighbours.")
+        "Nothing is known of neighbours: the texts have one character each: there are no neighbours.")
     assert about_repeated(letters.repeated, 0.95) == "Too few captchas repeat a character to say what that does."
 
 

@@ -62,7 +62,7 @@ def test_the_most_influential_clusters_are_named() -> None:
     axes = robustness.draw_influence(study().tables["influence"], "glyph").axes[0]
     assert [text.get_text() for text in axes.texts] == ["glyph 5", "glyph 4"]
     assert to_rgba(axes.lines[0].get_color()) == to_rgba(robustness.PALETTE[0])
-    assert "glyph 5, 0.3: it moves level by 0.40 standard errors" in diagnostics.about_influence(
+    assert "glyph 5, 0.3: it changes level by 0.40 standard errors" in diagnostics.about_influence(
         study().tables["influence"], "glyph")
 
 
@@ -133,7 +133,8 @@ def test_both_models_are_drawn_side_by_side() -> None:
 def test_leaving_out_is_told_by_the_largest_move_and_is_no_evidence() -> None:
     found = study()
     said = diagnostics.about_clusters(found)
-    assert said.startswith("Leaving out one captcha at a time moves no coefficient by more than 0.50 standard errors (")
+    assert said.startswith("Leaving out one captcha at a time changes no coefficient by more than 0.50 standard "
+                           "errors (")
     assert "no evidence" in said
     assert "out of its interval in 1 of 2 cases" in diagnostics.about_categories(found)
     assert "without noise fog, level, for 0.1, goes from −7.0 to −9.0 points" in diagnostics.about_categories(found)

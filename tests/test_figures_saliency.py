@@ -92,8 +92,9 @@ def layers() -> pd.DataFrame:
 
 
 def test_sentences_tell_the_numbers_with_their_intervals() -> None:
-    said = about_saliency(measures(), "has no gradients: occlusion only")
-    for part in ("70.0\u00a0%", "other map", "65.0\u00a0% to 75.0\u00a0%", "chance is 4.0\u00a0%", "no gradients"):
+    said = about_saliency(measures(), "other", "has no gradients: occlusion only")
+    for part in ("70.0\u00a0%", "this map (other)", "65.0\u00a0% to 75.0\u00a0%", "chance is 4.0\u00a0%",
+                 "no gradients: masking only"):
         assert part in said
     curves = about_curves(measures())
     assert "every map beats a random map by deletion" in curves
@@ -107,7 +108,7 @@ def test_sentences_tell_the_numbers_with_their_intervals() -> None:
 
 def test_no_interval_is_made_up_where_captchas_are_few() -> None:
     few = measures(np.nan)
-    assert "too few for an interval" in about_saliency(few)
+    assert "too few for an interval" in about_saliency(few, "one")
     assert "no map surely beats a random map" in about_curves(few)
     assert "too few for an interval" in about_drift(few, "one")
 

@@ -135,8 +135,8 @@ def test_the_answer_holds_the_numbers_of_this_run(study: Path) -> None:
         "reader == 'noisy' and noise == 'fog' and share == 0.5").iloc[0]
     cost = pd.read_csv(study / "plots/regress/costs.csv").query("reader == 'noisy' and noise == 'fog'").iloc[0]
     level = told(thresholds["level"], thresholds["low"], thresholds["high"], explained="95\u00a0% interval")
-    assert f"**Fog** stops `noisy` first: from level {level} half of the captchas are lost." in answer
-    assert f"{points(cost, 'cost')} points of the characters" in answer
+    assert f"loses half of the captchas from level {level} of **fog**" in answer
+    assert f"**fog** costs most, {points(cost, 'cost')} of 100 characters" in answer
 
 
 def test_every_reader_has_a_classification_report_and_only_the_reports_is_open(study: Path) -> None:
@@ -166,7 +166,7 @@ def test_runs_of_a_reader_are_pooled_under_its_name(tmp_path: Path, monkeypatch:
     assert clean["exact_match"] == pytest.approx((exact["text"] == exact["reading"]).mean(), rel=1e-5)
     tree = artifacts.read_json(Path("plots/report.json"))
     between = pd.read_csv("plots/regress/costs.csv").query("reader == 'noisy'")["sd_between_runs"].iloc[0]
-    assert tree["answer"].endswith(f"Training again moves a cost by about {100 * between:.1f} points.")
+    assert tree["answer"].endswith(f"SD between runs: {100 * between:.1f} points.")
     assert set(pd.read_csv("plots/figures/learning.csv")["reader"]) == {"noisy", "noisy_2", "clean"}
 
 

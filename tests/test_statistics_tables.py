@@ -104,7 +104,7 @@ def test_every_language_states_the_estimator_and_what_was_dropped(regressions: l
                   "Left out: colour, which has one value in this run (grey)."):
         assert words in text
     assert f"{regressions[1].fit.adjusted_r2:.4f}" in text
-    assert f"({regressions[1].fit.standard_error[4]:.4f})" in text
+    assert f"({100 * regressions[1].fit.standard_error[4]:.2f})" in text
     assert "of column (2) was confirmed by linearmodels and statsmodels" in text
 
 
@@ -138,8 +138,9 @@ def test_a_regressor_that_one_specification_lacks_leaves_its_cell_empty(regressi
     table = table_of(regressions)
     level = next(line for line in table.lines if line.heading == "Level")
     assert level.values[0] == level.errors[0] == ""
-    assert level.values[1] == f"{regressions[1].fit.beta[4]:.4f}".replace("-", "−")
-    assert [line.heading for line in table.lines if line.heading] == ["Noise, against none", "Level", "Intercept"]
+    assert level.values[1] == f"{100 * regressions[1].fit.beta[4]:.2f}".replace("-", "−")
+    assert [line.heading for line in table.lines if line.heading] == [
+        "Noise, against none", "Level", "Intercept (fitted value of the references)"]
 
 
 def test_the_mean_of_the_outcome_is_of_the_rows_and_of_the_clean_ones(regressions: list[Regression]) -> None:
@@ -154,7 +155,7 @@ def test_the_spread_between_runs_stands_in_square_brackets_where_it_is_known(reg
     runs = PerRun({coefficient("full", "all", "level", ""): (0.1, 0.3, 0.8)}, {"full": "noise + level"}, "level", {})
     table = table_of(regressions, runs=runs)
     level = next(line for line in table.lines if line.heading == "Level")
-    assert level.errors[1].endswith(f" [{np.std([0.1, 0.3, 0.8], ddof=1):.4f}]")
+    assert level.errors[1].endswith(f" [{np.std([0.1, 0.3, 0.8], ddof=1) * 100:.2f}]")
     assert sum("[" in error for line in table.lines for error in line.errors) == 1
     assert any("between 3 training runs that differ in their seed alone, which the standard errors do not hold" in note
                for note in table.notes)

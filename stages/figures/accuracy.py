@@ -24,6 +24,7 @@ from stages.figures.style import (
     label_ends,
     level_ticks,
     line_look,
+    neutral_look,
     noise_look,
     percent_axis,
     small_multiples,
@@ -200,7 +201,7 @@ def draw_breakdown(tables: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
             part = table[table["reader"] == reader]
             shift = 0.44 * (index / (len(readers) - 1) - 0.5) if len(readers) > 1 else 0.0
             x = np.array([names.index(name) for name in part[factor]]) + shift
-            look = {**line_look(index), "linestyle": "none"}
+            look = {**neutral_look(index), "linestyle": "none"}
             panel.vlines(x, part["low"], part["high"], color=look["color"], linewidth=1.1)
             panel.plot(x, part["accuracy"], label=reader, **look)
         panel.set_xticks(range(len(names)), [words(str(name)) for name in names])

@@ -56,14 +56,14 @@ def about_pairs(pairs: pd.DataFrame, spreads: pd.DataFrame, confidence: float) -
     for side in SIDES:
         row = spreads[spreads["what"] == side].iloc[0]
         if not np.isfinite(row["tau"]):
-            return f"Nothing is told of neighbours: {row['note']}."
+            return f"Nothing is known of neighbours: {row['note']}."
         said.append(f"the {side} one by {_points(row['tau'])} "
                     f"({100 * confidence:g}\u00a0% interval {100 * row['low']:.1f} to {100 * row['high']:.1f}; "
                     f"{_whether(row['p'], confidence)})")
     clear = pairs[(pairs["low"] > 0) | (pairs["high"] < 0)]
     worst = lowest(pairs[pairs["effect"].notna()], "effect")
     few = f"{len(clear)} of {len(pairs)} pairs {'has' if len(clear) == 1 else 'have'} an interval that leaves out 0"
-    return (f"Beyond the character and the condition, neighbours move how well it is read, {said[0]}, {said[1]}, in "
+    return (f"Beyond the character and the condition, neighbours change how well it is read, {said[0]}, {said[1]}, in "
             f"standard deviations of their true effects; {few}, and the worst is {quoted(worst['pair'])}, where "
             f"{quoted(worst['character'])} loses {_points(-worst['effect'])} beside {quoted(worst['neighbour'])} "
             f"(raw {signed(100 * worst['raw'])}, interval {signed(100 * worst['low'])} to "

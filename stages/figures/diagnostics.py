@@ -24,13 +24,13 @@ def about_clusters(found: Regressed) -> str:
     table = jackknife_ranges(found.coefficients())
     moves = table[["least_errors", "most_errors"]].abs()
     if moves.isna().to_numpy().all():
-        return f"No coefficient has a standard error to measure the moves without a {cluster} in."
+        return f"No coefficient has a standard error to measure the changes without a {cluster} in."
     end = "least" if moves["least_errors"].max() >= moves["most_errors"].max() else "most"
     most = highest(table.assign(size=moves[f"{end}_errors"].fillna(0)), "size")
-    return (f"Leaving out one {cluster} at a time moves no coefficient by more than {most['size']:.2f} standard errors "
-            f"({most['name']}, without {cluster} {most[f'{end}_without']}). With {found.headline['clusters'][0]:,} "
-            f"clusters of equal weight it could hardly be otherwise: this finds a damaged {cluster}, it is no evidence "
-            "that the model is right.")
+    return (f"Leaving out one {cluster} at a time changes no coefficient by more than {most['size']:.2f} standard "
+            f"errors ({most['name']}, without {cluster} {most[f'{end}_without']}). With "
+            f"{found.headline['clusters'][0]:,} clusters of equal weight it could hardly be otherwise: this "
+            f"finds a damaged {cluster}, it is no evidence that the model is right.")
 
 
 def about_categories(found: Regressed) -> str:
@@ -61,7 +61,7 @@ def about_influence(clusters: pd.DataFrame, cluster: str) -> str:
     if clusters.empty:
         return NOTHING
     most = highest(clusters, "distance")
-    return (f"The largest distance has {cluster} {most['cluster']}, {most['distance']:.2g}: it moves "
+    return (f"The largest distance has {cluster} {most['cluster']}, {most['distance']:.2g}: it changes "
             f"{name_words(str(most['moves']))} by {signed(most['by_errors'], '.2f')} standard errors. Leverage runs "
             f"from {clusters['leverage'].min():.4g} to {clusters['leverage'].max():.4g}.")
 
@@ -180,7 +180,7 @@ def tests_table(found: Regressed) -> Table:
 
 def categories_table(rows: pd.DataFrame) -> Table:
     """The fit without each category, beside the fit with all."""
-    return Table("The fit without each category", heads("rows left", "adjusted R²", "moves most", "points",
+    return Table("The fit without each category", heads("rows left", "adjusted R²", "changes most", "points",
                                                         "standard errors", "left their interval"),
                  [row(category_words(one), f"{one['rows']:,.0f}", f"{one['adjusted_r2']:.4f}", *_moved(one),
                       _outside(one["outside"])) for _, one in rows.iterrows()])

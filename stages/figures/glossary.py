@@ -29,8 +29,8 @@ GLOSSARY: dict[str, tuple[str, tuple[str, ...]]] = {  # term: its meaning, and i
     "Percentage point": ("The difference of two percentages. From 90 % to 87 % is 3 percentage points.",
                          ("percentage point", "percentage points", "points")),
     "Interval": ("A range made by a rule that would hold the true value in {interval} of repetitions with other "
-                 "captchas of other glyphs, read by the same trained reader. Where it holds for other training runs as "
-                 "well, the text says so.", ("interval", "intervals")),
+                 "captchas of other glyphs of the same source, read by the same trained reader. Where it holds for "
+                 "other training runs as well, the text says so.", ("interval", "intervals")),
     "Simultaneous interval": ("An interval of a whole family: all of them hold at once in {interval} of repetitions.",
                               ("simultaneous interval", "simultaneous intervals")),
     "Standard error": ("The standard deviation of an estimate over such repetitions.",
@@ -58,9 +58,9 @@ GLOSSARY: dict[str, tuple[str, tuple[str, ...]]] = {  # term: its meaning, and i
     "Predicted R²": ("The share of the variance explained for rows, each left out of the fit in turn (from PRESS).",
                      ("predicted R²", "predicted (PRESS) R²")),
     "Leave-one-cluster-out R²": ("The same, with each cluster left out in turn.", ("leave-one-cluster-out R²",)),
-    "Leverage, Cook's distance": ("How unusual the regressors of a cluster are, and how far all coefficients move "
-                                  "without it.", ("leverage", "Cook's distance")),
-    "DFBETAS": ("How far a coefficient moves without a cluster, in standard errors.", ("DFBETAS",)),
+    "Leverage, Cook's distance": ("How unusual the regressors of a cluster are, and how far all coefficients "
+                                  "change without it.", ("leverage", "Cook's distance")),
+    "DFBETAS": ("How far a coefficient changes without a cluster, in standard errors.", ("DFBETAS",)),
     "Logit": ("A regression whose probabilities stay between 0 and 1; those of the linear model do not.", ("logit",)),
     "Marginal effect": ("The average change of the probability of success when one factor changes.",
                         ("marginal effect", "marginal effects")),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stages.figures.numbers import between, interval_name, listed, percent, percent_range, signed
 from stages.figures.samples import chosen_levels, draw_sheet
-from stages.figures.style import INK, MUTED, PALETTE, WIDTH, level_ticks, line_look, small_multiples, styled, words
+from stages.figures.style import INK, MUTED, PALETTE, WIDTH, level_ticks, neutral_look, small_multiples, styled, words
 from stages.insight.separation import CLEAN, COLLAPSED, MERGED
 
 Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
@@ -90,7 +90,7 @@ def draw_separation(table: pd.DataFrame, space: str) -> Figure:
         panel.set_title(words(noise))
         for index, (measure, name) in enumerate(SHOWN.items()):
             part = rows[(rows["noise"] == noise) & (rows["measure"] == measure)].sort_values("level")
-            look = line_look(index)
+            look = neutral_look(index)
             panel.fill_between(part["level"], part["low"], part["high"], color=look["color"], alpha=0.18, linewidth=0)
             panel.plot(part["level"], part["value"], label=name, **look)
         panel.axhline(1, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
@@ -191,28 +191,27 @@ def _percentage(row: pd.Series, factor: float, confidence: float) -> str:
 
 
 def about_separation(table: pd.DataFrame, space: str) -> str:
-    """One sentence for all noises: under which the classes run into each other, spread out, or both, and what the fall
-    of the Fisher ratio is due to."""
+    """For all noises: under which the class means move together, and under which the classes spread out."""
     found = verdicts(table[table["space"] == space])
     if not found["known"].any():
         notes = table.loc[(table["space"] == space) & (table["note"] != ""), "note"]
         return f"No interval is known here, and so no verdict: {notes.iloc[0]}."
-    kinds = {
-        "classes run into each other without spreading out under": (found["distance"] == "falls")
-        & ~found["spread"].isin(["grows", "collapses"]),
-        "classes run into each other and spread out under": (found["distance"] == "falls")
-        & (found["spread"] == "grows"),
-        "classes spread out without running into each other under": (found["distance"] != "falls")
-        & (found["spread"] == "grows"),
-        "each class becomes one point under": found["spread"] == "collapses",
-        "neither is clear under": (found["distance"] != "falls") & found["spread"].isin(["falls", "unclear"]),
-    }
-    parts = [f"{name} {_noises(found[rows], len(found))}" for name, rows in kinds.items() if rows.any()]
-    reasons = [f"under {_noises(found[found['because'] == cause], len(found))} {reason}"
-               for cause, reason in TELLS.items()
-               if reason and (found["because"] == cause).any()]
-    said = f"At the strongest level {'; '.join(parts)}"
-    return f"{said}; the Fisher ratio falls {', '.join(reasons)}." if reasons else f"{said}; no Fisher ratio falls."
+    gone = found["spread"] == "collapses"
+    closer, spread = (found["distance"] == "falls") & ~gone, found["spread"] == "grows"
+    said = [] if gone.any() else ["nowhere do the class means move together"]
+    if closer.any():
+        said = [f"under {_noises(found[closer], len(found))} the class means move together"]
+    if spread.any():
+        said.append(f"under {_noises(found[spread], len(found))} the classes spread out")
+    elif not gone.any():
+        said.append("none spreads out")
+    if gone.any():
+        said.append(f"under {_noises(found[gone], len(found))} each class becomes one point")
+    alike = closer | spread | gone
+    left = "" if alike.all() else f" Neither is clear under {_noises(found[~alike], len(found))}."
+    end = (" So characters become alike." if alike.all() else " Where either happens, characters become alike.") if (
+        alike.any()) else ""
+    return f"At the strongest level: {'; '.join(said)}.{left}{end}"
 
 
 def _noises(rows: pd.DataFrame, all_of_them: int) -> str:

@@ -10,7 +10,13 @@ import pandas as pd
 
 SIGN = "\u00a0%"
 LEARNS = {"clean": "clean captchas only", "noisy": "noisy captchas only", "both": "clean and noisy captchas"}
+ARCHITECTURES = {
+    "compact": "a convolutional network", "ctc": "a larger convolutional network",
+    "heads": "a convolutional network with one output a position", "dense": "a network of two hidden layers",
+    "logistic": "a logistic regression", "knn": "a nearest-neighbour classifier", "svm": "a support vector machine",
+    "mlp": "a classical network of one hidden layer", "tesseract": "an outside program"}
 MOST_DECIMALS = 3
+NOTHING_READ = 0.01  # share of the captchas, below which hardly any is read whole
 
 
 def decimals(low: float, high: float, most: int = MOST_DECIMALS) -> int:
@@ -78,6 +84,13 @@ def probability(p: float) -> str:
     if p < 0.01:
         return "below 0.01"
     return "above 0.99" if p > 0.99 else f"{p:.2f}"
+
+
+def in_draws(share: float) -> str:
+    """A share of draws as per cent, never 0 or 100 % by rounding alone."""
+    if share < 0.01:
+        return f"less than 1{SIGN}"
+    return f"more than 99{SIGN}" if share > 0.99 else f"{100 * share:.0f}{SIGN}"
 
 
 def p_value(p: float) -> str:

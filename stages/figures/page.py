@@ -53,8 +53,9 @@ def _drawn(tree: Mapping[str, Any], page: str) -> list[str]:
 
 
 def marked(text: str) -> Markup:
-    """Escaped text, with **strong** and `code`."""
+    """Escaped text, with **strong**, `code` and [links](#within-the-page)."""
     html = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", escape(text))
+    html = re.sub(r"\[([^\]]+)\]\((#[\w-]+)\)", r'<a href="\2">\1</a>', html)
     return Markup(re.sub(r"(?<!“)`([^`]+)`", r"<code>\1</code>", html))  # “`” is a character of the alphabet
 
 
@@ -66,8 +67,8 @@ class Linked:
         self.left = {form: name for name, (_, forms) in GLOSSARY.items() for form in forms}
 
     def __call__(self, text: str) -> Markup:
-        pieces = re.split(r"(<code>.*?</code>)", marked(text))
-        return Markup("".join(piece if piece.startswith("<code>") else self._link(piece) for piece in pieces))
+        pieces = re.split(r"(<code>.*?</code>|<a .*?</a>)", marked(text))
+        return Markup("".join(piece if piece.startswith(("<code>", "<a ")) else self._link(piece) for piece in pieces))
 
     def _link(self, html: str) -> str:
         """Text without code, its first terms linked; the longest form wins, and none is linked within another."""

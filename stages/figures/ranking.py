@@ -13,11 +13,13 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from stages.figures.accuracy import PALE
-from stages.figures.numbers import listed, probability, told
+from stages.figures.numbers import in_draws, listed, told
 from stages.figures.regressed import Regressed
 from stages.figures.style import INK, MARKERS, MUTED, WIDTH, noise_look, styled, words
 
-ROW = 0.42  # inches, of a noise type
+EDGE = 1.14   # of the strongest level: where stands what is not reached
+ROW = 0.42    # inches, of a noise type
+CLEAR = 0.95  # share of the draws above which a noise is said to be the first
 
 
 def ranked(found: Regressed) -> list[str]:
@@ -35,7 +37,7 @@ def draw_ranking(found: Regressed, noises: Sequence[str], readers: Sequence[str]
     """One row a noise type: left the threshold, right the average cost, with intervals; the report's reader in the
     noise's colour, the others pale. A threshold that is not reached stands hollow at the right edge."""
     order, others = ranked(found), [name for name in readers if name != found.reader]
-    edge = 1.14 * largest
+    edge = EDGE * largest
     figure = Figure((WIDTH, 0.85 + ROW * len(order)))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.15, 1])
     for index, reader in enumerate([*others, found.reader]):
@@ -49,7 +51,8 @@ def draw_ranking(found: Regressed, noises: Sequence[str], readers: Sequence[str]
                 one = 100 * costs.loc[noise, ["cost", "low", "high"]].to_numpy(float)
                 right.hlines(row + place, one[1], one[2], color=look["color"], linewidth=look["linewidth"])
                 right.plot(one[0], row + place, **look)
-    _axes(left, right, order, largest, edge, found.share)
+    never = found.tables["thresholds"].query("share == @found.share")["level"].isna().any()
+    _axes(left, right, order, largest, "never" if never else "beyond", found.share)
     handles = [Line2D([], [], **_look(order[0], noises, None) | {"color": INK, "markerfacecolor": INK},
                       label=f"{found.reader}, in the colour of the noise")]
     handles += [Line2D([], [], **_look(order[0], noises, index), label=name) for index, name in enumerate(others)]
@@ -79,17 +82,18 @@ def _threshold(axes: Axes, row: pd.Series, y: float, edge: float, look: dict[str
                               "markeredgecolor": look["color"]})
 
 
-def _axes(left: Axes, right: Axes, order: Sequence[str], largest: float, edge: float, share: float) -> None:
+def _axes(left: Axes, right: Axes, order: Sequence[str], largest: float, last: str, share: float) -> None:
+    edge = EDGE * largest
     ticks: NDArray[np.float64] = np.linspace(0, largest, 5)
     left.axvline((largest + edge) / 2, color=MUTED, linewidth=0.7, linestyle=":", zorder=1)
     left.set_xlim(-0.02 * largest, 1.05 * edge)
-    left.set_xticks([*ticks, edge], [*(f"{tick:g}" for tick in ticks), "never"])
+    left.set_xticks([*ticks, edge], [*(f"{tick:g}" for tick in ticks), last])
     left.set_yticks(range(len(order)), [words(noise) for noise in order], fontweight="bold")
     left.set_ylim(len(order) - 0.35, -0.45)
     left.set_title(f"level at which {lost(share)} are lost")
     left.set_xlabel("level of the noise: further left is worse")
     right.set_title("average cost")
-    right.set_xlabel("points of the characters: further right is worse")
+    right.set_xlabel("points of character accuracy: further right is worse")
     right.set_xlim(min(0.0, right.get_xlim()[0]))
     for axes in (left, right):
         axes.grid(visible=False, axis="y")
@@ -101,16 +105,36 @@ def lost(share: float) -> str:
     return "half of the captchas" if share == 0.5 else f"{100 * (1 - share):g} % of the captchas"
 
 
+def settled(reached: pd.DataFrame) -> bool:
+    """Whether the first of the noises that are reached, in order, is so with a probability that leaves no doubt."""
+    return len(reached) == 1 or not float(reached.iloc[0]["first"]) < CLEAR
+
+
 def about_ranking(found: Regressed) -> str:
-    """The levels in order, and which places are settled."""
+    """The levels in order, which noises may be the first, and what marks at the edges mean where there are some."""
     rows = found.halves(found.reader)
     reached = rows[rows["level"].notna()]
+    marks = _about_marks(found)
     if reached.empty:
-        return f"Under no noise tested does `{found.reader}` lose {lost(found.share)}."
+        return f"Under no noise tested does `{found.reader}` lose {lost(found.share)}.{marks}"
     levels = [f"{words(row['noise'])} {told(row['level'], row['low'], row['high'])}" for _, row in reached.iterrows()]
     said = (f"`{found.reader}` loses {lost(found.share)} from these levels on: {', '.join(levels)}")
     never = [words(noise) for noise in rows.loc[rows["level"].isna(), "noise"]]
-    said += f"; not within the levels tested under {listed(never)}. " if never else ". "
-    first = reached.iloc[0]
-    return said + (f"That {words(first['noise'])} needs the lowest level has probability "
-                   f"{probability(first['first'])}." if len(rows) > 1 and np.isfinite(first["first"]) else "")
+    said += f"; not within the levels tested under {listed(never)}." if never else "."
+    if len(rows) > 1 and np.isfinite(reached.iloc[0]["first"]):
+        leaders = reached.iloc[:1 if settled(reached) else 2]
+        draws = [f"{words(row['noise'])} in {in_draws(row['first'])}" for _, row in leaders.iterrows()]
+        said += f" Of the draws, first comes {listed(draws)}{': which is first is open' if len(leaders) > 1 else ''}."
+    return said + marks
+
+
+def _about_marks(found: Regressed) -> str:
+    drawn = found.tables["thresholds"]
+    drawn = drawn[drawn["share"] == found.share]
+    never, clean = drawn["level"].isna(), drawn["level"] == 0
+    said = " A hollow point: never, within the levels tested." if never.any() else ""
+    if clean.any():
+        whose = listed([f"`{reader}`" for reader in dict.fromkeys(drawn.loc[clean, "reader"])])
+        share = "half" if found.share == 0.5 else f"{100 * found.share:g}\u00a0%"
+        said += f" A mark at 0: fewer than {share} are read whole even without noise ({whose})."
+    return said

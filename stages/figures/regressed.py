@@ -12,10 +12,10 @@ import pandas as pd
 from stages.figures.style import words
 
 POOLED = "all"  # stands for the readers together where a reader's name would stand
-STEP = 0.1      # of a dose or another number, at which its effect is told: nobody asks about a whole unit
+STEP = 0.1      # of a dose or another number, at which its effect is given: nobody asks about a whole unit
 NUMBERS = {"level": "level", "rmse": "RMSE", "ssim_loss": "SSIM loss", "contrast": "contrast"}
 
-COLUMNS: dict[str, tuple[list[str], list[str]]] = {  # table of plots/regress: texts and numbers that are drawn or told
+COLUMNS: dict[str, tuple[list[str], list[str]]] = {  # table of plots/regress: texts and numbers that are drawn or said
     "coefficients": (["specification", "reader", "term", "category", "label", "least_without", "most_without"],
                      ["estimate", "standard_error", "low", "high", "p_holm", "p_wild", "least", "most",
                       "sd_between_runs", "runs"]),
@@ -74,7 +74,7 @@ class Regressed:
         return self.summary(self.fits["headline"])
 
     def summary(self, specification: str) -> dict[str, Any]:
-        """What fits.json tells of a specification on all readers together."""
+        """What fits.json says of a specification on all readers together."""
         return next(dict(fit) for fit in self.fits["fits"]
                     if (fit["specification"], fit["reader"]) == (specification, POOLED))
 
@@ -111,6 +111,24 @@ class Regressed:
     def contrasts(self, factor: str, reader: str = POOLED) -> pd.DataFrame:
         rows = self.tables["contrasts"]
         return rows[(rows["factor"] == factor) & (rows["reader"] == reader)].reset_index(drop=True)
+
+
+def negated(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Contrasts with the other sign: of costs, where they were of successes."""
+    ends = {name: -pairs[other] for name, other in (
+        ("difference", "difference"), ("low", "high"), ("high", "low"), ("simultaneous_low", "simultaneous_high"),
+        ("simultaneous_high", "simultaneous_low"))}
+    return pairs.assign(probability=1 - pairs["probability"], **ends)
+
+
+def turned(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The same contrasts the other way round."""
+    return negated(pairs).rename(columns={"a": "b", "b": "a"})
+
+
+def upright(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The same contrasts, each so that its difference is not below 0."""
+    return pd.concat([pairs[pairs["difference"] >= 0], turned(pairs[pairs["difference"] < 0])], ignore_index=True)
 
 
 def pooled(rows: pd.DataFrame, specification: str) -> pd.DataFrame:

@@ -54,7 +54,7 @@ def draw_jackknife(table: pd.DataFrame, cluster: str, confidence: float, df: int
             if np.isfinite(x):
                 right.annotate(without, (x, y), xytext=(-3.5 if end == "least" else 3.5, -0.4),
                                textcoords="offset points", ha=side, va="center", fontsize=6.5, color=MUTED)
-    finish(right, list(table["name"]), f"standard errors that it moves without one {cluster}")
+    finish(right, list(table["name"]), f"change in standard errors without one {cluster}")
     half = float(stdtrit(df, (1 + confidence) / 2))
     reach = float(np.nan_to_num(table[["least_errors", "most_errors"]].abs().max(axis=None)))
     right.set_xlim(-1.35 * max(reach, 0.1), 1.35 * max(reach, 0.1))
@@ -78,12 +78,14 @@ def side_by_side(effects: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(effects: pd.DataFrame) -> pd.DataFrame:
-    """One row an effect that both models estimate: name, linear, low, high (of the linear one) and logit, in points."""
+    """One row an effect that both models estimate: name, linear, low, high (of the linear one) and logit, in points,
+    and whether it is of a number (for STEP of it) and not of a category."""
     table = side_by_side(effects)
     linear, logit = (table[table["model"] == model].drop(columns="model") for model in MODELS)
     both = linear.merge(logit[["variable", "category", "points"]], on=["variable", "category"], suffixes=("", "_logit"))
     renamed = both.rename(columns={"points": "linear", "points_logit": "logit"})
-    return renamed[["name", "linear", "low", "high", "logit"]]
+    number = renamed["variable"].map(scale).to_numpy(float) < 100
+    return renamed[["name", "linear", "low", "high", "logit"]].assign(number=number)
 
 
 @styled

@@ -155,7 +155,7 @@ def draw_randomised(randomised: pd.DataFrame) -> Figure:
 
 def _banded(axes: Axes, x: NDArray[np.float64], line: pd.DataFrame, method: str, index: int) -> None:
     look = line_look(index)
-    axes.plot(x, line["value"], label=words(method), **look)
+    axes.plot(x, line["value"], label=method_words(method), **look)
     axes.fill_between(x, line["low"].to_numpy(float), line["high"].to_numpy(float), color=look["color"], alpha=0.13,
                       linewidth=0)
 
@@ -167,18 +167,23 @@ def told(row: pd.Series, form: str = ".2f") -> str:
     return f"{signed(row['value'], form)} ({signed(row['low'], form)} to {signed(row['high'], form)})"
 
 
-def about_saliency(measures: pd.DataFrame, note: str = "") -> str:
-    """How much of the maps lies on the glyph, clean and noisy, against chance; `note` is the explanation's own."""
-    own = measures[(measures["measure"] == "mass") & ~measures["method"].isin(CONTROLS)]
-    clean = own[own["level"] == 0]
-    chance = _one(measures, "chance", str(clean["method"].iloc[0]))["value"]
-    best = highest(clean, "value")
-    said = (f"On clean renderings {percent(best['value'])} of what the {words(best['method'])} map shows for a "
-            f"character lies on its glyph{_range(best)}, where chance is {percent(chance)}")
-    noisy = own[(own["noise"] == "all") & (own["method"] == best["method"])]
+def method_words(method: object) -> str:
+    """A method as words; occlusion is a noise as well, and so the method is called masking."""
+    return "masking" if method == "occlusion" else words(str(method))
+
+
+def about_saliency(measures: pd.DataFrame, method: str, note: str = "") -> str:
+    """How much of the map of a method, the one that is drawn, lies on the glyph, clean and noisy, against chance;
+    `note` is the explanation's own."""
+    own = measures[(measures["measure"] == "mass") & (measures["method"] == method)]
+    clean = own[own["level"] == 0].iloc[0]
+    chance = _one(measures, "chance", method)["value"]
+    said = (f"On clean renderings {percent(clean['value'])} of what this map ({method_words(method)}) shows for a "
+            f"character lies on its glyph{_range(clean)}, where chance is {percent(chance)}")
+    noisy = own[own["noise"] == "all"]
     if len(noisy):
         said += f"; under noise {percent(noisy.iloc[0]['value'])}{_range(noisy.iloc[0])}"
-    return said + "." + (f" The reader {note}." if note else "")
+    return said + "." + (f" The reader {note.replace('occlusion', 'masking')}." if note else "")
 
 
 def _range(row: pd.Series) -> str:
@@ -199,10 +204,10 @@ def about_curves(measures: pd.DataFrame) -> str:
     for control in ("random", "ink"):
         for curve in ("deletion", "insertion"):
             table = clean[clean["measure"] == f"{curve}_over_{control}"]
-            better = [words(row["method"]) for row in table.to_dict("records") if row["low"] > 0]
+            better = [method_words(row["method"]) for row in table.to_dict("records") if row["low"] > 0]
             best = highest(table[table["value"].notna()], "value") if table["value"].notna().any() else None
             parts.append(f"{_how_many(better, methods)} {'a random map' if control == 'random' else 'plain ink'} by "
-                         f"{curve}" + (f" (best: {words(best['method'])}, by {told(best)} of area)"
+                         f"{curve}" + (f" (best: {method_words(best['method'])}, by {told(best)} of area)"
                                        if best is not None else ""))
     return "On clean renderings " + ", ".join(parts[:-1]) + f" and {parts[-1]}."
 
@@ -221,10 +226,10 @@ def about_drift(measures: pd.DataFrame, method: str) -> str:
     own, ink = strongest[strongest["method"] == method], strongest[strongest["method"] == "ink"]
     own = own[own["value"].notna()]
     if own.empty:
-        return f"No drift of {words(method)} could be measured."
+        return f"No drift of {method_words(method)} could be measured."
     most, least = lowest(own, "value"), highest(own, "value")
     beside = ink[ink["noise"] == most["noise"]]
-    said = (f"At level {most['level']:g} the {words(method)} map is least like the clean one under "
+    said = (f"At level {most['level']:g} the {method_words(method)} map is least like the clean one under "
             f"{words(str(most['noise']))}, with a rank correlation of {told(most)}")
     if len(beside):
         said += f" where plain ink keeps {told(beside.iloc[0])}"
@@ -238,8 +243,8 @@ def about_randomised(randomised: pd.DataFrame) -> str:
     own, whole = (last[last["measure"] == name] for name in ("spearman", "whole"))
     most = highest(own, "value")
     return (f"With all {int(most['layers'])} layers drawn anew, maps keep a rank correlation of at most {told(most)} "
-            f"with the trained reader's on the glyph ({words(most['method'])}); over the whole picture it stays at "
-            f"{told(highest(whole, 'value'))}, because no ink means no map in any reader.")
+            f"with the trained reader's on the glyph ({method_words(most['method'])}); over the whole picture it "
+            f"stays at {told(highest(whole, 'value'))}, because no ink means no map in any reader.")
 
 
 def about_mean_maps(means: Mapping[str, tuple[Map, Map]], counts: Mapping[str, int]) -> str:

@@ -104,7 +104,16 @@ class Study:
         """What the fixed texts of a figure may hold."""
         return {"interval": f"{100 * self.confidence:g} %", "reader": self.reader,
                 "first": f"{self.first['captcha'].nunique():,}", "dose": NUMBERS[self.regressed.dose],
-                "cluster": self.regressed.cluster}
+                "cluster": self.regressed.cluster, "centred": self._centred}
+
+    @property
+    def _centred(self) -> str:
+        """What the noise coefficients are, where the dose is centred."""
+        formula = self.params.regression.specifications.get(self.params.regression.headline, "")
+        if "center(" not in str(formula) or "noise" not in self.regressed.headline["terms"]:
+            return ""
+        return (f" Because the {NUMBERS[self.regressed.dose]} is centred, the coefficient of a noise is its average "
+                "cost with a minus sign.")
 
     def guess_rate(self, measure: str) -> float:
         """What blind guessing gets, of characters or of whole captchas (of known length)."""

@@ -26,6 +26,7 @@ POINTS = 72  # an inch
 WIDTH = 7.6  # inches: 547 points of lettering at 8.5
 INK, MUTED, GRID = "#1d2430", "#667085", "#e4e7ec"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#a6518a", "#e69f00", "#56b4e9", INK)  # after Okabe & Ito (2008)
+GREYS = ("#1d2430", "#7a8494", "#b3bac4", "#4c5565")
 MARKERS = "os^DvP*X"
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (7, 2, 1.5, 2)), (0, (3, 1.2, 1, 1.2, 1, 1.2)))
 SEQUENTIAL = "Blues"
@@ -153,6 +154,11 @@ def line_look(index: int) -> dict[str, Any]:
     marker = MARKERS[index % len(MARKERS)]
     return {"color": PALETTE[index % len(PALETTE)], "marker": marker, "linestyle": DASHES[index % len(DASHES)],
             "markeredgecolor": "white", "markersize": 6.0 if marker == "*" else 4.6}
+
+
+def neutral_look(index: int) -> dict[str, Any]:
+    """The look of what is no noise, in figures where every colour is that of one: greys, with markers and dashes."""
+    return {**line_look(index), "color": GREYS[index % len(GREYS)]}
 
 
 def noise_look(noise: str, noises: Sequence[str]) -> dict[str, Any]:

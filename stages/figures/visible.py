@@ -65,15 +65,29 @@ def order_by(responses: pd.DataFrame, noises: Sequence[str], dose: str) -> list[
 
 
 def about_visible(responses: pd.DataFrame, noises: Sequence[str]) -> str:
-    """Whether the rank of the noises changes when equal visible change is compared."""
+    """Whether the rank of the noises changes when equal measured change is compared."""
     orders = {dose: order_by(responses, noises, dose) for dose in DOSES}
     if len(orders["level"]) < 2:
         return "Fewer than two noises bring the reader below one half, so there is no rank to compare."
-    said = f"By level the worst first: {listed([words(noise) for noise in orders['level']])}."
+    said = f"**The worst first.** By level: {listed([words(noise) for noise in orders['level']])}."
     for dose, name in (("rmse", "equal RMSE"), ("ssim_loss", "equal 1 − SSIM")):
         if orders[dose] == orders["level"]:
             said += f" At {name} it is the same."
         else:
-            said += f" **The rank changes** at {name}: {listed([words(noise) for noise in orders[dose]])}."
-    return said + (" So a rank by level is a rank on its scale." if any(
+            said += f" At {name}: {listed([words(noise) for noise in orders[dose]])}."
+    return said + (" So which noise is worst depends on how its strength is measured." if any(
         orders[dose] != orders["level"] for dose in MEASURED) else "")
+
+
+def in_short(responses: pd.DataFrame, noises: Sequence[str]) -> str:
+    """What would change the answer: the first and the last noise by measured change; nothing where there is no rank."""
+    orders = {dose: order_by(responses, noises, dose) for dose in DOSES}
+    if len(orders["level"]) < 2:
+        return ""
+    ends = {dose: f"{words(order[0])} is the worst and {words(order[-1])} the mildest"
+            for dose, order in orders.items()}
+    if ends["rmse"] == ends["ssim_loss"] == ends["level"]:
+        return "By measured change (RMSE or SSIM) instead of level the first and the last stay"
+    if ends["rmse"] == ends["ssim_loss"]:
+        return f"By measured change (RMSE or SSIM) instead of level {ends['rmse']}"
+    return f"By RMSE instead of level {ends['rmse']}; by SSIM {ends['ssim_loss']}"

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from stages.statistics.design import CONSTANT, Column
 from stages.statistics.inference import Test
 from stages.statistics.regression import Clusters, Regression
-from stages.statistics.runs import PerRun, coefficient
+from stages.statistics.runs import POOLED, PerRun, coefficient
 
-DIGITS = 4   # decimals of a probability in the publication table
+DIGITS = 4   # decimals of a share or R² in the publication table
+POINTS = 2   # decimals of a coefficient, in percentage points
 COLUMNS = 6  # more do not fit a page
 NUMBERS = ("level", "rmse", "ssim_loss", "contrast")
 
@@ -49,13 +50,18 @@ def publication(regressions: Sequence[Regression], checks: Sequence[Regression],
     last. `checks` are named below it, `chance` is the share of characters that blind guesses get."""
     shown, left = regressions[:COLUMNS], regressions[COLUMNS:]
     return Publication(
-        title="What makes a reader fail: effects on the probability that a character is read right",
+        title="What makes a reader fail: effects on the probability that a character is read right, in percentage "
+              "points",
         header=tuple(f"({number}) {regression.specification}" for number, regression in enumerate(shown, 1)),
-        readers=tuple(regression.reader for regression in shown),
+        readers=tuple(map(_whose, shown)),
         lines=tuple(_lines(shown, runs)),
         summary=dict(_summary(shown, clusters, chance)),
         notes=(*_notes(shown, clusters, confidence), *_runs_note(shown, clusters, runs), *_tests_note(shown),
                *map(_check, checks), *_wild_note(shown), *_dropped(shown), *_confirmed(shown), *_not_shown(left)))
+
+
+def _whose(regression: Regression) -> str:
+    return "all readers" if regression.reader == POOLED else f"{regression.reader} alone"
 
 
 def _summary(regressions: Sequence[Regression], clusters: Clusters,
@@ -68,8 +74,7 @@ def _summary(regressions: Sequence[Regression], clusters: Clusters,
     yield "Observations (N)", tuple(f"{fit.observations:,}" for fit in fits)
     for i, name in enumerate(clusters.names):
         yield f"Clusters by {name} (G)", tuple(f"{fit.cluster_counts[i]:,}" for fit in fits)
-    yield "Effective clusters, least", tuple(f"{one.effective_clusters[1:].min():.1f}" if one and len(fit.names) > 1
-                                             else "" for one, fit in zip(left, fits, strict=True))
+    yield "Effective clusters, least (of)", tuple(map(_fewest, regressions))
     yield "Degrees of freedom", tuple(f"{fit.df:,}" for fit in fits)
     yield "Coefficients (K)", tuple(f"{len(fit.names)}" for fit in fits)
     yield "R²", tuple(_share(fit.r2) for fit in fits)
@@ -80,6 +85,15 @@ def _summary(regressions: Sequence[Regression], clusters: Clusters,
         yield f"F: {_spoken(term)}", tuple(_test(regression, term) for regression in regressions)
     yield "RESET, p", tuple("–" if regression.reset is None else _small(math.exp(regression.reset.log_p))
                             for regression in regressions)
+
+
+def _fewest(regression: Regression) -> str:
+    """The least effective clusters of a coefficient beside the constant, and of which."""
+    left = regression.fit.leave_out
+    if left is None or len(regression.columns) < 2:
+        return ""
+    k = 1 + int(left.effective_clusters[1:].argmin())
+    return f"{left.effective_clusters[k]:.1f} ({_named(regression.columns[k].term, regression.columns[k].label)})"
 
 
 def _share(value: float) -> str:
@@ -149,10 +163,11 @@ def _line(column: Column, heading: str, regressions: Sequence[Regression], runs:
     for r in regressions:
         found = column in r.columns
         k = r.columns.index(column) if found else 0
-        values.append(_signed(float(r.fit.beta[k])) if found else "")
+        values.append(_points(float(r.fit.beta[k])) if found else "")
         errors.append(_errors(r, k, runs) if found else "")
-    label = "intercept" if column.term == CONSTANT else column.label if ":" in column.term else (
-        column.category or "per unit")
+    label = column.label if ":" in column.term else column.category or "per unit"
+    if column.term == CONSTANT:
+        label = "intercept"
     return Line(heading, _named(column.term, label), tuple(values), tuple(errors))
 
 
@@ -165,12 +180,12 @@ def _errors(regression: Regression, k: int, runs: PerRun) -> str:
     """The standard error in round brackets and, where known, the standard deviation between runs in square ones."""
     error, column = float(regression.fit.standard_error[k]), regression.columns[k]
     between = runs.spread(coefficient(regression.specification, regression.reader, column.term, column.category))
-    written = f"({error:.{DIGITS}f})" if error > 0 else "(–)"
-    return written if between is None else f"{written} [{between.sd:.{DIGITS}f}]"
+    written = f"({100 * error:.{POINTS}f})" if error > 0 else "(–)"
+    return written if between is None else f"{written} [{100 * between.sd:.{POINTS}f}]"
 
 
-def _signed(value: float) -> str:
-    written = f"{value:.{DIGITS}f}"
+def _points(value: float) -> str:
+    written = f"{100 * value:.{POINTS}f}"
     return written.replace("-", "−" if float(written) else "")
 
 
@@ -182,7 +197,7 @@ def _heading(term: str, regressions: Sequence[Regression]) -> str:
     reference = next((found for r in regressions if (found := r.design.references.get(term)) is not None), None)
     against = f", against {_named(term, reference)}" if reference is not None else ""
     if term == CONSTANT:
-        return "Intercept"
+        return "Intercept (fitted value of the references)"
     if term.startswith("poly(") and ":" not in term:
         return f"{term[5:-1].capitalize()}, orthogonal polynomials (per unit of its power)"
     parts = term.split(":")
@@ -197,7 +212,8 @@ def _notes(regressions: Sequence[Regression], clusters: Clusters, confidence: fl
     two = len(clusters.names) == 2
     found = [
         "Ordinary least squares; the outcome is 1 where a character was read right and 0 where not (a linear "
-        "probability model), so that −0.10 means ten percentage points fewer.",
+        "probability model). Coefficients and standard errors are in percentage points; means, the guess rate and R² "
+        "are shares.",
     ]
     centred = [r.design.centred for r in regressions if r.design.centred and "noise" in r.design.terms]
     if centred:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
+from stages.captcha.doses import DOSES
 from stages.figures.associations import about_associations, draw_associations
 from stages.figures.counts import SIDE, about_counts, about_glyphs, draw_counts, draw_mean_glyphs
-from stages.figures.figure import Chapter, Figure
+from stages.figures.figure import Chapter, Figure, Fold, Words
+from stages.figures.numbers import listed
 from stages.figures.pixels import about_pixels, draw_pixels
 from stages.figures.samples import MOST_COLUMNS, chosen_levels, draw_sheet
 from stages.figures.study import DESIGNED, Study
@@ -69,8 +71,17 @@ def sheet(study: Study, rows: Rows, columns: Sequence[str]) -> Drawing:
 
 
 def about_sheet(study: Study, rows: Rows) -> str:
-    right = [good for line in readings_of(study, rows) for _, good in line]
-    return f"`{study.reader}` reads {sum(right)} of these {len(right)} pictures."
+    """How many are read, each rendering counted once."""
+    read = {}
+    for (_, row), line in zip(rows, readings_of(study, rows), strict=True):
+        read.update({key: good for key, (_, good) in zip(
+            zip(row["captcha"], row["condition"], row["level"] > 0, strict=True), line, strict=True)})
+    noisy, clean = ([good for key, good in read.items() if key[2] == there] for there in (True, False))
+    said = [f"{sum(those)} of these {len(those)} {name} pictures"
+            for those, name in ((noisy, "noisy"), (clean, "clean")) if len(those) > 1]
+    if len(clean) == 1:
+        said.append(f"{'' if clean[0] else 'not '}the clean one")
+    return f"`{study.reader}` reads {listed(said).replace('and not', 'but not')}."
 
 
 def draw_samples(study: Study) -> Drawing:
@@ -127,10 +138,19 @@ def about_factors(study: Study) -> str:
     return about_associations(study.tables["associations"], [name for name in DESIGNED if name != "level"])
 
 
+def scales(study: Study) -> Iterator[Fold]:
+    """What the level of each noise is."""
+    doses: dict[str, list[str]] = {}
+    for noise in study.noises:
+        doses.setdefault(DOSES[noise], []).append(words(noise))
+    said = "; ".join(f"of {listed(noises)} {dose}" for dose, noises in doses.items())
+    yield Fold("What is the level of each noise?", [Words([f"The level L is {said}."])])
+
+
 SAMPLES = Figure(
     "samples", "One captcha under every noise",
     "The same text, characters and layout, clean and under a rising dose; colour is drawn anew for each. Beneath each "
-    "picture stands what `{reader}` read, with a cross where it is wrong.",
+    "what `{reader}` read, with a cross where it is wrong.",
     "A sheet of pictures: noise types down, levels across.",
     draw_samples, about_samples, picture=True)
 SCHEMES = Figure(
@@ -159,8 +179,8 @@ ASSOCIATIONS = Figure(
 
 CHAPTER = Chapter(
     "report", "captchas", "What do the captchas look like?",
-    "Every test captcha is rendered once clean and once under every noise type at every level. Each is its own "
-    "control: between two renderings of one captcha only noise and colour differ.", (SAMPLES,))
+    "Every test captcha is rendered clean and under every noise at every level: only noise and colour differ.",
+    (SAMPLES, scales))
 DATA = Chapter(
     "details", "data", "Is the data as it was designed?",
     "Three checks before any effect is believed: the texts are balanced, the pixels change as the level says, and the "

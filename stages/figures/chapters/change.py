@@ -52,8 +52,8 @@ def glossary(study: Study) -> Iterator[Definitions]:
 
 CHAPTER = Chapter(
     "report", "next", "What to try next?",
-    "`dvc exp run -S` changes a parameter, runs what depends on it and keeps the result as an experiment. It changes "
-    "`params.yaml` and the results in this folder; the last command brings them back.", (Definitions(NEXT, "recipes"),))
+    "`dvc exp run -S` changes a parameter in `params.yaml` and makes what depends on it anew; the last command goes "
+    "back.", (Definitions(NEXT, "recipes"),))
 CHANGE = Chapter("details", "change", "How is the study changed?",
                  "More commands. Only what depends on a change is made again.", (runs_recipe,))
 PARAMETERS = Chapter("details", "parameters", "Which parameters did this run have?",

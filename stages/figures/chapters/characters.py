@@ -202,8 +202,7 @@ TEXTS = Figure(
 
 CHAPTER = Chapter(
     "report", "characters", "Which characters and colours are hard?",
-    "Over all conditions together, clean and noisy. Whether two of them differ is told by the contrasts of the "
-    "regression below.", (BREAKDOWN,))
+    "Whether two of them differ is shown by the contrasts of the regression below.", (BREAKDOWN,))
 MORE = Chapter(
     "details", "confusions", "What is taken for what?",
     "Errors of the report's reader, and of the others folded away.",

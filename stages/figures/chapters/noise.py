@@ -12,13 +12,16 @@ from stages.figures import accuracy, doses, visible
 from stages.figures.conclusions import called
 from stages.figures.diagnostics import corruption_table
 from stages.figures.figure import Cell, Chapter, Figure, Table, heads, row
-from stages.figures.numbers import decimals, points, probability, signed, told
+from stages.figures.numbers import NOTHING_READ, decimals, in_draws, points, signed, told
 from stages.figures.ranking import lost
+from stages.figures.regressed import negated
 from stages.figures.study import Study
 from stages.figures.style import words
 
 MOST_FANS = 3
 NONE = "–"
+DRAWS = ("Draws are resampled captchas for the levels, and for costs and differences the joint t distribution of the "
+         "estimates.")
 
 
 def draw_exact(study: Study) -> Drawing:
@@ -77,19 +80,32 @@ def rank_tables(study: Study) -> Iterator[Table]:
     """Thresholds and costs of the report's reader side by side, with ranks and what a training run moves."""
     found = study.regressed
     halves, costs = found.halves(study.reader).set_index("noise"), found.costs(study.reader)
-    lines = []
+    responses, lines = _responses(study), []
     for _, cost in costs.iterrows():
         level = [NONE, NONE]
         if cost["noise"] in halves.index:
             half = halves.loc[cost["noise"]]
             level = [told(half["level"], half["low"], half["high"]) if np.isfinite(half["level"]) else "not reached",
-                     probability(half["first"]) if np.isfinite(half["first"]) else NONE]
+                     _draws(half["first"])]
         lines.append(row(words(cost["noise"]), *level, points(cost, "cost"), _rank(cost),
-                         probability(cost["first"]) if np.isfinite(cost["first"]) else NONE, _between(cost)))
+                         _draws(cost["first"]), _between(cost), _floor(responses, cost["noise"])))
     yield Table(f"The noises by what they cost {study.reader}",
-                heads(f"level at which {lost(found.share)} are lost", "probability that it is the lowest",
-                      "average cost, points", "rank by cost", "probability that it costs most", "SD between runs"),
-                lines, notes=["Ranks in brackets are those that simultaneous intervals leave open."])
+                heads(f"level at which {lost(found.share)} are lost", "draws in which it is the lowest",
+                      "average cost, points", "rank by cost", "draws in which it costs most", "SD between runs",
+                      f"levels with less than {100 * NOTHING_READ:g} % read whole"),
+                lines, notes=["Ranks in brackets are those that simultaneous intervals leave open. A cost depends on "
+                              "where the levels end, the more so the more of them leave hardly a captcha to read.",
+                              DRAWS])
+
+
+def _floor(responses: pd.DataFrame, noise: str) -> str:
+    """At how many levels hardly a captcha is read whole."""
+    exact = responses.loc[(responses["noise"] == noise) & (responses["level"] > 0), "exact"]
+    return f"{(exact < NOTHING_READ).sum()} of {len(exact)}"
+
+
+def _draws(share: float) -> str:
+    return in_draws(share) if np.isfinite(share) else NONE
 
 
 def _rank(cost: pd.Series) -> str:
@@ -109,10 +125,12 @@ def pairs_of_noises(study: Study) -> Iterator[Table]:
 
 
 def contrasts_table(study: Study, factor: str, reader: str, caption: str) -> Iterator[Table]:
-    """Every pair of a factor's categories; none where the run has no such pair."""
+    """Every pair of a factor's categories, of noises by what they cost; none where the run has no such pair."""
     pairs = study.regressed.contrasts(factor, reader)
     if pairs.empty:
         return
+    if factor == "noise":
+        pairs = negated(pairs)
     whose = "all readers together" if reader == "all" else reader
     lines = []
     for _, pair in pairs.iterrows():
@@ -120,11 +138,12 @@ def contrasts_table(study: Study, factor: str, reader: str, caption: str) -> Ite
         simultaneous = (f"{signed(100 * pair['simultaneous_low'], form)} to "
                         f"{signed(100 * pair['simultaneous_high'], form)}")
         name = f"{called(factor, pair['a'])} − {called(factor, pair['b'])}".replace("`", "")
-        lines.append(row(name, Cell(points(pair, "difference")), simultaneous, probability(pair["probability"]),
+        lines.append(row(name, Cell(points(pair, "difference")), simultaneous, _draws(pair["probability"]),
                          f"{100 * pair['detectable']:.1f}", _equivalence(pair), _between(pair)))
     yield Table(f"{caption}, {whose}, in points of character accuracy",
-                heads("difference (interval)", "simultaneous interval", "probability that it is above 0",
-                      "smallest detectable difference", "equivalence bound", "SD between runs"), lines)
+                heads("difference (interval)", "simultaneous interval", "draws in which it is above 0",
+                      "smallest detectable difference", "equivalence bound", "SD between runs"), lines,
+                notes=[DRAWS])
 
 
 def _equivalence(pair: pd.Series) -> str:
@@ -146,8 +165,8 @@ EXACT = Figure(
     numbers=("figures/accuracy",))
 VISIBLE = Figure(
     "visible", "The same against what noise changes",
-    "Exact match of `{reader}` against the RMSE of luma and against 1 − SSIM: noises at an equal visible change, not "
-    "at an equal level.",
+    "Exact match of `{reader}` against the root mean squared change of luma (RMSE) and the loss of structural "
+    "similarity (1 − SSIM): noises at an equal measured change, not at an equal level. Point estimates.",
     "Two panels, one line per noise type, exact match against the measured change.", draw_visible, about_visible,
     numbers=("regress/dose_response",))
 CHARACTERS = Figure(
@@ -172,9 +191,9 @@ THRESHOLDS = Figure(
 
 CHAPTER = Chapter(
     "report", "noise", "How fast does reading fail?",
-    "Each panel is one noise. A line that falls early belongs to a noise that needs little dose.", (EXACT, VISIBLE))
+    "", (EXACT, VISIBLE))
 MORE = Chapter(
     "details", "doses", "Which noise is worst, by which measure?",
     "Three measures rank the noises: the level at which captchas are lost, the average cost over the tested levels, "
-    "and the area under the curve. Differences are told from contrasts of the same captchas, not from two intervals.",
+    "and the area under the curve. Differences are taken from contrasts of the same captchas, not from two intervals.",
     (rank_tables, pairs_of_noises, FANS, CHARACTERS, THRESHOLDS, corruption))

@@ -134,7 +134,7 @@ LINES = Figure(
 MARGINAL_EFFECTS = Figure(
     "marginal_effects", "Linear model or logit?",
     "Marginal effects in percentage points, by the linear probability model and by a logit of the same terms, with "
-    "{interval} intervals, clustered by {cluster}. Numbers such as the level are told for 0.1.",
+    "{interval} intervals, clustered by {cluster}. Numbers such as the level are given for 0.1.",
     "A dot plot with one row per effect, two dots each.", draw_marginal_effects, about_marginal_effects,
     numbers=("regress/marginal_effects",))
 JACKKNIFE = Figure(
@@ -164,8 +164,8 @@ CORRELATIONS = Figure(
 
 CHAPTER = Chapter(
     "report", "regression", "What does the regression say?",
-    "A linear probability model explains by noise, level, colour, character and position at once whether a character "
-    "was read right. Beside a centred level, a noise coefficient is minus that noise's average cost.",
+    "A linear probability model explains by noise, level, colour, character and position whether a character was "
+    "read right.{centred}",
     (sentences, table))
 MORE = Chapter(
     "details", "sound", "Is the regression sound?",

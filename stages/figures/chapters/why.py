@@ -24,7 +24,8 @@ def draw_maps(explained: Explained) -> Drawing:
 
 
 def about_maps(explained: Explained) -> str:
-    return saliency.about_saliency(explained.tables["saliency"], str(explained.pictures["saliency_note"]))
+    return saliency.about_saliency(explained.tables["saliency"], str(explained.pictures["grid_method"]),
+                                   str(explained.pictures["saliency_note"]))
 
 
 def _means(explained: Explained) -> tuple[dict[str, tuple[saliency.Map, saliency.Map]], dict[str, int]]:
@@ -178,7 +179,7 @@ def about_drawings(explained: Explained) -> str:
 MAPS = Figure(
     "saliency", "What speaks for one character",
     "The first test captcha under each noise; in colour the saliency map of the character above the bar (integrated "
-    "gradients, or occlusion where a reader has none). Beneath, the probability that `{reader}` gives the character, "
+    "gradients, or masking where a reader has none). Beneath, the probability that `{reader}` gives the character, "
     "with a cross where it reads another.",
     "A sheet of pictures with warm colours over the parts that speak for a character: noise types down, levels across.",
     draw_maps, about_maps, "explained", numbers=("explain/saliency",), picture=True)
