@@ -75,6 +75,8 @@ def by_level(groups: pd.DataFrame) -> pd.Series:
 def about_calibration(groups: pd.DataFrame, reader: str, metrics: Mapping[str, float], temperature: float) -> str:
     """What the reader of the headline is worth believing; metrics are of predict."""
     own = groups[groups["reader"] == reader]
+    if own.empty:
+        return f"`{reader}` read no character, so that it has no confidence to look at."
     worst, best = highest(own, "calibration_error"), lowest(own, "calibration_error")
     sentence = (f"Over all conditions the confidences of `{reader}` miss by {percent(metrics['calibration_error'])}, "
                 if "calibration_error" in metrics else f"`{reader}` read no character; ")

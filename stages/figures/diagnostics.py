@@ -182,7 +182,8 @@ def categories_table(rows: pd.DataFrame) -> Table:
     """The fit without each category, beside the fit with all."""
     return Table("The fit without each category", heads("rows left", "adjusted R²", "changes most", "points",
                                                         "standard errors", "left their interval"),
-                 [row(category_words(one), f"{one['rows']:,.0f}", f"{one['adjusted_r2']:.4f}", *_moved(one),
+                 [row(category_words(one), f"{one['rows']:,.0f}",
+                      f"{one['adjusted_r2']:.4f}" if np.isfinite(one["adjusted_r2"]) else "–", *_moved(one),
                       _outside(one["outside"])) for _, one in rows.iterrows()])
 
 

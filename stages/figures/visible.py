@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from stages.figures.numbers import listed
 from stages.figures.style import INK, WIDTH, label_ends, noise_look, percent_axis, styled, words
+from stages.statistics.thresholds import level_at
 
 DOSES = {"level": "level", "rmse": "RMSE, full scale = 1", "ssim_loss": "1 − SSIM"}
 MEASURED = ("rmse", "ssim_loss")
@@ -42,20 +43,12 @@ def draw_visible(responses: pd.DataFrame, noises: Sequence[str]) -> Figure:
 
 
 def half_dose(line: pd.DataFrame, dose: str) -> float:
-    """The dose at which exact match falls to one half, between the levels tested; infinite where it never does.
+    """The dose at which exact match falls to one half, as thresholds are placed; infinite where it never does.
 
     `line` is the rows of one noise type, with level 0.
     """
-    rows = line.sort_values("level")
-    doses, exact = rows[dose].to_numpy(float), rows["exact"].to_numpy(float)
-    below = np.flatnonzero(exact < HALF)
-    if not len(below):
-        return float("inf")
-    last = int(below[0])
-    if last == 0:
-        return float(doses[0])
-    share = (exact[last - 1] - HALF) / (exact[last - 1] - exact[last])
-    return float(doses[last - 1] + share * (doses[last] - doses[last - 1]))
+    rows = line.sort_values(dose).drop_duplicates(dose)
+    return float(level_at(rows["exact"].to_numpy(float)[None], rows[dose].to_numpy(float), HALF)[0])
 
 
 def order_by(responses: pd.DataFrame, noises: Sequence[str], dose: str) -> list[str]:
