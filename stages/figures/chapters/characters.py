@@ -161,18 +161,18 @@ BREAKDOWN = Figure(
 CLASS_RANKING = Figure(
     "class_ranking", "Which characters are robust",
     "Left the share of noisy (filled) and clean (hollow) renderings read right, right the ranks that the data leave "
-    "open, each alone and all at once, with {interval} intervals over captchas; at the edge the probability of the "
+    "open, each alone and all at once, with {interval} intervals over glyphs; at the edge the probability of the "
     "place.",
     "Two dot plots with one row per character, the most robust on top.", draw_class_ranking, about_class_ranking,
     "explained", numbers=("explain/class_ranking", "explain/class_places"))
 CLASS_LEVELS = Figure(
     "class_levels", "Each character against the level",
-    "Share of each character read right, all noise types together, with {interval} intervals over captchas.",
+    "Share of each character read right, all noise types together, with {interval} intervals over captchas and glyphs.",
     "One panel, one falling line per character.", draw_class_levels, about_class_levels, "explained",
     numbers=("explain/class_levels",))
 CLASS_THRESHOLDS = Figure(
     "class_thresholds", "Where half of a character is lost",
-    "The level at which each character falls to one half, by noise type, with {interval} intervals over captchas.",
+    "The level at which each character falls to one half, by noise type, with {interval} intervals over glyphs.",
     "Small panels, one per noise type, one dot per character.", draw_class_thresholds, about_class_thresholds,
     "explained", numbers=("explain/class_thresholds",))
 CONFUSIONS = Figure(

@@ -20,8 +20,8 @@ from stages.figures.style import words
 
 MOST_FANS = 3
 NONE = "–"
-DRAWS = ("Draws are resampled captchas for the levels, and for costs and differences the joint t distribution of the "
-         "estimates.")
+DRAWS = ("Draws are of all cells' means at once for the levels, and for costs and differences of the joint t "
+         "distribution of the estimates.")
 
 
 def draw_exact(study: Study) -> Drawing:
