@@ -141,8 +141,8 @@ def _readers(found: Regressed) -> Iterator[str]:
         runs = f" (SD between runs {100 * between:.1f})" if np.isfinite(between) else ""
         said.append(f"{ends} points {'more' if gain else 'fewer'} than `{pair['b']}`{runs}")
     if said:
-        yield (f"Over all conditions `{found.reader}` reads {listed(said)}. That is no effect of what they "
-               "learned from alone.")
+        yield (f"Over all conditions `{found.reader}` reads {listed(said)}. Their training captchas "
+               "alone need not be the reason.")
 
 
 def _colours(found: Regressed) -> Iterator[str]:

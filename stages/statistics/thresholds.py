@@ -2,9 +2,9 @@
 
 No form of the curve is assumed but that more noise is never read better: the observed shares are made to fall by
 isotonic regression (Barlow, Bartholomew, Bremner & Brunk 1972, "Statistical inference under order restrictions") and
-joined by a monotone cubic (Fritsch & Carlson 1980, SIAM J. Numerical Analysis 17:238). A threshold therefore lies
-between the two tested levels that bracket it, whatever the cubic says in between; where nearly all of the fall lies
-between those two, its interval spans them.
+joined by a monotone cubic (Fritsch & Butland 1984, SIAM J. Scientific and Statistical Computing 5:300). A threshold
+therefore lies between the two tested levels that bracket it, whatever the cubic says in between; where nearly all of
+the fall lies between those two, its interval spans them.
 """
 
 from __future__ import annotations
