@@ -121,7 +121,7 @@ def test_a_classical_reader_gets_occlusion_only_and_says_so(tmp_path: Path, monk
         assert str(pictures["grid_method"]) == "occlusion"
     notes = json.loads((tmp_path / "data/explain/notes.json").read_text())
     assert notes["reader_space"].startswith("logistic is no network")
-    assert "occlusion only" in drawn(tmp_path)["saliency"][1]
+    assert "masking only" in drawn(tmp_path)["saliency"][1]
 
 
 def test_a_missing_reader_is_one_line(study: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
