@@ -6,18 +6,25 @@ Everything is written beside its place and moved there whole, so that half a fil
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+
+from stages.schemas.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CAPTCHAS = Path("data/captchas")        # <split>/part-<i>.parquet
 GLYPHS = Path("data/glyphs.parquet")    # label, count by split, mean glyph
@@ -135,6 +142,42 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path} is missing: run `dvc repro`") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): remove it and run `dvc repro`") from None
+
+
+def write_table(path: Path, kind: type[Table], table: Sequence[Mapping[str, Any]] | pd.DataFrame) -> None:
+    """A CSV of this kind, numbers to six significant digits. Raises ValueError on other columns than it declares."""
+    if not isinstance(table, Sequence):
+        kind.check(table.columns, str(path))
+        write_text(path, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+        return
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(kind.names())
+    for row in table:
+        kind.check(row, str(path))
+        writer.writerow(rounded(list(row.values())))
+    write_text(path, text.getvalue())
+
+
+def read_table(path: Path, kind: type[Table]) -> pd.DataFrame:
+    """A CSV of this kind; a text such as "NA" stays a text, a number that is not there is NaN.
+
+    Raises ValueError, one line, where the file is missing, damaged or of other columns.
+    """
+    import pandas as pd  # takes half a second: only for those who read tables
+
+    try:
+        found = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[])
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing: run `dvc repro`") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): remove it and run `dvc repro`") from None
+    kind.check(found.columns, str(path))
+    try:
+        return found.assign(**{name: found[name].replace("", "nan").astype(column.kind)
+                               for name, column in kind.columns.items() if column.kind is not str})
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run `dvc repro`") from None
 

@@ -1,0 +1,80 @@
+"""A table's columns, their types and its row key, declared once. A column is named by its attribute: `Costs.noise`.
+
+A class per table, its columns in their order:
+
+    class Costs(Table):
+        '''Average cost of each noise type.'''
+        reader = Text("name of the reader, or `all`", key=True)
+        noise = Text("noise type", key=True)
+        cost = Number("share of the characters that the noise costs, 0 to 1")
+
+`Costs.noise` is the string "noise": `frame[Costs.noise]` is checked by mypy, and no other module writes the name.
+`artifacts.write_table` and `artifacts.read_table` check a file against its class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class Column:
+    """A column of a `Table`: its meaning, and whether it is part of the row key."""
+
+    kind: ClassVar[type[str] | type[float] | type[int]]
+
+    def __init__(self, meaning: str, *, key: bool = False) -> None:
+        self.meaning = meaning
+        self.key = key
+        self.name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, instance: object, owner: type | None = None) -> str:
+        return self.name
+
+
+class Text(Column):
+    """A text; "NA" and "1" stay texts."""
+
+    kind = str
+
+
+class Number(Column):
+    """A float; NaN in memory and an empty cell in a file where there is none."""
+
+    kind = float
+
+
+class Whole(Column):
+    """An integer, never missing."""
+
+    kind = int
+
+
+class Table:
+    """The columns of a table, in their order. Never instantiated: rows are dictionaries or a data frame."""
+
+    columns: ClassVar[dict[str, Column]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        own = {name: column for name, column in vars(cls).items() if isinstance(column, Column)}
+        cls.columns = {**cls.columns, **own}
+
+    @classmethod
+    def names(cls) -> list[str]:
+        return list(cls.columns)
+
+    @classmethod
+    def row_key(cls) -> list[str]:
+        return [name for name, column in cls.columns.items() if column.key]
+
+    @classmethod
+    def check(cls, names: Iterable[str], where: str) -> None:
+        """Raise ValueError, one line, where the columns are not those declared, in their order."""
+        found = list(names)
+        if found != cls.names():
+            raise ValueError(f"{where}: expected the columns {', '.join(cls.names())}, got {', '.join(found)}: "
+                             "it was written by another version; run `dvc repro -f`")
