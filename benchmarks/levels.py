@@ -184,7 +184,8 @@ def gradient(function: Function, at: Floats) -> Floats:
 
 def placed(shares: Floats, *, levels: Floats, share: float) -> Floats:
     """The levels (B,) at which curves through shares (B, L) fall to one; the strongest where that lies beyond it."""
-    return np.minimum(level_at(shares, levels, share), levels[-1])
+    within: Floats = np.minimum(level_at(shares, levels, share), levels[-1])
+    return within
 
 
 def clean(sample: Sample, r: int) -> Found:

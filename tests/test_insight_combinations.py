@@ -68,7 +68,7 @@ def unbalanced(seed: int, tau: float = 0.5) -> tuple[Floats, NDArray[np.int64], 
 def test_the_model_is_that_of_dense_matrices(tau: float) -> None:
     values, group, stratum = unbalanced(1, tau)
     effects = random_effects(values, group, stratum)
-    found = [dense(values, group, stratum, rho) for rho in GRID**2]
+    found = [dense(values, group.astype(float), stratum.astype(float), rho) for rho in GRID**2]
     weight = np.exp([one[0] - max(two[0] for two in found) for one in found])
     told = weight > 1e-5
     assert effects.weight == pytest.approx(weight[told] / weight[told].sum())
