@@ -29,8 +29,8 @@ from stages.reader.decoding import Floats, Ints, Readings, encode, to_texts
 from stages.reader.reading import Outside, Recogniser, choose_device, read_whole, read_with
 from stages.reader_files import Description, check_reader, load_recogniser
 from stages.statistics.classification import macro_scores
+from stages.statistics.clustered import error_ratio
 from stages.statistics.proportions import clustered_proportion
-from stages.statistics.sharing import error_ratio
 
 FACTORS = [field.name for field in artifacts.FACTORS]
 NEEDED = ["captcha", "condition", "text", "glyphs", *FACTORS, "image"]

@@ -31,8 +31,8 @@ from stages.figures.style import (
     styled,
     words,
 )
+from stages.statistics.clustered import fewest_clusters, of_one_glyph
 from stages.statistics.proportions import clustered_proportion
-from stages.statistics.sharing import fewest_clusters, of_one_glyph
 
 Ints = NDArray[np.int64]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from stages.figures.figure import Cell, Table, row
 from stages.figures.numbers import highest, lowest, percent, percent_range, quoted
 from stages.statistics.classification import ClassReport, class_report, f1_interval
-from stages.statistics.sharing import fewest_clusters
+from stages.statistics.clustered import fewest_clusters
 
 MACRO = "macro"  # in the place of a character: the mean over all of them
 RENDERINGS = {"all": "all renderings", "clean": "clean renderings"}

@@ -16,8 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.captcha.design import stream
+from stages.statistics.clustered import of_one_glyph
 from stages.statistics.proportions import clustered_proportion
-from stages.statistics.sharing import of_one_glyph
 from stages.statistics.thresholds import Threshold, dose_response, resampled
 
 Floats = NDArray[np.float64]
