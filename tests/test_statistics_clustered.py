@@ -1,4 +1,4 @@
-"""Clustered variances: of means, ratios and differences, under shared captchas and glyphs, their repair and coverage."""
+"""Clustered variances of means, ratios and differences, under shared captchas and glyphs: repair and coverage."""
 
 from __future__ import annotations
 
