@@ -30,6 +30,7 @@ from stages.insight.anomaly import (
     pixel_entropy,
 )
 from stages.insight.autoencoder import Autoencoder, draw, fit_autoencoder, reconstruction_loss, to_ink
+from stages.statistics.bootstrap import index_counts
 
 CPU = torch.device("cpu")
 COLUMNS = ["held_out", "method", "noise", "level", "n_normal", "n_anomalous", "auroc", "low", "high", "aupr",
