@@ -247,7 +247,7 @@ def summary(regression: Regression, cluster_name: Callable[[int], str]) -> dict[
         "effective_clusters": float(left.effective_clusters[1:].min(initial=np.inf)),
         "effective_clusters_equal": _least(left.effective_clusters_equal[1:]),
         "largest_cook": {"distance": left.cook, "of": cluster_name(left.cook_cluster)},
-        "singular_clusters": left.singular, "lonely_rows": left.lonely,
+        "singular_clusters": left.singular, "lonely_rows": left.leverage_one,
         "condition_number": cross.condition_number(fit.moments),
         "largest_vif": float(cross.variance_inflation(fit.moments).max()) if len(fit.names) > 1 else 1.0,
         "fitted_outside": fit.outside / fit.observations,
