@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from stages.statistics import moments as cross
 from stages.statistics.cells import CLEAN, Cells
-from stages.statistics.design import build_design
+from stages.statistics.coding import build_design
 from stages.statistics.formulas import Term
 from stages.statistics.observations import sample_of, without_readers
 from stages.statistics.sample import Sample
