@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.captcha.design import stream
-from stages.statistics.bootstrap import exponential_weights, parts_of, resampled_shares
+from stages.statistics.bootstrap import draws_in_parts, exponential_weights, resampled_shares
 from stages.statistics.clustered import of_one_glyph
 from stages.statistics.proportions import clustered_proportion
 from stages.statistics.thresholds import Threshold, dose_response
@@ -236,7 +236,7 @@ def draw_shares(characters: pd.DataFrame, order: list[str], *, draws: int, seed:
                    for weights in (characters["success"].to_numpy(float), np.ones(len(kept))))
     rng = stream(seed, "captchas")
     parts = []
-    for count in parts_of(draws, BLOCK):
+    for count in draws_in_parts(draws, BLOCK):
         weights = exponential_weights(len(labels), count, rng=rng)
         with np.errstate(invalid="ignore"):
             parts.append((weights @ right) / (weights @ seen))
