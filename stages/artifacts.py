@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,10 +23,14 @@ from numpy.typing import NDArray
 
 from stages.schemas.captchas import Captchas
 from stages.schemas.predict import Predictions
+from stages.schemas.record import Record
+from stages.schemas.table import Table
 from stages.schemas.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+R = TypeVar("R", bound=Record)
 
 CAPTCHAS = Path("data/captchas")        # <split>/part-<i>.parquet
 GLYPHS = Path("data/glyphs.parquet")    # label, count by split, mean glyph
@@ -132,6 +136,16 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} is missing: run `dvc repro`") from None
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run `dvc repro`") from None
+
+
+def write_record(path: Path, record: Record) -> None:
+    """A JSON object of the record's keys, numbers to six significant digits."""
+    write_json(path, rounded(record.to_json()))
+
+
+def read_record(path: Path, kind: type[R]) -> R:
+    """A JSON object of this kind. Raises ValueError, one line, where the file is missing, damaged or of other keys."""
+    return kind.from_json(read_json(path), str(path))
 
 
 def write_table(path: Path, kind: type[Table], table: Sequence[Mapping[str, Any]] | pd.DataFrame) -> None:
