@@ -105,8 +105,10 @@ def predict_part(captchas: pa.Table, recogniser: Recogniser | Outside, alphabet:
     exact = np.array([reading == text for reading, text in zip(to_texts(readings.labels, alphabet), texts,
                                                                strict=True)], bool)
     rendering, _ = np.nonzero(labels)
-    captcha, noise = captchas[Captchas.captcha].to_pylist(), captchas[Captchas.noise].to_pylist()  # to_numpy would import pandas
-    glyphs, shown = glyph_ids(captchas[Captchas.glyphs].to_pylist(), labels), labels > 0
+    captcha = captchas[Captchas.captcha].to_pylist()  # to_numpy would import pandas
+    noise = captchas[Captchas.noise].to_pylist()
+    glyphs = glyph_ids(captchas[Captchas.glyphs].to_pylist(), labels)
+    shown = labels > 0
     return table, Scores(np.array(captcha, np.int32), glyphs, np.array(noise, str), exact,
                          np.where(readings.lengths > 0, whole.probability, 0.0), labels[shown], guess[shown],
                          confidence[shown], rendering, glyphs[shown])
