@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
-REMEDY = "it was written by another version; run `dvc repro -f`"
-
 
 @dataclass(frozen=True)
 class Record:
@@ -17,23 +15,21 @@ class Record:
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+    remedy: ClassVar[str] = "it was written by another version; run `dvc repro -f`"  # ends the line of an error
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, tree: object, where: str, remedy: str = REMEDY) -> Self:
-        """Raise ValueError, one line, where keys are missing or unknown, or a value has another type.
-
-        The line begins with `where` and ends with the `remedy`.
-        """
+    def from_json(cls, tree: object, where: str) -> Self:
+        """Raise ValueError, one line, where keys are missing or unknown, or a value has another type."""
         from pydantic import TypeAdapter, ValidationError  # takes a moment: only for those who read records
 
         try:
             found: Self = TypeAdapter(cls).validate_python(tree)
         except ValidationError as error:
             reasons = "; ".join(_reasons(error.errors(include_url=False, include_input=False)))
-            raise ValueError(f"{where}: {reasons}: {remedy}") from None
+            raise ValueError(f"{where}: {reasons}: {cls.remedy}") from None
         return found
 
 

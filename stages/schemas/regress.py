@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from stages.schemas.record import Record
 from stages.schemas.table import Number, Table, Text, Whole
@@ -362,6 +362,9 @@ class RunEstimates(Record):
 
     An estimate is its key (kind, then what it is of) followed by a list with one value per run, None where it has none.
     """
+
+    remedy: ClassVar[str] = ("expected what `python -m experiments.runs --collect` writes: restore it from git, or "
+                             "collect it again")
 
     parameters: Mapping[str, Any]
     dose: str

@@ -200,11 +200,9 @@ def text_of(tree: Mapping[str, Any]) -> str:
 
 def from_json(tree: object, where: str) -> tuple[PerRun, Mapping[str, Any]]:
     """The estimates and the parameters of the study that they are of. Raises ValueError on another content."""
-    expected = f"{where}: expected what `python -m experiments.runs --collect` writes"
-    remedy = "restore it from git, or collect it again"
-    found = RunEstimates.from_json(tree, expected, remedy)
+    found = RunEstimates.from_json(tree, where)
     if not all(line and not isinstance(line[-1], str) for line in found.estimates):
-        raise ValueError(f"{expected}, got an estimate without values: {remedy}")
+        raise ValueError(f"{where}: an estimate has no values: {found.remedy}")
     estimates = dict(map(_estimate, found.estimates))
     return PerRun(estimates, found.formulas, found.dose, found.references), found.parameters
 
