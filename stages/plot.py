@@ -4,7 +4,8 @@ Reads   data/captchas/train (texts), data/captchas/test, data/glyphs.parquet, da
         data/regression/fits.json, data/explain, metrics/predict/<name>.json, plots/predict/<name>.json,
         plots/train/<name>.csv and <name>.json, plots/regress/*.csv and table.json, plots/explain/*.csv
 Writes  plots/figures/*.svg, *.png and *.csv, plots/report.json, plots/report.html, plots/details.html
-Params  seed, glyphs, captcha, colour, noise, readers, regression, explain, plot (the report shows them all)
+Params  seed, glyphs, captcha, colour, noise, reader_defaults, readers, regression, explain, plot
+        (the report shows them all)
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from stages.figures.regressed import Regressed
 from stages.figures.report import Rendered, figures_in, tree_of
 from stages.figures.study import EPOCHS, MEASURED, Explained, Study, parse_table, pool
 from stages.figures.style import png, svg
-from stages.params import read, runs_of
+from stages.params import Params, read, runs_of
 
 FIGURES = artifacts.PLOTS / "figures"
 OBSERVED = ["captcha", "condition", "position", "text", "reading", "truth", "guess", "success", "noise", "level",
@@ -42,7 +43,8 @@ OBSERVED = ["captcha", "condition", "position", "text", "reading", "truth", "gue
 
 
 def main() -> None:
-    study = load(read("seed", "glyphs", "captcha", "colour", "noise", "readers", "regression", "explain", "plot"))
+    study = load(read("seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers", "regression",
+                      "explain", "plot"))
     progress(f"{len(study.observations)} readers, {len(study.measured)} test characters each")
     for name, table in study.tables.items():
         text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
@@ -101,7 +103,7 @@ def write(drawing: Rendered) -> None:
         artifacts.write_text(FIGURES / f"{drawing.name}.svg", drawing.svg)
 
 
-def load(params: Any) -> Study:
+def load(params: Params) -> Study:
     """Everything that the figures need; runs of one reader are pooled here, and nowhere else."""
     entries, runs = list(params.readers), runs_of(params.readers)
     first, alphabet = first_test_part()
@@ -128,7 +130,7 @@ def read_predicted(name: str) -> dict[str, Any]:
     return {**metrics, **artifacts.read_json(artifacts.PLOTS / "predict" / f"{name}.json")}
 
 
-def read_explained(params: Any, alphabet: str) -> Explained:
+def read_explained(params: Params, alphabet: str) -> Explained:
     tables = {path.stem: parse_table(path.stem, path.read_text(encoding="utf-8"))
               for path in sorted((artifacts.PLOTS / "explain").glob("*.csv"))}
     with np.load(artifacts.EXPLAIN / "pictures.npz", allow_pickle=False) as pictures:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from stages.figures.classification import macro_of
 from stages.figures.figure import Cell, Table, heads, row
-from stages.figures.numbers import LEARNS, percent, percent_range
+from stages.figures.numbers import TRAINED_ON, percent, percent_range
 
 SHARES = {"clean_character_accuracy": "characters, clean", "clean_exact_match": "whole, clean",
           "character_accuracy": "characters, all", "exact_match": "whole, all"}
@@ -24,7 +24,7 @@ class Described:
     """A training run as params.yaml and the records of train and predict describe it."""
 
     architecture: str
-    learns_from: str
+    train_on: str
     denoise: str
     trained: Mapping[str, Any]
     predicted: Mapping[str, Any]
@@ -70,7 +70,7 @@ def _nature(run: Described) -> list[str]:
     trained = run.trained
     weights = f"{trained['weights']:,}" if "weights" in trained else NONE
     epoch = f"{trained['best_epoch']} of {trained['epochs']}" if trained.get("epochs", 0) > 1 else NONE
-    return [run.architecture, weights, LEARNS[run.learns_from], run.denoise, epoch]
+    return [run.architecture, weights, TRAINED_ON[run.train_on], run.denoise, epoch]
 
 
 def _means(line: pd.Series) -> list[Cell]:
