@@ -61,7 +61,7 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     cv2.setNumThreads(1)
     study = prepare()
-    study = replace(study, part=COUNT // 2, layout=replace(study.layout, height=HEIGHT, width=WIDTH))
+    study = replace(study, captchas_per_part=COUNT // 2, layout=replace(study.layout, height=HEIGHT, width=WIDTH))
     with tempfile.TemporaryDirectory() as name:
         pairs = [(ours(study, Path(name)), theirs(Path(name))) for _ in range(rounds)]
     ratio = statistics.median(a / b for a, b in pairs)

@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="fp32")
     asked = parser.parse_args()
-    params = read("seed", "glyphs", "captcha", "colour", "noise", "readers")
+    params = read("seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers")
     for name in asked.readers:
         refuse(parser, name, params.readers)
     held = load_test()
@@ -92,7 +92,7 @@ def main() -> None:
         print(f"{name}: {arithmetic(reader.precision, CPU)}\n")
         points = compare(recipes(name, reader, alone=asked.alone), prepare(params), held, asked.seeds)
         if asked.target is not None:
-            summarise(points, asked.target, clean=reader.learns_from == "clean")
+            summarise(points, asked.target, clean=reader.train_on == "clean")
 
 
 def refuse(parser: argparse.ArgumentParser, name: str, readers: Mapping[str, Reader]) -> None:
@@ -118,9 +118,9 @@ def recipes(name: str, reader: Reader, *, alone: bool) -> dict[str, tuple[Reader
     found: dict[str, tuple[Reader, Network]] = {name: (reader, lambda description: description.build())}
     if alone:
         return found
-    clean = reader.learns_from == "clean"
+    clean = reader.train_on == "clean"
     before = replace(reader, architecture="ctc", channels=32, optimiser="adamw", fresh=False, augment=0.0,
-                     learns_from="clean" if clean else "both", epochs=4 if clean else 5, batch=64,
+                     train_on="clean" if clean else "both", epochs=4 if clean else 5, batch=64,
                      learning_rate=0.004, weight_decay=0.01)
     return found | {"before": (before, lambda description: description.build()),
                     "usual": (before, lambda description: full_resolution(len(description.alphabet) + 1))}
@@ -153,14 +153,14 @@ def learn(name: str, reader: Reader, network_of: Network, study: Study, held: Te
         points.append(point)
         since = time.process_time()
 
-    train, validation = (open_split(split, reader.learns_from) for split in ("train", "validation"))
+    train, validation = (open_split(split, reader.train_on) for split in ("train", "validation"))
     description = describe(reader, train, validation)
     network = initialise(network_of(description), generator=torch.Generator().manual_seed(RUNS * seed))
     schedule = Schedule(epochs=reader.epochs, patience=reader.epochs, batch=reader.batch,
                         learning_rate=reader.learning_rate, weight_decay=reader.weight_decay,
                         precision=reader.precision, seed=RUNS * seed, augment=reader.augment,
                         optimiser=reader.optimiser)
-    fresh = partial(drawn_parts, study, reader.learns_from, train.parts[0].denoise) if reader.fresh else None
+    fresh = partial(drawn_parts, study, reader.train_on, train.parts[0].denoise) if reader.fresh else None
     fit(network, train.parts, validation.parts, schedule, device=CPU, fresh=fresh, keep=keep)
     return points
 

@@ -86,7 +86,8 @@ def _run_jobs(study: Study, jobs: list[tuple[str, int]]) -> Iterator[Tally]:
         with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(study,)) as pool:
             yield from pool.map(_work, *zip(*jobs, strict=True))
     except BrokenProcessPool:
-        raise ValueError("a worker process died (out of memory?): lower captcha.part or CAPTCHA_WORKERS") from None
+        raise ValueError("a worker process died (out of memory?): lower captcha.captchas_per_part or "
+                         "CAPTCHA_WORKERS") from None
 
 
 _study: Study | None = None  # of this worker process

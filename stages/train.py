@@ -2,7 +2,7 @@
 
 Reads   data/captchas/train, data/captchas/validation, readers.<name>.init, and the source of the captchas (fresh)
 Writes  data/readers/<name>, plots/train/<name>.json, plots/train/<name>.csv
-Params  seed, glyphs, captcha, colour, noise, readers.<name>
+Params  seed, glyphs, captcha, colour, noise, reader_defaults, readers.<name>
 
 `python -m stages.train <name>`. An interrupted training goes on from its last epoch when it is run again with the same
 parameters, data and code in the same precision, and ends with the same bytes; CAPTCHA_FRESH=1 starts anew.
@@ -46,7 +46,7 @@ from stages.reader.transfer import transfer
 from stages.reader_files import Description
 
 NO_INIT = Path("pretrained/none")  # readers.<name>.init of a reader that starts from nothing
-CONDITIONS = {"clean": (0,), "noisy": (1,), "both": (0, 1)}  # of the training captchas, by readers.<name>.learns_from
+CONDITIONS = {"clean": (0,), "noisy": (1,), "both": (0, 1)}  # of the training captchas, by readers.<name>.train_on
 DENOISED = 3000   # renderings that a denoiser learns from: more took time and gained nothing
 RUNS = 1_000_003  # between the streams of two training runs of one study; its seeds lie closer together
 
@@ -131,7 +131,7 @@ class Start:
 
 
 def main() -> None:
-    params = read("seed", "glyphs", "captcha", "colour", "noise", "readers")
+    params = read("seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers")
     name = reader_name(sys.argv[1:], list(params.readers))
     reader = params.readers[name]
     drawn = reader.fresh and reader.epochs > 1 and reader.architecture in ARCHITECTURES
@@ -163,13 +163,13 @@ def train_reader(name: str, reader: Reader, seed: int, study: Study | None = Non
         # Two trainings may share neither the outputs of one workspace nor a checkpoint; other experiments may run.
         locks.enter_context(reader_files.locked(Path(".scratch") / f"{name}.lock", name))
         locks.enter_context(reader_files.locked(scratch.with_suffix(".lock"), name))
-        train, validation = open_split("train", reader.learns_from), open_split("validation", reader.learns_from)
+        train, validation = open_split("train", reader.train_on), open_split("validation", reader.train_on)
         if (train.alphabet, train.height, train.width) != (validation.alphabet, validation.height, validation.width):
             raise ValueError("data/captchas: train and validation differ in alphabet or image size: "
                              "run `dvc repro -f generate`")
         description = describe(reader, train, validation)
         if study is not None:
-            check_stored(train, reader.learns_from, study)
+            check_stored(train, reader.train_on, study)
             if study.folder is None:  # a later epoch may have the longest text
                 description = replace(description, positions=max(description.positions, study.layout.length[1]))
         denoiser = fit_denoiser(reader.denoise, seed, device)
@@ -185,7 +185,7 @@ def train_reader(name: str, reader: Reader, seed: int, study: Study | None = Non
             schedule = Schedule(epochs=reader.epochs, patience=reader.patience, batch=reader.batch,
                                 learning_rate=reader.learning_rate, weight_decay=reader.weight_decay,
                                 precision=precision, seed=seed, augment=reader.augment, optimiser=reader.optimiser)
-            fresh = partial(drawn_parts, study, reader.learns_from, train.parts[0].denoise) if study else None
+            fresh = partial(drawn_parts, study, reader.train_on, train.parts[0].denoise) if study else None
             fitted = fit_reader(description.build(), start, train, validation, schedule, fresh, device, scratch)
             network = description.build()
             network.load_state_dict(fitted.weights)
@@ -225,8 +225,8 @@ def code_files() -> list[Path]:
             *(path for package in ("captcha", "reader", "sources") for path in sorted((here / package).rglob("*.py")))]
 
 
-def open_split(split: str, learns_from: str) -> Split:
-    """The parts of a split, with the rows that `learns_from` takes of each. Raises ValueError where parts differ."""
+def open_split(split: str, train_on: str) -> Split:
+    """The parts of a split, with the rows that `train_on` takes of each. Raises ValueError where parts differ."""
     parts, kinds = [], set()
     for path in artifacts.parts_of(split):
         table = artifacts.read_captchas(path, ["condition", "text"])
@@ -236,7 +236,7 @@ def open_split(split: str, learns_from: str) -> Split:
             raise ValueError(f"{path}: another alphabet or image size than the parts before: "
                              "run `dvc repro -f generate`")
         condition = np.array(table["condition"].to_pylist())  # to_numpy would import pandas
-        rows = np.flatnonzero(np.isin(condition, CONDITIONS[learns_from]))
+        rows = np.flatnonzero(np.isin(condition, CONDITIONS[train_on]))
         found = table["text"].to_pylist()
         texts = [found[row] for row in rows]
         parts.append(CaptchaPart(path, rows, encode(texts, alphabet)))
@@ -244,7 +244,7 @@ def open_split(split: str, learns_from: str) -> Split:
     return Split(parts, alphabet, height, width)
 
 
-def check_stored(train: Split, learns_from: str, study: Study) -> None:
+def check_stored(train: Split, train_on: str, study: Study) -> None:
     """Raise ValueError where the stored captchas are not those that `study` draws, by size, number and last texts."""
     stored = (train.alphabet, train.height, train.width, len(train.parts))
     drawn = (study.folding.alphabet, study.layout.height, study.layout.width, study.parts("train"))
@@ -252,14 +252,14 @@ def check_stored(train: Split, learns_from: str, study: Study) -> None:
         raise ValueError(f"data/captchas/train: alphabet, height, width and parts are {stored}, but params.yaml asks "
                          f"for {drawn}: run `dvc repro generate`")
     last = len(train.parts) - 1
-    part = DrawnPart(study, last, 0, CONDITIONS[learns_from], train.alphabet, lambda images: images)
+    part = DrawnPart(study, last, 0, CONDITIONS[train_on], train.alphabet, lambda images: images)
     if not np.array_equal(part.labels, train.parts[last].labels):
         raise ValueError("data/captchas/train: holds other texts than params.yaml asks for: run `dvc repro generate`")
 
 
-def drawn_parts(study: Study, learns_from: str, denoise: Callable[[Images], Images], epoch: int) -> list[DrawnPart]:
+def drawn_parts(study: Study, train_on: str, denoise: Callable[[Images], Images], epoch: int) -> list[DrawnPart]:
     """The training captchas of an epoch, counted from 1 as the learning curve has it."""
-    return [DrawnPart(study, part, epoch - 1, CONDITIONS[learns_from], study.folding.alphabet, denoise)
+    return [DrawnPart(study, part, epoch - 1, CONDITIONS[train_on], study.folding.alphabet, denoise)
             for part in range(study.parts("train"))]
 
 
@@ -342,7 +342,7 @@ def in_memory(split: Split, cells: int) -> tuple[Images, Labels]:
         if sum(int((found > 0).sum()) for found in labels) >= cells:
             break
     if not images:
-        raise ValueError("no captchas to learn from: check learns_from and noise")
+        raise ValueError("no captchas to learn from: check train_on and noise")
     return np.concatenate(images), np.concatenate(labels)
 
 

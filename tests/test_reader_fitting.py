@@ -11,9 +11,10 @@ import torch
 from drawn_captchas import DrawnPart, drawn_part
 from torch import nn
 
+from stages.reader.architectures import OPTIMISERS
 from stages.reader.fitting import Epoch, Fitted, Schedule, State, finished, fit, validate
 from stages.reader.networks import OURS, build, initialise
-from stages.reader.optimisers import OPTIMISERS, decayed
+from stages.reader.optimisers import decayed
 
 CPU = torch.device("cpu")
 QUICK = Schedule(epochs=3, patience=3, batch=16, learning_rate=0.01, weight_decay=0.01, precision="fp32", seed=1)

@@ -28,7 +28,7 @@ from stages.reader.denoising import denoise
 from stages.reader.precision import arithmetic, choose_precision
 from stages.reader.reading import Recogniser
 
-QUICK = Reader(architecture="ctc", learns_from="both", channels=8, epochs=2, patience=2, batch=16, learning_rate=0.01,
+QUICK = Reader(architecture="ctc", train_on="both", channels=8, epochs=2, patience=2, batch=16, learning_rate=0.01,
                weight_decay=0.01, precision="auto", seed=0, device="cpu", denoise="none",
                init="pretrained/none", augment=0.0, fresh=False, optimiser="adamw")
 CPU = torch.device("cpu")
@@ -175,10 +175,10 @@ def test_training_twice_gives_the_same_bytes(architecture: Any, study: Path) -> 
     assert outputs() != first
 
 
-@pytest.mark.parametrize(("learns_from", "conditions"), [("clean", {0}), ("noisy", {1}), ("both", {0, 1})])
+@pytest.mark.parametrize(("train_on", "conditions"), [("clean", {0}), ("noisy", {1}), ("both", {0, 1})])
 @pytest.mark.usefixtures("study")
-def test_a_reader_learns_from_what_it_says(learns_from: str, conditions: set[int]) -> None:
-    split = train.open_split("train", learns_from)
+def test_a_reader_learns_from_what_it_says(train_on: str, conditions: set[int]) -> None:
+    split = train.open_split("train", train_on)
     tables = [artifacts.read_captchas(path) for path in artifacts.parts_of("train")]
     for part, table in zip(split.parts, tables, strict=True):
         wanted = np.isin(table["condition"].to_numpy(), list(conditions))
@@ -347,8 +347,8 @@ def test_the_command_tells_an_unknown_reader_in_one_line(project: Path) -> None:
 def test_captchas_without_the_renderings_to_learn_from_are_refused(study: Path) -> None:
     shutil.rmtree(study / "data/captchas/train")
     write_split("train", 10, conditions=1)
-    with pytest.raises(ValueError, match="train: no captchas to learn from: check learns_from and noise"):
-        train.train_reader("small", replace(QUICK, learns_from="noisy"), 1)
+    with pytest.raises(ValueError, match="train: no captchas to learn from: check train_on and noise"):
+        train.train_reader("small", replace(QUICK, train_on="noisy"), 1)
 
 
 def test_splits_of_other_alphabets_are_refused(study: Path) -> None:

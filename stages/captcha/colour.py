@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import colorsys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +16,17 @@ from stages.captcha.composition import Bases
 
 Images = NDArray[np.uint8]  # (n, H, W, 3), 0 black to 255 white
 Floats = NDArray[np.float64]
+Drawn = tuple[NDArray[np.uint8], NDArray[np.uint8]]  # foreground (T, 3) and background (3,)
 
 LUMA = np.array([0.299, 0.587, 0.114])  # of R, G and B, ITU-R BT.601, what Pillow calls L
+ORIGINAL = "original"  # the scheme of captchas that were found: they keep their colours
+
+
+class Scheme(Protocol):
+    """Draws the colours of one captcha of `length` characters."""
+
+    def __call__(self, length: int, *, per_character: bool, least_contrast: float,
+                 rng: np.random.Generator) -> Drawn: ...
 
 
 @dataclass(frozen=True)
@@ -59,21 +71,33 @@ def draw_colours(schemes: list[str], lengths: list[int], *, per_character: bool,
     The luma of foreground and background keep that distance for each character, and all characters of a captcha lie
     on the same side of the background. Hue and saturation are uniform where the luma allows them.
     """
-    drawn = [_draw(scheme, length, per_character, least_contrast, rng)
+    unknown = next((scheme for scheme in schemes if scheme not in DRAWN), None)
+    if unknown is not None:
+        raise ValueError(f"colour scheme {unknown!r} does not exist: choose from {', '.join(DRAWN)}")
+    drawn = [DRAWN[scheme](length, per_character=per_character, least_contrast=least_contrast, rng=rng)
              for scheme, length in zip(schemes, lengths, strict=True)]
     return Colours(schemes, [foreground for foreground, _ in drawn], np.array([background for _, background in drawn]))
 
 
-def _draw(scheme: str, length: int, per_character: bool, least_contrast: float,
-          rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    black, white = np.zeros(3, np.uint8), np.full(3, 255, np.uint8)
-    if scheme == "black_on_white":
-        return np.repeat(black[None], length, 0), white
-    if scheme == "white_on_black":
-        return np.repeat(white[None], length, 0), black
-    if scheme not in ("grey", "colour"):
-        raise ValueError(f"colour scheme {scheme!r} does not exist: "
-                         "choose from black_on_white, white_on_black, grey, colour")
+def _black_on_white(length: int, *, per_character: bool, least_contrast: float, rng: np.random.Generator) -> Drawn:
+    return np.full((length, 3), 0, np.uint8), np.full(3, 255, np.uint8)
+
+
+def _white_on_black(length: int, *, per_character: bool, least_contrast: float, rng: np.random.Generator) -> Drawn:
+    return np.full((length, 3), 255, np.uint8), np.full(3, 0, np.uint8)
+
+
+def _grey(length: int, *, per_character: bool, least_contrast: float, rng: np.random.Generator) -> Drawn:
+    return _draw_luma(length, per_character, least_contrast, saturation=0, rng=rng)
+
+
+def _colour(length: int, *, per_character: bool, least_contrast: float, rng: np.random.Generator) -> Drawn:
+    return _draw_luma(length, per_character, least_contrast, saturation=1, rng=rng)
+
+
+def _draw_luma(length: int, per_character: bool, least_contrast: float, *, saturation: float,
+               rng: np.random.Generator) -> Drawn:
+    """Draw lumas first, then hues and saturations (times `saturation`) that the lumas allow."""
     inks = length if per_character else 1
     dark_text = rng.random() < 0.5
     background = rng.uniform(least_contrast, 1) if dark_text else rng.uniform(0, 1 - least_contrast)
@@ -81,11 +105,20 @@ def _draw(scheme: str, length: int, per_character: bool, least_contrast: float,
     distance = least_contrast + rng.uniform(0, room, size=inks)
     lumas = background + np.where(dark_text, -distance, distance)
     hues = rng.random(inks + 1)
-    saturations = rng.uniform([0.0] + [0.3] * inks, [0.6] + [1.0] * inks) * (scheme == "colour")
+    saturations = rng.uniform([0.0] + [0.3] * inks, [0.6] + [1.0] * inks) * saturation
     colours = np.stack([with_luma(hue, saturation, target) for hue, saturation, target
                         in zip(hues, saturations, [background, *lumas], strict=True)])
     foreground = colours[1:] if per_character else np.repeat(colours[1:], length, 0)
     return foreground, colours[0]
+
+
+DRAWN: Mapping[str, Scheme] = MappingProxyType({
+    "black_on_white": _black_on_white,
+    "white_on_black": _white_on_black,
+    "grey": _grey,
+    "colour": _colour,
+})
+SCHEMES = (*DRAWN, ORIGINAL)
 
 
 def with_luma(hue: float, saturation: float, target: float) -> NDArray[np.uint8]:
@@ -103,7 +136,7 @@ def paint(bases: Bases, colours: Colours) -> Images:
     """Blend foreground over background by ink: images (n, H, W, 3). Scheme "original" keeps what the folder holds."""
     images = np.empty((*bases.ink.shape, 3), np.uint8)
     for i, (scheme, foreground) in enumerate(zip(colours.scheme, colours.foreground, strict=True)):
-        if scheme == "original":
+        if scheme == ORIGINAL:
             images[i] = _original(bases)[i]
             continue
         if (foreground == foreground[0]).all():

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.captcha import measures
-from stages.captcha.colour import Colours, Images, draw_colours, ink_of, luma, paint
+from stages.captcha.colour import ORIGINAL, Colours, Images, draw_colours, ink_of, luma, paint
 from stages.captcha.composition import Bases, balanced
 from stages.captcha.noise import apply, background
 
@@ -124,12 +124,12 @@ def _drawn(bases: Bases, first: int, doses: Doses, palette: Palette, seed: int, 
 def _colours(bases: Bases, first: int, palette: Palette, rng: np.random.Generator) -> Colours:
     """Colours of n captchas, schemes balanced; an original keeps the background that was found, and no foreground."""
     schemes = [palette.schemes[i] for i in balanced(first, len(bases.ink), len(palette.schemes), rng=rng)]
-    painted = [scheme if scheme != "original" else "black_on_white" for scheme in schemes]
+    painted = [scheme if scheme != ORIGINAL else "black_on_white" for scheme in schemes]
     colours = draw_colours(painted, [len(text) for text in bases.texts], per_character=palette.per_character,
                            least_contrast=palette.least_contrast, rng=rng)
-    if "original" not in schemes or bases.original is None:
+    if ORIGINAL not in schemes or bases.original is None:
         return Colours(schemes, colours.foreground, colours.background)
-    kept = np.array([scheme == "original" for scheme in schemes])
+    kept = np.array([scheme == ORIGINAL for scheme in schemes])
     foreground = [np.zeros((0, 3), np.uint8) if keep else drawn
                   for keep, drawn in zip(kept, colours.foreground, strict=True)]
     return Colours(schemes, foreground, np.where(kept[:, None], background(bases.original), colours.background))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 Images = NDArray[np.uint8]  # (n, H, W, 3)
 Lumas = NDArray[np.float32]  # (n, H, W), 0 black to 1 white
 
+DOSE_VARIABLES = ("level", "rmse", "ssim_loss")  # how a dose may be measured: nominal, RMS change, 1 - SSIM
 WINDOW = 7  # px, of the structural similarity
 TOGETHER = 10  # images whose windows are summed in one call: few calls, and all of it stays in the cache
 

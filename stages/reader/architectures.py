@@ -1,4 +1,4 @@
-"""The readers and denoisers there are, by name. Imports nothing that computes, so that every stage can know them."""
+"""The readers, denoisers and optimisers there are, by name. Imports nothing that computes: any stage can know them."""
 
 from __future__ import annotations
 
@@ -9,3 +9,6 @@ ARCHITECTURES = (
     "tesseract",
 )  # fmt: skip
 DENOISERS = ("none", "median", "pca", "nlm", "bilateral", "learned")
+ADAMW = "adamw"
+MUON = "muon"
+OPTIMISERS = (ADAMW, MUON)

@@ -17,12 +17,13 @@ from torch import Tensor, nn
 
 from stages.reader.alignment import answers
 from stages.reader.ancestors import Ancestor
+from stages.reader.architectures import ADAMW
 from stages.reader.augmentation import augmented
 from stages.reader.batches import Images, Labels, Part, batches, steps_of
 from stages.reader.decoding import Readings
 from stages.reader.halves import LossOf, Replicas, replicas
 from stages.reader.networks import columns_needed, columns_of, loss_of
-from stages.reader.optimisers import ADAMW, Optimisers, optimisers_of
+from stages.reader.optimisers import Optimisers, optimisers_of
 from stages.reader.reading import Recogniser, autocast, to_batch
 
 
@@ -145,7 +146,7 @@ def check_parts(network: nn.Module, train: Sequence[Part], validation: Sequence[
     for split, parts in (("train", train), ("validation", validation)):
         filled = [part for part in parts if len(part.labels)]
         if not filled:
-            raise ValueError(f"{split}: no captchas to learn from: check learns_from and noise")
+            raise ValueError(f"{split}: no captchas to learn from: check train_on and noise")
         columns = columns_of(network, filled[0].images().shape[2])
         for part in filled:
             if isinstance(network, Ancestor) and not (part.labels[:, :columns] > 0).sum() == columns * len(part.labels):

@@ -20,6 +20,7 @@ from stages.captcha.glyphs import SIDE, Bools, Glyphs, Ints, labels_of, require_
 Dataset = Any  # of torchvision, which has no types
 Make = Callable[..., Dataset]  # (root, train=…, download=…)
 
+EMNIST_SPLITS = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
 ARCHIVE = "gzip.zip"  # all of EMNIST, as NIST hands it out
 
 

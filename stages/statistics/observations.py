@@ -14,13 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stages.captcha.measures import DOSE_VARIABLES
 from stages.schemas.words import CLEAN
 from stages.statistics.design import Factor, Variables, make_factor
 from stages.statistics.regression import Clusters
 from stages.statistics.run_variance import TrainingRuns
 from stages.statistics.sample import Sample
 
-KINDS = ("learns_from", "architecture", "denoise")  # parameters of a reader that a formula may name
+KINDS = ("train_on", "architecture", "denoise")  # parameters of a reader that a formula may name
 
 KEY = ["captcha", "condition", "position", "truth"]
 COLUMNS = [*KEY, "text", "reading", "guess", "success", "glyph", "noise", "level", "colour", "contrast", "rmse", "ssim"]
@@ -55,7 +56,7 @@ def variables_of(predictions: Mapping[str, pa.Table], groups: Groups, readers: M
         factors[kind] = by_entry(kind, predictions, values, "none" if "none" in values.values() else own)
     numbers = {name: stacked(predictions, name, np.float64) for name in ("level", "rmse", "contrast")}
     numbers["ssim_loss"] = 1 - stacked(predictions, "ssim", np.float64)  # 0 where clean, as the other doses
-    doses = dict.fromkeys(("level", "rmse", "ssim_loss"), ("noise", CLEAN))
+    doses = dict.fromkeys(DOSE_VARIABLES, ("noise", CLEAN))
     return Variables(factors, numbers, sum(map(len, predictions.values())), doses)
 
 
