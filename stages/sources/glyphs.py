@@ -1,4 +1,4 @@
-"""Handwriting, or type, from any of the sources of `glyphs.source`, as one GlyphSet with its pools."""
+"""Handwritten or printed glyphs from any source of `glyphs.source`, as one GlyphSet with pools."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ DOWNLOADS = Path("data", "raw")
 
 def load_glyphs(source: str, path: str, *, alphabet: str, emnist_split: str, validation: float, test: float,
                 rng: np.random.Generator) -> GlyphSet:
-    """The glyphs of a source, those of the alphabet, in an order that is the same everywhere, split into pools.
+    """The alphabet's glyphs of a source, in the same order on every machine, split into pools.
 
-    `validation` and `test` are shares of each class; of the faces for fonts. mnist, emnist, and folders with train and
-    test in them keep their official test set, and `validation` is a share of the rest unless they have that pool too.
-    In a folder or csv, what is the same image is in one pool. Raises ValueError, one line, on bad files, on characters
-    not there or too few, and on one image with two labels or in two pools.
+    `validation` and `test` are shares of each class; for fonts, of the faces. mnist, emnist, and folders with train and
+    test keep their official test set; `validation` is then a share of the rest, unless that pool exists too. In a
+    folder or csv, equal images share a pool. Raises ValueError, one line, on bad files, on missing or too few
+    characters, and on one image with two labels or in two pools.
     """
     alphabet = normalise_alphabet(alphabet)
     if source == "fonts":
@@ -69,8 +69,8 @@ def _read_official(source: str, path: str, alphabet: str, split: str) -> Example
 
 
 def _read_digits(alphabet: str) -> tuple[Glyphs, Ints]:
-    """The 1,797 digits inside scikit-learn (Alpaydin & Kaynak 1998, UCI), drawn with a pen again."""
-    package = find_spec("sklearn")  # its file alone: to import it, for load_digits, takes a second
+    """The 1,797 digits inside scikit-learn (Alpaydin & Kaynak 1998, UCI), as pen strokes."""
+    package = find_spec("sklearn")  # only its file: importing scikit-learn for load_digits takes a second
     folder = Path((package.submodule_search_locations or [""])[0]) if package else Path()
     rows = np.loadtxt(folder / "datasets" / "data" / "digits.csv.gz", delimiter=",")  # (n, 65): 8 x 8, then the digit
     characters = rows[:, -1].astype(int).astype(str)

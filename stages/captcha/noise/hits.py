@@ -31,7 +31,7 @@ def impulse(images: Images, level: Levels, *, rng: np.random.Generator) -> Image
 
 
 def gaussian_hit(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
-    """Grey normal noise of sd 1 (full scale) on a share L of the pixels, clipped. Its strength is the same at any level.
+    """Grey normal noise of sd 1 (full scale) on a share L of the pixels, clipped. The strength is fixed at any level.
 
     L=1: every pixel is hit; the best guess whether a pixel was black or white is right in 69 of 100 cases.
     """
