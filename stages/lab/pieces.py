@@ -1,6 +1,6 @@
-"""Pieces of the results: the data set, the readers and their mistakes, thresholds; each read from one or two artifacts.
+"""Sections of the results page: data set, readers and their errors, thresholds; each from one or two artifacts.
 
-All raise ValueError, one line that says which file is missing or damaged and which command makes it.
+All raise a one-line ValueError with the missing or damaged file and the command that makes it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from stages.lab.refusals import MissingError
 
 FIGURES, REGRESS = artifacts.PLOTS / "figures", artifacts.PLOTS / "regress"
 TOLD = {"predict": (artifacts.METRICS / "predict", artifacts.PLOTS / "predict"), "train": (artifacts.PLOTS / "train",)}
-MISSED = "missed"  # stands for a character where none was read, see figures.confusion
+MISSED = "missed"  # in place of a character that was not read, see figures.confusion
 
 
 def facts() -> dict[str, Any]:
-    """The data set by the parameters that made it, as [name, value]."""
+    """Parameters of the data set, as [name, value]."""
     params = recorded.recorded_params()
 
     def value(*names: str, between: str = " ") -> str:
@@ -42,7 +42,7 @@ def facts() -> dict[str, Any]:
 
 
 def classes() -> dict[str, Any]:
-    """A row a character: its glyphs by split (None for found captchas), and how often it stands in texts by split."""
+    """One row per character: number of glyphs per split (None for a captcha folder), and of occurrences in texts."""
     glyphs = read_rows(FIGURES / "glyphs.csv", ["label"], artifacts.SPLITS)
     texts = read_rows(FIGURES / "counts.csv", ["split", "character"], ["count"])
     splits = list(dict.fromkeys(row["split"] for row in texts))
@@ -58,7 +58,7 @@ def classes() -> dict[str, Any]:
 
 
 def readers() -> dict[str, Any]:
-    """Numbers of every reader by stage: value, low and high by name and reader; those with intervals first."""
+    """Metrics of every reader per stage: value, low and high by name and reader; those with intervals first."""
     stages: dict[str, list[dict[str, Any]]] = {}
     names: list[str] = []
     notes: list[str] = []
@@ -92,13 +92,13 @@ def rows_of(metrics: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
 
 
 def in_order(names: list[str]) -> list[str]:
-    """Readers as the figures name them, then the others."""
+    """Readers in the order of the figures, then the others."""
     first = told(lambda: {"rows": read_rows(FIGURES / "confusion.csv", ["reader"])}).get("rows", [])
     return list(dict.fromkeys([*(row["reader"] for row in first), *names]))
 
 
 def confusion(reader: str) -> dict[str, Any]:
-    """counts and shares by true character (rows) and what it was read as (columns; last what was missed)."""
+    """counts and shares by true character (rows) and predicted character (columns; `missed` is last)."""
     rows = of_reader(FIGURES / "confusion.csv", reader, ["actual", "predicted"], ["count", "share"])
     actual = list(dict.fromkeys(row["actual"] for row in rows))
     others = sorted({row["predicted"] for row in rows} - {*actual}, key=lambda name: (name == MISSED, name))
@@ -108,7 +108,7 @@ def confusion(reader: str) -> dict[str, Any]:
 
 
 def classification(reader: str) -> dict[str, Any]:
-    """The classification report: a row a set of renderings and character, "macro" the mean over these."""
+    """The classification report: one row per set of renderings and character; "macro" is the mean over characters."""
     numbers = ["precision", "recall", "f1", "f1_low", "f1_high", "accuracy", "support"]
     return {"rows": of_reader(FIGURES / "classification.csv", reader, ["renderings", "character"], numbers)}
 
@@ -122,7 +122,7 @@ def of_reader(path: Path, reader: str, texts: list[str], numbers: list[str]) -> 
 
 
 def thresholds() -> dict[str, Any]:
-    """The level at which each reader still reads each share of the captchas; `confidence` of the intervals."""
+    """Thresholds: the level at which each reader still reads a share of the captchas; `confidence` of the intervals."""
     numbers = ["share", "level", "low", "high", "reached"]
     confidence = told(recorded.recorded_params).get("regression.confidence")
     return {"rows": read_rows(REGRESS / "thresholds.csv", ["reader", "noise"], numbers),

@@ -36,7 +36,7 @@ def read_mnist(home: Path, alphabet: str, *, download: bool) -> tuple[Glyphs, In
 
 
 def read_emnist(home: Path, alphabet: str, split: str, *, download: bool) -> tuple[Glyphs, Ints, Bools]:
-    """EMNIST's glyphs of one of its splits (balanced, letters …), upright. Else like `read_mnist`; gzip.zip works too."""
+    """EMNIST's glyphs of one split (balanced, letters …), upright. Else as `read_mnist`; gzip.zip works too."""
     from torchvision.datasets import EMNIST
 
     def make(root: Path, **options: Any) -> Dataset:
