@@ -1,13 +1,13 @@
-"""Accuracy against CPU seconds of training, reader by reader, beside the recipe of before and the usual network.
+"""Accuracy against CPU seconds of training, per reader, compared with the former recipe and the usual network.
 
 Run from the root, after `dvc repro generate`: `python -m benchmarks.learning [READER ...] [--seeds N] [--target X]`.
-READER is a reader of params.yaml that is a network (noisy, if none is named); its peers are trained in the same run:
-`before`, the recipe of this study until November 2026 (ctc with 32 channels, AdamW, the stored captchas in every
-epoch), and `usual`, the same with the network that most captcha repositories have. `--alone` leaves them out.
+READER is a reader of params.yaml that is a network (default: noisy). Its peers are trained in the same run: `before`,
+the recipe of this study until November 2026 (ctc with 32 channels, AdamW, the stored captchas in every epoch), and
+`usual`, the same with the network of most captcha repositories. `--alone` leaves the peers out.
 
-Prints a Markdown table with a row per epoch. CPU seconds are those of all threads: drawing, learning and validating;
-the test captchas are read beside the clock. `--target` is an exact match, over all test captchas or over the clean
-ones where the reader learned from clean ones: the last table says when each recipe first came to it.
+Prints a Markdown table with one row per epoch. CPU seconds are those of all threads, for drawing, training and
+validation; reading the test captchas is not counted. `--target` is an exact match, over all test captchas, or over the
+clean ones for a reader trained on clean captchas. The last table says when each recipe first reached it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Network = Callable[[Description], nn.Module]
 
 @dataclass(frozen=True)
 class Point:
-    """What a recipe has reached after an epoch."""
+    """Accuracy and cost of a recipe after an epoch."""
 
     recipe: str
     seed: int
@@ -65,7 +65,7 @@ class TestSet:
     clean: NDArray[np.bool_]  # (n,)
 
     def shares(self, network: nn.Module, precision: str) -> tuple[float, float, float]:
-        """Exact match of all and of the clean ones, and character accuracy."""
+        """Exact match over all and over clean captchas, and character accuracy."""
         read_ = Recogniser(network, precision=precision, device=CPU).read(self.images)
         answered, _ = answers(self.labels, read_)
         right = (answered == self.labels) & (self.labels > 0)
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def refuse(parser: argparse.ArgumentParser, name: str, readers: Mapping[str, Reader]) -> None:
-    """Stop at a reader that cannot be trained here, in one line."""
+    """Raise an error of one line for a reader that cannot be trained here."""
     if name not in readers:
         parser.error(f"{name}: expected a reader of params.yaml, one of {', '.join(readers)}")
     reader = readers[name]
@@ -114,7 +114,7 @@ def load_test() -> TestSet:
 
 
 def recipes(name: str, reader: Reader, *, alone: bool) -> dict[str, tuple[Reader, Network]]:
-    """The reader as params.yaml has it and its peers: settings, and the network of a description."""
+    """The reader of params.yaml and its peers: settings, and the network of a description."""
     found: dict[str, tuple[Reader, Network]] = {name: (reader, lambda description: description.build())}
     if alone:
         return found
@@ -127,7 +127,7 @@ def recipes(name: str, reader: Reader, *, alone: bool) -> dict[str, tuple[Reader
 
 
 def compare(chosen: dict[str, tuple[Reader, Network]], study: Study, held: TestSet, seeds: int) -> list[Point]:
-    """Train all recipes by turns, seed by seed, and print a row per epoch."""
+    """Train all recipes in turn for each seed, and print one row per epoch."""
     print("| recipe | seed | epoch | CPU s | exact match | clean | characters |")
     print("|---|--:|--:|--:|--:|--:|--:|")
     points: list[Point] = []
@@ -138,7 +138,7 @@ def compare(chosen: dict[str, tuple[Reader, Network]], study: Study, held: TestS
 
 
 def learn(name: str, reader: Reader, network_of: Network, study: Study, held: TestSet, seed: int) -> list[Point]:
-    """Train once; every epoch is measured and printed, and the clock stands still meanwhile."""
+    """Train once. Every epoch is measured and printed; that time is not counted."""
     points: list[Point] = []
     spent, since = 0.0, time.process_time()
 
@@ -166,7 +166,7 @@ def learn(name: str, reader: Reader, network_of: Network, study: Study, held: Te
 
 
 def summarise(points: list[Point], target: float, *, clean: bool) -> None:
-    """When each recipe first came to the target, and where its last epoch ended: mean, and range over the seeds."""
+    """When each recipe first reached the target, and the accuracy of its last epoch: mean, and range over the seeds."""
     print(f"\n| recipe | CPU s to {target:g} | seeds that came to it | CPU s of all epochs | exact match at the end |")
     print("|---|--:|--:|--:|--:|")
     for name in dict.fromkeys(point.recipe for point in points):

@@ -1,8 +1,8 @@
-"""How far another training moves the results: a study with several runs of each reader, and what it found.
+"""Standard deviation between training runs: a study with several runs per reader, and the collection of its estimates.
 
 `dvc exp run $(python -m experiments.runs noisy clean dense --runs 5)` trains each of these readers of params.yaml five
-times, alike but for `seed`; `python -m experiments.runs --collect` then writes experiments/runs.json from the
-predictions, so that a study with one run each shows the standard deviation between runs beside its standard errors.
+times; the runs differ only in `seed`. `python -m experiments.runs --collect` then writes experiments/runs.json from the
+predictions. With it, a study with one run per reader reports that standard deviation next to its standard errors.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ def main() -> None:
 
 
 def overrides(readers: list[str], runs: int) -> list[str]:
-    """What `dvc exp run -S` takes so that each of the readers has this many runs; those that there are count.
+    """Arguments of `dvc exp run -S` that give each reader this many runs; existing runs count.
 
-    Raises ValueError on no reader, one that params.yaml does not have, or that is a run of another, and fewer than two
+    Raises ValueError without a reader, on one that params.yaml lacks or that is a run of another, and on fewer than two
     runs.
     """
     params = read("reader_defaults", "readers")

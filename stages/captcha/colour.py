@@ -1,4 +1,4 @@
-"""Colour schemes: foregrounds and a background for each captcha, painted through its ink."""
+"""Colour schemes: draw foreground and background colours per captcha, and paint them through the ink."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Scheme(Protocol):
 
 @dataclass(frozen=True)
 class Colours:
-    """Colours of n captchas of T characters each, 0 to 255. `scheme` names where they come from."""
+    """Colours of n captchas of T characters each, 0 to 255. `scheme` is the name of the colour scheme per captcha."""
 
     scheme: list[str]  # (n,)
     foreground: list[NDArray[np.uint8]]  # each (T, 3); (0, 3) for "original"
@@ -58,7 +58,7 @@ def hue_saturation(colour: NDArray[np.uint8]) -> tuple[float, float]:
     return _hue_saturation(*colour.tolist())
 
 
-@lru_cache(maxsize=256)  # the characters of a captcha share theirs, as a rule
+@lru_cache(maxsize=256)  # the characters of a captcha usually share one
 def _hue_saturation(red: int, green: int, blue: int) -> tuple[float, float]:
     hue, saturation, _ = colorsys.rgb_to_hsv(red / 255, green / 255, blue / 255)
     return hue * 360, saturation
@@ -66,10 +66,10 @@ def _hue_saturation(red: int, green: int, blue: int) -> tuple[float, float]:
 
 def draw_colours(schemes: list[str], lengths: list[int], *, per_character: bool, least_contrast: float,
                  rng: np.random.Generator) -> Colours:
-    """Draw the colours of n captchas by scheme; `least_contrast` (full scale = 1) bounds grey and colour below.
+    """Draw the colours of n captchas by scheme. `least_contrast` (full scale = 1) bounds grey and colour below.
 
-    The luma of foreground and background keep that distance for each character, and all characters of a captcha lie
-    on the same side of the background. Hue and saturation are uniform where the luma allows them.
+    The luma of each character differs from that of the background by at least `least_contrast`. All characters of a
+    captcha lie on the same side of the background. Hue and saturation are uniform where the luma allows them.
     """
     unknown = next((scheme for scheme in schemes if scheme not in DRAWN), None)
     if unknown is not None:
@@ -122,7 +122,7 @@ SCHEMES = (*DRAWN, ORIGINAL)
 
 
 def with_luma(hue: float, saturation: float, target: float) -> NDArray[np.uint8]:
-    """The RGB colour (3,) of a hue and saturation (0 to 1) at luma `target`: darkened, or mixed with white, to it."""
+    """The RGB colour (3,) of a hue and saturation (0 to 1), darkened or mixed with white until its luma is `target`."""
     pure = np.array(colorsys.hsv_to_rgb(hue, saturation, 1.0))
     brightness = float(pure @ LUMA)
     if target <= brightness:
@@ -133,7 +133,7 @@ def with_luma(hue: float, saturation: float, target: float) -> NDArray[np.uint8]
 
 
 def paint(bases: Bases, colours: Colours) -> Images:
-    """Blend foreground over background by ink: images (n, H, W, 3). Scheme "original" keeps what the folder holds."""
+    """Blend foreground over background by ink: images (n, H, W, 3). Scheme "original" keeps the folder's image."""
     images = np.empty((*bases.ink.shape, 3), np.uint8)
     for i, (scheme, foreground) in enumerate(zip(colours.scheme, colours.foreground, strict=True)):
         if scheme == ORIGINAL:
@@ -147,7 +147,7 @@ def paint(bases: Bases, colours: Colours) -> Images:
 
 
 def _blends(foreground: NDArray[np.uint8], background: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The colour (T, 256, 3) of each character at each amount of ink: cheaper than to blend every pixel."""
+    """The colour (T, 256, 3) per character and amount of ink. A table is cheaper than blending every pixel."""
     ink = np.arange(256, dtype=np.uint16)[:, None]
     blends = ink * foreground.astype(np.uint16)[:, None] + (255 - ink) * background.astype(np.uint16)
     return ((blends + 127) // 255).astype(np.uint8)
@@ -160,7 +160,7 @@ def _original(bases: Bases) -> Images:
 
 
 def ink_of(images: Images) -> NDArray[np.uint8]:
-    """Estimate the ink (n, H, W) of captchas found elsewhere: distance from the border's median colour, scaled so that
+    """Estimate the ink (n, H, W) of external captchas: the distance from the border's median colour, scaled so that
     the 99th percentile is full ink."""
     inks = np.empty(images.shape[:3], np.uint8)
     for i, image in enumerate(images):

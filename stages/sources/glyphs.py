@@ -1,4 +1,4 @@
-"""Handwriting, or type, from any of the sources of `glyphs.source`, as one GlyphSet with its pools."""
+"""Handwritten or printed glyphs from any source of `glyphs.source`, as one GlyphSet with pools."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ Reading = Callable[[Wanted], Examples]
 
 def load_glyphs(source: str, path: str, *, alphabet: str, emnist_split: str, validation: float, test: float,
                 rng: np.random.Generator) -> GlyphSet:
-    """The glyphs of a source, those of the alphabet, in an order that is the same everywhere, split into pools.
+    """The alphabet's glyphs of a source, in the same order on every machine, split into pools.
 
-    `validation` and `test` are shares of each class; of the faces for fonts. mnist, emnist, and folders with train and
-    test in them keep their official test set, and `validation` is a share of the rest unless they have that pool too.
-    In a folder or csv, what is the same image is in one pool. Raises ValueError, one line, on bad files, on characters
-    not there or too few, and on one image with two labels or in two pools.
+    `validation` and `test` are shares of each class; for fonts, of the faces. mnist, emnist, and folders with train and
+    test keep their official test set; `validation` is then a share of the rest, unless that pool exists too. In a
+    folder or csv, equal images share a pool. Raises ValueError, one line, on bad files, on missing or too few
+    characters, and on one image with two labels or in two pools.
     """
     if source not in SOURCES:
         raise ValueError(f"glyphs.source: expected one of {', '.join(SOURCES)}, got {source!r}")
