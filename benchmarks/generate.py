@@ -22,7 +22,9 @@ import cv2
 import numpy as np
 from captcha.image import ImageCaptcha
 
-from stages.generate import Study, make_part, prepare
+from stages.drawing import Study, prepare
+from stages.generate import make_part
+from stages.params import read
 
 HEIGHT, WIDTH = 60, 160
 COUNT = 200
@@ -60,7 +62,7 @@ def whole_stage(workers: int) -> float:
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     cv2.setNumThreads(1)
-    study = prepare()
+    study = prepare(read("seed", "glyphs", "captcha", "colour", "noise"))
     study = replace(study, captchas_per_part=COUNT // 2, layout=replace(study.layout, height=HEIGHT, width=WIDTH))
     with tempfile.TemporaryDirectory() as name:
         pairs = [(ours(study, Path(name)), theirs(Path(name))) for _ in range(rounds)]

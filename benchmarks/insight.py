@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy is imported
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,7 +27,7 @@ from stages.statistics.classification import macro_scores
 ALPHABET = "АБВГҐДЕЄЖЗИІЇЙКЛМНОПРСТУФХЦЧШЩЬЮЯ"
 LENGTH = 4
 GRID = [("none", 0.0), *((noise, level) for noise in ("fog", "lines") for level in (0.25, 0.5, 0.75, 1.0))]
-SURE: dict[str, float] = {"confidence": 0.95}
+SURE: dict[str, Any] = {"confidence": 0.95}
 
 
 def characters(captchas: int) -> pd.DataFrame:

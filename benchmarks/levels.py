@@ -183,8 +183,9 @@ def gradient(function: Function, at: Floats) -> Floats:
 
 
 def placed(shares: Floats, *, levels: Floats, share: float) -> Floats:
-    """The levels (B,) at which curves through shares (B, L) fall to one share; at most the strongest level."""
-    return np.minimum(level_at(shares, levels, share), levels[-1])
+    """The levels (B,) at which curves through shares (B, L) fall to one; the strongest where that lies beyond it."""
+    within: Floats = np.minimum(level_at(shares, levels, share), levels[-1])
+    return within
 
 
 def clean(sample: Sample, r: int) -> Found:

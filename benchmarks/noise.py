@@ -18,6 +18,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import albumentations
 import cv2
@@ -72,6 +74,10 @@ def transforms() -> dict[str, albumentations.BasicTransform]:
     }  # fmt: skip
 
 
+def transformed(transform: Any, images: Images) -> list[Any]:
+    return [transform(image=image) for image in images]
+
+
 def microseconds(work: Callable[[], object]) -> float:
     """CPU time per image of one round."""
     started = time.process_time()
@@ -87,10 +93,10 @@ def main() -> None:
     for name in NOISES:
         transform = theirs.get(name)
         own, other = [], []
-        for i in range(rounds + 1):  # the first round warms up; interleaved, so that a busy machine slows both
-            own.append(microseconds(lambda name=name, i=i: apply(name, images, LEVEL, rng=np.random.default_rng(i))))
+        for i in range(rounds + 1):  # the first warms up; by turns, so that a busy machine slows both
+            own.append(microseconds(partial(apply, name, images, LEVEL, rng=np.random.default_rng(i))))
             if transform is not None:
-                other.append(microseconds(lambda transform=transform: [transform(image=image) for image in images]))
+                other.append(microseconds(partial(transformed, transform, images)))
         mine = statistics.median(own[1:])
         if transform is None:
             print(f"| {name} | {mine:.0f} | - | - | - |")

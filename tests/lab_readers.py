@@ -16,9 +16,10 @@ from stages.sources.kaggle import COLUMNS, PIXELS
 
 
 def keep(folder: Path, **fields: Any) -> Description:
-    """Write an untrained reader, by default of captchas of 33 x 90 px."""
-    description = Description(**{"architecture": "ctc", "alphabet": "0123456789", "height": 33, "width": 90,
-                                 "channels": 4, "positions": 4} | fields)
+    """An untrained reader, written: of captchas of 33 x 90 px unless told otherwise."""
+    usual: dict[str, Any] = {"architecture": "ctc", "alphabet": "0123456789", "height": 33, "width": 90,
+                             "channels": 4, "positions": 4}
+    description = Description(**usual | fields)
     network: nn.Module = description.build()
     initialise(network, generator=torch.Generator().manual_seed(0))
     write_reader(folder, description, network.state_dict(), {})

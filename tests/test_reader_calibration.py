@@ -459,7 +459,8 @@ LOGITS = np.zeros((2, 3, 4))
 
 @pytest.mark.parametrize(("call", "message"), [
     (lambda: bin_of([0.5], 0), "bins should be 1 or more of equal mass or width, got 0"),
-    (lambda: bin_of([0.5], 3, "size"), "got 3 of equal size"),
+    (lambda: bin_of([0.5], 3, "size"),  # type: ignore[arg-type]
+     "got 3 of equal size"),
     (lambda: calibration_by_group([0.5], [1], ["a", "b"], [0.1]), "a value for each of 1 rows"),
     (lambda: captcha_confidence([0.5], [1], 1), "whole number from 0 to 0 for each of 1"),
     (lambda: captcha_confidence([0.5], [0.0], 1), "whole number"),

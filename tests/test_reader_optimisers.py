@@ -13,7 +13,7 @@ from stages.reader.optimisers import ITERATIONS, MUON_RATE, Muon, optimisers_of,
 
 def newton_schulz(matrix: torch.Tensor) -> torch.Tensor:
     """As published (Jordan et al. 2024), on the wide matrix itself, in double precision."""
-    x = matrix.double() / matrix.double().norm()
+    x: torch.Tensor = matrix.double() / matrix.double().norm()
     x = x.T if x.shape[0] > x.shape[1] else x
     for _ in range(ITERATIONS):
         gram = x @ x.T

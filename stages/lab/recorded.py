@@ -69,7 +69,7 @@ def run() -> dict[str, Any]:
                written(now.get(name))] for name in names]
     stages = stages_of(read_yaml(LOCK), _readers())
     return {"params": params, "results": compared(_entries(stages, "outs")),
-            "code": compared(entry for entry in _entries(stages, "deps") if entry["path"].endswith(".py"))}
+            "code": compared(entry for entry in _entries(stages, "deps") if entry["path"].startswith("stages/"))}
 
 
 def written(value: Any) -> str | None:
@@ -110,10 +110,11 @@ def _state(path: Path, entry: Mapping[str, Any]) -> str:
 
 
 def _hash(path: Path) -> str:
-    """The md5 of a file or folder, as DVC computes it."""
+    """DVC's md5 of a file or folder, without what .dvcignore hides in a folder of code."""
     if not path.is_dir():
         return kept(_md5, path)
-    files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+    files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*")
+                   if file.is_file() and "__pycache__" not in file.parts)
     listed = [{"md5": kept(_md5, file), "relpath": name} for name, file in files]
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
