@@ -24,6 +24,7 @@ from stages.figures.pixels import pixels_by_level
 from stages.figures.readers import Described
 from stages.figures.regressed import NUMBERS, Regressed
 from stages.reader.calibration import calibration_by_group, reliability_curve
+from stages.schemas.regress import Coefficients
 
 DESIGNED = ["noise", "level", "colour", "character", "position"]  # level goes with noise, since clean is level 0
 MEASURED = ["contrast", "rmse", "ssim"]
@@ -110,7 +111,7 @@ class Study:
     def _centred(self) -> str:
         """What the noise coefficients are, where the dose is centred."""
         formula = self.params.regression.specifications.get(self.params.regression.headline, "")
-        if "center(" not in str(formula) or "noise" not in self.regressed.headline["terms"]:
+        if "center(" not in str(formula) or "noise" not in self.regressed.headline.terms:
             return ""
         return (f" Because the {NUMBERS[self.regressed.dose]} is centred, the coefficient of a noise is its average "
                 "cost with a minus sign.")
@@ -128,7 +129,7 @@ class Study:
         observations, confidence = self.observations, self.confidence
         renamed = {name: rows.rename(columns={"truth": "character"}) for name, rows in observations.items()}
         own = renamed[self.reader].iloc[:len(self.measured)].join(self.measured)
-        coefficients = self.regressed.tables["coefficients"]
+        coefficients = self.regressed.tables[Coefficients]
         return {
             "accuracy": accuracy_by_level(observations, self.noises, confidence),
             "characters": accuracy_by("character", renamed, self.alphabet, confidence),
@@ -136,7 +137,7 @@ class Study:
             "confusion": confusion_table(observations, self.alphabet),
             "classification": classification_table(observations, self.alphabet),
             "slopes": dose_slopes(coefficients, list(observations), self.regressed.by_reader, self.regressed.dose),
-            "effects": factor_effects(coefficients, self.regressed.fits["headline"]),
+            "effects": factor_effects(coefficients, self.regressed.fits.headline),
             "learning": self.learning[["reader", *EPOCHS]],
             "reliability": reliability(observations, reliability_curve),
             "calibration": calibration(observations, calibration_by_group),
