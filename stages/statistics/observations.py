@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stages.schemas.predict import Predictions
 from stages.schemas.words import CLEAN
 from stages.statistics.design import Factor, Variables, make_factor
 from stages.statistics.regression import Clusters
@@ -22,8 +23,10 @@ from stages.statistics.sample import Sample
 
 KINDS = ("learns_from", "architecture", "denoise")  # parameters of a reader that a formula may name
 
-KEY = ["captcha", "condition", "position", "truth"]
-COLUMNS = [*KEY, "text", "reading", "guess", "success", "glyph", "noise", "level", "colour", "contrast", "rmse", "ssim"]
+KEY = [Predictions.captcha, Predictions.condition, Predictions.position, Predictions.truth]
+COLUMNS = [*KEY, Predictions.text, Predictions.reading, Predictions.guess, Predictions.success, Predictions.glyph,
+           Predictions.noise, Predictions.level, Predictions.colour, Predictions.contrast, Predictions.rmse,
+           Predictions.ssim]
 
 Groups = Mapping[str, Sequence[str]]  # the entries that are training runs of a reader, by its name
 
@@ -36,15 +39,16 @@ def sample_of(predictions: Mapping[str, pa.Table], groups: Groups, readers: Mapp
     does not occur.
     """
     variables = variables_of(predictions, groups, readers, references)
-    return Sample(variables, stacked(predictions, "success", np.uint8), stacked(predictions, "captcha", np.int64))
+    success = stacked(predictions, Predictions.success, np.uint8)
+    return Sample(variables, success, stacked(predictions, Predictions.captcha, np.int64))
 
 
 def variables_of(predictions: Mapping[str, pa.Table], groups: Groups, readers: Mapping[str, Any],
                  references: Any) -> Variables:
     """What a formula may name. Raises ValueError on a reference that does not occur."""
-    factors = {name: factor(predictions, name, column, getattr(references, name))
-               for name, column in (("noise", "noise"), ("colour", "colour"), ("digit", "truth"))}
-    positions = stacked(predictions, "position", np.int64)
+    columns = {"noise": Predictions.noise, "colour": Predictions.colour, "digit": Predictions.truth}
+    factors = {name: factor(predictions, name, column, getattr(references, name)) for name, column in columns.items()}
+    positions = stacked(predictions, Predictions.position, np.int64)
     factors["position"] = make_factor("position", positions, [str(i + 1) for i in range(positions.max() + 1)],
                                       references.position)
     names = {run: name for name, runs in groups.items() for run in runs}
@@ -53,8 +57,9 @@ def variables_of(predictions: Mapping[str, pa.Table], groups: Groups, readers: M
         values = {name: getattr(reader, kind) for name, reader in readers.items()}
         own = values[references.reader]
         factors[kind] = by_entry(kind, predictions, values, "none" if "none" in values.values() else own)
-    numbers = {name: stacked(predictions, name, np.float64) for name in ("level", "rmse", "contrast")}
-    numbers["ssim_loss"] = 1 - stacked(predictions, "ssim", np.float64)  # 0 where clean, as the other doses
+    numbers = {name: stacked(predictions, name, np.float64)
+               for name in (Predictions.level, Predictions.rmse, Predictions.contrast)}
+    numbers["ssim_loss"] = 1 - stacked(predictions, Predictions.ssim, np.float64)  # 0 where clean, as the other doses
     doses = dict.fromkeys(("level", "rmse", "ssim_loss"), ("noise", CLEAN))
     return Variables(factors, numbers, sum(map(len, predictions.values())), doses)
 
@@ -83,7 +88,7 @@ def clusters_of(predictions: Mapping[str, pa.Table], groups: Groups, ways: Seque
     `ways` name the dimensions. Where glyphs are unknown, as in a captcha folder, captcha and glyph is captcha alone.
     """
     names = list(ways)
-    if {"captcha", "glyph"} <= set(names) and stacked(predictions, "glyph", np.int64).min() < 0:
+    if {"captcha", "glyph"} <= set(names) and stacked(predictions, Predictions.glyph, np.int64).min() < 0:
         names.remove("glyph")
     runs = None
     if len(names) > 1 and names[-1] == "run":
@@ -104,7 +109,7 @@ def labels(predictions: Mapping[str, pa.Table], groups: Groups, name: str) -> ND
             raise ValueError(f"regression.cluster: the {name} of some rows is unknown, as it is in a captcha folder: "
                              "set it to captcha")
         return found
-    texts = np.concatenate([table[{"digit": "truth"}.get(name, name)].to_numpy(zero_copy_only=False)
+    texts = np.concatenate([table[{"digit": Predictions.truth}.get(name, name)].to_numpy(zero_copy_only=False)
                             for table in predictions.values()]).astype(str)
     return np.unique(texts, return_inverse=True)[1].astype(np.int64)
 
@@ -140,6 +145,6 @@ def readers_without_own(sample: Sample, clusters: Clusters) -> dict[str, str]:
 
 def guess_of_characters(predictions: Mapping[str, pa.Table]) -> float:
     """What blind guessing gets of the characters: one over those that are shown or were ever guessed."""
-    seen = {character for table in predictions.values() for column in ("truth", "guess")
+    seen = {character for table in predictions.values() for column in (Predictions.truth, Predictions.guess)
             for character in pc.unique(table[column]).to_pylist()}
     return 1 / len(seen - {""})
