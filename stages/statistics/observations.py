@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.schemas.predict import Predictions
+from stages.schemas.regress import FormulaVariables
 from stages.schemas.words import CLEAN
 from stages.statistics.design import Factor, Variables, make_factor
 from stages.statistics.regression import Clusters
@@ -27,6 +28,8 @@ KEY = [Predictions.captcha, Predictions.condition, Predictions.position, Predict
 COLUMNS = [*KEY, Predictions.text, Predictions.reading, Predictions.guess, Predictions.success, Predictions.glyph,
            Predictions.noise, Predictions.level, Predictions.colour, Predictions.contrast, Predictions.rmse,
            Predictions.ssim]
+
+DOSES = (FormulaVariables.level, FormulaVariables.rmse, FormulaVariables.ssim_loss)  # 0 where clean
 
 Groups = Mapping[str, Sequence[str]]  # the entries that are training runs of a reader, by its name
 
@@ -46,21 +49,22 @@ def sample_of(predictions: Mapping[str, pa.Table], groups: Groups, readers: Mapp
 def variables_of(predictions: Mapping[str, pa.Table], groups: Groups, readers: Mapping[str, Any],
                  references: Any) -> Variables:
     """What a formula may name. Raises ValueError on a reference that does not occur."""
-    columns = {"noise": Predictions.noise, "colour": Predictions.colour, "digit": Predictions.truth}
+    columns = {FormulaVariables.noise: Predictions.noise, FormulaVariables.colour: Predictions.colour,
+               FormulaVariables.digit: Predictions.truth}
     factors = {name: factor(predictions, name, column, getattr(references, name)) for name, column in columns.items()}
     positions = stacked(predictions, Predictions.position, np.int64)
-    factors["position"] = make_factor("position", positions, [str(i + 1) for i in range(positions.max() + 1)],
-                                      references.position)
+    places = [str(i + 1) for i in range(positions.max() + 1)]
+    factors[FormulaVariables.position] = make_factor(FormulaVariables.position, positions, places, references.position)
     names = {run: name for name, runs in groups.items() for run in runs}
-    factors["reader"] = by_entry("reader", predictions, names, references.reader)
+    factors[FormulaVariables.reader] = by_entry(FormulaVariables.reader, predictions, names, references.reader)
     for kind in KINDS:
         values = {name: getattr(reader, kind) for name, reader in readers.items()}
         own = values[references.reader]
         factors[kind] = by_entry(kind, predictions, values, "none" if "none" in values.values() else own)
     numbers = {name: stacked(predictions, name, np.float64)
                for name in (Predictions.level, Predictions.rmse, Predictions.contrast)}
-    numbers["ssim_loss"] = 1 - stacked(predictions, Predictions.ssim, np.float64)  # 0 where clean, as the other doses
-    doses = dict.fromkeys(("level", "rmse", "ssim_loss"), ("noise", CLEAN))
+    numbers[FormulaVariables.ssim_loss] = 1 - stacked(predictions, Predictions.ssim, np.float64)
+    doses = dict.fromkeys(DOSES, (FormulaVariables.noise, CLEAN))
     return Variables(factors, numbers, sum(map(len, predictions.values())), doses)
 
 
@@ -120,7 +124,7 @@ def stacked(predictions: Mapping[str, pa.Table], column: str, kind: type[np.gene
 
 
 def rows_of_reader(sample: Sample, name: str) -> NDArray[np.int64]:
-    readers = sample.variables.factors["reader"]
+    readers = sample.variables.factors[FormulaVariables.reader]
     return np.flatnonzero(readers.codes == readers.categories.index(name))
 
 
@@ -131,7 +135,7 @@ def without_readers(terms: Sequence[Any]) -> list[Any]:
 
 def readers_without_own(sample: Sample, clusters: Clusters) -> dict[str, str]:
     """The readers whose rows alone identify nothing, or not with what error, and why."""
-    skipped, readers = {}, sample.variables.factors["reader"]
+    skipped, readers = {}, sample.variables.factors[FormulaVariables.reader]
     for code, name in enumerate(readers.categories):
         rows = np.flatnonzero(readers.codes == code)
         mean = sample.success[rows].mean()

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.schemas.predict import Predictions
+from stages.schemas.regress import FormulaVariables
 from stages.statistics.cells import Cells, cell_means
 from stages.statistics.design import Variables
 from stages.statistics.observations import stacked
@@ -47,6 +48,8 @@ def glyphs_of(predictions: Mapping[str, pa.Table], captcha: NDArray[np.int64]) -
 def cells_of(success: NDArray[Any], variables: Variables, unit: NDArray[Any], captcha: NDArray[Any],
              glyphs: NDArray[Any]) -> Cells:
     """The cells of N observations; `unit`, `captcha` and `glyphs` as cell_means has them."""
-    reader, noise = (variables.factors[name] for name in ("reader", "noise"))
-    return cell_means(success, reader.codes, noise.codes, variables.numbers["level"], unit=unit, captcha=captcha,
-                      glyphs=glyphs, names=(reader.categories, noise.categories))
+    reader = variables.factors[FormulaVariables.reader]
+    noise = variables.factors[FormulaVariables.noise]
+    level = variables.numbers[FormulaVariables.level]
+    return cell_means(success, reader.codes, noise.codes, level, unit=unit, captcha=captcha, glyphs=glyphs,
+                      names=(reader.categories, noise.categories))
