@@ -21,10 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from stages.schemas.captchas import Captchas
+from stages.schemas.captchas import Captchas, MeanGlyphs
 from stages.schemas.predict import Predictions
 from stages.schemas.record import Record
-from stages.schemas.table import Table
 from stages.schemas.table import Table
 
 if TYPE_CHECKING:
@@ -70,6 +69,11 @@ def captcha_schema(height: int, width: int, metadata: Mapping[str, str]) -> pa.S
     """Schema of a captcha table whose images are (height, width, 3); `metadata` needs alphabet and source."""
     stated = {"version": VERSION, "height": str(height), "width": str(width), **metadata}
     return arrow_schema(Captchas, height * width * 3).with_metadata(stated)
+
+
+def glyph_schema(side: int) -> pa.Schema:
+    """Schema of the mean glyphs, `side` px square."""
+    return arrow_schema(MeanGlyphs, side**2)
 
 
 PREDICTION_SCHEMA = arrow_schema(Predictions)
@@ -202,7 +206,8 @@ def write_captchas(path: Path, table: pa.Table, *, part: int, parts: int) -> Non
     check_columns(path, table.schema, captcha_schema(*image_size(table.schema, path), {}))
     with replacing(path) as temporary:
         pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd", compression_level=1,
-                       use_dictionary=[Captchas.text, Captchas.noise, Captchas.colour, Captchas.background], write_statistics=False)
+                       use_dictionary=[Captchas.text, Captchas.noise, Captchas.colour, Captchas.background],
+                       write_statistics=False)
 
 
 def parts_of(split: str, root: Path = CAPTCHAS) -> list[Path]:
@@ -226,6 +231,13 @@ def read_captchas(path: Path, columns: list[str] | None = None) -> pa.Table:
     wanted = captcha_schema(*image_size(table.schema, path), {})
     wanted = wanted if columns is None else pa.schema([wanted.field(name) for name in columns])
     check_columns(path, table.schema, wanted)
+    return table
+
+
+def read_glyphs(side: int) -> pa.Table:
+    """How many glyphs each character has, and their mean, `side` px square. Raises ValueError on another schema."""
+    table = _read_parquet(GLYPHS)
+    check_columns(GLYPHS, table.schema, glyph_schema(side))
     return table
 
 

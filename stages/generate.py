@@ -34,7 +34,7 @@ from stages.captcha.glyphs import SIDE, GlyphSet
 from stages.command import die_with_parent, progress, run, worker_count
 from stages.drawing import Study, bases_of, identity_of, prepare
 from stages.params import read
-from stages.schemas.captchas import Captchas, MeanGlyphs
+from stages.schemas.captchas import Captchas
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ def say(study: Study, tallies: list[Tally]) -> None:
 
 def write_glyphs(glyphs: GlyphSet | None) -> None:
     """One row a drawn character, folded or not: its glyphs in each split and their mean; none for captchas found."""
-    schema = artifacts.arrow_schema(MeanGlyphs, image=SIDE**2)
+    schema = artifacts.glyph_schema(SIDE)
     if glyphs is None:
         table = pa.Table.from_batches([], schema)
     else:

@@ -105,8 +105,10 @@ def predict_part(captchas: pa.Table, recogniser: Recogniser | Outside, alphabet:
     exact = np.array([reading == text for reading, text in zip(to_texts(readings.labels, alphabet), texts,
                                                                strict=True)], bool)
     rendering, _ = np.nonzero(labels)
-    captcha, noise = captchas[Captchas.captcha].to_pylist(), captchas[Captchas.noise].to_pylist()  # to_numpy would import pandas
-    glyphs, shown = glyph_ids(captchas[Captchas.glyphs].to_pylist(), labels), labels > 0
+    captcha = captchas[Captchas.captcha].to_pylist()  # to_numpy would import pandas
+    noise = captchas[Captchas.noise].to_pylist()
+    glyphs = glyph_ids(captchas[Captchas.glyphs].to_pylist(), labels)
+    shown = labels > 0
     return table, Scores(np.array(captcha, np.int32), glyphs, np.array(noise, str), exact,
                          np.where(readings.lengths > 0, whole.probability, 0.0), labels[shown], guess[shown],
                          confidence[shown], rendering, glyphs[shown])
@@ -191,15 +193,15 @@ def details_of(found: Pooled, alphabet_size: int) -> PredictionDetails:
     """What the report tells beside the metrics: macro averages over the characters of the alphabet, how far the
     confidences can be believed, and the exact match of each noise type at all levels."""
     clean = found.noise == CLEAN
-    means: dict[str, float] = {}
+    numbers: dict[str, Any] = trust(found)
     for prefix, shown in (("", clean | True), ("clean_", clean)):
         rows = shown[found.rendering]
         scores = macro_scores(found.truth[rows], found.guess[rows], found.captcha[found.rendering][rows],
                               alphabet_size, glyphs=found.glyph[rows])
-        means |= {prefix + name: value for name, value in scores.items()}
+        numbers |= {prefix + name: value for name, value in scores.items()}
     kinds = sorted(set(found.noise.tolist()) - {CLEAN})
     shares = {kind: float(found.exact[found.noise == kind].mean()) for kind in kinds}
-    return PredictionDetails(**means, **trust(found), exact_match_by_noise=shares)
+    return PredictionDetails(**numbers, exact_match_by_noise=shares)
 
 
 def trust(found: Pooled) -> dict[str, float]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stages.captcha.glyphs import SIDE
 from stages.reader.fitting import deterministic
 from stages.reader.halves import one_thread
 
@@ -24,7 +25,6 @@ Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
-SIDE = 28            # px
 HIDDEN = 128         # units between the pixels and the latent space, both ways
 BATCH = 32           # glyphs a step
 LEARNING_RATE = 0.01  # peak of the one-cycle schedule

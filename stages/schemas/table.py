@@ -9,9 +9,9 @@ A class per table, its columns in their order:
         cost = Number("share of the characters that the noise costs, 0 to 1")
 
 `Costs.noise` is the string "noise": `frame[Costs.noise]` is checked by mypy, and no other module writes the name.
-`artifacts.write_table` and `artifacts.read_table` check a file against its class. A table that is Parquet says its types
-there as well (`arrow`); `artifacts` makes pyarrow's schema of them. A class of several tables has the columns of each, in
-the order of its bases, before its own.
+`artifacts.write_table` and `artifacts.read_table` check a file against its class. A table that is Parquet says its
+types there as well (`arrow`); `artifacts` makes pyarrow's schema of them. A class of several tables has the columns of
+each, in the order of its bases, before its own.
 """
 
 from __future__ import annotations
