@@ -140,7 +140,7 @@ class Study:
             "characters": accuracy_by(CharacterAccuracy.character, renamed, self.alphabet, confidence),
             "colours": accuracy_by(ColourAccuracy.colour, observations, self.params.colour.schemes, confidence),
             "confusion": confusion_table(observations, self.alphabet),
-            "classification": classification_table(observations, self.alphabet),
+            "classification": classification_table(observations, self.alphabet, confidence),
             "slopes": dose_slopes(coefficients, list(observations), self.regressed.by_reader, self.regressed.dose),
             "effects": factor_effects(coefficients, self.regressed.fits.headline),
             "learning": self.learning,
