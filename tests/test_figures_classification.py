@@ -42,7 +42,8 @@ def metrics() -> PredictionMetrics:
 
 
 def details(**others: object) -> PredictionDetails:
-    needed = [field.name for field in fields(PredictionDetails) if field.default is MISSING and field.default_factory is MISSING]
+    needed = [field.name for field in fields(PredictionDetails)
+              if field.default is MISSING and field.default_factory is MISSING]
     return PredictionDetails(**(dict.fromkeys(needed, 0.5) | others))  # type: ignore[arg-type]
 
 
@@ -83,6 +84,14 @@ def test_the_best_and_the_worst_character_are_told() -> None:
     said = about_classification(classification_table({"r": rows}, "abc"), "r")
     assert "from 80.0\u00a0% for “b” to 85.7\u00a0% for “a”. 1 of the 3 characters never occur" in said
     assert re.search(r"is 55\.2\u00a0% \(95\u00a0% interval \d\d\.\d to \d\d\.\d\u00a0%\)", said)
+
+
+def test_the_interval_is_of_the_confidence_that_is_named() -> None:
+    observations = {"r": observed("aabbab" * 10, "aabbaa" * 10)}
+    wide, narrow = (macro_of(classification_table(observations, "abc", confidence), "r") for confidence in (0.95, 0.8))
+    assert wide["f1_low"] < narrow["f1_low"] < narrow["f1"] < narrow["f1_high"] < wide["f1_high"]
+    text = about_classification(classification_table(observations, "abc", 0.8), "r", 0.8)
+    assert "(80\u00a0% interval" in text
 
 
 def test_of_a_single_captcha_no_interval_is_told() -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.figures.figure import Cell, Table, row
-from stages.figures.numbers import highest, lowest, percent, percent_range, quoted
+from stages.figures.numbers import highest, interval_text, lowest, percent, percent_range, quoted
 from stages.schemas.figures import Classification
 from stages.schemas.predict import Predictions
 from stages.statistics.classification import ClassReport, class_report, f1_interval
@@ -20,11 +20,12 @@ RENDERINGS = {"all": "all renderings", "clean": "clean renderings"}
 SHARES = {Classification.precision: "precision", Classification.recall: "recall", Classification.f1: "F1"}
 
 
-def classification_table(observations: Mapping[str, pd.DataFrame], alphabet: str) -> pd.DataFrame:
+def classification_table(observations: Mapping[str, pd.DataFrame], alphabet: str,
+                         confidence: float = 0.95) -> pd.DataFrame:
     """Classification: a row per reader, set of renderings and character, in the order of the alphabet, then the means.
 
-    Only the row of means has the accuracy, and the interval of the macro F1: of 95 %, clustered by captcha and
-    glyph, as in what predict writes; NaN where there is a single captcha.
+    Only the row of means has the accuracy, and the interval of the macro F1: of this confidence, clustered by captcha
+    and glyph, as in what predict writes; NaN where there is a single captcha.
     """
     rows: list[list[object]] = []
     for reader, characters in observations.items():
@@ -36,8 +37,8 @@ def classification_table(observations: Mapping[str, pd.DataFrame], alphabet: str
         for renderings, shown in (("all", clean | True), ("clean", clean)):
             if shown.any():
                 report = class_report(truth[shown], guess[shown], len(alphabet))
-                interval = _interval(truth[shown], guess[shown], captcha[shown], glyph[shown], report)
-                rows += [[reader, renderings, *row] for row in _rows(report, alphabet, interval)]
+                ends = _interval(truth[shown], guess[shown], captcha[shown], glyph[shown], report, confidence)
+                rows += [[reader, renderings, *row] for row in _rows(report, alphabet, ends)]
     return pd.DataFrame(rows, columns=Classification.names())
 
 
@@ -47,10 +48,10 @@ def labels(characters: pd.Series, alphabet: str) -> NDArray[np.int64]:
 
 
 def _interval(truth: NDArray[np.int64], guess: NDArray[np.int64], captcha: NDArray[np.int64],
-              glyph: NDArray[np.int64], report: ClassReport) -> tuple[float, float]:
+              glyph: NDArray[np.int64], report: ClassReport, confidence: float) -> tuple[float, float]:
     if fewest_clusters(captcha, glyph) < 2:
         return np.nan, np.nan
-    return f1_interval(truth, guess, captcha, report, glyphs=glyph)
+    return f1_interval(truth, guess, captcha, report, confidence, glyphs=glyph)
 
 
 def _rows(report: ClassReport, alphabet: str, interval: tuple[float, float]) -> list[list[object]]:
@@ -90,7 +91,7 @@ def _cells(line: pd.Series) -> list[Cell]:
     return [*shares, Cell(f"{line[Classification.support]:,}")]
 
 
-def about_classification(table: pd.DataFrame, reader: str) -> str:
+def about_classification(table: pd.DataFrame, reader: str, confidence: float = 0.95) -> str:
     """Which character is recognised best and worst, and what never came."""
     own = table[(table[Classification.reader] == reader) & (table[Classification.renderings] == "all")]
     own = own[own[Classification.character] != MACRO]
@@ -98,11 +99,12 @@ def about_classification(table: pd.DataFrame, reader: str) -> str:
     worst, best, macro = lowest(shown, Classification.f1), highest(shown, Classification.f1), macro_of(table, reader)
     said = f"Over all renderings the macro F1 of `{reader}` is {percent(macro[Classification.f1])}"
     if np.isfinite(macro[Classification.f1_low]):
-        said += f" (95\u00a0% interval {percent_range(macro[Classification.f1_low], macro[Classification.f1_high])})"
+        ends = percent_range(macro[Classification.f1_low], macro[Classification.f1_high])
+        said += f" {interval_text(ends, confidence)}"
     if len(shown) > 1 and worst[Classification.f1] < best[Classification.f1]:
-        ends = [f"{percent(shares[Classification.f1])} for {quoted(shares[Classification.character])}"
-                for shares in (worst, best)]
-        said += f", from {ends[0]} to {ends[1]}"
+        extremes = [f"{percent(shares[Classification.f1])} for {quoted(shares[Classification.character])}"
+                    for shares in (worst, best)]
+        said += f", from {extremes[0]} to {extremes[1]}"
     absent = len(own) - len(shown)
     return said + "." + (f" {absent} of the {len(own)} characters never occur in the test captchas and count as 0."
                          if absent else "")

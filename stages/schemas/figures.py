@@ -76,7 +76,7 @@ class Classification(OfReader):
     precision = Number("share of what is read as this character that is it")
     recall = Number("share of this character that is read right")
     f1 = Number("harmonic mean of the two")
-    f1_low = Number("lower end of the 95 % interval of the macro F1")
+    f1_low = Number("lower end of the interval of the macro F1")
     f1_high = Number("upper end of it")
     accuracy = Number("share of all characters that are read right")
     support = Whole("characters that are truly this one")
