@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from stages.schemas.predict import Predictions
+from stages.schemas.regress import FormulaVariables
 from stages.schemas.words import CLEAN
 from stages.statistics.design import Factor, Variables, make_factor
 from stages.statistics.regression import Clusters
@@ -22,12 +23,12 @@ from stages.statistics.run_variance import TrainingRuns
 from stages.statistics.sample import Sample
 
 # Variables of a formula, and ways of clustering
-NOISE = Predictions.noise
-POSITION = Predictions.position
-DIGIT = "digit"  # the true character
-READER = "reader"
+NOISE = FormulaVariables.noise
+POSITION = FormulaVariables.position
+DIGIT = FormulaVariables.digit
+READER = FormulaVariables.reader
 RUN = "run"  # a training run
-SSIM_LOSS = "ssim_loss"
+SSIM_LOSS = FormulaVariables.ssim_loss
 NO_DENOISER = "none"
 KINDS = ("learns_from", "architecture", "denoise")  # parameters of a reader that a formula may name
 
