@@ -23,14 +23,11 @@ METHODS = {"set_index", "sort_values", "groupby", "drop_duplicates", "merge", "r
            "pivot"}  # of a data frame, whose arguments name columns
 MAPPINGS = {"tables", "factors", "numbers"}  # attributes that are mappings by a file's or a variable's name
 UNCONVERTED = frozenset({  # files that still name columns by texts
-    "explain.py", "regress.py", "train.py",
-    *(f"figures/{name}.py" for name in (
-        "anomaly", "classes", "coefficients", "combinations", "conclusions", "diagnostics", "doses", "latent",
-        "numbers", "publication", "ranking", "regressed", "regressors", "robustness", "saliency", "visible")),
-    *(f"figures/chapters/{name}.py" for name in ("answer", "characters", "noise", "sure", "why")),
+    "explain.py", "train.py",
+    *(f"figures/{name}.py" for name in ("anomaly", "classes", "combinations", "latent", "saliency")),
+    *(f"figures/chapters/{name}.py" for name in ("characters", "why")),
     *(f"insight/{name}.py" for name in (
         "anomaly", "classes", "combinations", "confusions", "faithfulness", "separation", "unseen")),
-    *(f"statistics/{name}.py" for name in ("doses", "runs", "shares")),
 })  # fmt: skip
 KEYS: dict[str, set[str]] = {  # keys of something else than a table that are called like a column
     "figures/study.py": {"test"},  # texts by split

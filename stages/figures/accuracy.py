@@ -119,7 +119,7 @@ def draw_levels(table: pd.DataFrame, measure: str, guess: float, reader: str) ->
     estimate, _, _ = ESTIMATES[measure]
     noises, readers = list(dict.fromkeys(table[Accuracy.noise])), list(dict.fromkeys(table[Accuracy.reader]))
     figure, panels = small_multiples(len(noises), 0.25, 1.85)
-    for panel, noise in zip(panels, noises, strict=False):
+    for panel, noise in zip(panels, noises, strict=True):
         panel.set_title(words(noise))
         ends = []
         for index, name in enumerate(readers):
@@ -132,8 +132,6 @@ def draw_levels(table: pd.DataFrame, measure: str, guess: float, reader: str) ->
         panel.tick_params(labelbottom=True)
         level_ticks(panel, sorted(set(table[Accuracy.level])))
         label_ends(panel, float(table[Accuracy.level].max()), ends, readers, 0.11)
-    for panel in panels[len(noises):]:
-        panel.set_visible(False)
     figure.supxlabel(f"level of the noise; dotted, what guessing gets: {100 * guess:.2g} %", fontsize=8.5, color=MUTED)
     figure.supylabel(READ[measure], fontsize=8.5, color=MUTED)
     return figure
