@@ -21,14 +21,14 @@ def whole_captchas(predictions: Mapping[str, pa.Table], variables: Variables) ->
     exact = np.concatenate([pc.equal(table["text"], table["reading"]).to_numpy(zero_copy_only=False)
                             for table in predictions.values()])
     captcha = stacked(predictions, "captcha", np.int64)
-    return cells_of(exact[first], variables.take(first), captcha[first], captcha[first],
+    return _cells(exact[first], variables.take(first), captcha[first], captcha[first],
                     glyphs_of(predictions, captcha)[first])
 
 
 def characters(predictions: Mapping[str, pa.Table], variables: Variables) -> Cells:
     """The share of characters read right in every cell of the design."""
     captcha, position = (stacked(predictions, name, np.int64) for name in ("captcha", "position"))
-    return cells_of(stacked(predictions, "success", np.uint8), variables, captcha * (position.max() + 1) + position,
+    return _cells(stacked(predictions, "success", np.uint8), variables, captcha * (position.max() + 1) + position,
                     captcha, stacked(predictions, "glyph", np.int64))
 
 
@@ -41,9 +41,8 @@ def glyphs_of(predictions: Mapping[str, pa.Table], captcha: NDArray[np.int64]) -
     return np.asarray(texts[index])
 
 
-def cells_of(success: NDArray[Any], variables: Variables, unit: NDArray[Any], captcha: NDArray[Any],
+def _cells(success: NDArray[Any], variables: Variables, unit: NDArray[Any], captcha: NDArray[Any],
              glyphs: NDArray[Any]) -> Cells:
     """The cells of N observations; `unit`, `captcha` and `glyphs` as cell_means has them."""
-    reader, noise = (variables.factors[name] for name in ("reader", "noise"))
-    return cell_means(success, reader.codes, noise.codes, variables.numbers["level"], unit=unit, captcha=captcha,
-                      glyphs=glyphs, names=(reader.categories, noise.categories))
+    return cell_means(success, variables.factors["reader"], variables.factors["noise"], variables.numbers["level"],
+                      unit=unit, captcha=captcha, glyphs=glyphs)
