@@ -102,7 +102,8 @@ def _maximum(blocks: Blocks, root: Floats, total: Moments, names: Sequence[str],
     Where there is none, the likelihood rises ever less while the log-odds of some rows go on by 1 a round. An estimate
     that exists has an information of about 1 or more on what these rows tell, so that it stops with the likelihood.
     """
-    gamma, idle = np.zeros(len(names)), 0
+    gamma = np.zeros(len(names))
+    idle = 0
     here = Likelihood(-total.rows * float(np.log(2)), root.T @ (total.Xy - total.XX[0] / 2),
                       np.eye(len(names)) / 4)  # at gamma = 0, where p = 1/2 in every row
     for _ in range(rounds):
@@ -128,7 +129,9 @@ def _risen(blocks: Blocks, root: Floats, gamma: Floats, step: Floats, value: flo
 
 
 def _likelihood(blocks: Blocks, root: Floats, gamma: Floats) -> Likelihood:
-    value, score, information = 0.0, np.zeros(len(gamma)), np.zeros((len(gamma), len(gamma)))
+    value = 0.0
+    score = np.zeros(len(gamma))
+    information = np.zeros((len(gamma), len(gamma)))
     for X, y, _ in blocks():
         Z = X @ root
         log_odds = Z @ gamma
@@ -210,7 +213,9 @@ def average_effects(design: Design, variables: Variables, fit: Inference, *, lin
     of `fit`, which was fitted with this link.
     """
     found = effects_of(design, variables, fit.beta, link=link, rows=rows)
-    keys, effects, gradients = [], [], []
+    keys = []
+    effects = []
+    gradients = []
     for one in found:
         first = int(one.variable in variables.factors)  # the category that the others are compared with
         keys += [(one.variable, category) for category in one.categories[first:]]
@@ -218,7 +223,8 @@ def average_effects(design: Design, variables: Variables, fit: Inference, *, lin
         gradients.append(one.gradients[first:])
     if not found:
         return []
-    effect, gradient = np.concatenate(effects), np.concatenate(gradients)
+    effect = np.concatenate(effects)
+    gradient = np.concatenate(gradients)
     inference = Inference(effect, fit.df, tuple(gradient @ V @ gradient.T for V in fit.covariances),
                           tuple(gradient @ V @ gradient.T for V in fit.covariances_cv1))
     return [Effect(variable, category, float(estimate), float(error), float(low), float(high))
@@ -238,7 +244,8 @@ def effects_of(design: Design, variables: Variables, beta: Floats, *, link: Lite
     """
     treatments = {factor: category for factor, category in variables.doses.values()
                   if category in variables.factors[factor].categories}
-    names, function = _names(design), LINKS[link]
+    names = _names(design)
+    function = LINKS[link]
     sums = {name: np.zeros((len(variables.factors[name].categories) if name in variables.factors else 1,
                             len(beta) + 1)) for name in names}
     counts = {name: np.zeros(len(sums[name])) for name in names}
@@ -250,7 +257,8 @@ def effects_of(design: Design, variables: Variables, beta: Floats, *, link: Lite
             elif name in slopes:
                 found, rows_of = _slope(design, slopes[name], part, name, beta, function)
             else:
-                found, rows_of = _margins(design, part, name, beta, function), np.full(len(sums[name]), part.rows)
+                found = _margins(design, part, name, beta, function)
+                rows_of = np.full(len(sums[name]), part.rows)
             sums[name] += found
             counts[name] += rows_of
     return [_effects(name, variables, sums[name] / np.maximum(counts[name], 1)[:, None]) for name in names]
@@ -288,7 +296,8 @@ def _margins(design: Design, part: Variables, name: str, beta: Floats, link: Lin
         alike = Factor(np.full_like(factor.codes, code), factor.categories)
         X = design.block(replace(part, factors={**part.factors, name: alike}), slice(None))
         p, slope, _ = link(X @ beta)
-        found[code, 0], found[code, 1:] = p.sum(), slope @ X
+        found[code, 0] = p.sum()
+        found[code, 1:] = slope @ X
     return found
 
 
@@ -315,7 +324,8 @@ def _slope(design: Design, derivative: Design, part: Variables, number: str, bet
     """(1, 1 + K): sums of dP/d(number) and its derivatives by beta over the rows that have it, and how many these
     are."""
     here = part.dosed(number)
-    X, D = design.block(part, slice(None))[here], derivative.block(part, slice(None))[here]
+    X = design.block(part, slice(None))[here]
+    D = derivative.block(part, slice(None))[here]
     D[:, 0] = 0  # the constant
     _, slope, bend = link(X @ beta)
     rise = D @ beta

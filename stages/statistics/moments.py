@@ -64,10 +64,15 @@ def refuse_collinear(moments: Moments, names: Sequence[str]) -> None:
     """Raise ValueError where a column is a combination of those before it; both sides are named."""
     free, combined = independent(moments)
     if combined:
-        found = [f"{names[j]} = a combination of {', '.join(names[i] for i in others)}" if others
-                 else f"{names[j]} = 0" for j, others in combined.items()]
+        found = [_dependence(j, others, names) for j, others in combined.items()]
         raise ValueError(f"X has {len(names)} columns but rank {len(free)} ({'; '.join(found)}): "
                          "drop a collinear regressor")
+
+
+def _dependence(column: int, others: Sequence[int], names: Sequence[str]) -> str:
+    if not others:
+        return f"{names[column]} = 0"
+    return f"{names[column]} = a combination of {', '.join(names[k] for k in others)}"
 
 
 def solve(moments: Moments) -> tuple[Floats, float]:
