@@ -23,13 +23,13 @@ from torch import nn
 
 from benchmarks.reader import ArrayPart
 from stages.reader.alignment import answers
-from stages.reader.ancestors import ANCESTORS, build_ancestor
+from stages.reader.alternatives.ancestors import ANCESTORS, build_ancestor
 from stages.reader.batches import batches, steps_of
+from stages.reader.data_parallel import HALVES, replicas
 from stages.reader.fitting import run_epoch
-from stages.reader.halves import HALVES, replicas
+from stages.reader.inference import NetworkReader, cores
 from stages.reader.networks import build, initialise
 from stages.reader.optimisers import optimisers_of
-from stages.reader.reading import Recogniser, cores
 
 BATCH, CHANNELS, DIGITS = 64, 32, 10
 CPU = torch.device("cpu")
@@ -98,7 +98,7 @@ def measure(case: Case) -> tuple[float, float, float, float]:
         side_by_side.reseed(0, 1)
         trained = timed(lambda: run_epoch(side_by_side, optimisers, batches([part], BATCH, seed=0, epoch=1),
                                           case.precision, CPU), steps * BATCH)
-    recogniser = Recogniser(network, precision=case.precision, device=CPU)
+    recogniser = NetworkReader(network, precision=case.precision, device=CPU)
     recogniser.read(part.pixels[:100])  # warm
     return *trained, *timed(lambda: answers(part.labels, recogniser.read(part.pixels)), len(part.labels))
 

@@ -33,9 +33,9 @@ from stages.reader.alignment import answers
 from stages.reader.batches import Images, Labels
 from stages.reader.decoding import encode
 from stages.reader.fitting import Schedule, State, fit
+from stages.reader.inference import NetworkReader
 from stages.reader.networks import ARCHITECTURES, initialise
 from stages.reader.precision import arithmetic, choose_precision
-from stages.reader.reading import Recogniser
 from stages.reader_files import Description
 from stages.train import NO_INIT, RUNS, describe, drawn_parts, open_split
 
@@ -66,7 +66,7 @@ class TestSet:
 
     def shares(self, network: nn.Module, precision: str) -> tuple[float, float, float]:
         """Exact match of all and of the clean ones, and character accuracy."""
-        read_ = Recogniser(network, precision=precision, device=CPU).read(self.images)
+        read_ = NetworkReader(network, precision=precision, device=CPU).read(self.images)
         answered, _ = answers(self.labels, read_)
         right = (answered == self.labels) & (self.labels > 0)
         lengths = (self.labels > 0).sum(axis=1)

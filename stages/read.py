@@ -34,7 +34,8 @@ from stages.command import run
 from stages.params import read
 from stages.reader.batches import Images
 from stages.reader.decoding import to_texts
-from stages.reader.reading import BATCH, Outside, Recogniser, choose_device, read_whole
+from stages.reader.inference import BATCH, choose_device
+from stages.reader.protocol import Reader
 from stages.reader_files import Description, load_recogniser
 from stages.sources.captchas import SUFFIXES, to_canvas
 from stages.sources.images import listing, read_image
@@ -186,7 +187,7 @@ def open_images(files: Sequence[Path], height: int, width: int) -> Opened:
     return Opened(canvas, paths, sizes, errors)
 
 
-def read_images(opened: Opened, recogniser: Recogniser | Outside, description: Description, sure: float,
+def read_images(opened: Opened, recogniser: Reader, description: Description, sure: float,
                 top: int) -> list[Reading]:
     """What the reader reads in each image, with the `top` likeliest texts.
 
@@ -194,7 +195,7 @@ def read_images(opened: Opened, recogniser: Recogniser | Outside, description: D
     """
     if not opened.paths:
         return []
-    whole = read_whole(recogniser, opened.images, top)
+    whole = recogniser.predict(opened.images, top)
     texts = to_texts(whole.readings.labels, description.alphabet)
     probability = whole.probability.tolist()
     readings = []

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from torch import nn
 
-from stages.reader.ancestors import ANCESTORS, LUMA, MEAN, NO_CHARACTER, Grey, build_ancestor
+from stages.reader.alternatives.ancestors import ANCESTORS, LUMA, MEAN, NO_CHARACTER, Grey, build_ancestor
+from stages.reader.alternatives.dropout import Dropout, reseed
 from stages.reader.decoding import decode_positions
-from stages.reader.dropout import Dropout, reseed
 from stages.reader.networks import columns_of, fused, initialise, loss_of
 
 SIZES: dict[str, Any] = {"alphabet_size": 5, "height": 33, "width": 70, "positions": 3}

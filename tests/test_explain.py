@@ -17,7 +17,7 @@ from stages.command import run
 from stages.figures.study import parse_table
 from stages.insight.looks import Renderings
 from stages.plot import draw_explained, read_explained
-from stages.reader import classical
+from stages.reader.alternatives import classical
 from stages.reader_files import Description, write_reader
 
 ALWAYS = {"class_levels", "class_places", "class_ranking", "class_thresholds", "confusion_levels", "confusion_matrices",

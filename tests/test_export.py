@@ -17,10 +17,10 @@ import torch
 from torch import nn
 
 from stages import artifacts, export
-from stages.reader import classical
+from stages.reader.alternatives import classical
 from stages.reader.decoding import softmax
+from stages.reader.inference import NetworkReader
 from stages.reader.networks import initialise
-from stages.reader.reading import Recogniser
 from stages.reader_files import Description, load_reader, write_reader
 
 onnx = pytest.importorskip("onnx")
@@ -70,7 +70,7 @@ def probabilities(content: bytes, folder: Path, images: np.ndarray) -> np.ndarra
 
 
 def expected(network: nn.Module, images: np.ndarray, temperature: float) -> np.ndarray:
-    return softmax(Recogniser(network, precision="fp32", device=CPU, temperature=temperature).logits(images))
+    return softmax(NetworkReader(network, precision="fp32", device=CPU, temperature=temperature).logits(images))
 
 
 @pytest.mark.parametrize(("architecture", "widths"), [("ctc", (W, W + 9)), ("heads", (W,)), ("dense", (W,))])

@@ -20,7 +20,7 @@ from stages.lab.paint import MOST, POINTS, in_a_row
 from stages.lab.strokes import to_glyphs
 from stages.lab.training import Architecture
 from stages.reader.decoding import Readings
-from stages.reader.reading import Recogniser, Whole, read_whole
+from stages.reader.inference import NetworkReader, TextPrediction, read_whole
 
 SEVEN = [[[40, 30], [140, 30], [80, 200]]]
 ONE = [[[240, 30], [240, 200]]]
@@ -70,7 +70,7 @@ def test_an_empty_canvas_gives_no_answer(client: TestClient, reader: str) -> Non
 
 
 def test_an_empty_canvas_asks_no_reader(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Recogniser, "logits", lambda reader, images: pytest.fail("it was asked"))
+    monkeypatch.setattr(NetworkReader, "logits", lambda reader, images: pytest.fail("it was asked"))
     assert draw(client, strokes=[])["text"] == ""
 
 
@@ -159,9 +159,9 @@ class Outside:
     def __init__(self, *labels: int) -> None:
         self.labels = labels
 
-    def read_whole(self, images: NDArray[np.uint8], top: int = 0) -> Whole:
+    def predict(self, images: NDArray[np.uint8], top: int = 0) -> TextPrediction:
         labels = np.array([self.labels], np.int64).reshape(1, -1)
-        return Whole(Readings(labels, np.ones(labels.shape, np.float32)), np.array([0.25]), [[]])
+        return TextPrediction(Readings(labels, np.ones(labels.shape, np.float32)), np.array([0.25]), [[]])
 
 
 @pytest.mark.parametrize(("labels", "text"), [((4, 2), "31"), ((), "")])
@@ -241,13 +241,13 @@ def test_a_reader_whose_weights_are_damaged_is_told(client: TestClient, desk: De
 
 
 def test_a_drawing_is_read_while_no_other_is(client: TestClient, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    held, real = [], Recogniser.logits
+    held, real = [], NetworkReader.logits
 
-    def watched(self: Recogniser, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def watched(self: NetworkReader, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         held.append(desk.reading.locked())
         return real(self, images)
 
-    monkeypatch.setattr(Recogniser, "logits", watched)
+    monkeypatch.setattr(NetworkReader, "logits", watched)
     draw(client)
     assert held
     assert all(held)

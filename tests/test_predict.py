@@ -17,13 +17,13 @@ from drawn_captchas import ALPHABET, HEIGHT, WIDTH, drawn_part, write_split
 from sklearn.metrics import precision_recall_fscore_support
 
 from stages import artifacts, predict, reader_files
-from stages.reader.calibration import expected_calibration_error
 from stages.reader.decoding import Readings, encode
 from stages.reader.fitting import Schedule, fit
+from stages.reader.inference import TextPrediction
 from stages.reader.networks import initialise
 from stages.reader.precision import arithmetic, choose_precision
-from stages.reader.reading import Whole
 from stages.reader_files import Description, write_reader
+from stages.statistics.calibration import expected_calibration_error
 from stages.statistics.proportions import clustered_proportion
 
 DESCRIPTION = Description("ctc", ALPHABET, HEIGHT, WIDTH, 8, 3)
@@ -133,9 +133,9 @@ def test_the_temperature_of_a_reader_changes_confidences_and_no_reading(study: P
 class Stubborn:
     """An outside reader: "07", nothing and "0" in turn, surely."""
 
-    def read_whole(self, images: np.ndarray, top: int = 0) -> Whole:
+    def predict(self, images: np.ndarray, top: int = 0) -> TextPrediction:
         labels = np.resize([[1, 8], [0, 0], [1, 0]], (len(images), 2)).astype(np.int64)
-        return Whole(Readings(labels, np.where(labels > 0, 0.5, 0).astype(np.float32)),
+        return TextPrediction(Readings(labels, np.where(labels > 0, 0.5, 0).astype(np.float32)),
                      np.resize([0.25, 0.0, 0.5], len(images)), [[] for _ in images])
 
 

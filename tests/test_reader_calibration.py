@@ -18,7 +18,8 @@ from sklearn.metrics import brier_score_loss
 
 from stages.reader import decoding
 from stages.reader.alignment import MISSED, align
-from stages.reader.calibration import (
+from stages.reader.temperature_scaling import TEMPERATURES, fit_temperature, peaks
+from stages.statistics.calibration import (
     bin_of,
     brier_decomposition,
     brier_score,
@@ -33,7 +34,6 @@ from stages.reader.calibration import (
     selection,
     squared_calibration_error,
 )
-from stages.reader.temperature import TEMPERATURES, fit_temperature, peaks
 from stages.statistics.sharing import error_ratio
 
 # Eighths tie often, and their sums are exact in any order.

@@ -10,9 +10,9 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
-from stages.reader import classical
-from stages.reader.cells import FEATURES, cells_of, features
-from stages.reader.classical import (
+from stages.reader.alternatives import classical
+from stages.reader.alternatives.character_crops import FEATURES, cells_of, features
+from stages.reader.alternatives.classical import (
     FLOOR,
     GRIDS,
     KINDS,
@@ -23,8 +23,8 @@ from stages.reader.classical import (
     fit_classical,
 )
 from stages.reader.decoding import decode_positions, softmax
+from stages.reader.inference import NetworkReader
 from stages.reader.networks import columns_of
-from stages.reader.reading import Recogniser
 from stages.sources.glyphs import load_glyphs
 
 Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
@@ -123,7 +123,7 @@ def test_the_memory_bound_changes_nothing(kind: str, monkeypatch: pytest.MonkeyP
 def test_scikit_learns_digits_are_read(kind: str, digits: list[Split]) -> None:
     train, validation, (images, labels) = digits
     fitted = fit_classical(kind, train, validation, alphabet_size=10, positions=1, seed=1)
-    recogniser = Recogniser(fitted.module, precision="bf16", device=CPU)
+    recogniser = NetworkReader(fitted.module, precision="bf16", device=CPU)
     readings = recogniser.read(images)
     accuracy = float((readings.labels == labels).mean())
     print(f"{kind} {fitted.chosen}: test {accuracy:.2%}, {fitted.seconds:.1f} s")
@@ -132,7 +132,7 @@ def test_scikit_learns_digits_are_read(kind: str, digits: list[Split]) -> None:
     assert fitted.seconds < 15
     best = [row["validation_accuracy"] for row in fitted.grid]
     assert fitted.chosen.items() <= fitted.grid[best.index(max(best))].items()
-    own = Recogniser(fitted.module, precision="fp32", device=CPU).read(validation[0])
+    own = NetworkReader(fitted.module, precision="fp32", device=CPU).read(validation[0])
     assert (own.labels == validation[1]).mean() == pytest.approx(fitted.validation_accuracy, abs=1e-12)
     assert abs(readings.confidence.mean() - accuracy) < 0.05  # a probability, roughly
 
@@ -143,7 +143,7 @@ def test_equal_arguments_give_equal_bytes_and_a_state_is_enough(kind: str, some:
     first, second = (safetensors.torch.save(dict(one.module.state_dict())) for one in fitted)
     assert first == second
     module = build_classical(kind, safetensors.torch.load(first), alphabet_size=10, positions=1)
-    logits = [Recogniser(one, precision="fp32", device=CPU).logits(some[2][0]) for one in (module, fitted[0].module)]
+    logits = [NetworkReader(one, precision="fp32", device=CPU).logits(some[2][0]) for one in (module, fitted[0].module)]
     np.testing.assert_array_equal(*logits)
     assert logits[0].shape == (60, 1, 11)
     assert logits[0].dtype == np.float32
@@ -167,7 +167,7 @@ def test_a_row_of_characters_is_read_cell_by_cell_and_ends_where_it_is_empty(dig
     train, validation, test = (in_rows(split, 3) for split in digits)
     fitted = fit_classical("knn", train, validation, alphabet_size=10, positions=3, seed=1)
     assert columns_of(fitted.module, train[0].shape[2]) == 3
-    readings = decode_positions(Recogniser(fitted.module, precision="fp32", device=CPU).logits(test[0]))
+    readings = decode_positions(NetworkReader(fitted.module, precision="fp32", device=CPU).logits(test[0]))
     assert (readings.labels == test[1]).mean() > 0.96
     assert (readings.lengths == (test[1] > 0).sum(axis=1)).all()
 
@@ -217,7 +217,7 @@ def test_a_class_absent_from_training_is_never_read(kind: str, some: list[Split]
     images, labels = some[0]
     kept = labels[:, 0] != 4
     fitted = fit_classical(kind, (images[kept], labels[kept]), some[1], alphabet_size=11, positions=1, seed=1)
-    logits = Recogniser(fitted.module, precision="fp32", device=CPU).logits(images)
+    logits = NetworkReader(fitted.module, precision="fp32", device=CPU).logits(images)
     assert not np.isin(logits.argmax(2), (0, 4, 11)).any()
     assert softmax(logits)[..., [0, 4, 11]].max() < 1e-9
 

@@ -14,9 +14,19 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stages.captcha.noise import apply
-from stages.reader import denoising
-from stages.reader.denoising import METHODS, PREFIX, Pairs, build, denoise, fit_learned, fit_pca, noise_of, pairs_of
-from stages.reader.reading import BATCH as READ
+from stages.reader.alternatives import denoising
+from stages.reader.alternatives.denoising import (
+    METHODS,
+    PREFIX,
+    Pairs,
+    build,
+    denoise,
+    fit_learned,
+    fit_pca,
+    noise_of,
+    pairs_of,
+)
+from stages.reader.inference import BATCH as READ
 
 Images = NDArray[np.uint8]
 CPU = torch.device("cpu")

@@ -15,8 +15,8 @@ import torch
 
 from stages import reader_files
 from stages.reader import denoising, precision
+from stages.reader.inference import NetworkReader
 from stages.reader.networks import initialise
-from stages.reader.reading import Recogniser
 from stages.reader_files import (
     Description,
     check_reader,
@@ -168,7 +168,7 @@ def test_a_reader_of_format_2_is_read_in_the_precision_of_the_machine(folder: Pa
     (folder / "reader.json").write_text(EARLIER)
     reader, description = load_recogniser(folder, torch.device("cpu"))
     assert description == replace(DESCRIPTION, temperature=1.17229)
-    assert isinstance(reader, Recogniser)
+    assert isinstance(reader, NetworkReader)
     assert reader.precision == ("bf16" if native else "fp32")
     assert reader.network.training is False
 

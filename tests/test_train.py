@@ -24,9 +24,9 @@ from ruamel.yaml import YAML
 from stages import artifacts, reader_files, train
 from stages.params import Reader, load, parse
 from stages.reader import precision
-from stages.reader.denoising import denoise
+from stages.reader.alternatives.denoising import denoise
+from stages.reader.inference import NetworkReader
 from stages.reader.precision import arithmetic, choose_precision
-from stages.reader.reading import Recogniser
 
 QUICK = Reader(architecture="ctc", learns_from="both", channels=8, epochs=2, patience=2, batch=16, learning_rate=0.01,
                weight_decay=0.01, precision="auto", seed=0, device="cpu", denoise="none",
@@ -84,7 +84,7 @@ def test_a_reader_learns_from_and_reads_what_its_denoiser_leaves(method: Any, st
     assert description.denoise == method
     assert bool(state) == (method != "median")
     images = artifacts.images_of(artifacts.read_captchas(artifacts.parts_of("train")[0]))
-    plain = Recogniser(recogniser.network, precision=AUTO, device=CPU,
+    plain = NetworkReader(recogniser.network, precision=AUTO, device=CPU,
                        temperature=description.temperature)
     np.testing.assert_array_equal(recogniser.logits(images), plain.logits(denoise(images, method, state)))
     assert not np.array_equal(recogniser.logits(images), plain.logits(images))

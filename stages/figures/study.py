@@ -23,7 +23,7 @@ from stages.figures.numbers import LEARNS
 from stages.figures.pixels import pixels_by_level
 from stages.figures.readers import Described
 from stages.figures.regressed import NUMBERS, Regressed
-from stages.reader.calibration import calibration_by_group, reliability_curve
+from stages.statistics.calibration import calibration_by_group, reliability_curve
 
 DESIGNED = ["noise", "level", "colour", "character", "position"]  # level goes with noise, since clean is level 0
 MEASURED = ["contrast", "rmse", "ssim"]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.reader.fitting import deterministic
-from stages.reader.halves import one_thread
+from stages.reader.threads import one_thread
 
 Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
 Ints = NDArray[np.int64]

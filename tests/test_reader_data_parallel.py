@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages.reader.halves import HALVES, LossOf, one_thread, replicas
+from stages.reader.data_parallel import HALVES, LossOf, one_thread, replicas
 
 CPU = torch.device("cpu")
 

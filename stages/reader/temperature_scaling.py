@@ -1,4 +1,4 @@
-"""One temperature that makes a reader's confidences mean what they say: Guo et al. (2017), section 4.2."""
+"""Temperature scaling: one number that calibrates a reader's confidences (Guo et al. 2017, section 4.2)."""
 
 from __future__ import annotations
 
@@ -18,21 +18,12 @@ Ints = NDArray[np.int64]
 TEMPERATURES = (0.05, 20.0)  # ends of the search; of a reader that is never wrong, the lower is "best"
 
 
-def temperature_of(logits: ArrayLike, labels: ArrayLike, *, ctc: bool) -> float:
-    """The temperature of a reader from captchas that it did not learn from: logits (n, S, A + 1), labels (n, T).
-
-    1 where these tell none: nothing was read, all of it right, or it is no better than chance.
-    """
-    z, y = np.asarray(logits), np.asarray(labels)
-    if ctc:
-        rows, truth = peaks(z, y)
-    else:
-        padded = np.zeros(z.shape[:2], np.int64)
-        padded[:, : y.shape[1]] = y[:, : z.shape[1]]
-        rows, truth = z.reshape(-1, z.shape[2]), padded.ravel()
-    if not len(rows):
+def best_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
+    """`fit_temperature`, but 1 where these rows tell none: there is none, all are right, or they are no better than
+    chance."""
+    if not len(np.asarray(labels)):
         return 1.0
-    found = fit_temperature(rows, truth)
+    found = fit_temperature(logits, labels)
     return 1.0 if found in TEMPERATURES else found
 
 
@@ -41,7 +32,7 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
 
     Guo et al. (2017), section 4.2. The negative log-likelihood is convex in 1 / T: its slope crosses 0 once. A result
     at an end of TEMPERATURES says that none is best: all labels are the likeliest class, or no better than chance.
-    Rows for a CTC reader: `peaks`. For heads and dense: every position, where no character is label 0.
+    Which rows to take, a decoder's `confidences` says.
     """
     z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
     _check_logits(z, y, (2, 1))
