@@ -23,7 +23,7 @@ from torch import nn
 
 from benchmarks.reader import ArrayPart
 from stages.reader.alignment import answers
-from stages.reader.alternatives.ancestors import ANCESTORS, build_ancestor
+from stages.reader.architectures import ARCHITECTURES
 from stages.reader.batches import batches, steps_of
 from stages.reader.data_parallel import HALVES, replicas
 from stages.reader.fitting import run_epoch
@@ -65,7 +65,8 @@ class Case:
 def tasks(images: int) -> list[Task]:
     """Captchas have fourteen times the pixels: there are eight times fewer of them."""
     captcha = "themlaw"
-    return [Task(28, 28, 1, 60_000, images, tuple(name for name in ANCESTORS if name != captcha),
+    ancestors = [name for name, one in ARCHITECTURES.items() if one.place.startswith("alternatives.ancestors:")]
+    return [Task(28, 28, 1, 60_000, images, tuple(name for name in ancestors if name != captcha),
                  ("ctc", "heads", "dense")),
             Task(100, 110, 4, 100_000, max(BATCH, images // 8), (captcha,), ("ctc", "heads"))]
 
@@ -76,7 +77,7 @@ def cases(task: Task) -> list[Case]:
     part = ArrayPart(rng.integers(0, 256, (task.images, task.height, task.width, 3), np.uint8),
                       rng.integers(1, DIGITS + 1, (task.images, task.positions)))
     sizes = {"alphabet_size": DIGITS, "height": task.height, "width": task.width, "positions": task.positions}
-    theirs = [Case(task, name, "fp32", build_ancestor(name, **sizes).to(memory_format=torch.channels_last), part)
+    theirs = [Case(task, name, "fp32", build(name, channels=CHANNELS, **sizes), part)
               for name in task.ancestors]
     return theirs + [Case(task, f"{name} (ours)", precision, build(name, channels=CHANNELS, **sizes), part)
                      for name in task.ours for precision in ("fp32", "bf16")]

@@ -37,7 +37,9 @@ from stages.reader.inference import NetworkReader
 from stages.reader.networks import ARCHITECTURES, initialise
 from stages.reader.precision import arithmetic, choose_precision
 from stages.reader_files import Description
-from stages.train import NO_INIT, RUNS, describe, drawn_parts, open_split
+from stages.train import RUNS, describe
+from stages.trainers import NO_INIT
+from stages.training_data import drawn_parts, open_split
 
 CPU = torch.device("cpu")
 Network = Callable[[Description], nn.Module]

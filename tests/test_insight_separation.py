@@ -37,7 +37,7 @@ from stages.insight.separation import (
     silhouette,
     too_few,
 )
-from stages.reader.alternatives.classical import Logistic
+from stages.reader.alternatives.classical_models import Logistic
 from stages.reader.ctc_alignment import aligned_columns
 from stages.reader.inference import NetworkReader
 from stages.reader.networks import build, initialise
@@ -413,7 +413,8 @@ def test_the_denoiser_sees_the_images_first() -> None:
 
 def test_readers_without_such_a_layer_are_refused() -> None:
     state = {"classes": torch.arange(3), "weight": torch.zeros(3, 2), "bias": torch.zeros(3)}
-    classical = NetworkReader(Logistic(state, alphabet_size=2, positions=1), precision="fp32", device=torch.device("cpu"))
+    network = Logistic(state, alphabet_size=2, positions=1)
+    classical = NetworkReader(network, precision="fp32", device=torch.device("cpu"))
     with pytest.raises(ValueError, match="Logistic is no network"):
         penultimate(classical, IMAGES, LABELS)
 

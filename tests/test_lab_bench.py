@@ -21,8 +21,10 @@ from stages.lab.app import create_app
 from stages.lab.bench import FRESH, Asked, rate
 from stages.lab.composing import composed, noisy, script_of, texts_of
 from stages.lab.desk import Desk
+from stages.reader.alternatives.external import ExternalReader
 from stages.reader.decoding import Readings
-from stages.reader.inference import NetworkReader, TextPrediction
+from stages.reader.inference import NetworkReader
+from stages.reader.protocol import TextPrediction
 from stages.statistics.proportions import clustered_proportion
 
 PLAIN: dict[str, Any] = {"text": "20", "source": "digits", "noises": [], "height": 33, "width": 90, "seed": 5}
@@ -179,7 +181,7 @@ def test_a_damaged_reader_is_told_and_the_others_read(client: TestClient, desk: 
     assert "text" in readers["pair"]
 
 
-class Knowing:
+class Knowing(ExternalReader):
     """Reads the texts it was told, every third with its first character wrong; for images (n, H, W, 3) in turn."""
 
     def __init__(self, labels: NDArray[np.int64]) -> None:

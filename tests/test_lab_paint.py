@@ -19,8 +19,10 @@ from stages.lab.desk import Desk
 from stages.lab.paint import MOST, POINTS, in_a_row
 from stages.lab.strokes import to_glyphs
 from stages.lab.training import Architecture
+from stages.reader.alternatives.external import ExternalReader
 from stages.reader.decoding import Readings
-from stages.reader.inference import NetworkReader, TextPrediction, read_whole
+from stages.reader.inference import NetworkReader
+from stages.reader.protocol import TextPrediction
 
 SEVEN = [[[40, 30], [140, 30], [80, 200]]]
 ONE = [[[240, 30], [240, 200]]]
@@ -124,7 +126,7 @@ def test_several_digits_are_read_from_left_to_right_each_as_if_alone(client: Tes
 def test_a_captcha_reader_reads_the_row_black_on_white_on_its_own_canvas(client: TestClient, desk: Desk) -> None:
     answer = draw(client, "captchas", ROW)
     row = in_a_row(to_glyphs([np.array(stroke, float) for stroke in ROW]), 33, 90)
-    whole = read_whole(desk.load("captchas")[0], row[None])
+    whole = desk.load("captchas")[0].predict(row[None])
     labels = whole.readings.labels[0][whole.readings.labels[0] > 0]
     assert len(labels)
     assert answer["text"] == "".join("0123456789"[label - 1] for label in labels)
@@ -153,7 +155,7 @@ def test_a_reader_with_too_few_places_says_how_many_it_has(client: TestClient) -
     assert "at most 2" in answer["note"]
 
 
-class Outside:
+class Outside(ExternalReader):
     """A reader that is no network: it tells a text and how sure it is of it."""
 
     def __init__(self, *labels: int) -> None:

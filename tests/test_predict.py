@@ -16,12 +16,14 @@ import torch
 from drawn_captchas import ALPHABET, HEIGHT, WIDTH, drawn_part, write_split
 from sklearn.metrics import precision_recall_fscore_support
 
-from stages import artifacts, predict, reader_files
+from stages import artifacts, predict
+from stages.reader.alternatives import tesseract
+from stages.reader.alternatives.external import ExternalReader
 from stages.reader.decoding import Readings, encode
 from stages.reader.fitting import Schedule, fit
-from stages.reader.inference import TextPrediction
 from stages.reader.networks import initialise
 from stages.reader.precision import arithmetic, choose_precision
+from stages.reader.protocol import TextPrediction
 from stages.reader_files import Description, write_reader
 from stages.statistics.calibration import expected_calibration_error
 from stages.statistics.proportions import clustered_proportion
@@ -130,7 +132,7 @@ def test_the_temperature_of_a_reader_changes_confidences_and_no_reading(study: P
     assert (warm.loc[read, "confidence"] < plain.loc[read, "confidence"]).all()
 
 
-class Stubborn:
+class Stubborn(ExternalReader):
     """An outside reader: "07", nothing and "0" in turn, surely."""
 
     def predict(self, images: np.ndarray, top: int = 0) -> TextPrediction:
@@ -142,7 +144,7 @@ class Stubborn:
 def test_an_outside_reader_keeps_the_contract_and_what_it_does_not_read_fails(study: Path,
                                                                              monkeypatch: pytest.MonkeyPatch) -> None:
     write_reader(study / artifacts.READERS / "small", replace(DESCRIPTION, architecture="tesseract"), {}, {})
-    monkeypatch.setattr(reader_files, "Tesseract", lambda *given, **more: Stubborn())
+    monkeypatch.setattr(tesseract, "Tesseract", lambda *given, **more: Stubborn())
     table = predicted()
     renderings = table.groupby(["captcha", "condition"], sort=False)
     assert renderings.ngroups == 120

@@ -16,12 +16,15 @@ import pytest
 import torch
 from PIL import Image
 
-from stages import artifacts, params, read, reader_files
+from stages import artifacts, params, read
 from stages.reader import precision
+from stages.reader.alternatives import tesseract
+from stages.reader.alternatives.external import ExternalReader
 from stages.reader.decoding import Readings
-from stages.reader.inference import NetworkReader, TextPrediction
+from stages.reader.inference import NetworkReader
 from stages.reader.networks import initialise
 from stages.reader.precision import choose_precision
+from stages.reader.protocol import TextPrediction
 from stages.reader_files import Description, load_reader, write_reader
 from stages.sources.captchas import load_captchas, to_canvas
 from stages.sources.images import read_image
@@ -171,19 +174,20 @@ def test_the_text_is_what_the_reader_reads_in_the_image_it_would_learn_from(run_
             confidence[labels > 0].tolist(), rel=1e-4)
 
 
-class Outsider:
+class Outsider(ExternalReader):
     """Reads "0ж" in the first image and nothing in the others."""
 
     def predict(self, images: np.ndarray, top: int = 0) -> TextPrediction:
         labels = np.zeros((len(images), 2), np.int64)
         labels[0] = [1, 3]
-        return TextPrediction(Readings(labels, (labels > 0) * np.float32(0.96)), np.append(0.92, np.zeros(len(images) - 1)),
-                     [[((1, 3), 0.92)][:top], *([] for _ in images[1:])])
+        probability = np.append(0.92, np.zeros(len(images) - 1))
+        return TextPrediction(Readings(labels, (labels > 0) * np.float32(0.96)), probability,
+                              [[((1, 3), 0.92)][:top], *([] for _ in images[1:])])
 
 
 def test_an_outside_reader_is_asked_in_the_same_words(run_read: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     write_reader(artifacts.READERS / "outside", Description("tesseract", ALPHABET, H, W, 4, 2), {}, {})
-    monkeypatch.setattr(reader_files, "Tesseract", lambda *given, **more: Outsider())
+    monkeypatch.setattr(tesseract, "Tesseract", lambda *given, **more: Outsider())
     status, lines, errors = run_read("--reader", "outside", "--top", "3", "images/001.png", "images/110.gif")
     assert (status, errors) == (0, [])
     assert lines == ["images/001.png\t0ж\t0.920\t\t0ж\t0.920", "images/110.gif\t\t0.000\tnot sure"]
@@ -204,7 +208,8 @@ def test_images_of_any_size_and_kind_reach_the_reader_as_in_training(run_read: R
                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     logits = NetworkReader.logits
-    monkeypatch.setattr(NetworkReader, "logits", lambda self, images: seen.append(images.copy()) or logits(self, images))
+    monkeypatch.setattr(NetworkReader, "logits",
+                        lambda self, images: seen.append(images.copy()) or logits(self, images))
     alpha = picture(1, (480, 1000)).convert("RGBA")
     alpha.putalpha(128)
     alpha.save("large.png")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from conftest import OURS
 from torch import Tensor, nn
 
-from stages.reader.networks import OURS, build, initialise
+from stages.reader.networks import build, initialise
 from stages.reader.transfer import transfer
 
 

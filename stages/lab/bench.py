@@ -232,7 +232,7 @@ def judged(desk: Desk, reader: Reader, images: Images, labels: Ints) -> tuple[Bo
     for first in range(0, len(labels), PORTION):
         part = slice(first, first + PORTION)
         with desk.reading:
-            readings = reader.read(images[part])
+            readings = reader.predict(images[part]).readings
         guess, _ = answers(labels[part], readings)
         right[part] = guess == labels[part]
         whole[part] = right[part].all(axis=1) & (readings.lengths == labels.shape[1])

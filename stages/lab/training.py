@@ -161,7 +161,7 @@ def answers_of(desk: Desk, reader: Reader, description: Description, images: Gly
     for start in range(0, len(images), BATCH):
         pixels = np.repeat(images[start : start + BATCH, ..., None], 3, axis=3)
         with desk.reading:  # for a while only: somebody may paint
-            labels = reader.read(pixels).labels
+            labels = reader.predict(pixels).readings.labels
         for row in labels:
             yield description.alphabet[max(int(row[0]) if len(row) else 1, 1) - 1]
 

@@ -40,8 +40,8 @@ class Architecture:
     """A kind of reader. Its family says how it is trained and stored.
 
     network    fitted by gradients: `place` takes Sizes and gives a `networks.Network`
-    classical  fitted by scikit-learn: `place` is a `classical.Classical`
-    external   a program that learns nothing here: `place` is an `external.ExternalReader`
+    classical  fitted by scikit-learn: `place` is a kind of `classical.Classical`
+    external   a program that learns nothing here: `place` is a kind of `external.ExternalReader`
     """
 
     family: Family
@@ -59,10 +59,10 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType({
     "compact": Architecture("network", "networks:compact", any_length=True),
     "heads": Architecture("network", "networks:Heads"),
     "dense": Architecture("network", "networks:Dense"),
-    "logistic": Architecture("classical", "alternatives.classical:Logistic"),
-    "knn": Architecture("classical", "alternatives.classical:Neighbours"),
-    "svm": Architecture("classical", "alternatives.classical:SupportVectors"),
-    "mlp": Architecture("classical", "alternatives.classical:Perceptron"),
+    "logistic": Architecture("classical", "alternatives.classical_models:Logistic"),
+    "knn": Architecture("classical", "alternatives.classical_models:Neighbours"),
+    "svm": Architecture("classical", "alternatives.classical_models:SupportVectors"),
+    "mlp": Architecture("classical", "alternatives.classical_models:Perceptron"),
     "themlaw": Architecture("network", "alternatives.ancestors:themlaw"),
     "kaggle": Architecture("network", "alternatives.ancestors:kaggle"),
     "ukrainian": Architecture("network", "alternatives.ancestors:ukrainian"),

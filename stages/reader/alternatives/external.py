@@ -24,13 +24,13 @@ class ExternalReader(ABC):
         return type(self).__name__
 
     @property
-    @abstractmethod
     def title(self) -> str:
-        """The program and its version."""
+        """The program, and its version where that is known."""
+        return self.name
 
-    @abstractmethod
     def record(self) -> dict[str, str]:
         """What reader.json says of it."""
+        return {}
 
     @abstractmethod
     def predict(self, images: Images, top: int = 0) -> TextPrediction:
