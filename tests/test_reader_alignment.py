@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.reader.alignment import MISSED, align, answers, edit_distance
+from stages.reader.alignment import MISSED, align, answers
 from stages.reader.decoding import Readings, encode
 
 texts = st.text("ab", max_size=5)
@@ -35,7 +35,6 @@ def rank(answered: list[int], truth: str, guess: str) -> tuple[int, int, list[fl
 @given(texts, texts)
 def test_the_alignment_is_the_best_of_all(truth: str, guess: str) -> None:
     ranks = [rank(answered, truth, guess) for answered in every_alignment(truth, guess)]
-    assert edit_distance(truth, guess) == min(ranks)[0]
     if len(truth) != len(guess):
         assert rank(align(truth, guess), truth, guess) == min(ranks)
 

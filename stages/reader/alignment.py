@@ -53,11 +53,6 @@ def answers(labels: Ints, read: Readings) -> tuple[Ints, Floats]:
     return guess, confidence
 
 
-def edit_distance(truth: Sequence[object], guess: Sequence[object]) -> int:
-    """The fewest substitutions, deletions and insertions that turn one into the other."""
-    return _costs(truth, guess)[0][0][0]
-
-
 def _costs(truth: Sequence[object], guess: Sequence[object]) -> list[list[tuple[int, int]]]:
     """Cell i, j: the least (edits, minus matches) to align truth[i:] with guess[j:]."""
     T, S = len(truth), len(guess)
