@@ -170,7 +170,8 @@ def _mean_by_axis(x: Tensor, axes: Sequence[int], keepdim: bool = False) -> Tens
 
 def _mean_of_blocks(x: Tensor, size: Sequence[int], *_: Any) -> Tensor:
     """Average pooling without overlap or rest, as `character_crops.features` has it; ONNX Runtime pools no float64."""
-    height, width = x.shape[2] // size[0], x.shape[3] // size[1]
+    height = x.shape[2] // size[0]
+    width = x.shape[3] // size[1]
     return x.reshape(x.shape[0], x.shape[1], height, size[0], width, size[1]).sum((3, 5)) / (size[0] * size[1])
 
 

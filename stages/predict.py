@@ -76,7 +76,9 @@ def main() -> None:
 def predict_parts(paths: Sequence[Path], recogniser: Reader, description: Description,
                   name: str) -> list[Scores]:
     """Read part by part and write the prediction table; one part at a time is in memory."""
-    scores, read, started = [], 0, time.monotonic()
+    scores = []
+    read = 0
+    started = time.monotonic()
     with artifacts.prediction_writer(artifacts.PREDICTIONS / f"{name}.parquet") as writer:
         for done, path in enumerate(paths, 1):
             captchas = artifacts.read_captchas(path, NEEDED)
@@ -102,8 +104,10 @@ def predict_part(captchas: pa.Table, recogniser: Reader, alphabet: str) -> tuple
     exact = np.array([reading == text for reading, text in zip(to_texts(readings.labels, alphabet), texts,
                                                                strict=True)], bool)
     rendering, _ = np.nonzero(labels)
-    captcha, noise = captchas["captcha"].to_pylist(), captchas["noise"].to_pylist()  # to_numpy would import pandas
-    glyphs, shown = glyph_ids(captchas["glyphs"].to_pylist(), labels), labels > 0
+    captcha = captchas["captcha"].to_pylist()
+    noise = captchas["noise"].to_pylist()  # to_numpy would import pandas
+    glyphs = glyph_ids(captchas["glyphs"].to_pylist(), labels)
+    shown = labels > 0
     return table, Scores(np.array(captcha, np.int32), glyphs, np.array(noise, str), exact,
                          np.where(readings.lengths > 0, whole.probability, 0.0), labels[shown], guess[shown],
                          confidence[shown], rendering, glyphs[shown])

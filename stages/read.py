@@ -87,7 +87,8 @@ def main() -> None:
     recogniser, description = load_recogniser(folder, choose_device("auto"))
     files, errors = image_files(given.paths)
     complain(errors)
-    failed, odd = len(errors), []
+    failed = len(errors)
+    odd = []
     try:
         for opened in batches(files, description):
             complain(opened.errors)
@@ -144,7 +145,8 @@ def choose_reader(name: str | None) -> Path:
 
 def image_files(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
     """The files that the paths stand for, and one line for each folder that cannot be listed or has no image."""
-    files, errors = [], []
+    files = []
+    errors = []
     for path in paths:
         try:
             inside = [path]
@@ -173,7 +175,10 @@ def batches(files: Sequence[Path], description: Description) -> Iterator[Opened]
 
 def open_images(files: Sequence[Path], height: int, width: int) -> Opened:
     """The files' pictures brought to height x width px just as those that a reader learns from."""
-    images, paths, sizes, errors = [], [], [], []
+    images = []
+    paths = []
+    sizes = []
+    errors = []
     for file in files:
         try:
             picture = read_image(file)

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from scipy.special import log_softmax, softmax
 
 from stages.reader import decoding
-from stages.reader.alignment import MISSED, align
+from stages.reader.alignment import UNANSWERED, align
 from stages.reader.decoders import PositionDecoder
 from stages.reader.temperature_scaling import TEMPERATURES, fit_temperature, peaks
 from stages.statistics.calibration import expected_calibration_error
@@ -88,7 +88,7 @@ def slow_peaks(posterior: np.ndarray, truth: list[int]) -> tuple[list[int], list
         before = best
     classes = [0] * len(read)
     for label, answer in zip(truth, align(truth, read), strict=True):
-        if answer != MISSED:
+        if answer != UNANSWERED:
             classes[answer] = label
     return columns, classes
 

@@ -70,7 +70,8 @@ class State:
         if all(epoch.score > past.score for past in self.history):
             self.best = weights
         self.history.append(epoch)
-        self.weights, self.optimisers = weights, optimisers
+        self.weights = weights
+        self.optimisers = optimisers
 
     def to_bytes(self) -> bytes:
         buffer = io.BytesIO()
@@ -120,7 +121,8 @@ def fit(network: Network, train: Sequence[Part], validation: Sequence[Part], sch
     if state.history:
         network.load_state_dict(state.weights)
         optimisers.load(state.optimisers)
-    started, done = time.monotonic(), len(state.history)
+    started = time.monotonic()
+    done = len(state.history)
     with deterministic(), replicas(network, device) as side_by_side:
         while not finished(state.history, schedule):
             number = len(state.history) + 1
@@ -242,7 +244,8 @@ def on_cpu(network: nn.Module) -> dict[str, Tensor]:
 def deterministic() -> Iterator[None]:
     """Only deterministic algorithms inside the block (Torch warns where a device has none)."""
     settings: Any = torch.utils.deterministic
-    before, filled = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
+    before = torch.are_deterministic_algorithms_enabled()
+    filled = settings.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
     settings.fill_uninitialized_memory = False  # nothing here reads such memory, and filling it costs time
     try:

@@ -209,7 +209,8 @@ def fused(network: Module) -> Module:
 
 def _fold(layers: nn.Sequential) -> None:
     for i in range(len(layers) - 1):
-        convolution, norm = layers[i], layers[i + 1]
+        convolution = layers[i]
+        norm = layers[i + 1]
         if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             layers[i] = nn.utils.fuse_conv_bn_eval(convolution, norm)
             layers[i + 1] = nn.Identity()

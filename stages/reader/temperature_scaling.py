@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stages.reader.alignment import MISSED, align
+from stages.reader.alignment import UNANSWERED, align
 from stages.reader.decoding import softmax
 
 Floats = NDArray[np.float64]
@@ -34,14 +34,16 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     at an end of TEMPERATURES says that none is best: all labels are the likeliest class, or no better than chance.
     Which rows to take, a decoder's `confidences` says.
     """
-    z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    z = np.asarray(logits, dtype=np.float64)
+    y = np.asarray(labels)
     _check_logits(z, y, (2, 1))
     true = z[np.arange(len(z)), y.astype(np.int64)]
 
     def slope(log_beta: float) -> float:
         return float(((softmax(exp(log_beta) * z) * z).sum(axis=1) - true).mean())
 
-    low, high = -log(TEMPERATURES[1]), -log(TEMPERATURES[0])
+    low = -log(TEMPERATURES[1])
+    high = -log(TEMPERATURES[0])
     if slope(low) >= 0:
         return TEMPERATURES[1]
     if slope(high) <= 0:
@@ -59,7 +61,8 @@ def peaks(logits: ArrayLike, labels: ArrayLike) -> tuple[Floats, Ints]:
     """
     z, truth = _checked_ctc(logits, labels)
     posterior = softmax(np.asarray(logits))  # in their own precision, as they were read
-    best, surely = posterior.argmax(axis=2), posterior.max(axis=2)  # (n, S)
+    best = posterior.argmax(axis=2)
+    surely = posterior.max(axis=2)  # (n, S)
     starts = np.ones(best.shape, bool)
     starts[:, 1:] = best[:, 1:] != best[:, :-1]  # runs, as in decode_ctc
     run = np.cumsum(starts) - 1
@@ -67,19 +70,21 @@ def peaks(logits: ArrayLike, labels: ArrayLike) -> tuple[Floats, Ints]:
     at_peak = np.flatnonzero(surely.ravel() == highest[run])
     chosen = at_peak[np.unique(run[at_peak], return_index=True)[1]]
     chosen = chosen[best.ravel()[chosen] > 0]
-    read, text = best.ravel()[chosen], chosen // best.shape[1]
+    read = best.ravel()[chosen]
+    text = chosen // best.shape[1]
     classes = np.zeros(len(chosen), np.int64)
     ends = np.searchsorted(text, np.arange(len(z) + 1))
     for i, (start, end) in enumerate(pairwise(ends)):
         true = truth[i, truth[i] > 0].tolist()
         for label, answer in zip(true, align(true, read[start:end].tolist()), strict=True):
-            if answer != MISSED:
+            if answer != UNANSWERED:
                 classes[start + answer] = label
     return z.reshape(-1, z.shape[2])[chosen], classes
 
 
 def _checked_ctc(logits: ArrayLike, labels: ArrayLike) -> tuple[Floats, Ints]:
-    z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    z = np.asarray(logits, dtype=np.float64)
+    y = np.asarray(labels)
     _check_logits(z, y, (3, 2))
     if ((y[:, :-1] == 0) & (y[:, 1:] > 0)).any():
         raise ValueError("labels should be 0 only after the end of a text")

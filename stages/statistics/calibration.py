@@ -111,7 +111,9 @@ def squared_calibration_error(confidence: ArrayLike, success: ArrayLike, bins: i
     of one row, which shows no spread, is taken to have that of a calibrated one.
     """
     curve = reliability_curve(confidence, success, bins, equal)
-    q, p, n = curve.accuracy, curve.confidence, curve.count
+    q = curve.accuracy
+    p = curve.confidence
+    n = curve.count
     chance = np.where(n > 1, q * (1 - q) / np.maximum(n - 1, 1), p * (1 - p))
     return float(n @ (np.square(q - p) - chance) / n.sum())
 
@@ -126,7 +128,8 @@ def calibration_by_group(confidence: ArrayLike, success: ArrayLike, noise: Array
                          bins: int = BINS, equal: Equal = "mass") -> list[Group]:
     """One row for each noise (N,) and level (N,) that occur together, sorted."""
     p, y = _checked(confidence, success)
-    kind, dose = np.asarray(noise), np.asarray(level, dtype=np.float64)
+    kind = np.asarray(noise)
+    dose = np.asarray(level, dtype=np.float64)
     if kind.shape != p.shape or dose.shape != p.shape:
         raise ValueError(f"noise {kind.shape} and level {dose.shape} should have a value for each of {len(p)} rows")
     (kinds, i), (doses, j) = (np.unique(values, return_inverse=True) for values in (kind, dose))
@@ -134,7 +137,8 @@ def calibration_by_group(confidence: ArrayLike, success: ArrayLike, noise: Array
     order = np.argsort(code, kind="stable")
     groups = []
     for rows in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
-        a, b = p[rows], y[rows]
+        a = p[rows]
+        b = y[rows]
         groups.append(Group(str(kinds[i[rows[0]]]), float(doses[j[rows[0]]]), len(rows), float(b.mean()),
                             float(a.mean()), expected_calibration_error(a, b, bins, equal),
                             rms_calibration_error(a, b, bins, equal), brier_score(a, b)))
@@ -208,7 +212,8 @@ def _most(weights: Ints, right: Floats, ends: Ints, accuracy: float) -> Ints:
 
 
 def _checked(confidence: ArrayLike, success: ArrayLike) -> tuple[Floats, Floats]:
-    p, y = np.asarray(confidence, dtype=np.float64), np.asarray(success, dtype=np.float64)
+    p = np.asarray(confidence, dtype=np.float64)
+    y = np.asarray(success, dtype=np.float64)
     if p.ndim != 1 or p.shape != y.shape or not len(p):
         raise ValueError(f"confidence {p.shape} and success {y.shape} should be alike (N,) with a row at least")
     if not ((p >= 0) & (p <= 1)).all():

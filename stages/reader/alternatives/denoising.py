@@ -36,7 +36,8 @@ LIKENESS = 6.0       # bilateral: range sigma in standard deviations of the nois
                      # this is the 2 of Zhang & Gunturk (2008) for grey noise
 NEARNESS = 1.8       # px, bilateral: spatial sigma (Zhang & Gunturk 2008)
 STRENGTH = 1.0       # nlm: h in standard deviations of the noise
-PATCH, SEARCH = 5, 15  # px, nlm: sides of the surroundings and of where to look for their like
+PATCH = 5            # px, nlm: side of the surroundings
+SEARCH = 15          # px, nlm: side of where to look for their like
 
 
 def denoise(images: Images, method: str, state: State | None = None, *,

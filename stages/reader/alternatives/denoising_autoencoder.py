@@ -87,16 +87,19 @@ def pairs_of(images: Images, captcha: Sequence[int], condition: Sequence[int], f
             raise ValueError(f"denoise: captcha {captcha[i]} has no clean rendering to learn from")
         colours = [(background[row], tuple(foreground[row])) for row in (source, i)]
         if colours[0] == colours[1] or not foreground[i]:
-            rows, clean = [*rows, i], [*clean, images[source]]
+            rows.append(i)
+            clean.append(images[source])
         elif len(set(foreground[source])) == len(set(foreground[i])) == 1:
             ends = [(_rgb(ground), _rgb(inks[0])) for ground, inks in colours]
-            rows, clean = [*rows, i], [*clean, _repainted(images[source], *ends)]
+            rows.append(i)
+            clean.append(_repainted(images[source], *ends))
     return Pairs(images[rows], np.stack(clean) if clean else images[:0])
 
 
 def _repainted(image: Image, before: tuple[Floats, Floats], after: tuple[Floats, Floats]) -> Image:
     """An image of one ink in other colours, each a background and an ink; within two of 255 of painting it so."""
-    ground, way = before[0], before[1] - before[0]
+    ground = before[0]
+    way = before[1] - before[0]
     ink = np.clip((image - ground) @ way / max(float(way @ way), 1.0), 0, 1)  # (H, W)
     return np.asarray(np.rint(after[0] + ink[..., None] * (after[1] - after[0])), np.uint8)
 
@@ -125,7 +128,8 @@ def fit_learned(pairs: Pairs, *, seed: int, device: torch.device,
     with deterministic(), replicas(network, device) as side_by_side:
         side_by_side.train()
         for epoch in range(1, EPOCHS + 1):
-            started, loss = time.monotonic(), 0.0
+            started = time.monotonic()
+            loss = 0.0
             order = np.random.default_rng((seed, epoch)).permutation(len(pairs.noisy))
             for step in range(steps):
                 optimiser.zero_grad()
@@ -141,7 +145,8 @@ def fit_learned(pairs: Pairs, *, seed: int, device: torch.device,
 
 def _network(seed: int) -> nn.Module:
     """Weights from the seed, as He et al. (2015); the last layer's are 0, so that it starts as the identity."""
-    network, generator = Autoencoder(), torch.Generator().manual_seed(seed)
+    network = Autoencoder()
+    generator = torch.Generator().manual_seed(seed)
     layers = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
     for layer in layers:
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
@@ -153,7 +158,8 @@ def _network(seed: int) -> nn.Module:
 
 def _loss(pairs: Pairs, rows: NDArray[np.int64], device: torch.device) -> LossOf[nn.Module]:
     """Mean logarithm of the images' squared errors for some of these rows; one in CLEAN is given clean."""
-    given, wanted = pairs.noisy[rows], pairs.clean[rows]
+    given = pairs.noisy[rows]
+    wanted = pairs.clean[rows]
     given[::CLEAN] = wanted[::CLEAN]
 
     def loss(network: nn.Module, part: slice) -> Tensor:

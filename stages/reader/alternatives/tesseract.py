@@ -199,7 +199,8 @@ def to_line(image: NDArray[np.uint8]) -> Grey:
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     ground = ground_of(grey)
     if grey.mean() > ground:
-        grey, ground = 255 - grey, 255 - ground
+        grey = 255 - grey
+        ground = 255 - ground
     scale = max(1.0, LINE / len(grey))
     large = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     line: Grey = cv2.copyMakeBorder(large, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_CONSTANT, value=ground)
