@@ -23,13 +23,13 @@ from torch import nn
 
 from benchmarks.reader import ArrayPart
 from stages.reader.alignment import answers
-from stages.reader.ancestors import ANCESTORS, build_ancestor
+from stages.reader.architectures import ARCHITECTURES
 from stages.reader.batches import batches, steps_of
+from stages.reader.data_parallel import HALVES, replicas
 from stages.reader.fitting import run_epoch
-from stages.reader.halves import HALVES, replicas
+from stages.reader.inference import NetworkReader, cores
 from stages.reader.networks import build, initialise
 from stages.reader.optimisers import optimisers_of
-from stages.reader.reading import Recogniser, cores
 
 BATCH, CHANNELS, DIGITS = 64, 32, 10
 CPU = torch.device("cpu")
@@ -65,7 +65,8 @@ class Case:
 def tasks(images: int) -> list[Task]:
     """The tasks. Captchas have fourteen times the pixels of digits, so there are eight times fewer of them."""
     captcha = "themlaw"
-    return [Task(28, 28, 1, 60_000, images, tuple(name for name in ANCESTORS if name != captcha),
+    ancestors = [name for name, one in ARCHITECTURES.items() if one.place.startswith("alternatives.ancestors:")]
+    return [Task(28, 28, 1, 60_000, images, tuple(name for name in ancestors if name != captcha),
                  ("ctc", "heads", "dense")),
             Task(100, 110, 4, 100_000, max(BATCH, images // 8), (captcha,), ("ctc", "heads"))]
 
@@ -76,7 +77,7 @@ def cases(task: Task) -> list[Case]:
     part = ArrayPart(rng.integers(0, 256, (task.images, task.height, task.width, 3), np.uint8),
                       rng.integers(1, DIGITS + 1, (task.images, task.positions)))
     sizes = {"alphabet_size": DIGITS, "height": task.height, "width": task.width, "positions": task.positions}
-    theirs = [Case(task, name, "fp32", build_ancestor(name, **sizes).to(memory_format=torch.channels_last), part)
+    theirs = [Case(task, name, "fp32", build(name, channels=CHANNELS, **sizes), part)
               for name in task.ancestors]
     return theirs + [Case(task, f"{name} (ours)", precision, build(name, channels=CHANNELS, **sizes), part)
                      for name in task.ours for precision in ("fp32", "bf16")]
@@ -98,7 +99,7 @@ def measure(case: Case) -> tuple[float, float, float, float]:
         side_by_side.reseed(0, 1)
         trained = timed(lambda: run_epoch(side_by_side, optimisers, batches([part], BATCH, seed=0, epoch=1),
                                           case.precision, CPU), steps * BATCH)
-    recogniser = Recogniser(network, precision=case.precision, device=CPU)
+    recogniser = NetworkReader(network, precision=case.precision, device=CPU)
     recogniser.read(part.pixels[:100])  # warm
     return *trained, *timed(lambda: answers(part.labels, recogniser.read(part.pixels)), len(part.labels))
 

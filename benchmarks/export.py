@@ -25,7 +25,7 @@ from stages import artifacts
 from stages.export import open_session, require_packages, run_onnx, to_onnx
 from stages.reader.batches import Images
 from stages.reader.decoding import softmax
-from stages.reader.reading import BATCH, Recogniser, cores
+from stages.reader.inference import BATCH, NetworkReader, cores
 from stages.reader_files import load_reader
 
 COUNT, READER = 1600, "noisy"
@@ -58,7 +58,7 @@ def timed(read: Read, images: Images) -> tuple[float, float, Logits]:
 
 def cases(content: bytes, network: torch.nn.Module, temperature: float) -> dict[str, Read]:
     """Each way to read; the others are compared with the first."""
-    torch_readers = {f"PyTorch, {precision}": Recogniser(network, precision=precision, device=CPU,
+    torch_readers = {f"PyTorch, {precision}": NetworkReader(network, precision=precision, device=CPU,
                                                          temperature=temperature).logits
                      for precision in ("fp32", "bf16")}
     with tempfile.TemporaryDirectory() as folder:

@@ -33,11 +33,13 @@ from stages.reader.alignment import answers
 from stages.reader.batches import Images, Labels
 from stages.reader.decoding import encode
 from stages.reader.fitting import Schedule, State, fit
+from stages.reader.inference import NetworkReader
 from stages.reader.networks import ARCHITECTURES, initialise
 from stages.reader.precision import arithmetic, choose_precision
-from stages.reader.reading import Recogniser
 from stages.reader_files import Description
-from stages.train import NO_INIT, RUNS, describe, drawn_parts, open_split
+from stages.train import RUNS, describe
+from stages.trainers import NO_INIT
+from stages.training_data import drawn_parts, open_split
 
 CPU = torch.device("cpu")
 Network = Callable[[Description], nn.Module]
@@ -66,7 +68,7 @@ class TestSet:
 
     def shares(self, network: nn.Module, precision: str) -> tuple[float, float, float]:
         """Exact match over all and over clean captchas, and character accuracy."""
-        read_ = Recogniser(network, precision=precision, device=CPU).read(self.images)
+        read_ = NetworkReader(network, precision=precision, device=CPU).read(self.images)
         answered, _ = answers(self.labels, read_)
         right = (answered == self.labels) & (self.labels > 0)
         lengths = (self.labels > 0).sum(axis=1)

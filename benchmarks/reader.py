@@ -21,11 +21,11 @@ from torch import nn
 
 from stages.reader.alignment import answers
 from stages.reader.batches import batches, steps_of
+from stages.reader.data_parallel import HALVES, replicas
 from stages.reader.fitting import run_epoch
-from stages.reader.halves import HALVES, replicas
+from stages.reader.inference import NetworkReader, cores
 from stages.reader.networks import Ctc, Standardise, block, build, initialise
 from stages.reader.optimisers import ADAMW, MUON, optimisers_of
-from stages.reader.reading import Recogniser, cores
 
 COUNT, HEIGHT, WIDTH, BATCH = 1600, 40, 128, 64
 CPU = torch.device("cpu")
@@ -72,7 +72,7 @@ def measure(network: nn.Module, optimiser: str, precision: str, part: ArrayPart)
     with replicas(network, CPU) as side_by_side:
         trained = timed(lambda: run_epoch(side_by_side, optimisers, batches([part], BATCH, seed=0, epoch=1),
                                           precision, CPU))
-    recogniser = Recogniser(network, precision=precision, device=CPU)
+    recogniser = NetworkReader(network, precision=precision, device=CPU)
     recogniser.read(part.pixels[:100])  # warm
     return [trained, timed(lambda: answers(part.labels, recogniser.read(part.pixels)))]
 

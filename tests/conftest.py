@@ -15,9 +15,12 @@ import pyarrow as pa
 import pytest
 
 from stages import artifacts
+from stages.reader.architectures import ARCHITECTURES
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
+OURS = tuple(name for name, one in ARCHITECTURES.items() if one.place.startswith("networks:"))
+ANCESTORS = tuple(name for name, one in ARCHITECTURES.items() if one.place.startswith("alternatives.ancestors:"))
 LONGEST = ("test_study.py", "test_plot.py", "test_regress.py", "test_lab_browser.py", "test_train.py", "test_export.py",
            "test_explain.py", "test_generate.py")
 Runs = Callable[[int], int]

@@ -10,7 +10,8 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
-EDGE = {"params", "grammar", "artifacts", "command", "drawing", "reader_files"}
+EDGE = {"params", "grammar", "artifacts", "command", "drawing", "reader_files", "training_data", "checkpoints",
+        "trainers"}
 VERBS = {path.stem for path in (ROOT / "stages").glob("*.py")} - EDGE - {"__init__"}
 NOUNS = {"captcha", "reader", "statistics", "insight", "figures"}
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ANCESTORS, ROOT
 from dvc.utils.hydra import apply_overrides
 
 from experiments import official
 from stages.params import load, parse
-from stages.reader.ancestors import ANCESTORS
 from stages.reader.networks import initialise
 from stages.reader_files import Description, write_reader
 

@@ -24,12 +24,12 @@ from stages.figures.pixels import pixels_by_level
 from stages.figures.readers import Described
 from stages.figures.regressed import NUMBERS, Regressed
 from stages.params import Params
-from stages.reader.calibration import calibration_by_group, reliability_curve
 from stages.schemas.captchas import Captchas, GlyphCounts, Measures
 from stages.schemas.figures import CharacterAccuracy, ColourAccuracy
 from stages.schemas.predict import PredictionDetails, PredictionMetrics, Predictions
 from stages.schemas.regress import Coefficients
 from stages.schemas.train import TrainingRecord
+from stages.statistics.calibration import calibration_by_group, reliability_curve
 
 CHARACTER = CharacterAccuracy.character  # the true character, Predictions.truth, in what is drawn
 DESIGNED = [Predictions.noise, Predictions.level, Predictions.colour, CHARACTER,

@@ -25,8 +25,8 @@ from stages.command import run
 from stages.lab.app import create_app
 from stages.lab.desk import Desk
 from stages.params import refuse_foreign_code
+from stages.reader.inference import choose_device
 from stages.reader.precision import arithmetic, choose_precision
-from stages.reader.reading import choose_device
 
 HOME = Path("data/lab")
 KEPT = Path("pretrained")

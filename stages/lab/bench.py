@@ -26,7 +26,7 @@ from stages.params import read
 from stages.reader.alignment import answers
 from stages.reader.batches import Images
 from stages.reader.decoding import Ints, encode, to_texts
-from stages.reader.reading import Outside, Recogniser, read_whole
+from stages.reader.protocol import Reader
 from stages.reader_files import Description
 from stages.sources.captchas import to_canvas
 from stages.statistics.proportions import clustered_proportion
@@ -194,7 +194,7 @@ def read_one(desk: Desk, name: str, image: Images, truth: str) -> dict[str, Any]
             return told | {"note": refusal}
         canvas, note = brought(image[None], description)
         with desk.reading:
-            whole = read_whole(reader, canvas)
+            whole = reader.predict(canvas)
     except ValueError as error:
         return told | {"error": str(error)}
     text = to_texts(whole.readings.labels, description.alphabet)[0]
@@ -226,13 +226,13 @@ def rate(desk: Desk, name: str, pile: Pile) -> dict[str, Any]:
                    "character_high": character_high, "note": note}
 
 
-def judged(desk: Desk, reader: Recogniser | Outside, images: Images, labels: Ints) -> tuple[Bools, Bools]:
-    """Whether each character (n, T), and each text (n,), was read right; labels (n, T) are not padded."""
+def judged(desk: Desk, reader: Reader, images: Images, labels: Ints) -> tuple[Bools, Bools]:
+    """Whether each character (n, T), and each text (n,), was read right; labels (n, T) without an end."""
     right, whole = np.empty(labels.shape, bool), np.empty(len(labels), bool)
     for first in range(0, len(labels), PORTION):
         part = slice(first, first + PORTION)
         with desk.reading:
-            readings = read_whole(reader, images[part]).readings
+            readings = reader.predict(images[part]).readings
         guess, _ = answers(labels[part], readings)
         right[part] = guess == labels[part]
         whole[part] = right[part].all(axis=1) & (readings.lengths == labels.shape[1])

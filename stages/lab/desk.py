@@ -9,14 +9,15 @@ from pathlib import Path
 
 from stages import artifacts
 from stages.lab.refusals import MissingError, RefusedError
-from stages.reader.reading import Outside, Recogniser, choose_device
+from stages.reader.inference import choose_device
+from stages.reader.protocol import Reader
 from stages.reader_files import Description, load_recogniser, read_description
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 OWN = "lab/"  # prefix of the names of readers trained here
 KEPT = "pretrained/"  # prefix of the names of readers under version control
 
-Loaded = tuple[Recogniser | Outside, Description]
+Loaded = tuple[Reader, Description]
 
 
 class Desk:

@@ -28,11 +28,10 @@ from stages.lab import tables
 from stages.lab.composing import study_glyphs
 from stages.params import read
 from stages.reader.batches import Images, Labels
-from stages.reader.fitting import Schedule, State, fit
+from stages.reader.fitting import Schedule, State, calibration_temperature, fit
+from stages.reader.inference import NetworkReader, choose_device
 from stages.reader.networks import initialise
 from stages.reader.precision import arithmetic, choose_precision
-from stages.reader.reading import Recogniser, choose_device
-from stages.reader.temperature import temperature_of
 from stages.reader_files import Description, write_reader
 from stages.sources.glyphs import load_glyphs
 from stages.statistics.proportions import wilson
@@ -178,21 +177,15 @@ def fit_reader(folder: Path, settings: Settings, sets: Sets) -> None:
 
     fitted = fit(network, sets.train, sets.validation, schedule, device=device, keep=keep)
     network.load_state_dict(fitted.weights)
-    recogniser = Recogniser(network, precision=precision, device=device)
-    temperature = artifacts.rounded(calibrated(recogniser, sets.validation))
+    recogniser = NetworkReader(network, precision=precision, device=device)
+    temperature = float(artifacts.rounded(calibration_temperature(recogniser, sets.validation)))
     write_reader(folder / "reader", replace(description, temperature=temperature), fitted.weights,
                  {"lab": asdict(settings), "arithmetic": arithmetic(precision, device),
                   **tested(recogniser, sets.test)})
     progress.tell(state="done", **tested(recogniser, sets.test))
 
 
-def calibrated(recogniser: Recogniser, validation: Sequence[GlyphPart]) -> float:
-    """The temperature that calibrates the confidences on the validation glyphs."""
-    logits = np.concatenate([recogniser.logits(part.images()) for part in validation])
-    return float(temperature_of(logits, np.concatenate([part.labels for part in validation]), ctc=False))
-
-
-def tested(recogniser: Recogniser, test: Sequence[GlyphPart]) -> dict[str, Any]:
+def tested(recogniser: NetworkReader, test: Sequence[GlyphPart]) -> dict[str, Any]:
     """Accuracy on the test glyphs, with Wilson's 95 % interval; empty without test glyphs."""
     if not test:
         return {}

@@ -18,15 +18,14 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from stages.captcha.glyphs import SIDE, Glyphs
-from stages.insight.columns import aligned_columns
-from stages.insight.saliency import Effort, Targets, gradient_maps, has_gradients, undenoised
+from stages.insight.saliency import Effort, Targets, gradient_maps
 from stages.lab.desk import Desk
 from stages.lab.refusals import RefusedError
 from stages.lab.strokes import to_glyphs
-from stages.reader.batches import Images, Labels
-from stages.reader.decoding import softmax, text_probability, to_texts
-from stages.reader.networks import Ctc
-from stages.reader.reading import Outside, Recogniser
+from stages.reader.batches import Images
+from stages.reader.decoding import softmax, to_texts
+from stages.reader.inference import NetworkReader
+from stages.reader.protocol import Reader, TextPrediction
 from stages.reader_files import Description
 
 LIMITS = {"/paint": 512 * 1024}
@@ -87,48 +86,42 @@ def reads_singly(description: Description) -> bool:
     return (description.height, description.width, description.positions) == (SIDE, SIDE, 1)
 
 
-def read(glyphs: Glyphs, reader: Recogniser | Outside, description: Description, saliency: bool) -> Answer:
+def read(glyphs: Glyphs, reader: Reader, description: Description, saliency: bool) -> Answer:
     """The answer of a reader to glyphs (n, 28, 28), n >= 1."""
     singly = reads_singly(description)
     if singly:
         images: Images = np.repeat(glyphs[..., None], 3, axis=3)
     else:
         images = in_a_row(glyphs, description.height, description.width)[None]
-    if not isinstance(reader, Recogniser):
-        return _read_outside(reader, images, len(description.alphabet))
-    logits = reader.logits(images)
-    if not np.isfinite(logits).all():
-        raise ValueError("the reader's weights are too large, its numbers are not finite: train it again")
-    ctc = isinstance(reader.network, Ctc)
-    readings = reader.decode(logits)
-    labels = readings.labels.astype(np.int64)
-    columns = aligned_columns(logits, labels) if ctc else np.broadcast_to(np.arange(labels.shape[1]), labels.shape)
+    predicted = reader.predict(images)
+    logits = predicted.logits
+    if logits is None:
+        return _text_alone(predicted, images, len(description.alphabet))
+    labels = predicted.readings.labels.astype(np.int64)
     row, position = np.nonzero(labels)
-    column = columns[row, position]
+    column = reader.columns(logits, labels)[row, position]
     shares = softmax(logits[row, column].astype(np.float64))
     maps = None
-    if saliency and len(row) and has_gradients(reader):
-        maps = _maps(reader, images[row], labels[row], position, column, shares)
-    confidence = float(np.prod(text_probability(logits, readings.labels, ctc=ctc)))
+    if saliency and len(row) and reader.gradients:
+        said = shares[np.arange(len(row)), labels[row, position]]
+        targets = Targets(labels[row], position, column, np.ones(len(row), bool), said)
+        maps = _maps(reader.gradients, images[row], targets)
+    confidence = float(np.prod(predicted.probability))
     return Answer(labels[row, position], confidence, shares, images[row], maps,
-                  _note(len(glyphs), len(row), description, saliency and not has_gradients(reader)))
+                  _note(len(glyphs), len(row), description, saliency and not reader.gradients))
 
 
-def _read_outside(reader: Outside, images: Images, alphabet_size: int) -> Answer:
-    whole = reader.read_whole(images)
-    labels = whole.readings.labels[0][whole.readings.labels[0] > 0].astype(np.int64)
+def _text_alone(predicted: TextPrediction, images: Images, alphabet_size: int) -> Answer:
+    """The answer of a reader without logits, of which `images` holds a single one."""
+    text = predicted.readings.labels[0]
+    labels = text[text > 0].astype(np.int64)
     nothing = np.zeros((len(labels), alphabet_size + 1))
-    return Answer(labels, float(whole.probability[0]), nothing, np.repeat(images, len(labels), axis=0), None,
+    return Answer(labels, float(predicted.probability[0]), nothing, np.repeat(images, len(labels), axis=0), None,
                   "this reader tells its reading alone: no probabilities, no map")
 
 
-def _maps(reader: Recogniser, images: Images, labels: Labels, position: NDArray[np.int64], column: NDArray[np.int64],
-          shares: NDArray[np.float64]) -> NDArray[np.float32]:
-    rows = np.arange(len(images))
-    said = shares[rows, labels[rows, position]]
-    seen, bare = undenoised(reader, images)
-    assert isinstance(bare, Recogniser)
-    targets = Targets(labels, position, column, np.ones(len(rows), bool), said)
+def _maps(reader: NetworkReader, images: Images, targets: Targets) -> NDArray[np.float32]:
+    seen, bare = reader.undenoised(images)
     maps, _ = gradient_maps(bare, seen, targets, "input_x_gradient", FEW, seed=0)
     return maps
 

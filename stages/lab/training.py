@@ -26,7 +26,8 @@ from stages.lab.job import Job
 from stages.lab.paint import reads_singly
 from stages.lab.refusals import BusyError, MissingError, RefusedError
 from stages.params import read
-from stages.reader.reading import Outside, Recogniser, choose_device, read_whole
+from stages.reader.inference import choose_device
+from stages.reader.protocol import Reader
 from stages.reader_files import Description, load_recogniser
 
 FILE = tables.MEBIBYTES * 2**20
@@ -149,18 +150,18 @@ def check_alphabet(alphabet: str) -> None:
         raise RefusedError(f"alphabet: expected 2 to 100 characters, each once, got {alphabet!r}: correct it")
 
 
-def _trained(job: Job) -> tuple[Recogniser | Outside, Description]:
+def _trained(job: Job) -> tuple[Reader, Description]:
     if not (job.reader / "reader.json").is_file():
         raise MissingError("no reader was trained yet: train one, or name a saved one")
     return load_recogniser(job.reader, choose_device("auto"))
 
 
-def answers_of(desk: Desk, reader: Recogniser | Outside, description: Description, images: Glyphs) -> Iterator[str]:
+def answers_of(desk: Desk, reader: Reader, description: Description, images: Glyphs) -> Iterator[str]:
     """The reader's answer per glyph (n, 28, 28); the first character of the alphabet for an empty answer."""
     for start in range(0, len(images), BATCH):
         pixels = np.repeat(images[start : start + BATCH, ..., None], 3, axis=3)
         with desk.reading:  # only per batch: another request may wait
-            labels = read_whole(reader, pixels).readings.labels
+            labels = reader.predict(pixels).readings.labels
         for row in labels:
             yield description.alphabet[max(int(row[0]) if len(row) else 1, 1) - 1]
 
