@@ -1,8 +1,8 @@
-"""CPU seconds of the tables about characters, for an alphabet of 33 letters; their tests count steps instead.
+"""CPU seconds of the tables about characters, for an alphabet of 33 letters; the tests count steps instead.
 
-Run from the root: `python -m benchmarks.insight [captchas]`; prints a Markdown table. One thread. A made-up reader of
-captchas of four letters (200 unless told) under two noise types at four levels fails more as the level rises. With
-1,000 captchas or more, a table that walks its rows one by one shows.
+Run from the root: `python -m benchmarks.insight [captchas]`; prints a Markdown table. One thread. The readings are
+synthetic: captchas of four letters (200 by default) under two noise types at four levels, with more errors at higher
+levels. From 1,000 captchas on, a table that loops over its rows becomes visible.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SURE: dict[str, Any] = {"confidence": 0.95}
 
 
 def characters(captchas: int) -> pd.DataFrame:
-    """The prediction table of the reader."""
+    """The prediction table of a synthetic reader."""
     rng = np.random.default_rng(0)
     letters = np.array(list(ALPHABET))
     truth = np.tile(rng.choice(letters, (captchas, 1, LENGTH)), (1, len(GRID), 1))  # (captcha, condition, position)

@@ -208,9 +208,9 @@ def conclusions_section(base: Side, head: Side, commits: Commits) -> str:
     lines += [f"- {one.what}: {one.before} → {one.after} ({one.change}; beyond another training run: {one.beyond})"
               for one in changed]
     lines += [f"- {line}" for line in costs_that_moved(base, head)]
-    told = table(("Conclusion", *commits.columns, "Change", "Beyond another training run?"), list(map(cells, found)))
+    judged = table(("Conclusion", *commits.columns, "Change", "Beyond another training run?"), list(map(cells, found)))
     missing = [f"Not compared: {'; '.join(notes)}."] * bool(notes)
-    return "\n\n".join(["\n".join(lines), told, *missing])
+    return "\n\n".join(["\n".join(lines), judged, *missing])
 
 
 def exact_matches(metrics: Diff, which: str, between: Mapping[str, float]) -> dict[str, Estimate]:

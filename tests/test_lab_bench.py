@@ -22,8 +22,10 @@ from stages.lab.bench import FRESH, Asked, rate
 from stages.lab.composing import composed, noisy, script_of, texts_of
 from stages.lab.desk import Desk
 from stages.lab.pictures import Gallery
+from stages.reader.alternatives.external import ExternalReader
 from stages.reader.decoding import Readings
-from stages.reader.reading import Recogniser, Whole
+from stages.reader.inference import NetworkReader
+from stages.reader.protocol import TextPrediction
 from stages.statistics.proportions import clustered_proportion
 
 PLAIN: dict[str, Any] = {"text": "20", "source": "digits", "noises": [], "height": 33, "width": 90, "seed": 5}
@@ -181,17 +183,17 @@ def test_a_damaged_reader_is_told_and_the_others_read(client: TestClient, desk: 
     assert "text" in readers["pair"]
 
 
-class Knowing:
+class Knowing(ExternalReader):
     """Reads the texts it was told, every third with its first character wrong; for images (n, H, W, 3) in turn."""
 
     def __init__(self, labels: NDArray[np.int64]) -> None:
         self.labels, self.seen = labels.copy(), 0
         self.labels[::3, 0] = 11 - self.labels[::3, 0]  # 1 to 10, and never itself
 
-    def read_whole(self, images: NDArray[np.uint8], top: int = 0) -> Whole:
+    def predict(self, images: NDArray[np.uint8], top: int = 0) -> TextPrediction:
         part = self.labels[self.seen : self.seen + len(images)]
         self.seen += len(images)
-        return Whole(Readings(part, np.ones(part.shape, np.float32)), np.ones(len(part)), [[] for _ in part])
+        return TextPrediction(Readings(part, np.ones(part.shape, np.float32)), np.ones(len(part)), [[] for _ in part])
 
 
 def test_a_rate_is_the_share_of_fresh_renderings_with_its_interval(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,13 +353,13 @@ def test_a_change_of_the_parameters_is_seen_without_a_restart(monkeypatch: pytes
 
 def test_nothing_is_asked_of_a_recogniser_without_the_lock(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     held = []
-    real = Recogniser.logits
+    real = NetworkReader.logits
 
-    def watched(self: Recogniser, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def watched(self: NetworkReader, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         held.append(desk.reading.locked())
         return real(self, images)
 
-    monkeypatch.setattr(Recogniser, "logits", watched)
+    monkeypatch.setattr(NetworkReader, "logits", watched)
     with TestClient(create_app(desk), base_url="http://127.0.0.1") as client:
         ask(client)
         ask(client, "/rates", text="20")

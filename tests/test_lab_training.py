@@ -32,7 +32,7 @@ from stages.lab.desk import Desk
 from stages.lab.fitting import GlyphPart, Settings, load_sets
 from stages.lab.job import Job
 from stages.reader.decoding import Readings
-from stages.reader.reading import read_whole
+from stages.reader.inference import NetworkReader
 from stages.statistics.proportions import wilson
 
 QUICK: dict[str, Any] = {"source": "file", "channels": 4, "epochs": 2, "batch": 16, "learning_rate": 0.01}
@@ -200,8 +200,8 @@ def test_a_submission_lets_others_read_between_its_batches(tmp_path: Path, monke
     reader, held = desk.load("single")[0], []
     whole = list(training.answers_of(desk, reader, description, UNSEEN))
     monkeypatch.setattr(training, "BATCH", 10)
-    real = read_whole
-    monkeypatch.setattr(training, "read_whole", lambda *given: held.append(desk.reading.locked()) or real(*given))
+    real = NetworkReader.predict
+    monkeypatch.setattr(NetworkReader, "predict", lambda *given: held.append(desk.reading.locked()) or real(*given))
     parts = training.answers_of(desk, reader, description, UNSEEN)
     one_by_one = []
     for answer in parts:

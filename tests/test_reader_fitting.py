@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import OURS
 from drawn_captchas import DrawnPart, drawn_part
 from torch import nn
 
+from stages.reader.architectures import OPTIMISERS
 from stages.reader.fitting import Epoch, Fitted, Schedule, State, finished, fit, validate
-from stages.reader.networks import OURS, build, initialise
+from stages.reader.networks import Network, build, initialise
 from stages.reader.optimisers import OPTIMISERS, decayed
 
 CPU = torch.device("cpu")
@@ -147,7 +149,7 @@ def test_only_weights_decay() -> None:
     assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
 
 
-class Fixed(nn.Module):
+class Fixed(Network):
     """Says the same text to every image."""
 
     def __init__(self, classes: Sequence[int]) -> None:

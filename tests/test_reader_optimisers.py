@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from stages.reader.architectures import OPTIMISERS
 from stages.reader.networks import build
-from stages.reader.optimisers import ITERATIONS, MUON_RATE, OPTIMISERS, Muon, optimisers_of, orthogonalised
+from stages.reader.optimisers import ITERATIONS, MUON_RATE, Muon, optimisers_of, orthogonalised
 
 
 def newton_schulz(matrix: torch.Tensor) -> torch.Tensor:

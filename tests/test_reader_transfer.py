@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import OURS
 from torch import Tensor, nn
 
-from stages.reader.networks import OURS, build, initialise
+from stages.reader.networks import build, initialise
 from stages.reader.transfer import transfer
 
 

@@ -1,4 +1,4 @@
-"""How well each character is told from the others: precision, recall and F1, and their means over the alphabet."""
+"""Precision, recall and F1 of each character, and their means over the alphabet."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from stages.statistics.arrays import Floats, Ints
+from stages.statistics.clustered import covariance_of_means, fewest_clusters
 from stages.statistics.proportions import size_of, wilson
-from stages.statistics.sharing import covariance_of_means, fewest_clusters
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,8 @@ def class_report(truth: NDArray[Any], guess: NDArray[Any], alphabet_size: int) -
     beyond those of the text are in no row, and so in no share.
     Raises ValueError on no row, lengths that differ, or a label outside the alphabet.
     """
-    truth, guess = np.asarray(truth), np.asarray(guess)
+    truth = np.asarray(truth)
+    guess = np.asarray(guess)
     check_labels(truth, guess, alphabet_size)
     right = np.bincount(truth[truth == guess], minlength=alphabet_size + 1)[1:]
     support = np.bincount(truth, minlength=alphabet_size + 1)[1:]
@@ -93,9 +92,9 @@ def f1_interval(truth: NDArray[Any], guess: NDArray[Any], captcha: NDArray[Any],
                 confidence: float = 0.95, *, glyphs: NDArray[Any] | None = None) -> tuple[float, float]:
     """Interval (low, high) of the macro F1, where characters may err together that share a captcha or a glyph.
 
-    The variance is the delta method's, by `sharing.covariance_of_means`; the interval is Wilson's at the size of sample
-    that would give a share this variance, m at most, and G where the variance is zero: as clustered_proportion does for
-    a plain share, so that there is a width where all is right. glyphs (m,), -1 where unknown.
+    The variance is the delta method's (see `clustered`). The interval is Wilson's at the size of sample that would give
+    a share this variance, m at most, and G where the variance is zero, as clustered_proportion has it for a plain
+    share: so there is a width where all is right. glyphs (m,), -1 where unknown.
     Takahashi et al. (2022), Applied Intelligence 52:4961 (delta method); Korn & Graubard (1998) for the rest.
     Raises ValueError on fewer than two captchas, a captcha of another length, or a confidence outside 0 to 1.
     """
@@ -104,7 +103,9 @@ def f1_interval(truth: NDArray[Any], guess: NDArray[Any], captcha: NDArray[Any],
         raise ValueError(f"f1_interval: captcha {captcha.shape} and truth {np.shape(truth)} should be alike (m,)")
     if not 0 < confidence < 1:
         raise ValueError(f"f1_interval: confidence should lie between 0 and 1, got {confidence}")
-    m, G, macro = len(captcha), fewest_clusters(captcha, glyphs), report.macro_f1
+    m = len(captcha)
+    G = fewest_clusters(captcha, glyphs)
+    macro = report.macro_f1
     if G < 2:
         raise ValueError(f"f1_interval: an interval needs at least two captchas, got {G}: take more")
     scores = _influence(np.asarray(truth), np.asarray(guess), report)[:, None]

@@ -12,13 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from stages.statistics.arrays import Floats, Ints
 
-DRAWS = 10_000  # of the multivariate t; a 95 % quantile is then known to about 1 %
+T_DRAWS = 10_000  # of the multivariate t; a 95 % quantile is then known to about 1 %
 POWER = 0.8     # with which a difference is called detectable
 
 
@@ -70,7 +68,8 @@ def contrasts(means: Means, *, confidence: float, rng: np.random.Generator) -> l
     """Every pair, the earlier category first."""
     pairs = _pairs(len(means.effects))
     weights = _weights(pairs, len(means.effects))
-    difference, error = weights @ means.effects, means.standard_error(weights)
+    difference = weights @ means.effects
+    error = means.standard_error(weights)
     known = np.where(error > 0, error, np.nan)
     critical = simultaneous(means, confidence, rng=rng)
     t = special.stdtrit(means.df, (1 + confidence) / 2)
@@ -90,7 +89,8 @@ def ranks(means: Means, *, confidence: float, rng: np.random.Generator) -> list[
     M = len(means.effects)
     pairs = _pairs(M)
     weights = _weights(pairs, M)
-    difference, error = weights @ means.effects, means.standard_error(weights)
+    difference = weights @ means.effects
+    error = means.standard_error(weights)
     half = simultaneous(means, confidence, rng=rng) * error
     ahead = np.zeros((M, M), bool)  # whether one is surely above another
     known = error > 0  # without an error nothing is sure, as in `contrasts`
@@ -127,16 +127,16 @@ def simultaneous(means: Means, confidence: float, *, rng: np.random.Generator) -
 
 
 def draws(means: Means, *, rng: np.random.Generator) -> Floats:
-    """Errors (DRAWS, M) from the multivariate t of `_root`'s covariance."""
+    """Errors (T_DRAWS, M) from the multivariate t of `_root`'s covariance."""
     normal, scale = _drawn(means, rng=rng)
     drawn: Floats = normal @ _root(means).T / scale[:, None]
     return drawn
 
 
 def _drawn(means: Means, *, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """What the multivariate t is made of: standard normals (DRAWS, M), and what each draw is divided by (DRAWS,)."""
-    normal = rng.standard_normal((DRAWS, len(means.effects)))
-    return normal, np.sqrt(rng.chisquare(means.df, DRAWS) / means.df)
+    """What the multivariate t is made of: standard normals (T_DRAWS, M), and their divisors (T_DRAWS,)."""
+    normal = rng.standard_normal((T_DRAWS, len(means.effects)))
+    return normal, np.sqrt(rng.chisquare(means.df, T_DRAWS) / means.df)
 
 
 def _root(means: Means) -> Floats:
@@ -159,5 +159,6 @@ def _weights(pairs: Ints, M: int) -> Floats:
     """(C, M): +1 for the first of each pair, -1 for the second."""
     weights = np.zeros((len(pairs), M))
     rows = np.arange(len(pairs))
-    weights[rows, pairs[:, 0]], weights[rows, pairs[:, 1]] = 1, -1
+    weights[rows, pairs[:, 0]] = 1
+    weights[rows, pairs[:, 1]] = -1
     return weights

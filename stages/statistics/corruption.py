@@ -11,15 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, product
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stages.statistics.arrays import Floats
+from stages.statistics.bootstrap import percentile_interval
 from stages.statistics.cells import Cells
 
-Floats = NDArray[np.float64]
-
-LEAST = 1e-9  # of a baseline's error: a ratio to less is a ratio to rounding
+NEGLIGIBLE_ERROR = 1e-9  # of a baseline: a ratio to less is a ratio to rounding
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,18 @@ def corruptions(cells: Cells, groups: Sequence[tuple[str, ...]], baseline: str, 
     if baseline not in readers:
         raise ValueError(f"the baseline {baseline!r} is no reader: there are {', '.join(readers)}")
     wrong = 1 - cells.draw(draws, rng=rng)  # (1 + B, M)
-    errors = {(reader, noise): wrong[:, cells.of(reader, noise)[0]]
-              for reader in readers for noise in dict.fromkeys(noise for group in groups for noise in group)}
-    return [_over(reader, noises, errors, baseline, confidence) for noises in groups for reader in readers]
+    noises = dict.fromkeys(chain.from_iterable(groups))
+    errors = {pair: wrong[:, cells.of(*pair)[0]] for pair in product(readers, noises)}
+    return [_over(reader, group, errors, baseline, confidence) for group, reader in product(groups, readers)]
 
 
 def _over(reader: str, noises: tuple[str, ...], errors: Mapping[tuple[str, str], Floats], baseline: str,
           confidence: float) -> Corruption:
-    ratios, relatives = [], []
+    ratios = []
+    relatives = []
     for noise in noises:
-        own, other = errors[reader, noise], errors[baseline, noise]
+        own = errors[reader, noise]
+        other = errors[baseline, noise]
         ratios.append(_ratio(own[:, 1:].sum(axis=1), other[:, 1:].sum(axis=1)))
         relatives.append(_ratio((own[:, 1:] - own[:, :1]).sum(axis=1), (other[:, 1:] - other[:, :1]).sum(axis=1)))
     return Corruption(reader, noises, float(errors[reader, noises[0]][0, 0]),
@@ -72,7 +74,7 @@ def _over(reader: str, noises: tuple[str, ...], errors: Mapping[tuple[str, str],
 
 
 def _ratio(own: Floats, other: Floats) -> Floats:
-    return np.divide(own, other, out=np.full_like(own, np.nan), where=np.abs(other) > LEAST)
+    return np.divide(own, other, out=np.full_like(own, np.nan), where=np.abs(other) > NEGLIGIBLE_ERROR)
 
 
 def _interval(values: Floats, confidence: float) -> Ratio:
@@ -80,5 +82,5 @@ def _interval(values: Floats, confidence: float) -> Ratio:
     drawn = values[1:][np.isfinite(values[1:])]
     if not np.isfinite(values[0]) or not len(drawn):
         return Ratio(float(values[0]), np.nan, np.nan)
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = percentile_interval(drawn, confidence)
     return Ratio(float(values[0]), float(min(low, values[0])), float(max(high, values[0])))

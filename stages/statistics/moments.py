@@ -1,6 +1,6 @@
 """Cross-products of a regression, which add up over blocks of rows, and all that follows from them alone.
 
-X (N, K) holds a column of ones first; blocks of rows may be summed in any grouping, rows be taken out by subtraction.
+X (N, K) holds a column of ones first; blocks of rows may be summed in any grouping.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from stages.statistics.arrays import Floats
 
 DEPENDENT = 1e-8  # of a column's squared length: what is left beside the columns before it, if it combines them
 
@@ -31,9 +30,6 @@ class Moments:
 
     def __add__(self, other: Moments) -> Moments:
         return Moments(self.XX + other.XX, self.Xy + other.Xy, self.yy + other.yy, self.rows + other.rows)
-
-    def __sub__(self, other: Moments) -> Moments:
-        return Moments(self.XX - other.XX, self.Xy - other.Xy, self.yy - other.yy, self.rows - other.rows)
 
     def keep(self, columns: Sequence[int]) -> Moments:
         """The cross-products of some of the columns."""
@@ -68,10 +64,15 @@ def refuse_collinear(moments: Moments, names: Sequence[str]) -> None:
     """Raise ValueError where a column is a combination of those before it; both sides are named."""
     free, combined = independent(moments)
     if combined:
-        found = [f"{names[j]} = a combination of {', '.join(names[i] for i in others)}" if others
-                 else f"{names[j]} = 0" for j, others in combined.items()]
+        found = [_dependence(j, others, names) for j, others in combined.items()]
         raise ValueError(f"X has {len(names)} columns but rank {len(free)} ({'; '.join(found)}): "
                          "drop a collinear regressor")
+
+
+def _dependence(column: int, others: Sequence[int], names: Sequence[str]) -> str:
+    if not others:
+        return f"{names[column]} = 0"
+    return f"{names[column]} = a combination of {', '.join(names[k] for k in others)}"
 
 
 def solve(moments: Moments) -> tuple[Floats, float]:
