@@ -33,7 +33,7 @@ from stages.insight.features import by_dose, penultimate, render_glyphs
 from stages.insight.looks import Looks, Renderings, mean_looks, shown_looks, whole_looks
 from stages.insight.saliency import has_gradients
 from stages.insight.unseen import effort_of, noticed_least
-from stages.params import Params, read
+from stages.params import read
 from stages.reader.decoding import encode
 from stages.reader.reading import Outside, Recogniser, choose_device, read_with
 from stages.reader_files import Description, check_reader, load_recogniser
@@ -63,7 +63,7 @@ class Part:
 class Study:
     """The reader, and what it is looked at with."""
 
-    params: Params
+    params: Any
     reader: Recogniser | Outside
     description: Description
     test: Renderings      # of the first SEEN test captchas
@@ -117,7 +117,7 @@ def main() -> None:
     write(found, read_with(study.reader))
 
 
-def load(params: Params) -> Study:
+def load(params: Any) -> Study:
     """All that is looked at. Raises ValueError, one line, where it is missing or does not fit."""
     name = params.explain.reader
     device = choose_device("auto")

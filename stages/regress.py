@@ -20,8 +20,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from stages import artifacts
 from stages.command import progress, run
-from stages.params import Params, cluster_ways, read, runs_of, unseen
-from stages.params import Regression as Chosen
+from stages.params import cluster_ways, read, runs_of, unseen
 from stages.statistics import runs as per_run
 from stages.statistics import tidy
 from stages.statistics.cells import CLEAN, Cells
@@ -105,7 +104,7 @@ def read_all(names: Sequence[str]) -> dict[str, pa.Table]:
     return predictions
 
 
-def fits(terms: Mapping[str, list[Any]], sample: Sample, clusters: Clusters, params: Params,
+def fits(terms: Mapping[str, list[Any]], sample: Sample, clusters: Clusters, params: Any,
          names: Sequence[str]) -> Iterator[Regression]:
     """Every specification on all readers, the headline confirmed by other libraries, the one that is asked for on each
     reader alone, and the checks."""
@@ -127,7 +126,7 @@ def stream(seed: int, *what: str) -> np.random.Generator:
     return np.random.default_rng([seed, *"/".join(what).encode()])
 
 
-def look(headline: Regression, sample: Sample, clusters: Clusters, chosen: Chosen) -> dict[str, list[tidy.Row]]:
+def look(headline: Regression, sample: Sample, clusters: Clusters, chosen: Any) -> dict[str, list[tidy.Row]]:
     """The tables about the headline's regression."""
     ordered = sample.by(clusters.labels[0])
     effects = tidy.linear_effects(headline, ordered.variables, chosen.confidence)
@@ -141,7 +140,7 @@ def look(headline: Regression, sample: Sample, clusters: Clusters, chosen: Chose
 
 
 def comparisons(regressions: Sequence[Regression], sample: Sample, between: PerRun,
-                params: Params) -> dict[str, list[tidy.Row]]:
+                params: Any) -> dict[str, list[tidy.Row]]:
     """Costs of the noise types and contrasts of all categories, by the specification by_reader."""
     chosen = params.regression
     tables: dict[str, list[tidy.Row]] = {"costs": [], "contrasts": []}
@@ -160,7 +159,7 @@ def comparisons(regressions: Sequence[Regression], sample: Sample, between: PerR
     return tables
 
 
-def randomised(sample: Sample, predictions: Mapping[str, pa.Table], params: Params) -> dict[str, Any] | None:
+def randomised(sample: Sample, predictions: Mapping[str, pa.Table], params: Any) -> dict[str, Any] | None:
     """The randomisation test of colour; None where there is one colour."""
     found = randomisation(sample.success, sample.cluster, stacked(predictions, "condition", np.int64),
                           sample.variables.factors["colour"].codes.astype(np.int64),
@@ -168,7 +167,7 @@ def randomised(sample: Sample, predictions: Mapping[str, pa.Table], params: Para
     return None if found is None else {"factor": "colour", **asdict(found)}
 
 
-def estimates_by_run(predictions: Mapping[str, pa.Table], params: Params, terms: Mapping[str, list[Any]]) -> PerRun:
+def estimates_by_run(predictions: Mapping[str, pa.Table], params: Any, terms: Mapping[str, list[Any]]) -> PerRun:
     """Per-run estimates of this study where readers have several runs, else of experiments/runs.json where that study
     is alike."""
     chosen, groups = params.regression, runs_of(params.readers)
@@ -187,14 +186,14 @@ def estimates_by_run(predictions: Mapping[str, pa.Table], params: Params, terms:
     return found.known(formula, chosen.dose, asdict(chosen.references))
 
 
-def dose_responses(whole: Cells, chosen: Chosen, seed: int) -> dict[tuple[str, str], DoseResponse]:
+def dose_responses(whole: Cells, chosen: Any, seed: int) -> dict[tuple[str, str], DoseResponse]:
     """Thresholds and areas of whole captchas of every reader and noise type, by captcha and glyph whatever the
     regression clusters by."""
     return joint_dose_responses(whole, targets=chosen.thresholds, confidence=chosen.confidence, draws=chosen.draws,
                                 rng=stream(seed, "thresholds"))
 
 
-def robustness(cells: Cells, params: Params) -> list[Corruption]:
+def robustness(cells: Cells, params: Any) -> list[Corruption]:
     """Corruption errors of every reader: each noise type, all, and those that training had and had not."""
     types = tuple(dict.fromkeys(noise for _, noise, _ in cells.keys if noise != CLEAN))
     apart = set(unseen(params.noise)) & set(types)
@@ -205,14 +204,14 @@ def robustness(cells: Cells, params: Params) -> list[Corruption]:
                        draws=chosen.draws, rng=stream(params.seed, "corruption"))
 
 
-def seen_by(params: Params) -> dict[str, tuple[str, ...]]:
+def seen_by(params: Any) -> dict[str, tuple[str, ...]]:
     """The noise types that each reader trained on; a denoiser that learned from noise counts."""
     learned = tuple(noise for noise in params.noise.types if noise not in unseen(params.noise))
     return {name: () if reader.train_on == "clean" and reader.denoise != "learned" else learned
             for name, reader in params.readers.items()}
 
 
-def by_reader(regressions: Sequence[Regression], chosen: Chosen, names: Sequence[str]) -> dict[str, Regression]:
+def by_reader(regressions: Sequence[Regression], chosen: Any, names: Sequence[str]) -> dict[str, Regression]:
     return {one.reader: one for one in regressions if one.specification == chosen.by_reader and one.reader in names}
 
 
@@ -240,7 +239,7 @@ def say(regressions: Sequence[Regression], skipped: Mapping[str, str]) -> None:
 
 def write(regressions: Sequence[Regression], looks: Mapping[str, Sequence[tidy.Row]],
           curves: Mapping[tuple[str, str], DoseResponse], skipped: Mapping[str, str], dealt: Mapping[str, Any] | None,
-          between: PerRun, clusters: Clusters, chance: float, params: Params) -> None:
+          between: PerRun, clusters: Clusters, chance: float, params: Any) -> None:
     chosen = params.regression
     coefficients = [tidy.coefficients(one, chosen.confidence, str, between) for one in regressions]
     tables = {"coefficients": [row for rows in coefficients for row in rows],
@@ -272,7 +271,7 @@ def write(regressions: Sequence[Regression], looks: Mapping[str, Sequence[tidy.R
     artifacts.write_metrics(artifacts.METRICS / "regress.json", metrics(regressions, looks["costs"], chosen))
 
 
-def metrics(regressions: Sequence[Regression], costs: Sequence[tidy.Row], chosen: Chosen) -> dict[str, Any]:
+def metrics(regressions: Sequence[Regression], costs: Sequence[tidy.Row], chosen: Any) -> dict[str, Any]:
     """What a pull request compares: how well the headline's regression explains, and what noise costs the reference's
     reader."""
     headline = next(one.fit for one in regressions if one.specification == chosen.headline)
