@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -121,7 +120,7 @@ def to_table(study: Study, bases: Bases, renderings: Renderings) -> pa.Table:
     colours = renderings.colours
     backgrounds = [hue_saturation(colour) for colour in colours.background]
     foregrounds = [[hue_saturation(colour) for colour in foreground] for foreground in colours.foreground]
-    columns: dict[str, Sequence[Any] | NDArray[Any]] = {
+    columns: dict[str, Sequence[object] | NDArray[np.generic]] = {
         "captcha": np.repeat(bases.captcha, repeats),
         "condition": renderings.condition,
         "text": [text for text in bases.texts for _ in range(repeats)],
