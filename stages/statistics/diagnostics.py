@@ -116,8 +116,8 @@ def without_terms(design: Design, moments: Moments) -> dict[str, float]:
     lost = {}
     for term in design.terms:
         gone = with_products(design, term)
-        kept = [k for k in range(len(design.columns)) if k not in gone]
-        lost[term] = whole - cross.adjusted_r2(moments.keep(kept))
+        retained = [k for k in range(len(design.columns)) if k not in gone]
+        lost[term] = whole - cross.adjusted_r2(moments.keep(retained))
     return lost
 
 

@@ -86,11 +86,11 @@ def adjusted_r2(moments: Moments) -> float:
 
     NaN where y has one value, or each row a coefficient.
     """
-    kept = moments.keep(independent(moments)[0])
-    if kept.total <= 1e-12 * kept.yy or kept.rows == len(kept.Xy):
+    free = moments.keep(independent(moments)[0])
+    if free.total <= 1e-12 * free.yy or free.rows == len(free.Xy):
         return np.nan
-    share = solve(kept)[1] / kept.total
-    return 1 - share * (kept.rows - 1) / (kept.rows - len(kept.Xy))
+    share = solve(free)[1] / free.total
+    return 1 - share * (free.rows - 1) / (free.rows - len(free.Xy))
 
 
 def centred(moments: Moments) -> Floats:
