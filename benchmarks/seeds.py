@@ -1,11 +1,11 @@
-"""Do the intervals of studies that differ in their seed agree as often as they should?
+"""Do the intervals of studies with different seeds agree as often as they should?
 
 Run from the root: `python -m benchmarks.seeds STUDY ...`; prints a Markdown table. Each STUDY is a folder with
-plots/regress of one study of other `seed` (other glyphs in the test, other captchas, other training runs), and
-sd_between_runs known. Of each estimate: its values, its standard error (root mean square), the SD between runs, and
-the SD between the studies. chi² is the sum of squared deviations from the mean over the variance that an estimate
-should have, with one degree of freedom less than studies; pairs are those of two studies whose difference lies within
-1.96 standard errors of it. Both once by the standard error alone, and once with the SD between runs.
+plots/regress of one study with its own `seed` (other test glyphs, captchas and training runs) and known
+sd_between_runs. Per estimate: its values, its standard error (root mean square), the SD between runs, and the SD
+between the studies. chi² is the sum of squared deviations from the mean over the expected variance of an estimate; its
+degrees of freedom are the number of studies less one. Pairs are pairs of studies that differ by at most 1.96 standard
+errors of the difference. Both are given with the standard error only, and with the SD between runs added.
 """
 
 from __future__ import annotations
@@ -21,10 +21,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
+from stages import artifacts
+from stages.schemas.regress import TABLES, Contrasts, Costs, Thresholds
+from stages.schemas.words import POOLED
+
 Floats = NDArray[np.float64]
 
 LIMIT = 1.96  # standard errors of a difference
-HALF = 0.5    # share of the captchas still read, at the threshold that is looked at
+HALF = 0.5    # share of the captchas still read at the threshold
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Estimates:
         return float(np.square(self.value - self.value.mean()).sum() / error**2)
 
     def pairs(self, error: float) -> int:
-        """Pairs of studies that differ by no more than chance."""
+        """Number of pairs of studies that differ by no more than chance."""
         return sum(abs(a - b) <= LIMIT * np.sqrt(2) * error for a, b in combinations(self.value, 2))
 
     @property
@@ -50,21 +54,27 @@ class Estimates:
 
 def estimates(studies: Sequence[Path]) -> Iterator[Estimates]:
     """Average costs, thresholds of half the captchas where every study reaches them, and differences of readers."""
-    costs, thresholds, contrasts = (stacked(studies, name) for name in ("costs", "thresholds", "contrasts"))
-    costs = costs[costs["reader"] != "all"]
-    yield from of(costs.assign(value=100 * costs["cost"], error=100 * costs["standard_error"],
-                               run=100 * costs["sd_between_runs"]), ["reader", "noise"], "cost, points: {}, {}")
-    half = thresholds[thresholds["share"] == HALF]
-    width = half["high"] - half["low"]
-    yield from of(half.assign(value=half["level"], error=width / (2 * LIMIT), run=half["sd_between_runs"]),
-                  ["reader", "noise"], "half lost, level: {}, {}")
-    readers = contrasts[contrasts["factor"] == "reader"]
-    yield from of(readers.assign(value=100 * readers["difference"], error=100 * readers["standard_error"],
-                                 run=100 * readers["sd_between_runs"]), ["a", "b"], "difference, points: {} less {}")
+    costs = stacked(studies, "costs")
+    costs = costs[costs[Costs.reader] != POOLED]
+    yield from of(costs.assign(value=100 * costs[Costs.cost], error=100 * costs[Costs.standard_error],
+                               run=100 * costs[Costs.sd_between_runs]),
+                  [Costs.reader, Costs.noise], "cost, points: {}, {}")
+    thresholds = stacked(studies, "thresholds")
+    half = thresholds[thresholds[Thresholds.share] == HALF]
+    width = half[Thresholds.high] - half[Thresholds.low]
+    yield from of(half.assign(value=half[Thresholds.level], error=width / (2 * LIMIT),
+                              run=half[Thresholds.sd_between_runs]),
+                  [Thresholds.reader, Thresholds.noise], "half lost, level: {}, {}")
+    contrasts = stacked(studies, "contrasts")
+    readers = contrasts[contrasts[Contrasts.factor] == "reader"]
+    yield from of(readers.assign(value=100 * readers[Contrasts.difference],
+                                 error=100 * readers[Contrasts.standard_error],
+                                 run=100 * readers[Contrasts.sd_between_runs]),
+                  [Contrasts.a, Contrasts.b], "difference, points: {} less {}")
 
 
 def stacked(studies: Sequence[Path], name: str) -> pd.DataFrame:
-    tables = [pd.read_csv(study / "plots" / "regress" / f"{name}.csv").assign(study=i)
+    tables = [artifacts.read_table(study / "plots" / "regress" / f"{name}.csv", TABLES[name]).assign(study=i)
               for i, study in enumerate(studies)]
     return pd.concat(tables, ignore_index=True)
 

@@ -1,7 +1,7 @@
-"""A reader of single digits on all 10,000 of MNIST's official test digits, each once, white on black as they are.
+"""Test a reader of single digits on all 10,000 of MNIST's official test digits, each once, unchanged (white on black).
 
-`python -m experiments.official READER_FOLDER MNIST_FOLDER`, such as data/readers/ours and the folder that torchvision
-fills. The test captchas of a study have each digit equally often; the official test set has not.
+`python -m experiments.official READER_FOLDER MNIST_FOLDER`, such as data/readers/ours and torchvision's folder. The
+test captchas of a study have each digit equally often; the official test set does not.
 """
 
 from __future__ import annotations

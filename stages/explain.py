@@ -32,7 +32,7 @@ from stages.insight.drawings import drawings
 from stages.insight.features import by_dose, penultimate, render_glyphs
 from stages.insight.looks import Looks, Renderings, mean_looks, shown_looks, whole_looks
 from stages.insight.unseen import effort_of, noticed_least
-from stages.params import read
+from stages.params import Params, read
 from stages.reader.decoding import encode
 from stages.reader.inference import choose_device
 from stages.reader.protocol import Reader
@@ -63,7 +63,7 @@ class Part:
 class Study:
     """The reader, and what it is looked at with."""
 
-    params: Any
+    params: Params
     reader: Reader
     description: Description
     test: Renderings      # of the first SEEN test captchas
@@ -117,7 +117,7 @@ def main() -> None:
     write(found, study.reader.provenance())
 
 
-def load(params: Any) -> Study:
+def load(params: Params) -> Study:
     """All that is looked at. Raises ValueError, one line, where it is missing or does not fit."""
     name = params.explain.reader
     device = choose_device("auto")

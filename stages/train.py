@@ -2,7 +2,7 @@
 
 Reads   data/captchas/train, data/captchas/validation, readers.<name>.init, and the source of the captchas (fresh)
 Writes  data/readers/<name>, plots/train/<name>.json, plots/train/<name>.csv
-Params  seed, glyphs, captcha, colour, noise, readers.<name>
+Params  seed, glyphs, captcha, colour, noise, reader_defaults, readers.<name>
 
 `python -m stages.train <name>`. An interrupted training goes on from its last epoch when it is run again with the same
 parameters, data and code in the same precision, and ends with the same bytes; CAPTCHA_FRESH=1 starts anew.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,9 +25,10 @@ from stages.command import progress, run
 from stages.drawing import Study, prepare
 from stages.params import Reader, read
 from stages.reader.architectures import ARCHITECTURES
-from stages.reader.fitting import Epoch, calibration_temperature
+from stages.reader.fitting import calibration_temperature
 from stages.reader.inference import NetworkReader, choose_device
 from stages.reader_files import Description
+from stages.schemas.train import Epochs
 from stages.trainers import TRAINERS, Start, Task, Trained
 from stages.training_data import Split, check_stored, denoised, drawn_parts, fit_denoiser, open_splits
 
@@ -35,7 +36,7 @@ RUNS = 1_000_003  # between the streams of two training runs of one study; its s
 
 
 def main() -> None:
-    params = read("seed", "glyphs", "captcha", "colour", "noise", "readers")
+    params = read("seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers")
     name = reader_name(sys.argv[1:], list(params.readers))
     reader = params.readers[name]
     drawn = reader.fresh and reader.epochs > 1 and ARCHITECTURES[reader.architecture].family == "network"
@@ -66,19 +67,21 @@ def train_reader(name: str, reader: Reader, seed: int, study: Study | None = Non
         # Two trainings may share neither the outputs of one workspace nor a checkpoint; other experiments may run.
         locks.enter_context(checkpoints.locked(Path(".scratch") / f"{name}.lock", name))
         locks.enter_context(checkpoints.locked(scratch.with_suffix(".lock"), name))
-        train, validation = open_splits(reader.learns_from)
+        train, validation = open_splits(reader.train_on)
         description = describe(reader, train, validation)
         if study is not None:
-            check_stored(train, reader.learns_from, study)
+            check_stored(train, reader.train_on, study)
             description = with_longest(description, study)
         denoiser = fit_denoiser(reader.denoise, seed, device)
         train = denoised(train, reader.denoise, denoiser, device)
         validation = denoised(validation, reader.denoise, denoiser, device)
-        fresh = partial(drawn_parts, study, reader.learns_from, train.parts[0].denoise) if study else None
+        fresh = partial(drawn_parts, study, reader.train_on, train.parts[0].denoise) if study else None
         trained = TRAINERS[description.family](Task(reader, description, train, validation, fresh, start, scratch, seed,
                                                     precision, device))
         if trained.reader:
-            description = replace(description, temperature=calibrated(trained.reader, validation))
+            temperature = calibrated(trained.reader, validation)
+            description = replace(description, temperature=temperature)
+            trained = replace(trained, metrics=replace(trained.metrics, temperature=temperature))
         write_results(name, description, trained, denoiser)
         checkpoints.remove_checkpoint(scratch)
 
@@ -111,18 +114,10 @@ def calibrated(reader: NetworkReader, validation: Split) -> float:
 
 
 def write_results(name: str, description: Description, trained: Trained, denoiser: dict[str, Tensor]) -> None:
+    plots = artifacts.PLOTS / "train"
     reader_files.write_reader(artifacts.READERS / name, description, trained.weights | denoiser, trained.record)
-    calibration = {"temperature": description.temperature} if trained.reader else {}
-    artifacts.write_metrics(artifacts.PLOTS / "train" / f"{name}.json", trained.metrics | calibration)
-    artifacts.write_text(artifacts.PLOTS / "train" / f"{name}.csv", curve(trained.history))
-
-
-def curve(history: list[Epoch]) -> str:
-    """The learning curve as CSV, one row per epoch."""
-    lines = [",".join(field.name for field in fields(Epoch))]
-    for epoch in history:
-        lines.append(",".join(str(artifacts.rounded(value)) for value in asdict(epoch).values()))
-    return "\n".join(lines) + "\n"
+    artifacts.write_metrics(plots / f"{name}.json", trained.metrics.to_json())
+    artifacts.write_table(plots / f"{name}.csv", Epochs, [asdict(epoch) for epoch in trained.history])
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from stages.reader.batches import Images, Labels
 from stages.reader.decoding import encode
 from stages.reader.inference import unchanged
 
-CONDITIONS = {"clean": (0,), "noisy": (1,), "both": (0, 1)}  # of the training captchas, by readers.<name>.learns_from
+CONDITIONS = {"clean": (0,), "noisy": (1,), "both": (0, 1)}  # of the training captchas, by readers.<name>.train_on
 DENOISED = 3000  # renderings that a denoiser learns from: more took time and gained nothing
 
 
@@ -77,18 +77,18 @@ class Split:
     width: int
 
 
-def open_splits(learns_from: str) -> tuple[Split, Split]:
+def open_splits(train_on: str) -> tuple[Split, Split]:
     """The training and the validation captchas. Raises ValueError where they differ in alphabet or size."""
-    train = open_split("train", learns_from)
-    validation = open_split("validation", learns_from)
+    train = open_split("train", train_on)
+    validation = open_split("validation", train_on)
     if (train.alphabet, train.height, train.width) != (validation.alphabet, validation.height, validation.width):
         raise ValueError("data/captchas: train and validation differ in alphabet or image size: "
                          "run `dvc repro -f generate`")
     return train, validation
 
 
-def open_split(split: str, learns_from: str) -> Split:
-    """The parts of a split, with the rows that `learns_from` takes of each. Raises ValueError where parts differ."""
+def open_split(split: str, train_on: str) -> Split:
+    """The parts of a split, with the rows that `train_on` takes of each. Raises ValueError where parts differ."""
     parts = []
     kinds = set()
     for path in artifacts.parts_of(split):
@@ -99,7 +99,7 @@ def open_split(split: str, learns_from: str) -> Split:
             raise ValueError(f"{path}: another alphabet or image size than the parts before: "
                              "run `dvc repro -f generate`")
         condition = np.array(table["condition"].to_pylist())  # to_numpy would import pandas
-        rows = np.flatnonzero(np.isin(condition, CONDITIONS[learns_from]))
+        rows = np.flatnonzero(np.isin(condition, CONDITIONS[train_on]))
         found = table["text"].to_pylist()
         texts = [found[row] for row in rows]
         parts.append(CaptchaPart(path, rows, encode(texts, alphabet)))
@@ -107,7 +107,7 @@ def open_split(split: str, learns_from: str) -> Split:
     return Split(parts, alphabet, height, width)
 
 
-def check_stored(train: Split, learns_from: str, study: Study) -> None:
+def check_stored(train: Split, train_on: str, study: Study) -> None:
     """Raise ValueError where the stored captchas are not those that `study` draws, by size, number and last texts."""
     stored = (train.alphabet, train.height, train.width, len(train.parts))
     drawn = (study.folding.alphabet, study.layout.height, study.layout.width, study.parts("train"))
@@ -115,14 +115,14 @@ def check_stored(train: Split, learns_from: str, study: Study) -> None:
         raise ValueError(f"data/captchas/train: alphabet, height, width and parts are {stored}, but params.yaml asks "
                          f"for {drawn}: run `dvc repro generate`")
     last = len(train.parts) - 1
-    part = DrawnPart(study, last, 0, CONDITIONS[learns_from], train.alphabet, unchanged)
+    part = DrawnPart(study, last, 0, CONDITIONS[train_on], train.alphabet, unchanged)
     if not np.array_equal(part.labels, train.parts[last].labels):
         raise ValueError("data/captchas/train: holds other texts than params.yaml asks for: run `dvc repro generate`")
 
 
-def drawn_parts(study: Study, learns_from: str, denoise: Denoiser, epoch: int) -> list[DrawnPart]:
+def drawn_parts(study: Study, train_on: str, denoise: Denoiser, epoch: int) -> list[DrawnPart]:
     """The training captchas of an epoch, counted from 1 as the learning curve has it."""
-    return [DrawnPart(study, part, epoch - 1, CONDITIONS[learns_from], study.folding.alphabet, denoise)
+    return [DrawnPart(study, part, epoch - 1, CONDITIONS[train_on], study.folding.alphabet, denoise)
             for part in range(study.parts("train"))]
 
 
@@ -168,5 +168,5 @@ def in_memory(split: Split, cells: int) -> tuple[Images, Labels]:
         if sum(int((found > 0).sum()) for found in labels) >= cells:
             break
     if not images:
-        raise ValueError("no captchas to learn from: check learns_from and noise")
+        raise ValueError("no captchas to learn from: check train_on and noise")
     return np.concatenate(images), np.concatenate(labels)

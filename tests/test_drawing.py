@@ -88,13 +88,13 @@ def test_characters_and_glyphs_stay_balanced_over_the_epochs(study: Path) -> Non
     assert set(string.digits) == set(characters)
 
 
-@pytest.mark.parametrize("learns_from", ["clean", "noisy", "both"])
-def test_what_a_reader_learns_from_is_drawn_as_it_is_stored(learns_from: str, study: Path) -> None:  # noqa: F811
+@pytest.mark.parametrize("train_on", ["clean", "noisy", "both"])
+def test_what_a_reader_trains_on_is_drawn_as_it_is_stored(train_on: str, study: Path) -> None:  # noqa: F811
     drawn = prepared(study)
     generate()
-    stored = training_data.open_split("train", learns_from)
+    stored = training_data.open_split("train", train_on)
     for epoch in (1, 2):
-        parts = training_data.drawn_parts(drawn, learns_from, lambda images: images, epoch)
+        parts = training_data.drawn_parts(drawn, train_on, lambda images: images, epoch)
         assert len(parts) == len(stored.parts)
         for part, other in zip(parts, stored.parts, strict=True):
             assert part.labels.shape == other.labels.shape
@@ -102,7 +102,7 @@ def test_what_a_reader_learns_from_is_drawn_as_it_is_stored(learns_from: str, st
             np.testing.assert_array_equal(part.labels, encode(
                 [text for text in texts_of(drawn, "train", part.part, epoch - 1) for _ in part.conditions],
                 stored.alphabet))
-    first = training_data.drawn_parts(drawn, learns_from, lambda images: images, 1)
+    first = training_data.drawn_parts(drawn, train_on, lambda images: images, 1)
     for part, other in zip(first, stored.parts, strict=True):
         np.testing.assert_array_equal(part.images(), other.images())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,7 @@ from stages.insight.anomaly import (
     pixel_entropy,
 )
 from stages.insight.autoencoder import Autoencoder, draw, fit_autoencoder, reconstruction_loss, to_ink
+from stages.statistics.bootstrap import index_counts
 
 CPU = torch.device("cpu")
 COLUMNS = ["held_out", "method", "noise", "level", "n_normal", "n_anomalous", "auroc", "low", "high", "aupr",
@@ -129,13 +131,14 @@ def test_the_importance_bound_is_what_torch_distributions_say() -> None:
     network, x = mixture()[0], to_ink(TEST[0][:7])
     _, bound = importance_bound(network, x, 6, generator=torch.Generator().manual_seed(5))
     generator, weights = torch.Generator().manual_seed(5), []
+    standard: Any = torch.distributions.Normal(0.0, 1.0)
     with torch.no_grad():
         mean, log_variance = network.encode(x)
-        posterior = torch.distributions.Normal(mean, (log_variance / 2).exp())
+        posterior: Any = torch.distributions.Normal(mean, (log_variance / 2).exp())
         for _ in range(6):
             z = draw(mean, log_variance, generator=generator)
-            prior = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1)
-            weights.append(prior - posterior.log_prob(z).sum(1) - reconstruction_loss(network.decode(z), x))
+            ratio = standard.log_prob(z).sum(1) - posterior.log_prob(z).sum(1)
+            weights.append(ratio - reconstruction_loss(network.decode(z), x))
     expected = torch.stack(weights).double()
     assert bound == pytest.approx((torch.logsumexp(expected, 0) - np.log(6)).numpy(), rel=1e-4)
 
@@ -204,7 +207,7 @@ def test_a_resample_is_the_auroc_of_the_glyphs_drawn() -> None:
     beyond = scores > 5
     got = detection._resampled(scores, truth, beyond, 3, np.random.default_rng(7))
     again = np.random.default_rng(7)
-    normals, anomalies = (detection._counts(n, 3, again) for n in ((~truth).sum(), truth.sum()))
+    normals, anomalies = (index_counts(n, 3, rng=again) for n in ((~truth).sum(), truth.sum()))
     for i in range(3):
         drawn = np.concatenate([np.repeat(np.sort(scores[~truth]), normals[i]), np.repeat(scores[truth], anomalies[i])])
         labels = np.repeat([False, True], [(~truth).sum(), truth.sum()])

@@ -223,7 +223,8 @@ def test_curves_start_and_end_with_the_picture_and_its_ground_and_follow_the_ord
 
     def score(shown: np.ndarray, rows: np.ndarray) -> np.ndarray:
         seen.append(shown)
-        return shown.mean(axis=(1, 2, 3))
+        means: np.ndarray = shown.mean(axis=(1, 2, 3))
+        return means
 
     gone, come = replacement_curves(score, images, maps, 3, ends_of(score, images), rng=np.random.default_rng(0))
     ground = np.broadcast_to(background(images)[:, None, None], images.shape)
@@ -284,7 +285,7 @@ def test_an_interval_resamples_captchas_and_few_have_none() -> None:
     few = mean_by_captcha(own[:4], np.arange(4), confidence=0.95, draws=100, seed=0)
     assert np.isnan(few[1:3]).all()
     assert few[4] == "4 captcha(s): too few for an interval"
-    assert mean_by_captcha(np.array([np.nan]), np.zeros(1), confidence=0.95, draws=9, seed=0)[3:] == (
+    assert mean_by_captcha(np.array([np.nan]), np.zeros(1, int), confidence=0.95, draws=9, seed=0)[3:] == (
         0, "no character to measure")
 
 

@@ -78,7 +78,9 @@ def test_an_empty_canvas_asks_no_reader(client: TestClient, monkeypatch: pytest.
 
 def test_every_class_has_its_probability_and_together_they_are_one(client: TestClient, desk: Desk) -> None:
     answer = draw(client, "letters")
-    logits = desk.load("letters")[0].logits(np.repeat(to_glyphs([np.array(SEVEN[0], float)])[..., None], 3, axis=3))
+    reader = desk.load("letters")[0]
+    assert isinstance(reader, NetworkReader)
+    logits = reader.logits(np.repeat(to_glyphs([np.array(SEVEN[0], float)])[..., None], 3, axis=3))
     expected = np.exp(logits[0, 0]) / np.exp(logits[0, 0]).sum()
     shares = answer["characters"][0]["probabilities"]
     assert answer["alphabet"] == LETTERS
@@ -189,7 +191,7 @@ def test_every_network_that_can_be_trained_here_reads_a_drawing(client: TestClie
     assert len(answer["characters"]) + answer["note"].count("were drawn") >= 1
 
 
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], int, str]] = {
     "an unknown reader": ({"reader": "nobody"}, 404, "no 'nobody' is at hand"),
     "a path as a reader": ({"reader": "../readers/digits"}, 404, "is at hand"),
     "no reader": ({"reader": None}, 422, "reader"),

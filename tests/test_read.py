@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ SAYS = np.array([[0.02, 0.96, 0.01, 0.01], [0.7, 0.1, 0.1, 0.1], [0.05, 0.02, 0.
 def write_constant_reader(name: str, posterior: np.ndarray) -> None:
     """A reader that reads the same in every image: posterior (positions, A + 1), of every column for one row."""
     description = Description("heads" if len(posterior) > 1 else "ctc", ALPHABET, H, W, 4, len(posterior))
-    network = initialise(description.build(), generator=torch.Generator().manual_seed(0))
+    network: Any = initialise(description.build(), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         network.classifier.weight.zero_()
         network.classifier.bias.copy_(torch.tensor(np.log(posterior).ravel()))
@@ -47,7 +48,7 @@ def write_constant_reader(name: str, posterior: np.ndarray) -> None:
 
 def write_random_reader(name: str, architecture: str) -> None:
     description = Description(architecture, ALPHABET, H, W, 4, 3)
-    network = initialise(description.build(), generator=torch.Generator().manual_seed(5))
+    network: Any = initialise(description.build(), generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
         network.classifier.weight.mul_(8)  # so that it does not say nothing everywhere
     write_reader(artifacts.READERS / name, description, network.state_dict(), {})
@@ -180,9 +181,10 @@ class Outsider(ExternalReader):
     def predict(self, images: np.ndarray, top: int = 0) -> TextPrediction:
         labels = np.zeros((len(images), 2), np.int64)
         labels[0] = [1, 3]
+        first: list[tuple[tuple[int, ...], float]] = [((1, 3), 0.92)]
         probability = np.append(0.92, np.zeros(len(images) - 1))
         return TextPrediction(Readings(labels, (labels > 0) * np.float32(0.96)), probability,
-                              [[((1, 3), 0.92)][:top], *([] for _ in images[1:])])
+                              [first[:top], *([] for _ in images[1:])])
 
 
 def test_an_outside_reader_is_asked_in_the_same_words(run_read: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -294,7 +296,8 @@ def test_other_aspect_ratios_are_told_in_one_line(run_read: Run) -> None:
 
 def test_the_reader_of_plot_is_the_default(run_read: Run) -> None:
     shutil.copy(ROOT / "params.yaml", "params.yaml")
-    default = params.load(Path("params.yaml"))["plot"]["reader"]
+    loaded: Any = params.load(Path("params.yaml"))
+    default = loaded["plot"]["reader"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(params, "refuse_foreign_code", lambda: None)
         with pytest.raises(ValueError, match=rf"^data/readers has no trained reader '{default}': choose another "

@@ -63,4 +63,5 @@ def test_answers_of_a_batch_are_those_of_each_text_alone() -> None:
                     np.array([[0.9, 0.8, 0, 0], [0.7, 0.6, 0, 0], [0, 0, 0, 0], [0.5, 0.4, 0.3, 0.2]], np.float32))
     guess, confidence = answers(true, read)
     assert guess.tolist() == [[1, 0, 3], [2, 1, 0], [0, 0, 0], [2, 2, 2]]
-    np.testing.assert_allclose(confidence, [[0.9, 0, 0.8], [0.7, 0.6, 0], [0, 0, 0], [0.5, 0.4, 0.3]], rtol=1e-6)
+    expected = np.array([[0.9, 0.0, 0.8], [0.7, 0.6, 0.0], [0.0, 0.0, 0.0], [0.5, 0.4, 0.3]])
+    np.testing.assert_allclose(confidence, expected, rtol=1e-6)

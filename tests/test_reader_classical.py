@@ -138,7 +138,7 @@ def test_equal_arguments_give_equal_bytes_and_a_state_is_enough(kind: str, some:
     assert first == second
     module = build_classical(kind, safetensors.torch.load(first), alphabet_size=10, positions=1)
     logits = [NetworkReader(one, precision="fp32", device=CPU).logits(some[2][0]) for one in (module, fitted[0].module)]
-    np.testing.assert_array_equal(*logits)
+    np.testing.assert_array_equal(logits[0], logits[1])
     assert logits[0].shape == (60, 1, 11)
     assert logits[0].dtype == np.float32
     assert logits[0].min() >= np.float32(FLOOR)

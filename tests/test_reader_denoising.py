@@ -202,7 +202,8 @@ def test_progress_is_told_in_one_line_an_epoch() -> None:
 
 def paint(ink: NDArray[np.float64], foreground: str, background: str) -> Images:
     ends = [np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) for colour in (foreground, background)]
-    return np.rint(ends[1] + ink[..., None] * (ends[0] - ends[1])).astype(np.uint8)
+    painted: Images = np.rint(ends[1] + ink[..., None] * (ends[0] - ends[1])).astype(np.uint8)
+    return painted
 
 
 def test_pairs_have_the_colours_of_the_noisy_rendering() -> None:

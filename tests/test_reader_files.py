@@ -120,6 +120,7 @@ def test_an_outside_reader_has_a_description_and_no_weights(tmp_path: Path, monk
     built: list[Any] = []
     monkeypatch.setattr(tesseract, "Tesseract", lambda alphabet, **given: built.append((alphabet, given)) or "it")
     write_reader(tmp_path / "outside", replace(OUTSIDE, denoise="median"), {}, {"tesseract": "5.3.0"})
+    reader: Any
     reader, description = load_recogniser(tmp_path / "outside", torch.device("cpu"))
     assert reader == "it"
     assert description == replace(OUTSIDE, denoise="median")

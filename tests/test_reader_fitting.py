@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,16 +13,17 @@ from conftest import OURS
 from drawn_captchas import DrawnPart, drawn_part
 from torch import nn
 
+from stages.reader.architectures import OPTIMISERS
 from stages.reader.fitting import Epoch, Fitted, Schedule, State, finished, fit, validate
 from stages.reader.networks import Network, build, initialise
-from stages.reader.optimisers import OPTIMISERS, decayed
+from stages.reader.optimisers import decayed
 
 CPU = torch.device("cpu")
 QUICK = Schedule(epochs=3, patience=3, batch=16, learning_rate=0.01, weight_decay=0.01, precision="fp32", seed=1)
 PARTS, VALIDATION = [drawn_part(30, 1), drawn_part(25, 2)], [drawn_part(20, 3), drawn_part(9, 4)]
 
 
-def network_of(architecture: str, positions: int = 3) -> nn.Module:
+def network_of(architecture: str, positions: int = 3) -> Network:
     network = build(architecture, alphabet_size=4, height=32, width=72, channels=8, positions=positions)
     return initialise(network, generator=torch.Generator().manual_seed(1))
 
@@ -213,7 +215,7 @@ def test_a_state_runs_no_code_when_it_is_loaded() -> None:
     import pickle
 
     class Trap:
-        def __reduce__(self) -> object:
+        def __reduce__(self) -> tuple[Any, ...]:
             return print, ("run",)
 
     buffer = io.BytesIO()

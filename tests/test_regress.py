@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 import pytest
 
 from stages import artifacts, params, regress
-from stages.statistics import oracles, runs, tidy
+from stages.schemas.regress import TABLES, Correlations, Costs
+from stages.statistics import oracles, runs
 from stages.statistics.regression import Regression, estimate
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -164,7 +165,7 @@ def test_without_noise_in_the_formula_there_are_no_costs_and_a_line_says_so(stud
     study.write(noisy=predict("noisy"), clean=predict("clean"))
     regress.main()
     assert "regression.by_reader: slopes has no term noise: no costs of noise types" in capsys.readouterr().out
-    assert Path("plots/regress/costs.csv").read_text(encoding="utf-8") == ",".join(tidy.COLUMNS["costs"]) + "\n"
+    assert Path("plots/regress/costs.csv").read_text(encoding="utf-8") == ",".join(Costs.names()) + "\n"
     assert set(study.metrics()) == {"adjusted_r2", "predicted_r2", "observations"}
 
 
@@ -408,14 +409,15 @@ def test_runs_of_a_like_study_are_taken_from_its_file_and_those_of_another_are_n
     parsed = params.parse(study.tree)
     formulas = dict(parsed.regression.specifications) | {"main": "noise"}  # another formula of that name
     estimates = {runs.coefficient(name, "all", "noise", "fog"): (0.1, 0.2, 0.6) for name in ("main", "slopes")}
-    tree = runs.to_json(runs.PerRun(estimates, formulas, "level", asdict(parsed.regression.references)),
-                        runs.compared(parsed, params.runs_of(parsed.readers)))
-    artifacts.write_json(Path("experiments/runs.json"), tree)
+    record = runs.record_of(runs.PerRun(estimates, formulas, "level", asdict(parsed.regression.references)),
+                            runs.compared(parsed, params.runs_of(parsed.readers)))
+    artifacts.write_record(Path("experiments/runs.json"), record)
     study.tree["captcha"]["test"] += 1
     study.tree["readers"]["clean"]["precision"] = "fp32"
     regress.main()
     row = study.rows("slopes")["noise[fog]"]
-    assert (float(row["sd_between_runs"]), row["runs"]) == (pytest.approx(np.std([0.1, 0.2, 0.6], ddof=1)), "3")
+    assert float(row["sd_between_runs"]) == pytest.approx(np.std([0.1, 0.2, 0.6], ddof=1))
+    assert row["runs"] == "3"
     assert study.rows("main")["noise[fog]"]["runs"] == study.rows("slopes")["constant"]["runs"] == ""
     assert "In square brackets" in Path("plots/regress/table.json").read_text(encoding="utf-8")
     study.tree["regression"]["references"]["digit"] = "1"  # coefficients are against another category
@@ -427,7 +429,7 @@ def test_runs_of_a_like_study_are_taken_from_its_file_and_those_of_another_are_n
     assert "experiments/runs.json is of other glyphs, captchas, colours, noises or readers" in capsys.readouterr().out
     assert study.rows("slopes")["noise[fog]"]["runs"] == ""
     artifacts.write_json(Path("experiments/runs.json"), {"estimates": []})
-    with pytest.raises(ValueError, match=r"runs\.json: expected what `python -m experiments.runs --collect` writes"):
+    with pytest.raises(ValueError, match=r"expected what `python -m experiments\.runs --collect` writes"):
         regress.main()
 
 
@@ -442,13 +444,13 @@ def test_glyphs_that_are_unknown_leave_captchas_as_clusters_and_a_line(study: St
 
 def test_what_readers_are_may_stand_in_a_formula(study: Study) -> None:
     study.write(noisy=predict("noisy"), clean=predict("clean"), dense=predict("dense"))
-    study.tree["readers"]["clean"]["learns_from"] = "clean"
+    study.tree["readers"]["clean"]["train_on"] = "clean"
     study.tree["readers"]["dense"]["architecture"] = "dense"
-    study.tree["regression"]["specifications"]["mine"] = "noise + learns_from + architecture"
+    study.tree["regression"]["specifications"]["mine"] = "noise + train_on + architecture"
     regress.main()
     rows = study.rows("mine")
-    assert {"learns_from[clean]", "architecture[dense]"} < set(rows)
-    assert float(rows["learns_from[clean]"]["low"]) < -0.15 < float(rows["learns_from[clean]"]["high"])
+    assert {"train_on[clean]", "architecture[dense]"} < set(rows)
+    assert float(rows["train_on[clean]"]["low"]) < -0.15 < float(rows["train_on[clean]"]["high"])
 
 
 def test_colour_is_tested_by_dealing_it_again(study: Study) -> None:
@@ -492,7 +494,7 @@ def test_errors_may_cluster_by_any_column(study: Study, way: str) -> None:
 def test_corruption_errors_tell_seen_noise_from_unseen(study: Study) -> None:
     study.tree["noise"].update(types=list(SLOPES), unseen="fog")
     study.write(noisy=predict("noisy"), clean=predict("clean"))
-    study.tree["readers"]["clean"] = {**study.tree["readers"]["clean"], "learns_from": "clean"}
+    study.tree["readers"]["clean"] = {**study.tree["readers"]["clean"], "train_on": "clean"}
     regress.main()
     rows = {(row["reader"], row["noise"]): row for row in study.table("corruption")}
     assert set(rows) == {(reader, noise) for reader in ("noisy", "clean")
@@ -688,7 +690,6 @@ def test_without_a_regression_of_the_references_reader_no_metric_is_a_cost_and_a
     assert set(study.metrics()) == {"adjusted_r2", "predicted_r2", "observations"}
 
 
-def test_a_row_of_other_columns_is_not_written() -> None:
-    assert tidy.as_csv(("a", "b"), [{"a": "x,y", "b": 0.5}]) == 'a,b\n"x,y",0.5\n'
-    with pytest.raises(ValueError, match="a row should have the columns a, b, got a, c"):
-        tidy.as_csv(("a", "b"), [{"a": 1, "c": 2}])
+def test_rows_of_other_columns_are_not_written(study: Study) -> None:
+    with pytest.raises(ValueError, match="expected the columns a, b, r, got a, b"):
+        regress.write_tables({kind: [{"a": "x", "b": "y"}] if kind is Correlations else [] for kind in TABLES.values()})

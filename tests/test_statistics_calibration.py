@@ -27,7 +27,7 @@ from stages.statistics.calibration import (
     selection,
     squared_calibration_error,
 )
-from stages.statistics.sharing import error_ratio
+from stages.statistics.clustered import error_ratio
 
 # Eighths tie often, and their sums are exact in any order.
 rows = st.lists(st.tuples(st.integers(0, 8).map(lambda k: k / 8), st.booleans()), min_size=1, max_size=40)
@@ -291,7 +291,8 @@ def test_one_row_is_enough(score: Callable[..., object]) -> None:
 
 @pytest.mark.parametrize(("call", "message"), [
     (lambda: bin_of([0.5], 0), "bins should be 1 or more of equal mass or width, got 0"),
-    (lambda: bin_of([0.5], 3, "size"), "got 3 of equal size"),
+    (lambda: bin_of([0.5], 3, "size"),  # type: ignore[arg-type]
+     "got 3 of equal size"),
     (lambda: calibration_by_group([0.5], [1], ["a", "b"], [0.1]), "a value for each of 1 rows"),
     (lambda: coverage_at([0.5], [1], 1.0), "accuracy should lie between 0 and 1, got 1.0"),
     (lambda: coverage_interval([0.5], [1], [0], rng=np.random.default_rng(0)), "two captchas at least"),

@@ -30,18 +30,17 @@ seeds = st.integers(0, 2**32 - 1)
 def close(one: Moments, other: Moments) -> None:
     np.testing.assert_allclose(one.XX, other.XX, rtol=1e-10, atol=1e-10)
     np.testing.assert_allclose(one.Xy, other.Xy, rtol=1e-10, atol=1e-10)
-    assert (one.yy, one.rows) == (pytest.approx(other.yy), other.rows)
+    assert one.yy == pytest.approx(other.yy)
+    assert one.rows == other.rows
 
 
 @settings(max_examples=30, deadline=None)
 @given(seed=seeds, cuts=st.lists(st.integers(0, 40), max_size=5))
-def test_parts_add_up_to_the_whole_and_are_taken_out_again(seed: int, cuts: list[int]) -> None:
+def test_parts_add_up_to_the_whole(seed: int, cuts: list[int]) -> None:
     X, y, _ = ragged(seed, clusters=20)
     bounds = [0, *sorted({min(cut, len(y)) for cut in cuts}), len(y)]
     parts = [Moments.of(X[start:end], y[start:end]) for start, end in pairwise(bounds)]
-    whole = Moments.of(X, y)
-    close(total_of(parts), whole)
-    close(whole - parts[-1], Moments.of(X[:bounds[-2]], y[:bounds[-2]]))
+    close(total_of(parts), Moments.of(X, y))
 
 
 def test_no_parts_are_refused() -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from stages.figures.numbers import lowest, percent, percent_range, quoted, signed
+from stages.figures.numbers import interval_text, lowest, percent, percent_range, quoted, range_text, signed
 from stages.figures.style import INK, MUTED, PALETTE, WIDTH, styled
 
 ROW = 0.19  # inches, of a text
@@ -58,8 +58,8 @@ def about_pairs(pairs: pd.DataFrame, spreads: pd.DataFrame, confidence: float) -
         if not np.isfinite(row["tau"]):
             return f"Nothing is known of neighbours: {row['note']}."
         said.append(f"the {side} one by {_points(row['tau'])} "
-                    f"({100 * confidence:g}\u00a0% interval {100 * row['low']:.1f} to {100 * row['high']:.1f}; "
-                    f"{_whether(row['p'], confidence)})")
+                    + interval_text(f"{100 * row['low']:.1f} to {100 * row['high']:.1f}; "
+                                    f"{_whether(row['p'], confidence)}", confidence))
     clear = pairs[(pairs["low"] > 0) | (pairs["high"] < 0)]
     worst = lowest(pairs[pairs["effect"].notna()], "effect")
     few = f"{len(clear)} of {len(pairs)} pairs {'has' if len(clear) == 1 else 'have'} an interval that leaves out 0"
@@ -87,9 +87,9 @@ def about_repeated(repeated: pd.DataFrame, confidence: float) -> str:
     for kind, where in (("adjacent", "beside itself"), ("apart", "elsewhere in the text")):
         row = repeated[repeated["kind"] == kind].iloc[0]
         if np.isfinite(row["effect_low"]):
-            said.append(f"{where} {signed(100 * row['effect'])} points ({100 * confidence:g}\u00a0% interval "
-                        f"{signed(100 * row['effect_low'])} to {signed(100 * row['effect_high'])}, Holm's "
-                        f"{_whether(row['p_holm'], confidence)})")
+            ends = range_text(100 * row["effect_low"], 100 * row["effect_high"])
+            test = f"Holm's {_whether(row['p_holm'], confidence)}"
+            said.append(f"{where} {signed(100 * row['effect'])} points {interval_text(f'{ends}, {test}', confidence)}")
     if not said:
         return "Too few captchas repeat a character to say what that does."
     return f"A character that comes again, beside one that comes once, changes accuracy {' and '.join(said)}."
@@ -127,8 +127,8 @@ def about_texts(texts: pd.DataFrame, spread: pd.Series, confidence: float) -> st
         return f"Whole texts cannot be compared: {texts['note'].iloc[0]}."
     best, worst = texts.iloc[0], texts.iloc[-1]
     ends = [f"{quoted(row['text'])}, of whose {row['renderings']} renderings {percent(row['read'])} were read whole, "
-            f"is expected to be in {percent(row['shrunk'])} ({100 * confidence:g}\u00a0% interval "
-            f"{percent_range(row['low'], row['high'])})" for row in (best, worst)]
+            f"is expected to be in {percent(row['shrunk'])} "
+            f"{interval_text(percent_range(row['low'], row['high']), confidence)}" for row in (best, worst)]
     said = (f"The best text, {ends[0]}; the worst, {ends[1]}. True rates differ by {_points(spread['tau'])} (standard "
             f"deviation, interval {100 * spread['low']:.1f} to {100 * spread['high']:.1f}; "
             f"{_whether(spread['p'], confidence)})")

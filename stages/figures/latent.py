@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.figures.numbers import between, interval_name, listed, percent, percent_range, signed
+from stages.figures.numbers import interval_text, listed, percent, percent_range, range_text, signed
 from stages.figures.samples import chosen_levels, draw_sheet
 from stages.figures.style import INK, MUTED, PALETTE, WIDTH, level_ticks, neutral_look, small_multiples, styled, words
 from stages.insight.separation import CLEAN, COLLAPSED, MERGED
@@ -187,7 +187,7 @@ def _percentage(row: pd.Series, factor: float, confidence: float) -> str:
     if not known:
         return f"changes by {signed(value, '+.0f')}\u00a0% (no interval: {row['note']})"
     low, high = (min(known) if len(known) == 2 else -100.0), max(known)  # an open end is a distance of nothing
-    return f"changes by {signed(value, '+.0f')}\u00a0% {between(low, high, confidence, '+.0f')}"
+    return f"changes by {signed(value, '+.0f')}\u00a0% {interval_text(range_text(low, high, '+.0f'), confidence)}"
 
 
 def about_separation(table: pd.DataFrame, space: str) -> str:
@@ -232,7 +232,7 @@ def about_plane(table: pd.DataFrame, space: str, noise: str, share: float, confi
 def _purity(row: pd.Series, confidence: float) -> str:
     if not np.isfinite([row["low"], row["high"]]).all():
         return f"{percent(row['value'])} (no interval: {row['note']})"
-    return f"{percent(row['value'])} ({interval_name(confidence)} {percent_range(row['low'], row['high'])})"
+    return f"{percent(row['value'])} {interval_text(percent_range(row['low'], row['high']), confidence)}"
 
 
 def about_drawings(losses: pd.DataFrame, active: int, latent: int, confidence: float) -> str:
@@ -250,4 +250,6 @@ def about_drawings(losses: pd.DataFrame, active: int, latent: int, confidence: f
 def _nats(row: pd.Series, confidence: float) -> str:
     value, low, high = (row[f"reconstruction{end}"] for end in ("", "_low", "_high"))
     told = f"{value:.0f} nats"
-    return told + (f" ({interval_name(confidence)} {low:.0f} to {high:.0f})" if np.isfinite([low, high]).all() else "")
+    if not np.isfinite([low, high]).all():
+        return told
+    return f"{told} {interval_text(f'{low:.0f} to {high:.0f}', confidence)}"

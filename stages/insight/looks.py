@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages.captcha.glyphs import SIDE
 from stages.insight.faithfulness import (
     glyph_masks,
     headline,
@@ -35,7 +36,6 @@ STEPS = 8             # of deletion and insertion
 AGAIN = Effort(steps=4, samples=2)  # for maps that are made once more for each layer
 FEW = 3               # captchas of a slow reader at most: it is asked thousands of times
 PLAIN = 25            # clean captchas of a mean map where there are no gradients, and each map takes many readings
-SIDE = 28             # px, of a mean map
 
 
 @dataclass(frozen=True, eq=False)

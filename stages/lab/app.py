@@ -24,7 +24,7 @@ PARTS = {"paint": "Paint", "bench": "Captcha bench", "train": "Train", "results"
 
 
 def create_app(desk: Desk, *, hosts: Sequence[str] = ()) -> FastAPI:
-    """The lab over a desk; `hosts` are names beside loopback's by which it may be asked for."""
+    """The lab application; `hosts` are allowed host names in addition to loopback's."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -53,7 +53,7 @@ def create_app(desk: Desk, *, hosts: Sequence[str] = ()) -> FastAPI:
 
     @app.get("/api/readers")
     def readers() -> list[dict[str, object]]:
-        """Every reader at hand, those of the study first."""
+        """All available readers, those of the study first."""
         return desk.readers()
 
     return app
@@ -78,7 +78,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _gone(request: Request, error: Exception) -> JSONResponse:
-    """To nobody: a browser that goes away in mid-upload is no fault of the lab, and no traceback in its terminal."""
+    """Answer to a browser that disconnects during an upload: no error of the lab, so no traceback in its terminal."""
     return JSONResponse({"error": "the request was broken off: send it again"}, 400)
 
 

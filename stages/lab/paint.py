@@ -1,7 +1,7 @@
-"""Painting: strokes from the page, what a reader reads in them, and what it looks at.
+"""Painting: strokes from the page, the reader's answer, and its saliency map.
 
-A reader of single characters (28 x 28 px, one position) reads each alone, white on black, as MNIST is; any other reads
-them in one row on its own canvas, black on white.
+A reader of single characters (28 x 28 px, one position) reads each character by itself, white on black, like MNIST. Any
+other reader reads them in one row on its own canvas, black on white.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from stages.reader_files import Description
 
 LIMITS = {"/paint": 512 * 1024}
 MOST = 12       # characters in one drawing
-POINTS = 20_000  # in all its strokes
+POINTS = 20_000  # in all strokes of a drawing
 GAP = 3         # px between characters in a row
-EDGE = 2        # px beside the row
-FEW = Effort(window=1, stride=1)  # of it, input x gradient takes nothing
+EDGE = 2        # px of margin around the row
+FEW = Effort(window=1, stride=1)  # minimal: input x gradient needs no steps
 
 Coordinate = Annotated[float, Field(ge=-4096, le=8192, allow_inf_nan=False)]
 Point = Annotated[list[Coordinate], Field(min_length=2, max_length=2)]
 
 
 class Drawing(BaseModel):
-    """Strokes as points in px of any canvas, and the reader to read them."""
+    """Strokes as points in px of any canvas, and the name of the reader."""
 
     reader: str
     strokes: Annotated[list[Annotated[list[Point], Field(min_length=1)]], Field(max_length=400)]
@@ -49,7 +49,7 @@ class Drawing(BaseModel):
 
 @dataclass(frozen=True)
 class Answer:
-    """What was read: labels (T,), their rows of logits as shares (T, A + 1), and the picture of each."""
+    """The answer: labels (T,), class probabilities (T, A + 1), and the image of each character."""
 
     labels: NDArray[np.int64]
     confidence: float
@@ -64,7 +64,7 @@ def routes(desk: Desk) -> APIRouter:
 
     @router.post("/paint")
     def paint(drawing: Drawing) -> dict[str, Any]:
-        """Text, confidence and, by character, the probability of every class and the map over what was seen."""
+        """Text, confidence and, per character, the probability of every class and the saliency map over the image."""
         started = time.perf_counter()
         if sum(map(len, drawing.strokes)) > POINTS:
             raise RefusedError(f"strokes: expected at most {POINTS} points, got more: clear the drawing")
@@ -87,7 +87,7 @@ def reads_singly(description: Description) -> bool:
 
 
 def read(glyphs: Glyphs, reader: Reader, description: Description, saliency: bool) -> Answer:
-    """What a reader reads in glyphs (n, 28, 28), n >= 1."""
+    """The answer of a reader to glyphs (n, 28, 28), n >= 1."""
     singly = reads_singly(description)
     if singly:
         images: Images = np.repeat(glyphs[..., None], 3, axis=3)
@@ -138,7 +138,7 @@ def _note(drawn: int, read_: int, description: Description, no_gradients: bool) 
 
 
 def in_a_row(glyphs: Glyphs, height: int, width: int) -> NDArray[np.uint8]:
-    """Glyphs (n, 28, 28) side by side on a white canvas (H, W, 3), black; made smaller together where they must."""
+    """Glyphs (n, 28, 28) in one row on a white canvas (H, W, 3), black; all made smaller together if needed."""
     inked = [np.flatnonzero(glyph.any(axis=0)) for glyph in glyphs]
     patches = [glyph[:, columns[0] : columns[-1] + 1] for glyph, columns in zip(glyphs, inked, strict=True)]
     row = np.concatenate([part for patch in patches for part in (np.zeros((SIDE, GAP), np.uint8), patch)][1:], axis=1)
@@ -153,7 +153,7 @@ def in_a_row(glyphs: Glyphs, height: int, width: int) -> NDArray[np.uint8]:
 
 
 def told(answer: Answer, alphabet: str) -> dict[str, Any]:
-    """The answer as JSON; "" among the probabilities stands for no character, `alphabet` has the others' order."""
+    """The answer as JSON. Among the probabilities "" stands for no character; the others are in order of `alphabet`."""
     text = to_texts(answer.labels[None], alphabet)[0] if len(answer.labels) else ""
     found = []
     for i, character in enumerate(text):
@@ -167,7 +167,7 @@ def told(answer: Answer, alphabet: str) -> dict[str, Any]:
 
 
 def picture(image: Images, saliency: NDArray[np.float32] | None) -> dict[str, Any]:
-    """Pixels of the green channel, 0 to 255, and the map as bytes: 128 nothing, 255 most for, 1 most against."""
+    """Pixels of the green channel, 0 to 255, and the map as bytes: 128 neutral, 255 most for, 1 most against."""
     encoded = None
     if saliency is not None:
         most = max(float(np.abs(saliency).max()), 1e-12)

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stages.reader.alignment import answers
+from stages.reader.architectures import ADAMW
 from stages.reader.augmentation import augmented
 from stages.reader.batches import Images, Labels, Part, batches, steps_of
 from stages.reader.data_parallel import LossOf, Replicas, replicas
 from stages.reader.decoding import Readings
 from stages.reader.inference import NetworkReader, autocast, to_batch
 from stages.reader.networks import Network
-from stages.reader.optimisers import ADAMW, Optimisers, optimisers_of
+from stages.reader.optimisers import Optimisers, optimisers_of
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def check_parts(network: Network, train: Sequence[Part], validation: Sequence[Pa
     for split, parts in (("train", train), ("validation", validation)):
         filled = [part for part in parts if len(part.labels)]
         if not filled:
-            raise ValueError(f"{split}: no captchas to learn from: check learns_from and noise")
+            raise ValueError(f"{split}: no captchas to learn from: check train_on and noise")
         columns = network.output_length(filled[0].images().shape[2])
         for part in filled:
             said = (part.labels[:, :columns] > 0).sum()

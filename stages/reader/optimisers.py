@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
-ADAMW = "adamw"
-MUON = "muon"
-OPTIMISERS = (ADAMW, MUON)
+from stages.reader.architectures import ADAMW
+
 MUON_RATE = 5.0  # times the learning rate of AdamW: its steps have a size of their own
 # Newton-Schulz (Jordan et al. 2024): x -> 3.4445 x - 4.775 x^3 + 2.0315 x^5 takes singular values from 0..1 to near 1.
 LINEAR = 3.4445

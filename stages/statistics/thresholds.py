@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from math import ceil, floor, inf, nan
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.interpolate import PchipInterpolator
 
-Floats = NDArray[np.float64]  # B curves (the study's own, or one per draw), L levels
+from stages.statistics.arrays import Floats
 
 HALVINGS = 50  # of the bracket: to the last digit of a float
 STEEP = 0.8    # share of the clean accuracy: a fall by so much between two tested levels leaves no slope to interpolate
-REDRAWS = 100  # rounds in which a draw may be replaced
 
 
 @dataclass(frozen=True)
@@ -94,26 +93,6 @@ def ends(found: Floats, shares: Floats, levels: Floats) -> tuple[Floats, Floats]
     return np.where(steep, levels[after - 1], found), np.where(steep, levels[after], found)
 
 
-def resampled(right: Floats, seen: Floats, draws: int, *, rng: np.random.Generator) -> Floats:
-    """Shares (1 + B, L) of what is read right, by sums over G clusters of right and seen (G, L): the sample's own
-    first, then B = draws resamples of whole clusters with replacement.
-
-    A draw in which a level shows nothing is drawn again. Raises ValueError where that goes on: the clusters of some
-    level are too few.
-    """
-    G, L = right.shape
-    both = np.concatenate([right, seen], axis=1)
-    sums = np.concatenate([both.sum(axis=0, keepdims=True), np.zeros((draws, 2 * L))])
-    for _ in range(REDRAWS):
-        missing = np.flatnonzero((sums[:, L:] == 0).any(axis=1))
-        if not len(missing):
-            return np.asarray(sums[:, :L] / sums[:, L:])
-        chosen = rng.integers(G, size=(len(missing), G)) + G * np.arange(len(missing))[:, None]
-        weights = np.bincount(chosen.ravel(), minlength=len(missing) * G).reshape(len(missing), G)
-        sums[missing] = weights.astype(np.float64) @ both
-    raise ValueError("resampled clusters leave some level without a character: show more captchas at each level")
-
-
 def level_at(shares: Floats, levels: Floats, target: float) -> Floats:
     """The levels (B,) at which curves through shares (B, L) fall to the target: 0 and infinity as in `Threshold`."""
     falling = isotonic(shares)
@@ -124,12 +103,12 @@ def level_at(shares: Floats, levels: Floats, target: float) -> Floats:
         start = bracket[inside]
         cubic = PchipInterpolator(levels, falling[inside], axis=1).c  # (4, L - 1, B), highest power first
         pieces = cubic[:, start, np.arange(len(inside))]
-        found[inside] = levels[start] + _root(pieces - np.array([0, 0, 0, target])[:, None],
+        found[inside] = levels[start] + _crossing(pieces - np.array([0, 0, 0, target])[:, None],
                                               levels[start + 1] - levels[start])
     return found
 
 
-def _root(cubic: Floats, width: Floats) -> Floats:
+def _crossing(cubic: Floats, width: Floats) -> Floats:
     """Where cubics (4, B) that fall from above 0 to 0 or below cross it, in [0, width] (B,), by bisection."""
     low, high = np.zeros_like(width), width.copy()
     for _ in range(HALVINGS):

@@ -41,7 +41,7 @@ def about_matrix(study: Study, reader: str = "") -> str:
 
 def classified(study: Study, reader: str) -> list[Part]:
     table = study.tables["classification"]
-    return [classification_report(table, reader), Words([about_classification(table, reader)])]
+    return [classification_report(table, reader), Words([about_classification(table, reader, study.confidence)])]
 
 
 def own_report(study: Study) -> list[Part]:

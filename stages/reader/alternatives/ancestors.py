@@ -10,27 +10,28 @@ full length.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import count
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stages.captcha.colour import LUMA
 from stages.reader.alternatives.dropout import Dropout
 from stages.reader.architectures import Sizes
 from stages.reader.networks import Network
 
 NO_CHARACTER = -1e4  # the logit of class 0: its probability is 0 in float32, its logarithm finite
 MEAN = (1 / 3, 1 / 3, 1 / 3)
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what Pillow calls L
 
 
 class Grey(nn.Module):
     """Pixels (B, 3, H, W) uint8 to one channel (B, 1, H, W) float32 from 0 to 1, the channels weighted."""
 
-    def __init__(self, weights: tuple[float, float, float]) -> None:
+    def __init__(self, weights: Iterable[float]) -> None:
         super().__init__()
-        self.weights = weights
+        self.weights = tuple(map(float, weights))
 
     def forward(self, images: Tensor) -> Tensor:
         red, green, blue = (images[:, i : i + 1].float().mul(w / 255) for i, w in enumerate(self.weights))
@@ -94,7 +95,7 @@ def ukrainian(sizes: Sizes) -> Ancestor:
     Kernels of 5 x 5 leave 720 features; pools and dropout come before ReLU, which changes no value.
     """
     trunk = nn.Sequential(
-        Grey(LUMA),
+        Grey(tuple(LUMA.tolist())),
         nn.Conv2d(1, 10, 5), nn.MaxPool2d(2), nn.ReLU(),
         nn.Conv2d(10, 20, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(),
     )  # fmt: skip
