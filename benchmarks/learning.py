@@ -29,6 +29,7 @@ from stages import artifacts
 from stages.drawing import Study, prepare
 from stages.params import Reader, read
 from stages.reader.alignment import answers
+from stages.reader.architectures import of_family
 from stages.reader.batches import Images, Labels
 from stages.reader.decoding import encode
 from stages.reader.fitting import Schedule, State, fit

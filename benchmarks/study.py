@@ -111,9 +111,10 @@ def processor() -> str:
     """The processor's name, and whether it multiplies bfloat16."""
     info = Path("/proc/cpuinfo")
     text = info.read_text() if info.exists() else ""
-    name = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    found = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    name = found[1] if found else platform.processor()
     native = [flag for flag in NATIVE if re.search(rf"\b{flag}\b", text)]
-    return f"{name[1] if name else platform.processor()}, {os.cpu_count()} cores, {' '.join(native) or 'no'} bf16"
+    return f"{name}, {os.cpu_count()} cores, {' '.join(native) or 'no'} bf16"
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -42,6 +42,9 @@ from stages.reader.inference import NetworkReader
 from stages.reader.networks import Network, fused
 from stages.reader_files import Description, load_reader, read_description
 from stages.sources.images import listing
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")  # in requirements-dev.in; the study itself does without
 OPSET = 20        # the first with AffineGrid, which the classical readers need; ONNX Runtime has it since 1.17
@@ -146,7 +149,7 @@ def to_onnx(network: Network, description: Description) -> bytes:
     with torch.inference_mode(False):
         program = torch.export.export(Calibrated(network, description.temperature).eval(), example,
                                       dynamic_shapes=(axes,), strict=True)
-    rewritten: dict[Any, Callable[..., Any]] = {torch.ops.aten.mean.dim: _mean_by_axis}
+    rewritten: dict[object, Callable[..., Tensor]] = {torch.ops.aten.mean.dim: _mean_by_axis}
     if network.double_precision:
         rewritten[torch.ops.aten.avg_pool2d.default] = _mean_of_blocks
     program = program.run_decompositions(rewritten)
@@ -168,14 +171,14 @@ def _mean_by_axis(x: Tensor, axes: Sequence[int], keepdim: bool = False) -> Tens
     return x
 
 
-def _mean_of_blocks(x: Tensor, size: Sequence[int], *_: Any) -> Tensor:
+def _mean_of_blocks(x: Tensor, size: Sequence[int], *_: object) -> Tensor:
     """Average pooling without overlap or rest, as `character_crops.features` has it; ONNX Runtime pools no float64."""
     height = x.shape[2] // size[0]
     width = x.shape[3] // size[1]
     return x.reshape(x.shape[0], x.shape[1], height, size[0], width, size[1]).sum((3, 5)) / (size[0] * size[1])
 
 
-def _finished(model: Any, description: Description) -> bytes:
+def _finished(model: ModelProto, description: Description) -> bytes:
     """The model (onnx.ModelProto) with our metadata in place of the exporter's, which has the paths of this machine."""
     import onnx
 
@@ -221,19 +224,25 @@ def largest_difference(path: Path, reader: NetworkReader, images: Images) -> flo
     return float(np.max(differences))  # NaN where one is
 
 
-def open_session(path: Path, threads: int = 1) -> Any:
+class Session(Protocol):
+    """What is used of an onnxruntime.InferenceSession, which has no types."""
+
+    def run(self, outputs: list[str], inputs: dict[str, Images]) -> list[NDArray[np.float32]]: ...
+
+
+def open_session(path: Path, threads: int = 1) -> Session:
     """An onnxruntime.InferenceSession on the CPU."""
     import onnxruntime  # type: ignore[import-untyped]
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session: Session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return session
 
 
-def run_onnx(session: Any, images: Images) -> NDArray[np.float32]:
+def run_onnx(session: Session, images: Images) -> NDArray[np.float32]:
     """Logits (n, S, A + 1) of images (n, H, W, 3), all at once."""
-    logits: NDArray[np.float32] = session.run(["logits"], {"images": images.transpose(0, 3, 1, 2)})[0]
-    return logits
+    return session.run(["logits"], {"images": images.transpose(0, 3, 1, 2)})[0]
 
 
 if __name__ == "__main__":

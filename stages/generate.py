@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -122,7 +121,7 @@ def to_table(study: Study, bases: Bases, renderings: Renderings) -> pa.Table:
     colours = renderings.colours
     backgrounds = [hue_saturation(colour) for colour in colours.background]
     foregrounds = [[hue_saturation(colour) for colour in foreground] for foreground in colours.foreground]
-    columns: dict[str, Sequence[Any] | NDArray[Any]] = {
+    columns: dict[str, Sequence[object] | NDArray[np.generic]] = {
         Captchas.captcha: np.repeat(bases.captcha, repeats),
         Captchas.condition: renderings.condition,
         Captchas.text: [text for text in bases.texts for _ in range(repeats)],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -41,6 +43,19 @@ def test_an_experiment_has_short_lines(path: Path) -> None:
     """But for the noise types of one: a list is one override, and Hydra cannot add to it."""
     lines = path.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if len(line) > 120 and not line.startswith("-S noise.types=[")] == []
+
+
+COMMANDS = re.findall(r"`dvc exp run ([^`$]+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "--queue" not in command])
+def test_a_command_of_the_readme_is_a_change_that_the_grammar_takes(command: str, tmp_path: Path) -> None:
+    changed = tmp_path / "params.yaml"
+    shutil.copy(ROOT / "params.yaml", changed)
+    words = shlex.split(command)
+    assert words[::2] == ["-S"] * (len(words) // 2)
+    apply_overrides(changed, words[1::2])
+    assert parse(load(changed)) != parse(load(ROOT / "params.yaml"))
 
 
 def test_every_experiment_is_explained() -> None:

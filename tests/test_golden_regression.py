@@ -16,7 +16,8 @@ from stages.statistics.diagnostics import reset
 from stages.statistics.formulas import parse_formula
 from stages.statistics.inference import Inference
 from stages.statistics.least_squares import Fit, least_squares, two_way
-from stages.statistics.logit import Logit, average_effects, clustered_too, fit_logit
+from stages.statistics.logit import Logit, clustered_too, fit_logit
+from stages.statistics.marginal_effects import average_effects
 from stages.statistics.sample import Sample, intersection
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -287,9 +287,9 @@ def test_processes_have_a_thread_each_and_the_environment_comes_back(languages: 
                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     program(languages, """case "$1" in
       --version) echo 'tesseract 5.3.0';;
-      --list-langs) echo 'List of available languages in "%s/" (1):'; echo eng;;
+      --list-langs) echo 'List of available languages in "LANGUAGES/" (1):'; echo eng;;
       *) echo "<div class='ocr_page'><i class='ocrx_cinfo' title='x_conf 90'>$OMP_THREAD_LIMIT</span>" > "$2.hocr";;
-    esac""" % languages, monkeypatch)  # noqa: UP031 (the script has braces of its own)
+    esac""".replace("LANGUAGES", str(languages)), monkeypatch)
     reader = Tesseract("0123", positions=4)
     for before in ("3", None):
         monkeypatch.setenv("OMP_THREAD_LIMIT", "3")

@@ -45,7 +45,8 @@ def create_app(desk: Desk, *, hosts: Sequence[str] = ()) -> FastAPI:
     app.add_exception_handler(OSError, _unwritable)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     page = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True,
-                       undefined=StrictUndefined).get_template("page.html").render(parts=PARTS)
+                       undefined=StrictUndefined).get_template("page.html").render(
+                           parts=PARTS, networks=training.FITTED)
 
     @app.get("/")
     def lab() -> HTMLResponse:
@@ -65,9 +66,14 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    told = [f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {one['msg']}" for one in error.errors()]
+    told = [f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {_expected(one['msg'])}" for one in error.errors()]
     more = f" (and {len(told) - 3} more)" if len(told) > 3 else ""
     return JSONResponse({"error": _line("; ".join(told[:3])) + more}, 422)
+
+
+def _expected(message: str) -> str:
+    """The message of a check of ours without pydantic's word for it."""
+    return message.replace("Value error, ", "expected ", 1)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:

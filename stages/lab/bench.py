@@ -7,7 +7,7 @@ import threading
 import time
 import unicodedata
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -15,9 +15,22 @@ from fastapi.concurrency import run_in_threadpool
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from stages.captcha.colour import DRAWN
 from stages.captcha.composition import Layout
 from stages.captcha.noise import NOISES
-from stages.lab.composing import Noise, Setting, change, composed, glyphs_of, noisy, script_of, sources_here, texts_of
+from stages.grammar import one_of
+from stages.lab.composing import (
+    SOURCES,
+    Noise,
+    Setting,
+    change,
+    composed,
+    glyphs_of,
+    noisy,
+    script_of,
+    sources_here,
+    texts_of,
+)
 from stages.lab.desk import Desk
 from stages.lab.paint import reads_singly
 from stages.lab.pictures import LIMIT, Gallery, read_upload
@@ -38,7 +51,6 @@ MOST = 12      # characters
 PORTION = 50   # captchas that a reader reads per turn, while others wait
 AT_ONCE = 2**21  # pixels under noise at once: noise needs 24 bytes or more per pixel
 Bools = NDArray[np.bool_]
-SCHEMES = ("black_on_white", "white_on_black", "grey", "colour")
 
 
 class NoiseAsked(BaseModel):
@@ -53,10 +65,10 @@ class Asked(BaseModel):
     text: Annotated[str, Field(max_length=MOST)] = ""
     upload: Annotated[str, Field(max_length=40)] = ""
     length: Annotated[int, Field(ge=1, le=MOST)] = 4
-    source: Literal["study", "digits", "fonts"] = "study"
+    source: Annotated[str, one_of(SOURCES)] = "study"
     alphabet: Annotated[str, Field(min_length=2, max_length=100)] = "0123456789"
     noises: Annotated[list[NoiseAsked], Field(max_length=5)] = []
-    scheme: Literal["black_on_white", "white_on_black", "grey", "colour"] = "black_on_white"
+    scheme: Annotated[str, one_of(DRAWN)] = "black_on_white"
     per_character: bool = False
     contrast: Annotated[float, Field(ge=0.05, le=0.9)] = 0.4
     height: Annotated[int, Field(ge=16, le=256)] = 40
@@ -99,7 +111,7 @@ def routes(desk: Desk) -> APIRouter:
     @router.get("/start")
     def start() -> dict[str, Any]:
         """The available choices, and the setting of the study."""
-        return {"noises": list(NOISES), "schemes": list(SCHEMES), "sources": sources_here(),
+        return {"noises": list(NOISES), "schemes": list(DRAWN), "sources": sources_here(),
                 "study": read("glyphs").glyphs.source, "setting": study_setting(), "renderings": FRESH}
 
     @router.post("")
@@ -144,7 +156,7 @@ def study_setting() -> dict[str, Any]:
     return Asked.model_validate({
         "alphabet": params.glyphs.alphabet[:100],
         "noises": [{"type": params.noise.types[0], "level": round(params.noise.level / 2, 2)}],
-        "scheme": next((scheme for scheme in colour.schemes if scheme in SCHEMES), SCHEMES[0]),
+        "scheme": next((scheme for scheme in colour.schemes if scheme in DRAWN), next(iter(DRAWN))),
         "per_character": colour.per == "character", "contrast": colour.contrast,
         **limited("length", captcha.length.max), **limited("height", captcha.height), **limited("width", captcha.width),
         **limited("scale", round((captcha.scale.min + captcha.scale.max) / 2, 3)),

@@ -22,10 +22,10 @@ from stages.lab.refusals import RefusedError
 from stages.params import Glyphs, read
 from stages.reader.batches import Images
 from stages.sources.fonts import faces_for
-from stages.sources.glyphs import DOWNLOADS, load_glyphs
+from stages.sources.glyphs import BUILT_IN, DOWNLOADS, load_glyphs
 
 DIGITS = "0123456789"
-SOURCES = ("study", "digits", "fonts")
+SOURCES = ("study", *BUILT_IN)
 
 
 @dataclass(frozen=True)

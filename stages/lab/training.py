@@ -19,13 +19,16 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from stages.captcha.glyphs import Glyphs
+from stages.grammar import one_of
 from stages.lab import tables
+from stages.lab.composing import SOURCES
 from stages.lab.desk import OWN, Desk, check_name
 from stages.lab.fitting import Settings
 from stages.lab.job import Job
 from stages.lab.paint import reads_singly
 from stages.lab.refusals import BusyError, MissingError, RefusedError
 from stages.params import read
+from stages.reader.architectures import ARCHITECTURES
 from stages.reader.inference import choose_device
 from stages.reader.protocol import Reader
 from stages.reader_files import Description, load_recogniser
@@ -35,15 +38,16 @@ LIMITS = {f"/train/file/{kind}": FILE for kind in tables.KINDS}
 BATCH = 1000  # glyphs per call of a reader
 
 Kind = Literal["train", "test"]
-Architecture = Literal["heads", "dense", "kaggle", "ukrainian", "essmaw_dense", "essmaw_small", "essmaw_large"]
+FITTED = tuple(name for name, one in ARCHITECTURES.items()
+               if one.family == "network" and not one.any_length)  # networks that can read single glyphs
 
 
 class Wanted(BaseModel):
     """A training as the page requests it."""
 
-    source: Literal["file", "study", "digits", "fonts"]
+    source: Annotated[str, one_of(("file", *SOURCES))]
     alphabet: Annotated[str, Field(max_length=100)] = "0123456789"
-    architecture: Architecture = "heads"
+    architecture: Annotated[str, one_of(FITTED)] = "heads"
     channels: Annotated[int, Field(ge=4, le=128)] = 16
     epochs: Annotated[int, Field(ge=1, le=500)] = 20
     batch: Annotated[int, Field(ge=2, le=4096)] = 32
