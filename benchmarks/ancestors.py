@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
 
 from benchmarks.reader import ArrayPart
 from stages.reader.alignment import answers
@@ -27,9 +26,10 @@ from stages.reader.architectures import ARCHITECTURES
 from stages.reader.batches import batches, steps_of
 from stages.reader.data_parallel import HALVES, replicas
 from stages.reader.fitting import run_epoch
-from stages.reader.inference import NetworkReader, cores
-from stages.reader.networks import build, initialise
+from stages.reader.inference import NetworkReader
+from stages.reader.networks import Network, build, initialise
 from stages.reader.optimisers import optimisers_of
+from stages.reader.threads import cores
 
 BATCH, CHANNELS, DIGITS = 64, 32, 10
 CPU = torch.device("cpu")
@@ -58,7 +58,7 @@ class Case:
     task: Task
     name: str
     precision: str
-    network: nn.Module
+    network: Network
     part: ArrayPart
 
 
@@ -104,7 +104,7 @@ def measure(case: Case) -> tuple[float, float, float, float]:
     return *trained, *timed(lambda: answers(part.labels, recogniser.read(part.pixels)), len(part.labels))
 
 
-def weights_of(network: nn.Module) -> int:
+def weights_of(network: Network) -> int:
     return sum(tensor.numel() for tensor in network.state_dict().values() if tensor.is_floating_point())
 
 

@@ -25,7 +25,9 @@ from stages import artifacts
 from stages.export import open_session, require_packages, run_onnx, to_onnx
 from stages.reader.batches import Images
 from stages.reader.decoding import softmax
-from stages.reader.inference import BATCH, NetworkReader, cores
+from stages.reader.inference import BATCH, NetworkReader
+from stages.reader.networks import Network
+from stages.reader.threads import cores
 from stages.reader_files import load_reader
 
 COUNT, READER = 1600, "noisy"
@@ -56,7 +58,7 @@ def timed(read: Read, images: Images) -> tuple[float, float, Logits]:
     return len(images) / (time.process_time() - cpu), len(images) / (time.monotonic() - wall), logits
 
 
-def cases(content: bytes, network: torch.nn.Module, temperature: float) -> dict[str, Read]:
+def cases(content: bytes, network: Network, temperature: float) -> dict[str, Read]:
     """Each way to read; the others are compared with the first."""
     torch_readers = {f"PyTorch, {precision}": NetworkReader(network, precision=precision, device=CPU,
                                                          temperature=temperature).logits

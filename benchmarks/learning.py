@@ -23,18 +23,18 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from benchmarks.reader import full_resolution
 from stages import artifacts
 from stages.drawing import Study, prepare
 from stages.params import Reader, read
 from stages.reader.alignment import answers
+from stages.reader.architectures import of_family
 from stages.reader.batches import Images, Labels
 from stages.reader.decoding import encode
 from stages.reader.fitting import Schedule, State, fit
 from stages.reader.inference import NetworkReader
-from stages.reader.networks import ARCHITECTURES, initialise
+from stages.reader.networks import Network, initialise
 from stages.reader.precision import arithmetic, choose_precision
 from stages.reader_files import Description
 from stages.train import RUNS, describe
@@ -42,7 +42,7 @@ from stages.trainers import NO_INIT
 from stages.training_data import drawn_parts, open_split
 
 CPU = torch.device("cpu")
-Network = Callable[[Description], nn.Module]
+Builder = Callable[[Description], Network]
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class TestSet:
     labels: Labels  # (n, T)
     clean: NDArray[np.bool_]  # (n,)
 
-    def shares(self, network: nn.Module, precision: str) -> tuple[float, float, float]:
+    def shares(self, network: Network, precision: str) -> tuple[float, float, float]:
         """Exact match over all and over clean captchas, and character accuracy."""
         read_ = NetworkReader(network, precision=precision, device=CPU).read(self.images)
         answered, _ = answers(self.labels, read_)
@@ -102,7 +102,7 @@ def refuse(parser: argparse.ArgumentParser, name: str, readers: Mapping[str, Rea
     if name not in readers:
         parser.error(f"{name}: expected a reader of params.yaml, one of {', '.join(readers)}")
     reader = readers[name]
-    if reader.architecture not in ARCHITECTURES or reader.denoise != "none" or Path(reader.init) != NO_INIT:
+    if reader.architecture not in of_family("network") or reader.denoise != "none" or Path(reader.init) != NO_INIT:
         parser.error(f"{name}: expected a network without denoise and init, got {reader.architecture}, "
                      f"{reader.denoise} and {reader.init}")
 
@@ -115,9 +115,9 @@ def load_test() -> TestSet:
     return TestSet(np.concatenate([artifacts.images_of(table) for table in tables]), labels, condition == 0)
 
 
-def recipes(name: str, reader: Reader, *, alone: bool) -> dict[str, tuple[Reader, Network]]:
+def recipes(name: str, reader: Reader, *, alone: bool) -> dict[str, tuple[Reader, Builder]]:
     """The reader of params.yaml and its peers: settings, and the network of a description."""
-    found: dict[str, tuple[Reader, Network]] = {name: (reader, lambda description: description.build())}
+    found: dict[str, tuple[Reader, Builder]] = {name: (reader, lambda description: description.build())}
     if alone:
         return found
     clean = reader.train_on == "clean"
@@ -128,7 +128,7 @@ def recipes(name: str, reader: Reader, *, alone: bool) -> dict[str, tuple[Reader
                     "usual": (before, lambda description: full_resolution(len(description.alphabet) + 1))}
 
 
-def compare(chosen: dict[str, tuple[Reader, Network]], study: Study, held: TestSet, seeds: int) -> list[Point]:
+def compare(chosen: dict[str, tuple[Reader, Builder]], study: Study, held: TestSet, seeds: int) -> list[Point]:
     """Train all recipes in turn for each seed, and print one row per epoch."""
     print("| recipe | seed | epoch | CPU s | exact match | clean | characters |")
     print("|---|--:|--:|--:|--:|--:|--:|")
@@ -139,7 +139,7 @@ def compare(chosen: dict[str, tuple[Reader, Network]], study: Study, held: TestS
     return points
 
 
-def learn(name: str, reader: Reader, network_of: Network, study: Study, held: TestSet, seed: int) -> list[Point]:
+def learn(name: str, reader: Reader, network_of: Builder, study: Study, held: TestSet, seed: int) -> list[Point]:
     """Train once. Every epoch is measured and printed; that time is not counted."""
     points: list[Point] = []
     spent, since = 0.0, time.process_time()

@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from stages.reader.alignment import answers
+from stages.reader.architectures import ADAMW, MUON
 from stages.reader.batches import batches, steps_of
 from stages.reader.data_parallel import HALVES, replicas
 from stages.reader.fitting import run_epoch
-from stages.reader.inference import NetworkReader, cores
-from stages.reader.networks import Ctc, Standardise, block, build, initialise
-from stages.reader.optimisers import ADAMW, MUON, optimisers_of
+from stages.reader.inference import NetworkReader
+from stages.reader.networks import Ctc, Network, Standardise, block, build, initialise
+from stages.reader.optimisers import optimisers_of
+from stages.reader.threads import cores
 
 COUNT, HEIGHT, WIDTH, BATCH = 1600, 40, 128, 64
 CPU = torch.device("cpu")
@@ -45,11 +47,11 @@ def random_part() -> ArrayPart:
     return ArrayPart(rng.integers(0, 256, (COUNT, HEIGHT, WIDTH, 3), np.uint8), rng.integers(1, 11, (COUNT, 4)))
 
 
-def built(architecture: str, channels: int) -> nn.Module:
+def built(architecture: str, channels: int) -> Network:
     return build(architecture, alphabet_size=10, height=HEIGHT, width=WIDTH, channels=channels, positions=4)
 
 
-def full_resolution(classes: int) -> nn.Module:
+def full_resolution(classes: int) -> Network:
     """The trunk of most captcha repositories: convolutions without stride, each followed by pooling."""
     features = nn.Sequential(Standardise(), block(3, 16), nn.MaxPool2d(2, ceil_mode=True), block(16, 32),
                              nn.MaxPool2d(2, ceil_mode=True),
@@ -64,7 +66,7 @@ def timed(work: object) -> tuple[float, float]:
     return COUNT / (time.process_time() - cpu), COUNT / (time.monotonic() - wall)
 
 
-def measure(network: nn.Module, optimiser: str, precision: str, part: ArrayPart) -> list[tuple[float, float]]:
+def measure(network: Network, optimiser: str, precision: str, part: ArrayPart) -> list[tuple[float, float]]:
     """Rates of training and reading, each per second of CPU time and of wall time."""
     initialise(network, generator=torch.Generator().manual_seed(0))
     steps = 10_000 * steps_of([part], BATCH)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,9 +25,10 @@ from stages.command import progress, run
 from stages.drawing import Study, prepare
 from stages.params import Reader, read
 from stages.reader.architectures import ARCHITECTURES
-from stages.reader.fitting import Epoch, calibration_temperature
+from stages.reader.fitting import calibration_temperature
 from stages.reader.inference import NetworkReader, choose_device
 from stages.reader_files import Description
+from stages.schemas.train import Epochs
 from stages.trainers import TRAINERS, Start, Task, Trained
 from stages.training_data import Split, check_stored, denoised, drawn_parts, fit_denoiser, open_splits
 
@@ -78,7 +79,9 @@ def train_reader(name: str, reader: Reader, seed: int, study: Study | None = Non
         trained = TRAINERS[description.family](Task(reader, description, train, validation, fresh, start, scratch, seed,
                                                     precision, device))
         if trained.reader:
-            description = replace(description, temperature=calibrated(trained.reader, validation))
+            temperature = calibrated(trained.reader, validation)
+            description = replace(description, temperature=temperature)
+            trained = replace(trained, metrics=replace(trained.metrics, temperature=temperature))
         write_results(name, description, trained, denoiser)
         checkpoints.remove_checkpoint(scratch)
 
@@ -111,18 +114,10 @@ def calibrated(reader: NetworkReader, validation: Split) -> float:
 
 
 def write_results(name: str, description: Description, trained: Trained, denoiser: dict[str, Tensor]) -> None:
+    plots = artifacts.PLOTS / "train"
     reader_files.write_reader(artifacts.READERS / name, description, trained.weights | denoiser, trained.record)
-    calibration = {"temperature": description.temperature} if trained.reader else {}
-    artifacts.write_metrics(artifacts.PLOTS / "train" / f"{name}.json", trained.metrics | calibration)
-    artifacts.write_text(artifacts.PLOTS / "train" / f"{name}.csv", curve(trained.history))
-
-
-def curve(history: list[Epoch]) -> str:
-    """The learning curve as CSV, one row per epoch."""
-    lines = [",".join(field.name for field in fields(Epoch))]
-    for epoch in history:
-        lines.append(",".join(str(artifacts.rounded(value)) for value in asdict(epoch).values()))
-    return "\n".join(lines) + "\n"
+    artifacts.write_metrics(plots / f"{name}.json", trained.metrics.to_json())
+    artifacts.write_table(plots / f"{name}.csv", Epochs, [asdict(epoch) for epoch in trained.history])
 
 
 if __name__ == "__main__":

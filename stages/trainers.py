@@ -26,6 +26,7 @@ from stages.reader.networks import Network, initialise
 from stages.reader.precision import arithmetic
 from stages.reader.transfer import transfer
 from stages.reader_files import Description
+from stages.schemas.train import TrainingRecord
 from stages.training_data import Split, in_memory
 
 NO_INIT = Path("pretrained/none")  # readers.<name>.init of a reader that starts from nothing
@@ -85,7 +86,7 @@ class Trained:
     weights: dict[str, Tensor]
     history: list[Epoch]  # empty where nothing was learned
     record: dict[str, Any]  # what reader.json says of the training
-    metrics: dict[str, float | str]
+    metrics: TrainingRecord
 
 
 def train_network(task: Task) -> Trained:
@@ -138,10 +139,10 @@ def train_external(task: Task) -> Trained:
         progress(reader.caution)
     found = [scores(part.labels, reader.read(part.images())) for part in task.validation.parts if len(part.labels)]
     right, characters, whole, captchas = np.sum(found, axis=0).tolist()
-    reached = {"validation_character_accuracy": artifacts.rounded(right / characters),
-               "validation_exact_match": artifacts.rounded(whole / captchas), "weights": 0}
+    reached = TrainingRecord(validation_character_accuracy=artifacts.rounded(right / characters),
+                             validation_exact_match=artifacts.rounded(whole / captchas), weights=0)
     progress(f"{reader.title}: validation characters {right / characters:.2%}, whole captchas {whole / captchas:.2%}")
-    return Trained(None, {}, [], reader.record() | reached, reached)
+    return Trained(None, {}, [], reader.record() | reached.to_json(), reached)
 
 
 TRAINERS: Mapping[Family, Callable[[Task], Trained]] = {
@@ -152,9 +153,10 @@ def trained(reader: NetworkReader, fitted: Fitted, record: Mapping[str, Any]) ->
     """Nothing here depends on time, so that equal trainings give equal bytes."""
     best = {key: artifacts.rounded(value) for key, value in asdict(fitted.best).items()}
     epochs = {"epochs": len(fitted.history), "best_epoch": best["epoch"]}
-    metrics = {name: best[name] for name in ("validation_character_accuracy", "validation_exact_match",
-                                             "validation_loss")}
-    metrics |= epochs | {name: record[name] for name in ("weights", "arithmetic")}
+    metrics = TrainingRecord(
+        validation_character_accuracy=best["validation_character_accuracy"],
+        validation_exact_match=best["validation_exact_match"], validation_loss=best["validation_loss"],
+        weights=record["weights"], arithmetic=record["arithmetic"], **epochs)
     return Trained(reader, fitted.weights, fitted.history, {**epochs, "best": best, **artifacts.rounded(record)},
                    metrics)
 

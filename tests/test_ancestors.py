@@ -13,7 +13,8 @@ from conftest import ANCESTORS
 from PIL import Image
 from torch import nn
 
-from stages.reader.alternatives.ancestors import LUMA, MEAN, NO_CHARACTER, Grey
+from stages.captcha.colour import LUMA
+from stages.reader.alternatives.ancestors import MEAN, NO_CHARACTER, Grey
 from stages.reader.alternatives.dropout import Dropout, reseed
 from stages.reader.architectures import ARCHITECTURES, Sizes
 from stages.reader.decoding import decode_positions

@@ -23,7 +23,7 @@ from stages.reader.alternatives.classical_fitting import fit_classical
 from stages.reader.architectures import of_family
 from stages.reader.decoding import softmax
 from stages.reader.inference import NetworkReader
-from stages.reader.networks import initialise
+from stages.reader.networks import Network, initialise
 from stages.reader_files import Description, load_reader, write_reader
 
 onnx = pytest.importorskip("onnx")
@@ -40,7 +40,7 @@ def pixels(n: int, seed: int = 0, height: int = H, width: int = W) -> np.ndarray
     return np.random.default_rng(seed).integers(0, 256, (n, height, width, 3), np.uint8)
 
 
-def network_of(description: Description) -> nn.Module:
+def network_of(description: Description) -> Network:
     """Random weights, and statistics of batch normalisation that matter when they are folded."""
     generator = torch.Generator().manual_seed(3)
     network = initialise(description.build(), generator=generator)
@@ -53,7 +53,7 @@ def network_of(description: Description) -> nn.Module:
     return network.eval()
 
 
-def classical_of(kind: str, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
+def classical_of(kind: str, monkeypatch: pytest.MonkeyPatch) -> Network:
     monkeypatch.setattr(class_of(kind), "GRID", class_of(kind).GRID[-1:])
     labels = np.random.default_rng(1).integers(1, 4, (60, 2))
     return fit_classical(kind, (pixels(60), labels), (pixels(20, 1), labels[:20]), alphabet_size=3,
@@ -72,7 +72,7 @@ def probabilities(content: bytes, folder: Path, images: np.ndarray) -> np.ndarra
     return softmax(export.run_onnx(export.open_session(folder / "reader.onnx"), images))
 
 
-def expected(network: nn.Module, images: np.ndarray, temperature: float) -> np.ndarray:
+def expected(network: Network, images: np.ndarray, temperature: float) -> np.ndarray:
     return softmax(NetworkReader(network, precision="fp32", device=CPU, temperature=temperature).logits(images))
 
 

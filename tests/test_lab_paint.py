@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from stages.lab.app import create_app
 from stages.lab.desk import Desk
 from stages.lab.paint import MOST, POINTS, in_a_row
 from stages.lab.strokes import to_glyphs
-from stages.lab.training import Architecture
+from stages.lab.training import FITTED
 from stages.reader.alternatives.external import ExternalReader
 from stages.reader.decoding import Readings
 from stages.reader.inference import NetworkReader
@@ -79,7 +79,7 @@ def test_an_empty_canvas_asks_no_reader(client: TestClient, monkeypatch: pytest.
 def test_every_class_has_its_probability_and_together_they_are_one(client: TestClient, desk: Desk) -> None:
     answer = draw(client, "letters")
     reader = desk.load("letters")[0]
-    assert isinstance(reader, Recogniser)
+    assert isinstance(reader, NetworkReader)
     logits = reader.logits(np.repeat(to_glyphs([np.array(SEVEN[0], float)])[..., None], 3, axis=3))
     expected = np.exp(logits[0, 0]) / np.exp(logits[0, 0]).sum()
     shares = answer["characters"][0]["probabilities"]
@@ -180,7 +180,7 @@ def test_an_outside_reader_tells_its_reading_alone(client: TestClient, desk: Des
     assert [one["picture"]["saliency"] for one in answer["characters"]] == [None] * len(text)
 
 
-@pytest.mark.parametrize("architecture", get_args(Architecture))
+@pytest.mark.parametrize("architecture", FITTED)
 def test_every_network_that_can_be_trained_here_reads_a_drawing(client: TestClient, desk: Desk,
                                                                 architecture: str) -> None:
     keep_single(desk.own / "new", architecture=architecture)

@@ -182,8 +182,9 @@ class Outsider(ExternalReader):
         labels = np.zeros((len(images), 2), np.int64)
         labels[0] = [1, 3]
         first: list[tuple[tuple[int, ...], float]] = [((1, 3), 0.92)]
-        return TextPrediction(Readings(labels, (labels > 0) * np.float32(0.96)), np.append(0.92, np.zeros(len(images) - 1)),
-                     [first[:top], *([] for _ in images[1:])])
+        probability = np.append(0.92, np.zeros(len(images) - 1))
+        return TextPrediction(Readings(labels, (labels > 0) * np.float32(0.96)), probability,
+                              [first[:top], *([] for _ in images[1:])])
 
 
 def test_an_outside_reader_is_asked_in_the_same_words(run_read: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ def batch(rows: int = 9) -> tuple[Tensor, Tensor]:
     return torch.randn(rows, 5, generator=generator), torch.randint(3, (rows,), generator=generator)
 
 
-def loss_on(images: Tensor, labels: Tensor) -> LossOf:
+def loss_on(images: Tensor, labels: Tensor) -> LossOf[nn.Module]:
     return lambda net, rows: nn.functional.cross_entropy(net(images[rows]), labels[rows])
 
 

@@ -16,14 +16,14 @@ from torch import nn
 from stages.reader.architectures import OPTIMISERS
 from stages.reader.fitting import Epoch, Fitted, Schedule, State, finished, fit, validate
 from stages.reader.networks import Network, build, initialise
-from stages.reader.optimisers import OPTIMISERS, decayed
+from stages.reader.optimisers import decayed
 
 CPU = torch.device("cpu")
 QUICK = Schedule(epochs=3, patience=3, batch=16, learning_rate=0.01, weight_decay=0.01, precision="fp32", seed=1)
 PARTS, VALIDATION = [drawn_part(30, 1), drawn_part(25, 2)], [drawn_part(20, 3), drawn_part(9, 4)]
 
 
-def network_of(architecture: str, positions: int = 3) -> nn.Module:
+def network_of(architecture: str, positions: int = 3) -> Network:
     network = build(architecture, alphabet_size=4, height=32, width=72, channels=8, positions=positions)
     return initialise(network, generator=torch.Generator().manual_seed(1))
 

@@ -80,7 +80,7 @@ def test_a_reader_train_on_and_reads_what_its_denoiser_leaves(method: Any, study
     first = outputs()
     folder = study / "data/readers/small"
     recogniser, description = reader_files.load_recogniser(folder, torch.device("cpu"))
-    assert isinstance(recogniser, Recogniser)
+    assert isinstance(recogniser, NetworkReader)
     _, _, state = reader_files.load_reader(folder)
     assert description.denoise == method
     assert bool(state) == (method != "median")
@@ -104,7 +104,7 @@ def test_a_classical_reader_keeps_the_same_contract(kind: Any, study: Path) -> N
                                 for row in record["grid"]]
     recogniser, description = reader_files.load_recogniser(study / "data/readers/small", torch.device("cpu"))
     images = artifacts.images_of(artifacts.read_captchas(artifacts.parts_of("train")[0]))
-    assert isinstance(recogniser, Recogniser)
+    assert isinstance(recogniser, NetworkReader)
     logits = recogniser.logits(images)
     assert logits.shape == (len(images), description.positions, len(ALPHABET) + 1)
     train.train_reader("small", reader, 1)

@@ -239,7 +239,7 @@ def rate(desk: Desk, name: str, pile: Pile) -> dict[str, Any]:
 
 
 def judged(desk: Desk, reader: Reader, images: Images, labels: Ints) -> tuple[Bools, Bools]:
-    """Whether each character (n, T), and each text (n,), was read right; labels (n, T) without an end."""
+    """Whether each character (n, T), and each text (n,), was read right; labels (n, T) are not padded."""
     right, whole = np.empty(labels.shape, bool), np.empty(len(labels), bool)
     for first in range(0, len(labels), PORTION):
         part = slice(first, first + PORTION)

@@ -1,4 +1,4 @@
-"""The registry of readers and denoisers, by name. Imports nothing that computes, so that every stage can know them.
+"""The readers, denoisers and optimisers there are, by name. Imports nothing that computes: any stage can know them.
 
 A new architecture is a class (or a function) and a line here. What is built is imported when it is asked for.
 """

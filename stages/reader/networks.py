@@ -27,6 +27,7 @@ class Network(nn.Module):
 
     decoder: ClassVar[Decoder] = PositionDecoder()
     has_gradients: ClassVar[bool] = True  # that say which pixels count
+    double_precision: ClassVar[bool] = False
     empty_positions: ClassVar[bool] = True  # whether it can say that there is no character
     positions: int  # S, unless the decoder aligns
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 
@@ -44,7 +45,8 @@ def processor(device: torch.device) -> str:
     return f"{kind} held to {held_to()}" if held_to() else kind
 
 
-def choose_precision(asked: str, device: torch.device, *, report: Callable[[str], None] = lambda line: None) -> str:
+def choose_precision(asked: str, device: torch.device, *,
+                     report: Callable[[str], None] = lambda line: None) -> Literal["bf16", "fp32"]:
     """bf16 or fp32 for auto, bf16 or fp32; `report` gets a line where bf16 was asked for and has to be emulated.
 
     Raises ValueError where the device has no bf16 at all.
@@ -58,7 +60,7 @@ def choose_precision(asked: str, device: torch.device, *, report: Callable[[str]
                              "it: set it to auto or fp32")
         report(f"warning: precision is bf16, which {processor(device)} has to emulate: where it was measured, training "
                "took 2 to 9 times and reading 2 to 6 times as long as in fp32, which auto takes here")
-    return asked
+    return "bf16" if asked == "bf16" else "fp32"
 
 
 def arithmetic(precision: str, device: torch.device) -> str:

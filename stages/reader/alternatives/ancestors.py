@@ -10,6 +10,7 @@ full length.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import count
 
 import torch
@@ -28,9 +29,9 @@ MEAN = (1 / 3, 1 / 3, 1 / 3)
 class Grey(nn.Module):
     """Pixels (B, 3, H, W) uint8 to one channel (B, 1, H, W) float32 from 0 to 1, the channels weighted."""
 
-    def __init__(self, weights: tuple[float, float, float]) -> None:
+    def __init__(self, weights: Iterable[float]) -> None:
         super().__init__()
-        self.weights = weights
+        self.weights = tuple(map(float, weights))
 
     def forward(self, images: Tensor) -> Tensor:
         red, green, blue = (images[:, i : i + 1].float().mul(w / 255) for i, w in enumerate(self.weights))
