@@ -1,12 +1,12 @@
-"""Images a second, trained and read: the networks of the projects that this one descends from, and ours beside them.
+"""Images per second in training and reading: the networks of the ancestor projects against ours.
 
-Run from the root: `python -m benchmarks.ancestors [rounds] [images]`; prints a Markdown table of medians. All see the
-same random images: single digits of 28 x 28 px, and four digits on 100 x 110 px, the main ancestor's size. Training is
-one epoch with everything in it but reading the parts from disk, reading includes decoding and alignment. The
-ancestors compute in float32, as theirs did; all run in Torch and in this project's loop, so that the networks alone
-differ. `weights` are as Keras counts them, with the means and variances of normalisations. `a CPU second` is what one
-core does in a second of its own; `a second` is by the clock, with all threads, and falls where others use the machine.
-`an epoch` is the seconds by the clock that the ancestors' own training set takes: 60,000 digits, 100,000 captchas.
+Run from the root: `python -m benchmarks.ancestors [rounds] [images]`; prints a Markdown table of medians. All networks
+get the same random images: single digits of 28 x 28 px, and four digits on 100 x 110 px, the size of the main ancestor.
+Training is one complete epoch without reading the parts from disk; reading includes decoding and alignment. The
+ancestors compute in float32, as in their projects. All run in Torch and in this project's loop: only the networks
+differ. `weights` are counted as in Keras, with the means and variances of normalisations. `a CPU second` is the work of
+one core per second of its own time; `a second` is wall time with all threads, and falls on a busy machine. `an epoch`
+is the wall time, s, for the ancestors' own training set: 60,000 digits, 100,000 captchas.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from torch import nn
 
 from benchmarks.reader import ArrayPart
 from stages.reader.alignment import answers
-from stages.reader.ancestors import ANCESTORS, build_ancestor
+from stages.reader.architectures import ARCHITECTURES
 from stages.reader.batches import batches, steps_of
+from stages.reader.data_parallel import HALVES, replicas
 from stages.reader.fitting import run_epoch
-from stages.reader.halves import HALVES, replicas
+from stages.reader.inference import NetworkReader, cores
 from stages.reader.networks import build, initialise
 from stages.reader.optimisers import optimisers_of
-from stages.reader.reading import Recogniser, cores
 
 BATCH, CHANNELS, DIGITS = 64, 32, 10
 CPU = torch.device("cpu")
@@ -37,7 +37,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Task:
-    """Images of one size, and who reads them."""
+    """Images of one size, and the networks that read them."""
 
     height: int  # px
     width: int  # px
@@ -53,7 +53,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Case:
-    """A network, its precision, and what it is fed."""
+    """A network, its precision, and its input."""
 
     task: Task
     name: str
@@ -63,9 +63,10 @@ class Case:
 
 
 def tasks(images: int) -> list[Task]:
-    """Captchas have fourteen times the pixels: there are eight times fewer of them."""
+    """The tasks. Captchas have fourteen times the pixels of digits, so there are eight times fewer of them."""
     captcha = "themlaw"
-    return [Task(28, 28, 1, 60_000, images, tuple(name for name in ANCESTORS if name != captcha),
+    ancestors = [name for name, one in ARCHITECTURES.items() if one.place.startswith("alternatives.ancestors:")]
+    return [Task(28, 28, 1, 60_000, images, tuple(name for name in ancestors if name != captcha),
                  ("ctc", "heads", "dense")),
             Task(100, 110, 4, 100_000, max(BATCH, images // 8), (captcha,), ("ctc", "heads"))]
 
@@ -76,21 +77,21 @@ def cases(task: Task) -> list[Case]:
     part = ArrayPart(rng.integers(0, 256, (task.images, task.height, task.width, 3), np.uint8),
                       rng.integers(1, DIGITS + 1, (task.images, task.positions)))
     sizes = {"alphabet_size": DIGITS, "height": task.height, "width": task.width, "positions": task.positions}
-    theirs = [Case(task, name, "fp32", build_ancestor(name, **sizes).to(memory_format=torch.channels_last), part)
+    theirs = [Case(task, name, "fp32", build(name, channels=CHANNELS, **sizes), part)
               for name in task.ancestors]
     return theirs + [Case(task, f"{name} (ours)", precision, build(name, channels=CHANNELS, **sizes), part)
                      for name in task.ours for precision in ("fp32", "bf16")]
 
 
 def timed(work: Callable[[], object], images: int) -> tuple[float, float]:
-    """Images a second by the CPU time of one core, and by the clock."""
+    """Images per second of CPU time of one core, and of wall time."""
     cpu, wall = time.process_time(), time.monotonic()
     work()
     return images / (time.process_time() - cpu), images / (time.monotonic() - wall)
 
 
 def measure(case: Case) -> tuple[float, float, float, float]:
-    """Training and reading, each by CPU and by the clock."""
+    """Rates of training and reading, each per second of CPU time and of wall time."""
     network, part = initialise(case.network, generator=torch.Generator().manual_seed(0)), case.part
     steps = steps_of([part], BATCH)
     optimisers = optimisers_of(network, "adamw", learning_rate=1e-3, weight_decay=0.01, steps=10_000 * steps)
@@ -98,7 +99,7 @@ def measure(case: Case) -> tuple[float, float, float, float]:
         side_by_side.reseed(0, 1)
         trained = timed(lambda: run_epoch(side_by_side, optimisers, batches([part], BATCH, seed=0, epoch=1),
                                           case.precision, CPU), steps * BATCH)
-    recogniser = Recogniser(network, precision=case.precision, device=CPU)
+    recogniser = NetworkReader(network, precision=case.precision, device=CPU)
     recogniser.read(part.pixels[:100])  # warm
     return *trained, *timed(lambda: answers(part.labels, recogniser.read(part.pixels)), len(part.labels))
 
@@ -120,7 +121,7 @@ def main() -> None:
     images = max(BATCH, int(sys.argv[2])) if len(sys.argv) > 2 else 1600
     every = [case for task in tasks(images) for case in cases(task)]
     results: list[list[tuple[float, float, float, float]]] = [[] for _ in every]
-    for i in range(rounds + 1):  # by turns, so that a busy minute hits all; the first round warms up
+    for i in range(rounds + 1):  # interleaved, so that a busy minute affects all; the first round warms up
         for case, figures in zip(every, results, strict=True):
             measured = measure(case)
             if i:

@@ -1,10 +1,10 @@
-"""Captchas read a second by the reader `noisy`: PyTorch in fp32 and bf16, and its ONNX file in ONNX Runtime.
+"""Captchas read per second by the reader `noisy`: PyTorch in fp32 and bf16, and its ONNX file in ONNX Runtime.
 
 Run from the root, after `dvc repro`: `python -m benchmarks.export [rounds]`; prints a Markdown table of medians. The
-first 1,600 renderings of the test captchas, images to logits, 100 at a time, on the CPU. PyTorch reads a batch on each
-core, ONNX Runtime one batch after the other on one thread or on one a core. `a CPU second` is what one core does in a
-second of its own, idle waiting of ONNX Runtime's threads included; `a second` is by the clock, and falls where others
-use the machine. The difference is the largest of any probability from PyTorch's in fp32.
+first 1,600 renderings of the test captchas, images to logits, 100 at a time, on the CPU. PyTorch reads one batch per
+core; ONNX Runtime reads batches in sequence, on one thread or on one per core. `a CPU second` is the work of one core
+per second of its own time, idle waiting of ONNX Runtime's threads included; `a second` is wall time, and falls on a
+busy machine. The difference is the largest one of any probability from PyTorch in fp32.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from stages import artifacts
 from stages.export import open_session, require_packages, run_onnx, to_onnx
 from stages.reader.batches import Images
 from stages.reader.decoding import softmax
-from stages.reader.reading import BATCH, Recogniser, cores
+from stages.reader.inference import BATCH, NetworkReader, cores
 from stages.reader_files import load_reader
 
 COUNT, READER = 1600, "noisy"
@@ -50,15 +50,15 @@ def in_batches(session: Any) -> Read:
 
 
 def timed(read: Read, images: Images) -> tuple[float, float, Logits]:
-    """Images a second by the CPU time of one core, and by the clock; and the logits."""
+    """Images per second of CPU time of one core, and of wall time; and the logits."""
     cpu, wall = time.process_time(), time.monotonic()
     logits = read(images)
     return len(images) / (time.process_time() - cpu), len(images) / (time.monotonic() - wall), logits
 
 
 def cases(content: bytes, network: torch.nn.Module, temperature: float) -> dict[str, Read]:
-    """Each way to read; the first is what the others are compared with."""
-    torch_readers = {f"PyTorch, {precision}": Recogniser(network, precision=precision, device=CPU,
+    """Each way to read; the others are compared with the first."""
+    torch_readers = {f"PyTorch, {precision}": NetworkReader(network, precision=precision, device=CPU,
                                                          temperature=temperature).logits
                      for precision in ("fp32", "bf16")}
     with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +76,7 @@ def main() -> None:
     ways = cases(to_onnx(network, description), network, description.temperature)
     speeds: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     probabilities: dict[str, NDArray[np.float32]] = {}
-    for i in range(rounds + 1):  # by turns, so that a busy minute hits all; the first round warms up
+    for i in range(rounds + 1):  # interleaved, so that a busy minute affects all; the first round warms up
         for name, read in ways.items():
             cpu, wall, logits = timed(read, images)
             probabilities[name] = softmax(logits)

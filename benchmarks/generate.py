@@ -1,8 +1,8 @@
-"""Captchas a second: ours, with noise, colour, measures and the file on disk, against captcha.image.ImageCaptcha 0.7.1.
+"""Captchas per second: ours, with noise, colour, measures and file on disk, against captcha.image.ImageCaptcha 0.7.1.
 
-Run from the root: `python -m benchmarks.generate [rounds]`. Both draw four digits at 60 x 160 px, its default size: it
-a PNG file without noise level or label table, ours a Parquet part with all of them. One process and one thread each
-for the ratio; then the whole stage with one worker and with one a core, for the proportion.
+Run from the root: `python -m benchmarks.generate [rounds]`. Both draw four digits at 60 x 160 px, ImageCaptcha's
+default size. ImageCaptcha writes a PNG file without noise level or label table, ours a Parquet part with all of them.
+The ratio uses one process and one thread each; then the whole stage runs with one worker and with one per core.
 """
 
 from __future__ import annotations
@@ -22,22 +22,24 @@ import cv2
 import numpy as np
 from captcha.image import ImageCaptcha
 
-from stages.generate import Study, make_part, prepare
+from stages.drawing import Study, prepare
+from stages.generate import make_part
+from stages.params import read
 
 HEIGHT, WIDTH = 60, 160
 COUNT = 200
 
 
 def ours(study: Study, folder: Path) -> float:
-    """Captchas a CPU second: one part of the training split."""
-    with contextlib.chdir(folder):  # not over the study's own parts
+    """Captchas per CPU second: one part of the training split."""
+    with contextlib.chdir(folder):  # does not overwrite the study's parts
         started = time.process_time()
         tally = make_part(study, "train", 0)
         return tally.renderings / (time.process_time() - started)
 
 
 def theirs(folder: Path) -> float:
-    """Captchas a CPU second of ImageCaptcha, written as PNG."""
+    """Captchas per CPU second of ImageCaptcha, written as PNG."""
     draw, rng = ImageCaptcha(WIDTH, HEIGHT), np.random.default_rng(0)
     started = time.process_time()
     for i in range(COUNT):
@@ -46,7 +48,7 @@ def theirs(folder: Path) -> float:
 
 
 def whole_stage(workers: int) -> float:
-    """Wall seconds of the whole generate stage, the default study, in a scratch folder."""
+    """Wall time, s, of the whole generate stage of the default study, in a scratch folder."""
     with tempfile.TemporaryDirectory() as name:
         shutil.copytree("stages", Path(name, "stages"))
         shutil.copy("params.yaml", name)
@@ -60,8 +62,8 @@ def whole_stage(workers: int) -> float:
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     cv2.setNumThreads(1)
-    study = prepare()
-    study = replace(study, part=COUNT // 2, layout=replace(study.layout, height=HEIGHT, width=WIDTH))
+    study = prepare(read("seed", "glyphs", "captcha", "colour", "noise"))
+    study = replace(study, captchas_per_part=COUNT // 2, layout=replace(study.layout, height=HEIGHT, width=WIDTH))
     with tempfile.TemporaryDirectory() as name:
         pairs = [(ours(study, Path(name)), theirs(Path(name))) for _ in range(rounds)]
     ratio = statistics.median(a / b for a, b in pairs)

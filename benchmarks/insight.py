@@ -1,8 +1,8 @@
-"""CPU seconds of the tables about characters, for an alphabet of 33 letters; their tests count steps instead.
+"""CPU seconds of the tables about characters, for an alphabet of 33 letters; the tests count steps instead.
 
-Run from the root: `python -m benchmarks.insight [captchas]`; prints a Markdown table. One thread. A made-up reader of
-captchas of four letters (200 unless told) under two noise types at four levels fails more as the level rises. With
-1,000 captchas or more, a table that walks its rows one by one shows.
+Run from the root: `python -m benchmarks.insight [captchas]`; prints a Markdown table. One thread. The readings are
+synthetic: captchas of four letters (200 by default) under two noise types at four levels, with more errors at higher
+levels. From 1,000 captchas on, a table that loops over its rows becomes visible.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before NumPy is imported
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,11 +27,11 @@ from stages.statistics.classification import macro_scores
 ALPHABET = "АБВГҐДЕЄЖЗИІЇЙКЛМНОПРСТУФХЦЧШЩЬЮЯ"
 LENGTH = 4
 GRID = [("none", 0.0), *((noise, level) for noise in ("fog", "lines") for level in (0.25, 0.5, 0.75, 1.0))]
-SURE: dict[str, float] = {"confidence": 0.95}
+SURE: dict[str, Any] = {"confidence": 0.95}
 
 
 def characters(captchas: int) -> pd.DataFrame:
-    """The prediction table of the reader."""
+    """The prediction table of a synthetic reader."""
     rng = np.random.default_rng(0)
     letters = np.array(list(ALPHABET))
     truth = np.tile(rng.choice(letters, (captchas, 1, LENGTH)), (1, len(GRID), 1))  # (captcha, condition, position)

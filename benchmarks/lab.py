@@ -1,9 +1,9 @@
-"""Stroke to answer in the lab: at the HTTP level with 1 and with 20 clients at once, and in Chromium.
+"""Time from stroke to answer in the lab: over HTTP with 1 and with 20 parallel clients, and in Chromium.
 
-Run from the root: `python -m benchmarks.lab [reader]`; it starts a lab of its own on a free port and prints Markdown
-tables of medians and 95th percentiles in milliseconds. At the HTTP level a drawing of a 7 is sent over a kept
-connection and its answer read, with saliency; in Chromium (where it and Playwright are installed) a 7 is drawn with
-the mouse, and the clock runs from lifting the pen to the last answer on the page.
+Run from the root: `python -m benchmarks.lab [reader]`; it starts its own lab on a free port and prints Markdown tables
+of medians and 95th percentiles in milliseconds. Over HTTP, a drawing of a 7 is sent on a persistent connection and the
+answer is read, with saliency. In Chromium (if it and Playwright are installed), a 7 is drawn with the mouse; the time
+runs from lifting the pen to the last answer on the page.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROUNDS, CLIENTS, DRAWINGS = 200, 20, 30
 
 @contextmanager
 def lab() -> Iterator[int]:
-    """The port of a lab that runs inside the block."""
+    """Run a lab inside the block; yields its port."""
     server = subprocess.Popen([sys.executable, "-m", "stages.lab", "--port", "0", "--no-browser"],
                               stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
@@ -41,7 +41,7 @@ def lab() -> Iterator[int]:
 
 
 def ask(connection: http.client.HTTPConnection, body: bytes) -> float:
-    """Milliseconds to a whole answer."""
+    """Milliseconds until the complete answer."""
     started = time.perf_counter()
     connection.request("POST", "/api/paint", body, {"Content-Type": "application/json"})
     answer = connection.getresponse()
@@ -59,7 +59,7 @@ def client(port: int, body: bytes, rounds: int, into: list[float]) -> None:
 
 def over_http(port: int, reader: str, clients: int) -> list[float]:
     body = json.dumps({"reader": reader, "strokes": SEVEN, "saliency": True}).encode()
-    client(port, body, 10, [])  # the reader is loaded by then
+    client(port, body, 10, [])  # warm-up: loads the reader
     times: list[float] = []
     threads = [threading.Thread(target=client, args=(port, body, max(ROUNDS // clients, 20), times))
                for _ in range(clients)]
@@ -78,7 +78,7 @@ def readers_of(port: int) -> list[str]:
     return found
 
 
-# Answers to the drawing so far come while the pen moves: the last answer after the pen was lifted counts.
+# Intermediate answers arrive while the pen moves: only the last answer after lifting the pen counts.
 WATCH = """() => {
   window.times = [];
   let lifted = 0, last = null;
@@ -88,7 +88,7 @@ WATCH = """() => {
     .observe(answer, { childList: true, characterData: true, subtree: true });
   window.settle = () => { if (last !== null) window.times.push(last); lifted = 0; };
 }"""
-SETTLED = 400  # ms after which no answer is under way
+SETTLED = 400  # ms without an answer after which none is pending
 
 
 def in_chromium(port: int, reader: str) -> list[float]:

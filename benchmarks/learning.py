@@ -1,13 +1,13 @@
-"""Accuracy against CPU seconds of training, reader by reader, beside the recipe of before and the usual network.
+"""Accuracy against CPU seconds of training, per reader, compared with the former recipe and the usual network.
 
 Run from the root, after `dvc repro generate`: `python -m benchmarks.learning [READER ...] [--seeds N] [--target X]`.
-READER is a reader of params.yaml that is a network (noisy, if none is named); its peers are trained in the same run:
-`before`, the recipe of this study until November 2026 (ctc with 32 channels, AdamW, the stored captchas in every
-epoch), and `usual`, the same with the network that most captcha repositories have. `--alone` leaves them out.
+READER is a reader of params.yaml that is a network (default: noisy). Its peers are trained in the same run: `before`,
+the recipe of this study until November 2026 (ctc with 32 channels, AdamW, the stored captchas in every epoch), and
+`usual`, the same with the network of most captcha repositories. `--alone` leaves the peers out.
 
-Prints a Markdown table with a row per epoch. CPU seconds are those of all threads: drawing, learning and validating;
-the test captchas are read beside the clock. `--target` is an exact match, over all test captchas or over the clean
-ones where the reader learned from clean ones: the last table says when each recipe first came to it.
+Prints a Markdown table with one row per epoch. CPU seconds are those of all threads, for drawing, training and
+validation; reading the test captchas is not counted. `--target` is an exact match, over all test captchas, or over the
+clean ones for a reader trained on clean captchas. The last table says when each recipe first reached it.
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ from stages.reader.alignment import answers
 from stages.reader.batches import Images, Labels
 from stages.reader.decoding import encode
 from stages.reader.fitting import Schedule, State, fit
+from stages.reader.inference import NetworkReader
 from stages.reader.networks import ARCHITECTURES, initialise
 from stages.reader.precision import arithmetic, choose_precision
-from stages.reader.reading import Recogniser
 from stages.reader_files import Description
-from stages.train import NO_INIT, RUNS, describe, drawn_parts, open_split
+from stages.train import RUNS, describe
+from stages.trainers import NO_INIT
+from stages.training_data import drawn_parts, open_split
 
 CPU = torch.device("cpu")
 Network = Callable[[Description], nn.Module]
@@ -45,7 +47,7 @@ Network = Callable[[Description], nn.Module]
 
 @dataclass(frozen=True)
 class Point:
-    """What a recipe has reached after an epoch."""
+    """Accuracy and cost of a recipe after an epoch."""
 
     recipe: str
     seed: int
@@ -65,8 +67,8 @@ class TestSet:
     clean: NDArray[np.bool_]  # (n,)
 
     def shares(self, network: nn.Module, precision: str) -> tuple[float, float, float]:
-        """Exact match of all and of the clean ones, and character accuracy."""
-        read_ = Recogniser(network, precision=precision, device=CPU).read(self.images)
+        """Exact match over all and over clean captchas, and character accuracy."""
+        read_ = NetworkReader(network, precision=precision, device=CPU).read(self.images)
         answered, _ = answers(self.labels, read_)
         right = (answered == self.labels) & (self.labels > 0)
         lengths = (self.labels > 0).sum(axis=1)
@@ -82,7 +84,7 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true")
     parser.add_argument("--precision", choices=["auto", "fp32", "bf16"], default="fp32")
     asked = parser.parse_args()
-    params = read("seed", "glyphs", "captcha", "colour", "noise", "readers")
+    params = read("seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers")
     for name in asked.readers:
         refuse(parser, name, params.readers)
     held = load_test()
@@ -92,11 +94,11 @@ def main() -> None:
         print(f"{name}: {arithmetic(reader.precision, CPU)}\n")
         points = compare(recipes(name, reader, alone=asked.alone), prepare(params), held, asked.seeds)
         if asked.target is not None:
-            summarise(points, asked.target, clean=reader.learns_from == "clean")
+            summarise(points, asked.target, clean=reader.train_on == "clean")
 
 
 def refuse(parser: argparse.ArgumentParser, name: str, readers: Mapping[str, Reader]) -> None:
-    """Stop at a reader that cannot be trained here, in one line."""
+    """Raise an error of one line for a reader that cannot be trained here."""
     if name not in readers:
         parser.error(f"{name}: expected a reader of params.yaml, one of {', '.join(readers)}")
     reader = readers[name]
@@ -114,20 +116,20 @@ def load_test() -> TestSet:
 
 
 def recipes(name: str, reader: Reader, *, alone: bool) -> dict[str, tuple[Reader, Network]]:
-    """The reader as params.yaml has it and its peers: settings, and the network of a description."""
+    """The reader of params.yaml and its peers: settings, and the network of a description."""
     found: dict[str, tuple[Reader, Network]] = {name: (reader, lambda description: description.build())}
     if alone:
         return found
-    clean = reader.learns_from == "clean"
+    clean = reader.train_on == "clean"
     before = replace(reader, architecture="ctc", channels=32, optimiser="adamw", fresh=False, augment=0.0,
-                     learns_from="clean" if clean else "both", epochs=4 if clean else 5, batch=64,
+                     train_on="clean" if clean else "both", epochs=4 if clean else 5, batch=64,
                      learning_rate=0.004, weight_decay=0.01)
     return found | {"before": (before, lambda description: description.build()),
                     "usual": (before, lambda description: full_resolution(len(description.alphabet) + 1))}
 
 
 def compare(chosen: dict[str, tuple[Reader, Network]], study: Study, held: TestSet, seeds: int) -> list[Point]:
-    """Train all recipes by turns, seed by seed, and print a row per epoch."""
+    """Train all recipes in turn for each seed, and print one row per epoch."""
     print("| recipe | seed | epoch | CPU s | exact match | clean | characters |")
     print("|---|--:|--:|--:|--:|--:|--:|")
     points: list[Point] = []
@@ -138,7 +140,7 @@ def compare(chosen: dict[str, tuple[Reader, Network]], study: Study, held: TestS
 
 
 def learn(name: str, reader: Reader, network_of: Network, study: Study, held: TestSet, seed: int) -> list[Point]:
-    """Train once; every epoch is measured and printed, and the clock stands still meanwhile."""
+    """Train once. Every epoch is measured and printed; that time is not counted."""
     points: list[Point] = []
     spent, since = 0.0, time.process_time()
 
@@ -153,20 +155,20 @@ def learn(name: str, reader: Reader, network_of: Network, study: Study, held: Te
         points.append(point)
         since = time.process_time()
 
-    train, validation = (open_split(split, reader.learns_from) for split in ("train", "validation"))
+    train, validation = (open_split(split, reader.train_on) for split in ("train", "validation"))
     description = describe(reader, train, validation)
     network = initialise(network_of(description), generator=torch.Generator().manual_seed(RUNS * seed))
     schedule = Schedule(epochs=reader.epochs, patience=reader.epochs, batch=reader.batch,
                         learning_rate=reader.learning_rate, weight_decay=reader.weight_decay,
                         precision=reader.precision, seed=RUNS * seed, augment=reader.augment,
                         optimiser=reader.optimiser)
-    fresh = partial(drawn_parts, study, reader.learns_from, train.parts[0].denoise) if reader.fresh else None
+    fresh = partial(drawn_parts, study, reader.train_on, train.parts[0].denoise) if reader.fresh else None
     fit(network, train.parts, validation.parts, schedule, device=CPU, fresh=fresh, keep=keep)
     return points
 
 
 def summarise(points: list[Point], target: float, *, clean: bool) -> None:
-    """When each recipe first came to the target, and where its last epoch ended: mean, and range over the seeds."""
+    """When each recipe first reached the target, and the accuracy of its last epoch: mean, and range over the seeds."""
     print(f"\n| recipe | CPU s to {target:g} | seeds that came to it | CPU s of all epochs | exact match at the end |")
     print("|---|--:|--:|--:|--:|")
     for name in dict.fromkeys(point.recipe for point in points):

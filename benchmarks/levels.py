@@ -1,14 +1,14 @@
-"""How many levels of noise for how many captchas: the intervals of designs that draw equally many test captchas.
+"""Number of noise levels against number of captchas: interval widths of designs with equally many test renderings.
 
 Run from the root: `python -m benchmarks.levels STUDY ... [--draws N]`; prints Markdown tables. Each STUDY is a folder
-with data/predictions of one experiment that differs in `noise.steps` alone and reads many more captchas than a design
-takes; the one with the most levels gives the truth. For 16, 10 and 6 levels, in a clone each, after `dvc repro`:
-`dvc exp run -S captcha.test=1600 -S noise.steps=16`.
+with data/predictions of one experiment. The experiments differ only in `noise.steps`, and each reads many more captchas
+than a design uses; the one with the most levels gives the true values. For 16, 10 and 6 levels, each in its own clone,
+after `dvc repro`: `dvc exp run -S captcha.test=1600 -S noise.steps=16`.
 
-A design of n captchas is tried --draws times, each time on n captchas that follow each other, so that digits, glyphs
-and colours are as balanced as in a study. Half-widths are of 95 % intervals, clustered by captcha and glyph, at
-t(n - 1); those of thresholds by the delta method. The bias is the mean over the tries, less the finest grid's estimate
-from all captchas: the threshold, the area, and for the average cost that over all levels from 0 on.
+A design of n captchas is tried --draws times, each time on n consecutive captchas, so that digits, glyphs and colours
+are as balanced as in a study. Half-widths are those of 95 % intervals, clustered by captcha and glyph, at t(n - 1);
+thresholds use the delta method. The bias is the mean over the tries less the estimate of the finest grid from all
+captchas: of the threshold, of the area, and of the average cost over all levels from 0 on.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ STEP = 1e-3           # of a share, in the derivative of a threshold
 
 @dataclass(frozen=True)
 class Sample:
-    """n captchas of T characters under K conditions, clean first, as R readers read them."""
+    """Readings of n captchas of T characters under K conditions (clean first) by R readers."""
 
     characters: Floats  # (R, n, T, K), 1 where read right
-    whole: Floats       # (R, n, K), 1 where all of it is
+    whole: Floats       # (R, n, K), 1 where the whole text is read right
     shown: Bools        # (n, K), False where the design leaves a rendering out
     glyph: Ints         # (n, T)
     digit: Ints         # (n, T)
@@ -81,7 +81,7 @@ DESIGNS = (Design(4, 400), Design(6, 270), Design(8, 200), Design(10, 164), Desi
 
 @dataclass(frozen=True)
 class Found:
-    """An estimate with its standard error; `true` where the finest grid tells it."""
+    """An estimate with its standard error; `true` if the finest grid gives it."""
 
     kind: str
     value: float
@@ -90,7 +90,7 @@ class Found:
 
 
 def read(study: Path, readers: Sequence[str]) -> Sample:
-    """The test captchas of one study. Raises ValueError where its readers did not read the same ones."""
+    """The test captchas of one study. Raises ValueError if its readers read different ones."""
     tables = [pq.read_table(study / "data/predictions" / f"{name}.parquet", columns=COLUMNS).to_pandas()
               for name in readers]
     first = tables[0]
@@ -110,7 +110,7 @@ def read(study: Path, readers: Sequence[str]) -> Sample:
 
 
 def standard_error(scores: Floats, glyph: Ints) -> float:
-    """Of a statistic by its scores: (n, T) by character, or (n,) of whole captchas, which share their glyphs (n, T)."""
+    """Standard error of a statistic from its scores: (n, T) per character, or (n,) per captcha with glyphs (n, T)."""
     captcha = np.arange(len(glyph))
     if scores.ndim == 1:
         return float(covariance_of_means(scores[:, None], captcha, glyph)[0, 0] ** 0.5)
@@ -127,13 +127,13 @@ def of_cells(values: Floats, shown: Bools, weights: Floats) -> Floats:
 
 
 def means(values: Floats, shown: Bools) -> Floats:
-    """Cell means (K,) of values (n, ..., K) over the renderings that are shown (n, K)."""
+    """Means per condition (K,) of values (n, ..., K) over the shown renderings (n, K)."""
     inner = values.reshape(len(values), -1, values.shape[-1]).mean(axis=1)
     return np.asarray((inner * shown).sum(axis=0) / shown.sum(axis=0))
 
 
 def estimates(sample: Sample, finest: Sample) -> list[Found]:
-    """All that a study asks, of each reader and noise type, character, colour and pair of readers."""
+    """All estimates of a study: per reader and noise type, character, colour, and pair of readers."""
     found = []
     for r in range(len(sample.whole)):
         for noise in sample.types():
@@ -149,7 +149,7 @@ def of_noise(sample: Sample, finest: Sample, r: int, noise: str) -> list[Found]:
     curve = np.append(0, cells)
 
     def whole(function: Function) -> tuple[float, float]:
-        """A function of exact match at the levels and its standard error, by the delta method."""
+        """A function of the exact match at the levels, and its standard error by the delta method."""
         at = means(sample.whole[r], sample.shown)[curve]
         weights = np.zeros(K)
         weights[curve] = gradient(function, at)
@@ -184,7 +184,8 @@ def gradient(function: Function, at: Floats) -> Floats:
 
 def placed(shares: Floats, *, levels: Floats, share: float) -> Floats:
     """The levels (B,) at which curves through shares (B, L) fall to one; the strongest where that lies beyond it."""
-    return np.minimum(level_at(shares, levels, share), levels[-1])
+    within: Floats = np.minimum(level_at(shares, levels, share), levels[-1])
+    return within
 
 
 def clean(sample: Sample, r: int) -> Found:
@@ -196,7 +197,7 @@ def clean(sample: Sample, r: int) -> Found:
 
 
 def by_colour(sample: Sample, r: int) -> list[Found]:
-    """Character accuracy under each colour scheme less that under the first, condition by condition."""
+    """Character accuracy under each colour scheme less that under the first, per condition."""
     rows = np.broadcast_to(sample.colour[:, None], sample.characters[r].shape)
     return contrasts(sample, r, rows, "colour, points")
 
@@ -230,7 +231,7 @@ def between(sample: Sample, a: int, b: int) -> Found:
 
 
 def tried(design: Design, study: Sample, finest: Sample, draws: int, *, rng: np.random.Generator) -> list[list[Found]]:
-    """The estimates of each try; the study's levels hold the design's."""
+    """The estimates of each try; the levels of the study include those of the design."""
     N = len(study.glyph)
     every = len(study.types()[study.noise[1]]) // design.steps
     conditions = np.concatenate([[0], *(cells[every - 1::every] for cells in study.types().values())])
@@ -252,7 +253,7 @@ def halved(sample: Sample, rng: np.random.Generator) -> Sample:
 
 
 def half_widths(tries: list[list[Found]], n: int) -> dict[str, float]:
-    """Of the 95 % intervals: the mean over tries of the root mean square over the estimates of a kind."""
+    """Half-widths of the 95 % intervals: mean over tries of the root mean square over the estimates of a kind."""
     t = float(stdtrit(n - 1, 0.975))
     kinds = dict.fromkeys(found.kind for found in tries[0])
     return {kind: t * float(np.mean([np.sqrt(np.mean([found.error**2 for found in one if found.kind == kind]))
@@ -261,7 +262,7 @@ def half_widths(tries: list[list[Found]], n: int) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Misplaced:
-    """How far the estimates of a kind are from what is true."""
+    """Distance of the estimates of a kind from the true values."""
 
     bias: float     # root mean square over the estimates
     largest: float  # bias
@@ -269,7 +270,7 @@ class Misplaced:
 
 
 def misplaced(tries: list[list[Found]]) -> dict[str, Misplaced]:
-    """Of each kind whose true value is known."""
+    """The distance per kind of estimate with a known true value."""
     bias = np.array([[found.value - found.true for found in one] for one in tries]).mean(axis=0)  # (estimates,)
     variance = np.array([[found.error**2 for found in one] for one in tries]).mean(axis=0)
     kinds = np.array([found.kind for found in tries[0]])

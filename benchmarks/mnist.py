@@ -1,10 +1,10 @@
-"""Seconds of training to 99 % of MNIST's official test digits: our `heads` reader against PyTorch's own MNIST example.
+"""Seconds of training to 99 % of MNIST's official test digits: our `heads` reader against PyTorch's MNIST example.
 
-Run from the root: `python -m benchmarks.mnist FOLDER [rounds]`, FOLDER as torchvision lays MNIST out; prints a Markdown
-table of medians. The peer is network and loop of pytorch/examples/mnist (two 3x3 convolutions of 32 and 64 channels,
-two dense layers, dropout; Adadelta at 1.0 times 0.7 an epoch; batches of 64 by a DataLoader that turns one image at
-a time into a tensor), with Torch's own threads. Both are tested after every epoch, test counted, until one is at 99 %
-or after LIMIT epochs; rounds are interleaved, each with another seed. Both sides see the test digits only to stop.
+Run from the root: `python -m benchmarks.mnist FOLDER [rounds]`, FOLDER in torchvision's layout; prints a Markdown table
+of medians. The peer is the network and loop of pytorch/examples/mnist (two 3x3 convolutions of 32 and 64 channels, two
+dense layers, dropout; Adadelta at 1.0, times 0.7 per epoch; batches of 64 by a DataLoader that converts one image at a
+time into a tensor), with Torch's threads. Both are tested after every epoch (test time is counted), until they reach
+99 % or after LIMIT epochs. Rounds are interleaved, each with another seed. The test digits decide only when to stop.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Run:
 
 
 class Digits(Dataset[tuple[Tensor, int]]):
-    """As torchvision.datasets.MNIST gives them: an image at a time, through PIL."""
+    """A data set like torchvision.datasets.MNIST: one image at a time, through PIL."""
 
     def __init__(self, images: Bytes, labels: Ints) -> None:
         self.images, self.labels = images, labels

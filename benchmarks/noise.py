@@ -1,9 +1,9 @@
-"""Microseconds an image of each noise, ours against the nearest transform of albumentations 2.0.8, in one run.
+"""Microseconds per image of each noise, ours against the nearest transform of albumentations 2.0.8, in one run.
 
 Run from the root: `python -m benchmarks.noise [rounds]`; prints a Markdown table. 40 x 128 x 3 captchas in four colour
-schemes at level 0.4, one thread, CPU time, median of the rounds; theirs image by image as its interface has it, with
-the strength set to what ours has there. Not all is equal work: ours also solves the strength of pixel noises for each
-image, finds background and ink, shrinks what would leave the canvas. `-` where albumentations has no such noise.
+schemes at level 0.4, one thread, CPU time, median of the rounds. albumentations gets one image at a time, as its
+interface requires, at the same strength. The work is not equal: ours also solves the strength of pixel noises per
+image, finds background and ink, and shrinks what would leave the canvas. `-`: albumentations has no such noise.
 imagecorruptions 1.1.2 is not compared: it does not import on this NumPy and setuptools (np.float_, pkg_resources).
 """
 
@@ -18,6 +18,8 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import albumentations
 import cv2
@@ -32,7 +34,7 @@ SCHEMES = (((0, 0, 0), (255, 255, 255)), ((255, 255, 255), (0, 0, 0)), ((70, 70,
 
 
 def captchas() -> Images:
-    """COUNT captchas of four digits, the schemes by turns."""
+    """COUNT captchas of four digits, with the schemes in turn."""
     rng = np.random.default_rng(0)
     images = np.empty((COUNT, HEIGHT, WIDTH, 3), np.uint8)
     for i, image in enumerate(images):
@@ -72,8 +74,12 @@ def transforms() -> dict[str, albumentations.BasicTransform]:
     }  # fmt: skip
 
 
+def transformed(transform: Any, images: Images) -> list[Any]:
+    return [transform(image=image) for image in images]
+
+
 def microseconds(work: Callable[[], object]) -> float:
-    """CPU time of one round, an image."""
+    """CPU time per image of one round."""
     started = time.process_time()
     work()
     return (time.process_time() - started) / COUNT * 1e6
@@ -88,9 +94,9 @@ def main() -> None:
         transform = theirs.get(name)
         own, other = [], []
         for i in range(rounds + 1):  # the first warms up; by turns, so that a busy machine slows both
-            own.append(microseconds(lambda name=name, i=i: apply(name, images, LEVEL, rng=np.random.default_rng(i))))
+            own.append(microseconds(partial(apply, name, images, LEVEL, rng=np.random.default_rng(i))))
             if transform is not None:
-                other.append(microseconds(lambda transform=transform: [transform(image=image) for image in images]))
+                other.append(microseconds(partial(transformed, transform, images)))
         mine = statistics.median(own[1:])
         if transform is None:
             print(f"| {name} | {mine:.0f} | - | - | - |")

@@ -1,10 +1,10 @@
-"""Captchas a second, trained and read, in fp32 and bf16: compact, ctc, and a reader with a full-resolution stem.
+"""Captchas per second in training and reading, in fp32 and bf16: compact, ctc, and a full-resolution trunk.
 
 Run from the root: `python -m benchmarks.reader [rounds]`; prints a Markdown table of medians. 1,600 random captchas of
-40 x 128 px with four digits; training is one epoch with everything in it but reading the parts from disk, reading
-includes decoding and alignment. The peer is the trunk that most captcha repositories have: 3x3 convolutions of 16, 32,
-64 and 64 channels at full resolution, with pooling. `a CPU second` is what one core does in a second of its
-own; `a second` is by the clock, with all threads, and falls where others use the machine.
+40 x 128 px with four digits. Training is one complete epoch without reading the parts from disk; reading includes
+decoding and alignment. The peer is the trunk of most captcha repositories: 3x3 convolutions of 16, 32, 64 and 64
+channels at full resolution, with pooling. `a CPU second` is the work of one core per second of its own time; `a second`
+is wall time with all threads, and falls on a busy machine.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from torch import nn
 
 from stages.reader.alignment import answers
 from stages.reader.batches import batches, steps_of
+from stages.reader.data_parallel import HALVES, replicas
 from stages.reader.fitting import run_epoch
-from stages.reader.halves import HALVES, replicas
+from stages.reader.inference import NetworkReader, cores
 from stages.reader.networks import Ctc, Standardise, block, build, initialise
 from stages.reader.optimisers import ADAMW, MUON, optimisers_of
-from stages.reader.reading import Recogniser, cores
 
 COUNT, HEIGHT, WIDTH, BATCH = 1600, 40, 128, 64
 CPU = torch.device("cpu")
@@ -50,7 +50,7 @@ def built(architecture: str, channels: int) -> nn.Module:
 
 
 def full_resolution(classes: int) -> nn.Module:
-    """The trunk that most captcha repositories have: nothing is strided, pooling comes after."""
+    """The trunk of most captcha repositories: convolutions without stride, each followed by pooling."""
     features = nn.Sequential(Standardise(), block(3, 16), nn.MaxPool2d(2, ceil_mode=True), block(16, 32),
                              nn.MaxPool2d(2, ceil_mode=True),
                              block(32, 64), nn.MaxPool2d((2, 1), ceil_mode=True), block(64, 64))
@@ -58,21 +58,21 @@ def full_resolution(classes: int) -> nn.Module:
 
 
 def timed(work: object) -> tuple[float, float]:
-    """Captchas a second by the CPU time of one core, and by the clock."""
+    """Captchas per second of CPU time of one core, and of wall time."""
     cpu, wall = time.process_time(), time.monotonic()
     work()  # type: ignore[operator]
     return COUNT / (time.process_time() - cpu), COUNT / (time.monotonic() - wall)
 
 
 def measure(network: nn.Module, optimiser: str, precision: str, part: ArrayPart) -> list[tuple[float, float]]:
-    """Training and reading, each by CPU and by the clock."""
+    """Rates of training and reading, each per second of CPU time and of wall time."""
     initialise(network, generator=torch.Generator().manual_seed(0))
     steps = 10_000 * steps_of([part], BATCH)
     optimisers = optimisers_of(network, optimiser, learning_rate=1e-3, weight_decay=0.01, steps=steps)
     with replicas(network, CPU) as side_by_side:
         trained = timed(lambda: run_epoch(side_by_side, optimisers, batches([part], BATCH, seed=0, epoch=1),
                                           precision, CPU))
-    recogniser = Recogniser(network, precision=precision, device=CPU)
+    recogniser = NetworkReader(network, precision=precision, device=CPU)
     recogniser.read(part.pixels[:100])  # warm
     return [trained, timed(lambda: answers(part.labels, recogniser.read(part.pixels)))]
 
@@ -84,7 +84,7 @@ def main() -> None:
     cases = {f"{name}, {precision}": (*network, precision)
              for name, network in networks.items() for precision in ("fp32", "bf16")}
     results: dict[str, list[list[tuple[float, float]]]] = {name: [] for name in cases}
-    for i in range(rounds + 1):  # by turns, so that a busy minute hits all; the first round warms up
+    for i in range(rounds + 1):  # interleaved, so that a busy minute affects all; the first round warms up
         for name, case in cases.items():
             figures = measure(*case, part)
             if i:

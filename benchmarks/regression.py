@@ -1,12 +1,11 @@
 """CPU seconds and memory of clustered least squares, ours against statsmodels, linearmodels and pyfixest, in one run.
 
 Run from the root: `python -m benchmarks.regression [rounds] [--quick]`; prints Markdown tables. Linux only. The sample
-has K = 30 columns and clusters of four rows (captchas of four digits). Each figure is of a fresh process with one
-thread, warmed up on a small sample: CPU is the median of the rounds, the cases by turns; peak is the resident memory
-above that with the data loaded, in the form that the library takes. What makes that form is not timed, for any of
-them. What takes longer than some 3 seconds is run once. `agrees` is the largest relative difference from our
-coefficients and errors, with the peers set to what ours computes: the same factor, the same jackknife.
---quick takes a tenth of the rows.
+has K = 30 columns and clusters of four rows (captchas of four digits). Each figure is from a fresh process with one
+thread, warmed up on a small sample. CPU is the median of the rounds, with interleaved cases. Peak is the resident
+memory above that with the data loaded, in the library's input format; making that format is not timed for any of them.
+Cases of more than about 3 seconds run once. `agrees` is the largest relative difference from our coefficients and
+errors, with the peers set to the same factor and the same jackknife. --quick takes a tenth of the rows.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ Floats = NDArray[np.float64]
 Answer = tuple[Floats, Floats]  # coefficients and standard errors, (K,) each
 Work = Callable[[], Answer]
 
-K, SIZE = 30, 4     # columns, rows a cluster
+K, SIZE = 30, 4     # columns, rows per cluster
 PART = 50_000       # rows of a part that is streamed
 WARM = 2_000        # rows of the sample that warms up
 NAMES = ["one", *(f"x{k}" for k in range(1, K))]
@@ -44,10 +43,10 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_
 
 
 def rows_of(part: int, rows: int = PART) -> Block:
-    """X (rows, K), y (rows,) and cluster (rows,) of one part: always the same ones.
+    """X (rows, K), y (rows,) and cluster (rows,) of one part; the same on every call.
 
     The columns: one, dummies of 5 noises, 4 colours, 9 digits and 3 positions, level to the third, 5 level x noise.
-    The rows of a captcha share noise, colour, level and luck.
+    The rows of a captcha share noise, colour, level and a random effect.
     """
     rng, G = np.random.default_rng([0, part]), rows // SIZE
     noise, colour = (np.repeat(rng.integers(0, n, G), SIZE)[:, None] for n in (6, 5))
@@ -66,7 +65,7 @@ def parts(rows: int) -> int:
 
 
 def streamed(rows: int) -> Blocks:
-    """All rows, each part made anew on each call and cut into blocks, so that none outlives its turn."""
+    """All rows; each part is made anew on each call and cut into blocks, so that only one part is in memory."""
     def blocks() -> Iterator[Block]:
         for part in range(parts(rows)):
             yield from cut(*rows_of(part))()
@@ -109,7 +108,7 @@ def ours_streamed(rows: int) -> Work:
 
 
 def making_parts(rows: int) -> Work:
-    """What streaming costs without a fit: the parts made twice."""
+    """The cost of streaming without a fit: the parts are made twice."""
     def work() -> Answer:
         sums = [sum(len(y) for _, y, _ in streamed(rows)()) for _ in range(2)]
         return np.array(sums, float), np.zeros(2)
@@ -153,7 +152,7 @@ def pyfixest(sample: Sample, *, vcov: str = "CRV1", lean: bool = False) -> Work:
 
     frame = pd.DataFrame(sample.X[:, 1:], columns=NAMES[1:]).assign(y=sample.y, cluster=sample.cluster)
     formula, G = f"y ~ {' + '.join(NAMES[1:])}", int(sample.cluster[-1]) + 1
-    factor = np.sqrt((G - 1) / G) if vcov == "CRV3" else 1.0  # its CRV3 has CV1's factor, or none
+    factor = np.sqrt((G - 1) / G) if vcov == "CRV3" else 1.0  # pyfixest's CRV3 has the factor of CV1, or none
     small = ssc(k_adj=False, G_adj=False) if vcov == "CRV3" else ssc()
 
     def work() -> Answer:
@@ -207,7 +206,7 @@ def status(field: str) -> float:
 
 def measured(work: Work) -> Figures:
     gc.collect()
-    Path("/proc/self/clear_refs").write_text("5")  # the highest memory so far is forgotten
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak memory
     before, started = status("VmRSS"), time.process_time()
     beta, error = work()
     return Figures(time.process_time() - started, status("VmHWM") - before, beta, error)
@@ -226,7 +225,7 @@ def measure(task: str, case: int, rows: int, folder: Path) -> None:
 
 
 def _counted(rows: int) -> Sample:
-    """A sample whose length alone counts: no memory is touched."""
+    """A sample of which only the length matters: no memory is touched."""
     return Sample(np.empty((0, K)), np.broadcast_to(0.0, rows), np.empty(0, np.int64))
 
 
@@ -246,7 +245,7 @@ def installed(library: str) -> str | None:
 
 
 def run(task: str, rows: int, rounds: int) -> dict[Case, Figures]:
-    """Medians of the cases of a task whose library is here; the rounds by turns, so that a busy minute hits all."""
+    """Medians of a task's cases with an installed library; interleaved rounds, so that a busy minute affects all."""
     cases = {case: number for number, case in enumerate(CASES[task])
              if case.library == "ours" or installed(case.library)}
     with tempfile.TemporaryDirectory() as name:
@@ -262,7 +261,7 @@ def run(task: str, rows: int, rounds: int) -> dict[Case, Figures]:
 
 
 def difference(first: Figures, second: Figures) -> float:
-    """The largest relative one of coefficients and errors."""
+    """The largest relative difference of coefficients and errors."""
     pairs = ((first.beta, second.beta), (first.error, second.error))
     return max(float(np.abs(a / b - 1).max()) for a, b in pairs)
 

@@ -1,11 +1,11 @@
-"""Do the intervals of studies that differ in their seed agree as often as they should?
+"""Do the intervals of studies with different seeds agree as often as they should?
 
 Run from the root: `python -m benchmarks.seeds STUDY ...`; prints a Markdown table. Each STUDY is a folder with
-plots/regress of one study of other `seed` (other glyphs in the test, other captchas, other training runs), and
-sd_between_runs known. Of each estimate: its values, its standard error (root mean square), the SD between runs, and
-the SD between the studies. chi² is the sum of squared deviations from the mean over the variance that an estimate
-should have, with one degree of freedom less than studies; pairs are those of two studies whose difference lies within
-1.96 standard errors of it. Both once by the standard error alone, and once with the SD between runs.
+plots/regress of one study with its own `seed` (other test glyphs, captchas and training runs) and known
+sd_between_runs. Per estimate: its values, its standard error (root mean square), the SD between runs, and the SD
+between the studies. chi² is the sum of squared deviations from the mean over the expected variance of an estimate; its
+degrees of freedom are the number of studies less one. Pairs are pairs of studies that differ by at most 1.96 standard
+errors of the difference. Both are given with the standard error only, and with the SD between runs added.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from stages.schemas.words import POOLED
 Floats = NDArray[np.float64]
 
 LIMIT = 1.96  # standard errors of a difference
-HALF = 0.5    # share of the captchas still read, at the threshold that is looked at
+HALF = 0.5    # share of the captchas still read at the threshold
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Estimates:
         return float(np.square(self.value - self.value.mean()).sum() / error**2)
 
     def pairs(self, error: float) -> int:
-        """Pairs of studies that differ by no more than chance."""
+        """Number of pairs of studies that differ by no more than chance."""
         return sum(abs(a - b) <= LIMIT * np.sqrt(2) * error for a, b in combinations(self.value, 2))
 
     @property

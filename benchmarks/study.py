@@ -1,9 +1,9 @@
-"""What the study costs: CPU seconds, wall seconds and peak memory of every stage of one real `dvc repro`.
+"""Cost of the study: CPU seconds, wall seconds and peak memory of every stage of one real `dvc repro`.
 
-Run from the root: `python -m benchmarks.study [-S readers.noisy.precision=fp32 …]`; minutes. HEAD is cloned into a
-scratch folder with a cache of its own, `-S` changes its params.yaml, and every stage runs there; progress goes to
-stderr, a Markdown table to stdout. A stage's seconds include its start-up and its workers; its memory is that of its
-largest process. What DVC takes is the difference between the whole tree of processes and the stages.
+Run from the root: `python -m benchmarks.study [-S readers.noisy.precision=fp32 …]`; takes minutes. HEAD is cloned into
+a scratch folder with its own cache, `-S` changes its params.yaml, and every stage runs there. Progress goes to stderr,
+a Markdown table to stdout. The seconds of a stage include its start-up and its workers; its memory is that of its
+largest process. The cost of DVC is the difference between the whole process tree and the stages.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 STARTED = re.compile(r"> exec python -m stages\.")  # DVC shows a command as it starts it
-ENDED = re.compile(r"\[(\S+)\] cost: ([\d.]+) CPU s, peak (\d+) MiB$")  # stages.command says so last
+ENDED = re.compile(r"\[(\S+)\] cost: ([\d.]+) CPU s, peak (\d+) MiB$")  # the last line of stages.command
 NATIVE = ("avx512_bf16", "amx_bf16", "bf16")  # flags of x86 and Arm
 
 
@@ -39,9 +39,9 @@ class Cost:
 
 
 def costs(lines: Iterable[tuple[float, str]]) -> Iterator[Cost]:
-    """What each stage cost, from the lines of `dvc repro` and the moments, s, at which they came.
+    """The cost of each stage, from the output lines of `dvc repro` and their times, s.
 
-    Raises ValueError where a stage ends that did not start.
+    Raises ValueError if a stage ends that did not start.
     """
     began: float | None = None
     for moment, line in lines:
@@ -68,7 +68,7 @@ def table(stages: Iterable[Cost], tree: Cost) -> Iterator[str]:
 
 
 def override(path: Path, changes: Iterable[str]) -> None:
-    """Change keys of a YAML file, `a.b=value` each. Raises ValueError on a key that is not there."""
+    """Change keys of a YAML file, each given as `a.b=value`. Raises ValueError on an unknown key."""
     yaml = YAML()
     tree: Any = yaml.load(path)
     for change in changes:
@@ -84,13 +84,13 @@ def override(path: Path, changes: Iterable[str]) -> None:
 
 
 def spent() -> tuple[float, float]:
-    """CPU s of all processes that ended below this one, and the MiB of the largest."""
+    """CPU seconds of all finished child processes, and the peak memory of the largest, MiB."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
 
 
 def reproduce(clone: Path) -> tuple[list[Cost], Cost]:
-    """Run every stage; what each cost, and the whole tree. Raises ValueError where DVC fails."""
+    """Run every stage; the cost of each, and of the whole process tree. Raises ValueError if DVC fails."""
     before, started = spent()[0], time.monotonic()
     environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "PYTHONUNBUFFERED": "1"}
     dvc = subprocess.Popen(["dvc", "repro", "-f"], cwd=clone, env=environment, text=True, stdout=subprocess.PIPE)
@@ -111,9 +111,10 @@ def processor() -> str:
     """The processor's name, and whether it multiplies bfloat16."""
     info = Path("/proc/cpuinfo")
     text = info.read_text() if info.exists() else ""
-    name = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    found = re.search(r"^model name\s*: (.+)$", text, re.MULTILINE)
+    name = found[1] if found else platform.processor()
     native = [flag for flag in NATIVE if re.search(rf"\b{flag}\b", text)]
-    return f"{name[1] if name else platform.processor()}, {os.cpu_count()} cores, {' '.join(native) or 'no'} bf16"
+    return f"{name}, {os.cpu_count()} cores, {' '.join(native) or 'no'} bf16"
 
 
 def main() -> None:

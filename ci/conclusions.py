@@ -216,7 +216,10 @@ def _order(what: str, old: Mapping[str, Estimate], new: Mapping[str, Estimate], 
 
 def points(share: float, signed: bool = False) -> str:
     """A share in percentage points."""
-    return f"{100 * share:{'+' if signed else ''}.1f} points" if math.isfinite(share) else "not known"
+    if not math.isfinite(share):
+        return "not known"
+    sign = "+" if signed else ""
+    return f"{100 * share:{sign}.1f} points"
 
 
 def costs_that_moved(base: Side, head: Side) -> Iterator[str]:

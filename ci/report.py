@@ -27,6 +27,7 @@ from ci.conclusions import (
     NORMAL_95,
     RUNS_PATH,
     THRESHOLDS_PATH,
+    Conclusion,
     Estimate,
     Side,
     conclusions,
@@ -182,14 +183,18 @@ def change(row: Row) -> str:
     if old == new:
         return "interval only"
     difference = new - old
-    sign = "+" if difference > 0 else ""
-    return f"{'▲' if difference > 0 else '▼'} {sign}{number(float(f'{difference:.3g}'))}"
+    rounded = number(float(f"{difference:.3g}"))
+    return f"▲ +{rounded}" if difference > 0 else f"▼ {rounded}"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; columns after the second are numbers and lean right."""
     rule = ["---" if i < 2 else "--:" for i in range(len(header))]
     return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *rows))
+
+
+def cells(one: Conclusion) -> list[str]:
+    return [cell(Value(text)) for text in (one.what, one.before, one.after, one.change, one.beyond)]
 
 
 def conclusions_section(base: Side, head: Side, commits: Commits) -> str:
@@ -203,9 +208,7 @@ def conclusions_section(base: Side, head: Side, commits: Commits) -> str:
     lines += [f"- {one.what}: {one.before} → {one.after} ({one.change}; beyond another training run: {one.beyond})"
               for one in changed]
     lines += [f"- {line}" for line in costs_that_moved(base, head)]
-    rows = [tuple(cell(Value(text)) for text in (one.what, one.before, one.after, one.change, one.beyond))
-            for one in found]
-    judged = table(("Conclusion", *commits.columns, "Change", "Beyond another training run?"), rows)
+    judged = table(("Conclusion", *commits.columns, "Change", "Beyond another training run?"), list(map(cells, found)))
     missing = [f"Not compared: {'; '.join(notes)}."] * bool(notes)
     return "\n\n".join(["\n".join(lines), judged, *missing])
 

@@ -1,1 +1,1 @@
-"""Small commands that make the data sets of the named experiments, in the layouts that others publish theirs in."""
+"""Small commands that make the data sets of the named experiments, in the layouts of the published data sets."""

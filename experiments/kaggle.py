@@ -34,11 +34,11 @@ def main() -> None:
 
 
 def write_csv(path: Path, images: Glyphs, labels: Ints) -> None:
-    """Write images (n, 28, 28) and labels (n,), digits, as rows of label,pixel0…pixel783; the file appears whole."""
+    """Write images (n, 28, 28) and labels (n,), digits, as rows of label,pixel0…pixel783, atomically."""
     pixels = images.reshape(len(images), len(PIXELS)).T
     table = pa.table([pa.array(labels), *map(pa.array, pixels)], names=COLUMNS)
     with replacing(path) as temporary, temporary.open("wb") as opened:
-        opened.write((",".join(COLUMNS) + "\n").encode())  # Arrow's header would be in quotes, unlike Kaggle's
+        opened.write((",".join(COLUMNS) + "\n").encode())  # Arrow would quote the header, unlike Kaggle
         pyarrow.csv.write_csv(table, opened, pyarrow.csv.WriteOptions(include_header=False))
 
 

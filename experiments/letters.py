@@ -1,9 +1,9 @@
-"""Draw the 33 Ukrainian capitals as a folder of classes: train/, validation/ and test/, a sub-folder a letter, PNGs.
+"""Draw the 33 Ukrainian capitals as PNGs: train/, validation/ and test/, each with one sub-folder per letter.
 
-`python -m experiments.letters OUT_FOLDER [--seed N]`. Each letter comes in the 16 faces of matplotlib that have all of
-them, in two weights, three widths and three slants (`stages.sources.fonts`), ten faces in train, two in validation and
-four in test; no face is in two of them, though an upright face and its own italic may be. Every variant is drawn anew,
-three times in train, under the study's own noises: elastic deformation, shear, rotation, blur, each at a random level.
+`python -m experiments.letters OUT_FOLDER [--seed N]`. Each letter is drawn in the 16 faces of matplotlib that have all
+33, in two weights, three widths and three slants (`stages.sources.fonts`): ten faces in train, two in validation, four
+in test. No face is in two pools, but an upright face and its italic may be. Each variant is drawn three times in train
+and once elsewhere, with the study's noises: elastic deformation, shear, rotation, blur, each at a random level.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from stages.sources.fonts import assign_faces, faces_for, render_fonts
 
 UKRAINIAN = "АБВГҐДЕЄЖЗИІЇЙКЛМНОПРСТУФХЦЧШЩЬЮЯ"
 VALIDATION, TEST = 0.125, 0.25  # of the faces
-DRAWINGS = {"train": 3, "validation": 1, "test": 1}  # of each variant
-FINE = 2  # drawn px a px of the glyph, so that turning and bending cost little sharpness
-MARGIN = 4  # px of the glyph, around it, so that the marks of Ї and Й are not bent off the canvas
+DRAWINGS = {"train": 3, "validation": 1, "test": 1}  # per variant
+FINE = 2  # drawn px per px of the glyph, so that rotation and deformation cost little sharpness
+MARGIN = 4  # px of the glyph, around it, so that the marks of Ї and Й stay on the canvas
 SIZE = FINE * (SIDE + 2 * MARGIN)  # px, of an image
-# In the order applied, at levels from 0 to these: at the most 0.8 px rms of the glyph's 28, a slope of 0.2, 12 degrees,
-# sd 0.6 px. The noises take the canvas to be 28 px high, so their px are 36/28 of the glyph's.
+# In the order of application, at levels from 0 to these: at most 0.8 px rms of the glyph's 28, a slope of 0.2,
+# 12 degrees, sd 0.6 px. The noises assume a canvas of 28 px, so their px are 36/28 of the glyph's.
 NOISES = {"elastic": 0.08, "shear": 0.1, "rotation": 0.2, "gaussian_blur": 0.1}
 
 
@@ -57,10 +57,10 @@ def main() -> None:
 
 
 def write_letters(out: Path, alphabet: str, *, seed: int) -> dict[str, int]:
-    """Write pool/letter/face-variant.drawing.png into a new folder, which appears whole; returns images by pool.
+    """Write pool/letter/face-variant.drawing.png into a new folder, atomically; return the number of images per pool.
 
-    The bytes of a file follow from the seed, its name and the alphabet. Raises ValueError where `out` has something in
-    it, the seed is negative, or the faces lack a letter.
+    The bytes of a file follow from the seed, its name and the alphabet. Raises ValueError if `out` is not empty, the
+    seed is negative, or the faces lack a letter.
     """
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise ValueError(f"{out} is there already: expected a new or empty folder; remove it, or name another")
@@ -80,7 +80,7 @@ def write_letters(out: Path, alphabet: str, *, seed: int) -> dict[str, int]:
 
 
 def variants_of(alphabet: str, seed: int) -> Iterator[Variants]:
-    """The glyphs of each letter, pool by pool; a face is in one pool only."""
+    """The glyphs of each letter per pool; a face is in one pool only."""
     images, labels, faces = render_fonts(alphabet)
     stems = [face.stem for face in faces_for(alphabet)]
     pool = assign_faces(faces, VALIDATION, TEST, rng=stream(seed, "letters", "pools"))
@@ -91,7 +91,7 @@ def variants_of(alphabet: str, seed: int) -> Iterator[Variants]:
 
 
 def _number(faces: Ints, stems: list[str]) -> list[str]:
-    """Names of variants that come face by face: the face and a number from 0 in it."""
+    """Names of variants, ordered by face: the face and a number from 0 within it."""
     starts = np.searchsorted(faces, faces)
     return [f"{stems[face]}-{i - start:02}" for i, (face, start) in enumerate(zip(faces, starts, strict=True))]
 
@@ -107,7 +107,7 @@ def _write(folder: Path, variants: Variants, seed: int) -> int:
 
 
 def deform(glyphs: Glyphs, seed: int, *identity: str) -> NDArray[np.uint8]:
-    """Black letters on white (n, 72, 72) from ink (n, 28, 28), each bent, sheared, turned and blurred at random."""
+    """Black letters on white (n, 72, 72) from ink (n, 28, 28), each deformed, sheared, rotated, blurred at random."""
     roomy = np.pad(glyphs, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)))
     fine = np.stack([np.asarray(Image.fromarray(one).resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for one in roomy])
     images: Images = np.repeat(255 - fine[..., None], 3, axis=3)

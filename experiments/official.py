@@ -1,7 +1,7 @@
-"""A reader of single digits on all 10,000 of MNIST's official test digits, each once, white on black as they are.
+"""Test a reader of single digits on all 10,000 of MNIST's official test digits, each once, unchanged (white on black).
 
-`python -m experiments.official READER_FOLDER MNIST_FOLDER`, such as data/readers/ours and the folder that torchvision
-fills. The test captchas of a study have each digit equally often; the official test set has not.
+`python -m experiments.official READER_FOLDER MNIST_FOLDER`, such as data/readers/ours and torchvision's folder. The
+test captchas of a study have each digit equally often; the official test set does not.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import torch
 
 from stages.command import run
 from stages.reader.decoding import to_texts
-from stages.reader.reading import read_whole
 from stages.reader_files import check_reader, load_recogniser
 from stages.sources.mnist import read_mnist
 from stages.statistics.proportions import clustered_proportion
@@ -30,7 +29,7 @@ def main() -> None:
     images, labels, official = read_mnist(mnist, DIGITS, download=False)
     digits = np.repeat(images[official][..., None], 3, axis=3)
     check_reader(description, DIGITS, digits.shape[1], digits.shape[2], str(folder))
-    read = np.array(to_texts(read_whole(recogniser, digits).readings.labels, DIGITS))
+    read = np.array(to_texts(recogniser.predict(digits).readings.labels, DIGITS))
     right = read == labels[official].astype(str)
     share, low, high = clustered_proportion(right, np.arange(len(right)))
     print(f"{folder}: {right.sum()} of {len(right)} official test digits right, {share:.2%} ({low:.2%} to {high:.2%})")

@@ -1,7 +1,7 @@
-"""A folder of captchas that another program draws, as LABEL_<number>.png.
+"""Draw a folder of captchas with another program, as LABEL_<number>.png.
 
 `python -m experiments.others FOLDER COUNT WIDTH HEIGHT LENGTH ALPHABET`. The program is the package captcha (lepture),
-with its own typeface and clutter. It draws from the system's randomness and cannot be seeded: every folder is another.
+with its own typeface and clutter. It uses the system's randomness and cannot be seeded: every folder differs.
 """
 
 from __future__ import annotations

@@ -1,20 +1,21 @@
-"""How far another training moves the results: a study with several runs of each reader, and what it found.
+"""Standard deviation between training runs: a study with several runs per reader, and the collection of its estimates.
 
 `dvc exp run $(python -m experiments.runs noisy clean dense --runs 5)` trains each of these readers of params.yaml five
-times, alike but for `seed`; `python -m experiments.runs --collect` then writes experiments/runs.json from the
-predictions, so that a study with one run each shows the standard deviation between runs beside its standard errors.
+times; the runs differ only in `seed`. `python -m experiments.runs --collect` then writes experiments/runs.json from the
+predictions. With it, a study with one run per reader reports that standard deviation next to its standard errors.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from stages import artifacts, regress
 from stages.command import progress, run
-from stages.params import read, runs_of
+from stages.params import Reader, read, runs_of
 from stages.statistics import runs as per_run
 from stages.statistics.formulas import terms_of
 from stages.statistics.observations import sample_of
@@ -36,12 +37,13 @@ def main() -> None:
 
 
 def overrides(readers: list[str], runs: int) -> list[str]:
-    """What `dvc exp run -S` takes so that each of the readers has this many runs; those that there are count.
+    """Arguments of `dvc exp run -S` that give each reader this many runs; existing runs count.
 
-    Raises ValueError on no reader, one that params.yaml does not have, or that is a run of another, and fewer than two
+    Raises ValueError without a reader, on one that params.yaml lacks or that is a run of another, and on fewer than two
     runs.
     """
-    entries = read("readers").readers
+    params = read("reader_defaults", "readers")
+    entries = params.readers
     groups = runs_of(entries)
     unknown = [name for name in readers if name not in groups]
     if not readers or unknown:
@@ -53,8 +55,8 @@ def overrides(readers: list[str], runs: int) -> list[str]:
         seeds = {entries[run].seed for run in groups[name]}
         free = iter(seed for seed in range(1001) if seed not in seeds)
         for number in range(len(groups[name]) + 1, runs + 1):
-            values = {**asdict(entries[name]), "seed": next(free)}
-            written = ",".join(f"{key}:{_written(value)}" for key, value in values.items())
+            another = replace(entries[name], seed=next(free))
+            written = ",".join(f"{key}:{_written(value)}" for key, value in _own(another, params.reader_defaults))
             if f"{name}_{number}" in entries:
                 raise ValueError(f"readers.{name}_{number} is there already, and no run of {name}: rename it")
             found.append(f"+readers.{name}_{number}={{{written}}}")
@@ -63,13 +65,20 @@ def overrides(readers: list[str], runs: int) -> list[str]:
     return found
 
 
+def _own(reader: Reader, defaults: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """What the entry of a reader has to say, because the defaults do not; `init`, which dvc.yaml takes, always."""
+    for key, value in asdict(reader).items():
+        if key == "init" or key not in defaults or defaults[key] != value:
+            yield key, value
+
+
 def _written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def collect() -> None:
     """Write the estimates of each run, of the r-th run of every reader together, and what they are of."""
-    params = read("seed", "glyphs", "captcha", "colour", "noise", "readers", "regression")
+    params = read("seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers", "regression")
     groups, chosen = runs_of(params.readers), params.regression
     single = [name for name, runs in groups.items() if len(runs) < 2]
     if single:

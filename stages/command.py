@@ -1,5 +1,4 @@
-"""How a stage runs as a command: an error is one line, the last line says what it cost, and no process outlives the
-one that started it."""
+"""Run a stage as a command: an error is one line, the last line is the cost, and no worker outlives its parent."""
 
 from __future__ import annotations
 
@@ -13,8 +12,8 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def run(stage: Callable[[], None]) -> None:
-    """Run a stage's main; on bad input print one line and exit 1, on an interrupt exit 130. Under DVC it ends with what
-    it cost."""
+    """Run the main function of a stage. On bad input print one line and exit 1; on an interrupt exit 130. Under DVC the
+    last line is the cost."""
     die_with_parent()
     try:
         stage()
@@ -30,17 +29,17 @@ def run(stage: Callable[[], None]) -> None:
 
 
 def die_with_parent() -> None:
-    """Ask Linux to end this process when its parent dies (killed DVC would leave a trainer behind); no-op elsewhere."""
+    """Ask Linux to end this process when its parent dies (a killed DVC would leave a trainer running); else a no-op."""
     if sys.platform != "linux":
         return
     parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it died in between
+    if os.getppid() != parent:  # the parent died in between
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def worker_count() -> int:
-    """Number of processes: CAPTCHA_WORKERS, or one a core that this process may use."""
+    """Number of processes: CAPTCHA_WORKERS, or one per core that this process may use."""
     asked = os.environ.get("CAPTCHA_WORKERS", "")
     if not asked:
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -50,11 +49,11 @@ def worker_count() -> int:
 
 
 def cost() -> str:
-    """CPU time of this process and of its workers that have ended, start-up included, and the largest one's memory.
+    """CPU time of this process and its finished workers, start-up included, and the peak memory of the largest one.
 
-    Linux hands the peak of a process on to the program that takes its place, so a small stage may show DVC's.
+    On Linux a program inherits the peak of the process that it replaces: a small stage may show the peak of DVC.
     """
-    import resource  # here, since Windows has none
+    import resource  # imported here: Windows has no such module
 
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     cpu = sum(usage.ru_utime + usage.ru_stime for usage in usages)

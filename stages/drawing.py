@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from stages.captcha.design import Doses, Palette, bases_from_images, stream
 from stages.captcha.folding import Folding, fold
 from stages.captcha.glyphs import GlyphSet, normalise_alphabet
 from stages.command import progress
-from stages.params import unseen
+from stages.params import Params, unseen
 from stages.sources.captchas import LabelledCaptchas, load_captchas
 from stages.sources.glyphs import load_glyphs
 
@@ -30,7 +29,7 @@ class Study:
     source: str
     folding: Folding  # drawn characters and their labels
     sizes: dict[str, int]  # base captchas by split
-    part: int  # base captchas in a part
+    captchas_per_part: int  # base captchas
     layout: Layout
     palette: Palette
     doses: Doses
@@ -38,16 +37,16 @@ class Study:
     folder: LabelledCaptchas | None  # where they are found
 
     def parts(self, split: str) -> int:
-        return -(-self.sizes[split] // self.part)
+        return -(-self.sizes[split] // self.captchas_per_part)
 
     def captchas(self, split: str, part: int) -> NDArray[np.int32]:
         """The numbers of the captchas of a part, in every epoch."""
-        first = part * self.part
-        return np.arange(first, min(first + self.part, self.sizes[split]), dtype=np.int32)
+        first = part * self.captchas_per_part
+        return np.arange(first, min(first + self.captchas_per_part, self.sizes[split]), dtype=np.int32)
 
     def first(self, split: str, part: int, epoch: int = 0) -> int:
         """How many captchas of the split were drawn before this part, which keeps everything balanced over parts."""
-        return epoch * self.sizes[split] + part * self.part
+        return epoch * self.sizes[split] + part * self.captchas_per_part
 
 
 def identity_of(split: str, part: int, epoch: int = 0) -> tuple[str | int, ...]:
@@ -55,7 +54,7 @@ def identity_of(split: str, part: int, epoch: int = 0) -> tuple[str | int, ...]:
     return (split, part, epoch) if epoch else (split, part)
 
 
-def prepare(params: Any) -> Study:
+def prepare(params: Params) -> Study:
     """Read the source, and settle how many captchas each split has; `params` has seed to noise."""
     captcha = params.captcha
     layout = Layout(captcha.height, captcha.width, (captcha.length.min, captcha.length.max),
@@ -70,10 +69,10 @@ def prepare(params: Any) -> Study:
         folder = _folded(folder, folding)
         sizes = _available(sizes, folder)
     source = f"folder {captcha.path}" if folder else params.glyphs.source
-    return Study(params.seed, source, folding, sizes, captcha.part, layout, palette, doses, glyphs, folder)
+    return Study(params.seed, source, folding, sizes, captcha.captchas_per_part, layout, palette, doses, glyphs, folder)
 
 
-def _sources(params: Any) -> tuple[GlyphSet | None, LabelledCaptchas | None]:
+def _sources(params: Params) -> tuple[GlyphSet | None, LabelledCaptchas | None]:
     glyphs, captcha, rng = params.glyphs, params.captcha, stream(params.seed, "pools")
     if captcha.source == "folder":
         if params.colour.per == "character":

@@ -31,11 +31,11 @@ from stages.insight.autoencoder import active_units, fit_autoencoder, latent_mea
 from stages.insight.drawings import drawings
 from stages.insight.features import by_dose, penultimate, render_glyphs
 from stages.insight.looks import Looks, Renderings, mean_looks, shown_looks, whole_looks
-from stages.insight.saliency import has_gradients
 from stages.insight.unseen import effort_of, noticed_least
-from stages.params import read
+from stages.params import Params, read
 from stages.reader.decoding import encode
-from stages.reader.reading import Outside, Recogniser, choose_device, read_with
+from stages.reader.inference import choose_device
+from stages.reader.protocol import Reader
 from stages.reader_files import Description, check_reader, load_recogniser
 from stages.sources.glyphs import load_glyphs
 
@@ -63,8 +63,8 @@ class Part:
 class Study:
     """The reader, and what it is looked at with."""
 
-    params: Any
-    reader: Recogniser | Outside
+    params: Params
+    reader: Reader
     description: Description
     test: Renderings      # of the first SEEN test captchas
     reference: Renderings  # clean, of the validation split
@@ -114,15 +114,15 @@ def main() -> None:
         started = time.monotonic()
         found[name] = make(study)
         progress(f"{name}: {found[name].note or f'{time.monotonic() - started:.1f} s'}")
-    write(found, read_with(study.reader))
+    write(found, study.reader.provenance())
 
 
-def load(params: Any) -> Study:
+def load(params: Params) -> Study:
     """All that is looked at. Raises ValueError, one line, where it is missing or does not fit."""
     name = params.explain.reader
     device = choose_device("auto")
     reader, description = load_recogniser(artifacts.READERS / name, device)
-    progress(f"{name} reads in {read_with(reader).get('arithmetic', 'a program of its own')}")
+    progress(f"{name} reads in {reader.provenance().get('arithmetic', 'a program of its own')}")
     glyphs = None
     if params.captcha.source == "composed":
         own = params.glyphs
@@ -174,7 +174,7 @@ def saliency_part(study: Study) -> Part:
 
 def reader_space(study: Study) -> Part:
     """The reader's own features of its last layer but one, clean and noisy."""
-    if not has_gradients(study.reader):
+    if study.reader.gradients is None:
         return Part(note=f"{study.description.architecture} is no network: it has no layer whose features could be "
                          "compared")
     known = penultimate(study.reader, study.reference.images, encode(study.reference.texts, study.alphabet))

@@ -26,7 +26,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -35,13 +35,16 @@ from torch import Tensor, nn
 
 from stages import artifacts
 from stages.command import run
+from stages.reader.architectures import of_family
 from stages.reader.batches import Images
-from stages.reader.classical import KINDS, Classical
 from stages.reader.decoding import softmax
-from stages.reader.networks import ARCHITECTURES, fused
-from stages.reader.reading import Recogniser
+from stages.reader.inference import NetworkReader
+from stages.reader.networks import Network, fused
 from stages.reader_files import Description, load_reader, read_description
 from stages.sources.images import listing
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
 
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")  # in requirements-dev.in; the study itself does without
 OPSET = 20        # the first with AffineGrid, which the classical readers need; ONNX Runtime has it since 1.17
@@ -53,9 +56,10 @@ WIDER = 37        # px more than the reader's width, for the check of a reader o
 class Calibrated(nn.Module):
     """A network with its temperature: images (B, 3, H, W) uint8 to logits (B, S, A + 1)."""
 
-    def __init__(self, network: nn.Module, temperature: float) -> None:
+    def __init__(self, network: Network, temperature: float) -> None:
         super().__init__()
-        self.network, self.temperature = network, temperature
+        self.network = network
+        self.temperature = temperature
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.network(images) / self.temperature
@@ -71,11 +75,12 @@ def main() -> None:
     check_path(path)
     network, *_ = load_reader(folder)
     content = to_onnx(network, description)
-    recogniser = Recogniser(network, precision="fp32", device=torch.device("cpu"), temperature=description.temperature)
+    reader = NetworkReader(network, precision="fp32", device=torch.device("cpu"),
+                           temperature=description.temperature)
     samples = images_to_check(description)
     with artifacts.replacing(path) as temporary:
         temporary.write_bytes(content)
-        difference = max(largest_difference(temporary, recogniser, images) for images in samples)
+        difference = max(largest_difference(temporary, reader, images) for images in samples)
         if not difference <= TOLERANCE:  # so that NaN is refused, too
             raise ValueError(f"{path}: expected probabilities within {TOLERANCE:g} of PyTorch's, got a difference of "
                              f"{difference:.2g}: the file is removed; train the reader again, or try other versions of "
@@ -112,8 +117,9 @@ def choose_reader(name: str) -> Path:
 def check_exportable(folder: Path) -> Description:
     """The description of a reader. Raises ValueError where it is no network, or needs a denoiser before it."""
     description = read_description(folder / "reader.json")
-    if description.architecture not in (*ARCHITECTURES, *KINDS):
-        raise ValueError(f"{folder}: expected a reader of architecture {', '.join((*ARCHITECTURES, *KINDS))}, got "
+    known = (*of_family("network"), *of_family("classical"))
+    if description.architecture not in known:
+        raise ValueError(f"{folder}: expected a reader of architecture {', '.join(known)}, got "
                          f"{description.architecture!r}, which has no network to export: choose another reader")
     if description.denoise != "none":
         raise ValueError(f"{folder}: expected a reader that sees images as they are, got one with the denoiser "
@@ -130,22 +136,21 @@ def check_path(path: Path) -> None:
                          f"to {artifacts.READERS / path.name}")
 
 
-def to_onnx(network: nn.Module, description: Description) -> bytes:
+def to_onnx(network: Network, description: Description) -> bytes:
     """A fitted reader as an ONNX model, batch normalisations folded; equal readers give equal bytes.
 
     `torch.export` traces it (strictly, for the networks ask for the length of a batch), `torch.onnx` translates it: the
     older exporter, through TorchScript, is deprecated.
     """
     network = fused(network).cpu()
-    if isinstance(network, Classical):
-        _settle(network)
+    network.make_exportable()
     axes = {0: torch.export.Dim.DYNAMIC, **({3: torch.export.Dim.DYNAMIC} if description.any_length else {})}
     example = (torch.zeros(2, 3, description.height, description.width, dtype=torch.uint8),)  # of 1 would be a constant
     with torch.inference_mode(False):
         program = torch.export.export(Calibrated(network, description.temperature).eval(), example,
                                       dynamic_shapes=(axes,), strict=True)
-    rewritten: dict[Any, Callable[..., Any]] = {torch.ops.aten.mean.dim: _mean_by_axis}
-    if isinstance(network, Classical):
+    rewritten: dict[object, Callable[..., Tensor]] = {torch.ops.aten.mean.dim: _mean_by_axis}
+    if network.double_precision:
         rewritten[torch.ops.aten.avg_pool2d.default] = _mean_of_blocks
     program = program.run_decompositions(rewritten)
     exported = torch.onnx.export(program, dynamo=True, verbose=False, opset_version=OPSET, input_names=["images"],
@@ -153,17 +158,6 @@ def to_onnx(network: nn.Module, description: Description) -> bytes:
     if exported is None:
         raise ValueError(f"torch.onnx gave no model of a {description.architecture} reader: try another torch")
     return _finished(exported.model_proto, description)
-
-
-def _settle(network: Classical) -> None:
-    """Make it traceable in place: single numbers become constants, whose values the code asks for, and a batch stays in
-    one piece (up to 4 million cells), since pieces would be as many as the example's. It takes a batch's memory."""
-    kind = type(network)
-    network.__class__ = type(kind.__name__, (kind,), {"rows": 1})
-    for name, buffer in list(network.named_buffers()):
-        if buffer.ndim == 0:
-            delattr(network, name)
-            setattr(network, name, buffer.item())
 
 
 def _mean_by_axis(x: Tensor, axes: Sequence[int], keepdim: bool = False) -> Tensor:
@@ -177,13 +171,14 @@ def _mean_by_axis(x: Tensor, axes: Sequence[int], keepdim: bool = False) -> Tens
     return x
 
 
-def _mean_of_blocks(x: Tensor, size: Sequence[int], *_: Any) -> Tensor:
-    """Average pooling without overlap or rest, as `cells.features` has it; ONNX Runtime pools no double precision."""
-    height, width = x.shape[2] // size[0], x.shape[3] // size[1]
+def _mean_of_blocks(x: Tensor, size: Sequence[int], *_: object) -> Tensor:
+    """Average pooling without overlap or rest, as `character_crops.features` has it; ONNX Runtime pools no float64."""
+    height = x.shape[2] // size[0]
+    width = x.shape[3] // size[1]
     return x.reshape(x.shape[0], x.shape[1], height, size[0], width, size[1]).sum((3, 5)) / (size[0] * size[1])
 
 
-def _finished(model: Any, description: Description) -> bytes:
+def _finished(model: ModelProto, description: Description) -> bytes:
     """The model (onnx.ModelProto) with our metadata in place of the exporter's, which has the paths of this machine."""
     import onnx
 
@@ -215,32 +210,39 @@ def images_to_check(description: Description) -> list[Images]:
     return samples
 
 
-def largest_difference(path: Path, recogniser: Recogniser, images: Images) -> float:
+def largest_difference(path: Path, reader: NetworkReader, images: Images) -> float:
     """Largest difference of probabilities between the file in ONNX Runtime and the reader; infinite in other shapes.
 
     The images (n, H, W, 3) are read together and the first also alone.
     """
     differences = []
     for some in (images, images[:1]):
-        expected, found = recogniser.logits(some), run_onnx(open_session(path), some)
+        expected = reader.logits(some)
+        found = run_onnx(open_session(path), some)
         differences.append(float(np.abs(softmax(found) - softmax(expected)).max())
                            if found.shape == expected.shape else np.inf)
     return float(np.max(differences))  # NaN where one is
 
 
-def open_session(path: Path, threads: int = 1) -> Any:
+class Session(Protocol):
+    """What is used of an onnxruntime.InferenceSession, which has no types."""
+
+    def run(self, outputs: list[str], inputs: dict[str, Images]) -> list[NDArray[np.float32]]: ...
+
+
+def open_session(path: Path, threads: int = 1) -> Session:
     """An onnxruntime.InferenceSession on the CPU."""
     import onnxruntime  # type: ignore[import-untyped]
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session: Session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return session
 
 
-def run_onnx(session: Any, images: Images) -> NDArray[np.float32]:
+def run_onnx(session: Session, images: Images) -> NDArray[np.float32]:
     """Logits (n, S, A + 1) of images (n, H, W, 3), all at once."""
-    logits: NDArray[np.float32] = session.run(["logits"], {"images": images.transpose(0, 3, 1, 2)})[0]
-    return logits
+    return session.run(["logits"], {"images": images.transpose(0, 3, 1, 2)})[0]
 
 
 if __name__ == "__main__":

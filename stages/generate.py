@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
@@ -86,7 +85,8 @@ def _run_jobs(study: Study, jobs: list[tuple[str, int]]) -> Iterator[Tally]:
         with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(study,)) as pool:
             yield from pool.map(_work, *zip(*jobs, strict=True))
     except BrokenProcessPool:
-        raise ValueError("a worker process died (out of memory?): lower captcha.part or CAPTCHA_WORKERS") from None
+        raise ValueError("a worker process died (out of memory?): lower captcha.captchas_per_part or "
+                         "CAPTCHA_WORKERS") from None
 
 
 _study: Study | None = None  # of this worker process
@@ -121,7 +121,7 @@ def to_table(study: Study, bases: Bases, renderings: Renderings) -> pa.Table:
     colours = renderings.colours
     backgrounds = [hue_saturation(colour) for colour in colours.background]
     foregrounds = [[hue_saturation(colour) for colour in foreground] for foreground in colours.foreground]
-    columns: dict[str, Sequence[Any] | NDArray[Any]] = {
+    columns: dict[str, Sequence[object] | NDArray[np.generic]] = {
         Captchas.captcha: np.repeat(bases.captcha, repeats),
         Captchas.condition: renderings.condition,
         Captchas.text: [text for text in bases.texts for _ in range(repeats)],

@@ -1,186 +1,165 @@
-"""The grammar of params.yaml: typed, frozen, no defaults; one error names every bad key."""
+"""The grammar of params.yaml: typed, frozen, no defaults; one error names every bad key.
+
+A parameter is a field here and a line of params.yaml. What `readers` share stands in `reader_defaults`, and an entry of
+`readers` says what is different about it. A choice comes from the registry that has the thing itself.
+"""
 
 from __future__ import annotations
 
-import math
-import types
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal, cast
 
+from pydantic import ConfigDict, Field, with_config
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
 import stages
+from stages.captcha.colour import ORIGINAL, SCHEMES
 from stages.captcha.folding import fold
+from stages.captcha.measures import DOSE_VARIABLES
+from stages.captcha.noise import NOISES
+from stages.grammar import Entries, Flag, Listed, Number, Text, Whole, complaint, one_of, validated, within
+from stages.reader.architectures import ARCHITECTURES, DENOISERS, OPTIMISERS
+from stages.sources.glyphs import SOURCES
+from stages.sources.mnist import EMNIST_SPLITS
 
-
-@dataclass(frozen=True)
-class Within:
-    """A closed range that a number, or the length of a list or text, must lie in."""
-
-    low: float
-    high: float = math.inf
-
-    def refuses(self, value: object) -> str | None:
-        """What was expected, or None where `value` lies in the range."""
-        size = len(value) if isinstance(value, (str, list, tuple)) else value
-        if isinstance(size, (int, float)) and self.low <= size <= self.high:
-            return None
-        unit = " entries" if isinstance(value, (str, list, tuple)) else ""
-        return f"at least {self.low:g}{unit}" if self.high == math.inf else f"{self.low:g} to {self.high:g}{unit}"
-
-
-Source = Literal["digits", "mnist", "emnist", "csv", "folder", "fonts"]
-EmnistSplit = Literal["byclass", "bymerge", "balanced", "letters", "digits", "mnist"]
-Scheme = Literal["black_on_white", "white_on_black", "grey", "colour", "original"]
-NoiseType = Literal[
-    "gaussian", "gaussian_rgb", "uniform", "salt_and_pepper", "shot", "speckle",
-    "gaussian_blur", "motion_blur", "pixelate", "jpeg",
-    "contrast", "brightness", "fog",
-    "rotation", "translation", "zoom", "shear", "elastic",
-    "occlusion", "lines", "curves", "dots",
-    "impulse", "gaussian_hit",
-]  # fmt: skip
-Architecture = Literal[
-    "ctc", "compact", "heads", "dense",
-    "logistic", "knn", "svm", "mlp",
-    "themlaw", "kaggle", "ukrainian", "essmaw_dense", "essmaw_small", "essmaw_large",
-    "tesseract",
-]  # fmt: skip
 CLUSTERS = ("captcha", "glyph", "text", "condition", "noise", "colour", "digit", "reader", "run")
+DEFAULTS = "reader_defaults"
 
-Count = Annotated[int, Within(1)]
-Pixels = Annotated[int, Within(8, 4096)]
-Unit = Annotated[float, Within(0, 1)]
-NonNegative = Annotated[float, Within(0)]
+Count = Annotated[Whole, within(1)]
+Pixels = Annotated[Whole, within(8, 4096)]
+Unit = Annotated[Number, within(0, 1)]
 
 
 @dataclass(frozen=True)
 class Glyphs:
-    source: Source
-    path: str
-    emnist_split: EmnistSplit
-    alphabet: Annotated[str, Within(2)]
-    validation: Annotated[float, Within(0.01, 0.5)]
-    test: Annotated[float, Within(0.01, 0.8)]
+    source: Annotated[str, one_of(SOURCES)]
+    path: Text
+    emnist_split: Annotated[str, one_of(EMNIST_SPLITS)]
+    alphabet: Annotated[Text, Field(min_length=2)]
+    validation: Annotated[Number, within(0.01, 0.5)]
+    test: Annotated[Number, within(0.01, 0.8)]
 
 
 @dataclass(frozen=True)
 class IntRange:
-    min: int
-    max: int
+    min: Whole
+    max: Whole
 
 
 @dataclass(frozen=True)
 class FloatRange:
-    min: float
-    max: float
+    min: Number
+    max: Number
 
 
 @dataclass(frozen=True)
 class Captcha:
     source: Literal["composed", "folder"]
-    path: str
+    path: Text
     train: Count
     validation: Count
     test: Count
-    part: Annotated[int, Within(1, 100_000)]
+    captchas_per_part: Annotated[Whole, within(1, 100_000)]
     height: Pixels
     width: Pixels
     length: IntRange
     scale: FloatRange
-    rotation: Annotated[float, Within(0, 180)]
-    shear: Annotated[float, Within(0, 2)]
+    rotation: Annotated[Number, within(0, 180)]
+    shear: Annotated[Number, within(0, 2)]
     gap: IntRange
-    jitter: NonNegative
+    jitter: Annotated[Number, within(0)]
     fit: Literal["canvas", "stretch"]
-    fold: str  # groups of characters joined by +
+    fold: Text  # groups of characters joined by +
     case: Literal["keep", "fold"]
 
 
 @dataclass(frozen=True)
 class Colour:
-    schemes: Annotated[tuple[Scheme, ...], Within(1)]
+    schemes: Listed[Annotated[str, one_of(SCHEMES)]]
     per: Literal["captcha", "character"]
-    contrast: Annotated[float, Within(0.05, 0.9)]
+    contrast: Annotated[Number, within(0.05, 0.9)]
 
 
 @dataclass(frozen=True)
 class Noise:
-    level: Annotated[float, Within(0.01, 1)]
-    steps: Annotated[int, Within(1, 100)]
-    types: Annotated[tuple[NoiseType, ...], Within(1)]
-    unseen: str  # noise types joined by +
+    level: Annotated[Number, within(0.01, 1)]
+    steps: Annotated[Whole, within(1, 100)]
+    types: Listed[Annotated[str, one_of(NOISES)]]
+    unseen: Text  # noise types joined by +
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class Reader:
-    architecture: Architecture
-    learns_from: Literal["clean", "noisy", "both"]
-    init: str  # folder of the reader it starts from
-    denoise: Literal["none", "median", "pca", "nlm", "bilateral", "learned"]
-    fresh: bool  # captchas drawn anew each epoch
-    augment: Annotated[float, Within(0, 3)]
-    optimiser: Literal["adamw", "muon"]
-    channels: Annotated[int, Within(4, 512)]
+    architecture: Annotated[str, one_of(ARCHITECTURES)]
+    train_on: Literal["clean", "noisy", "both"]
+    init: Text  # folder of the reader it starts from
+    denoise: Annotated[str, one_of(DENOISERS)]
+    fresh: Flag  # captchas drawn anew each epoch
+    augment: Annotated[Number, within(0, 3)]
+    optimiser: Annotated[str, one_of(OPTIMISERS)]
+    channels: Annotated[Whole, within(4, 512)]
     epochs: Count
     patience: Count
     batch: Count
-    learning_rate: Annotated[float, Within(1e-7, 1)]
+    learning_rate: Annotated[Number, within(1e-7, 1)]
     weight_decay: Unit
     precision: Literal["auto", "fp32", "bf16"]
-    seed: Annotated[int, Within(0, 1000)]
+    seed: Annotated[Whole, within(0, 1000)]
     device: Literal["auto", "cpu", "cuda", "mps"]
 
 
 @dataclass(frozen=True)
 class References:
-    noise: str
-    colour: str
-    digit: str
-    position: str
-    reader: str
+    noise: Text
+    colour: Text
+    digit: Text
+    position: Text
+    reader: Text
 
 
 @dataclass(frozen=True)
 class Regression:
-    specifications: Mapping[str, str]
-    checks: Mapping[str, str]
-    headline: str
-    by_reader: str
-    dose: Literal["level", "rmse", "ssim_loss"]
-    cluster: str
-    confidence: Annotated[float, Within(0.5, 0.999)]
-    draws: Annotated[int, Within(100, 100_000)]
-    thresholds: Annotated[tuple[Annotated[float, Within(0.01, 0.99)], ...], Within(1)]
+    specifications: Entries[Text]
+    checks: Entries[Text]
+    headline: Text
+    by_reader: Text
+    dose: Annotated[str, one_of(DOSE_VARIABLES)]
+    cluster: Text
+    confidence: Annotated[Number, within(0.5, 0.999)]
+    draws: Annotated[Whole, within(100, 100_000)]
+    thresholds: Listed[Annotated[Number, within(0.01, 0.99)]]
     references: References
 
 
 @dataclass(frozen=True)
 class Explain:
-    reader: str
+    reader: Text
     captchas: Count
-    latent: Annotated[int, Within(2, 64)]
+    latent: Annotated[Whole, within(2, 64)]
     epochs: Count
-    draws: Annotated[int, Within(50, 100_000)]
+    draws: Annotated[Whole, within(50, 100_000)]
 
 
 @dataclass(frozen=True)
 class Plot:
-    reader: str
-    samples: Annotated[int, Within(1, 40)]
+    reader: Text
+    samples: Annotated[Whole, within(1, 40)]
 
 
+@with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
 class Params:
-    seed: Annotated[int, Within(0, 2**31 - 1)]
+    seed: Annotated[Whole, within(0, 2**31 - 1)]
     glyphs: Glyphs
     captcha: Captcha
     colour: Colour
     noise: Noise
-    readers: Mapping[str, Reader]
+    reader_defaults: Mapping[str, object]  # as params.yaml has them; `readers` are complete
+    readers: Entries[Reader]
     regression: Regression
     explain: Explain
     plot: Plot
@@ -193,17 +172,20 @@ class Selected:
         self._params = params
         self._sections = sections
 
-    def __getattr__(self, section: str) -> Any:
-        if section not in self._sections:
-            raise AttributeError(f"parameter section {section!r} is not declared by this stage: add it to its "
-                                 f"`params` in dvc.yaml and to its read({', '.join(map(repr, self._sections))})")
+    def __getattr__(self, section: str) -> object:
+        needed = (section, DEFAULTS) if section == "readers" else (section,)
+        for name in needed:
+            if name not in self._sections:
+                raise AttributeError(f"parameter section {name!r} is not declared by this stage: add it to its "
+                                     f"`params` in dvc.yaml and to its read({', '.join(map(repr, self._sections))})")
         return getattr(self._params, section)
 
 
 def read(*sections: str, path: Path = Path("params.yaml")) -> Params:
-    """The named sections of `path`, after the whole file was checked.
+    """The named sections of `path`, after the whole file was checked; any other section is refused.
 
-    Raises ValueError, one line, on a file that is no YAML 1.2 or has unknown, missing or bad keys (all are named).
+    `readers` need `reader_defaults`, too. Raises ValueError, one line, on a file that is no YAML 1.2 or has unknown,
+    missing or bad keys (all are named).
     """
     refuse_foreign_code()
     return cast(Params, Selected(parse(load(path), str(path)), sections))
@@ -232,83 +214,36 @@ def load(path: Path) -> object:
 
 def parse(tree: object, where: str = "params.yaml") -> Params:
     """Check a tree of plain values against the grammar. Raises ValueError that names every bad key."""
-    errors: list[str] = []
-    params = _build(Params, tree, "", errors)
-    if not errors:
-        errors.extend(_contradictions(params))
-    if errors:
-        raise ValueError(f"{where}: " + "; ".join(errors))
-    return params  # type: ignore[no-any-return]
+    params, complaints = _checked(tree)
+    if params is not None and not complaints:
+        complaints = list(_contradictions(params))
+    if params is None or complaints:
+        raise ValueError(f"{where}: " + "; ".join(complaints))
+    return params
 
 
-def _build(kind: Any, value: object, key: str, errors: list[str]) -> Any:
-    """`value` as `kind`; what does not fit is appended to `errors` and comes back as None."""
-    if is_dataclass(kind):
-        return _build_section(kind, value, key, errors)
-    origin = get_origin(kind)
-    if origin is Annotated:
-        base, *rules = get_args(kind)
-        return _build_within(base, rules, value, key, errors)
-    if origin is Literal:
-        return _expect(isinstance(value, str) and value in get_args(kind), value, key,
-                       "one of " + ", ".join(get_args(kind)), errors)
-    if origin is tuple:
-        return _build_list(get_args(kind)[0], value, key, errors)
-    if origin is not None and issubclass(origin, Mapping):
-        return _build_mapping(get_args(kind)[1], value, key, errors)
-    if kind is bool:
-        return _expect(isinstance(value, bool), value, key, "true or false", errors)
-    if kind is float:
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-        return float(value) if _expect(number, value, key, "a number", errors) is not None else None  # type: ignore[arg-type]
-    if kind is int:
-        return _expect(isinstance(value, int) and not isinstance(value, bool), value, key, "a whole number", errors)
-    return _expect(isinstance(value, str), value, key, "a text (in quotes)", errors)
+def _checked(tree: object) -> tuple[Params | None, list[str]]:
+    """The parameters, and what is wrong with each key; a bad default is told where it stands, not in every entry."""
+    defaults: Mapping[object, object] = {}
+    match tree:
+        case {"reader_defaults": {**defaults}, "readers": {**entries}, **others}:
+            completed = {str(name): _over(defaults, entry) for name, entry in entries.items()}
+            tree = {**others, DEFAULTS: defaults, "readers": completed}
+    _, partial = validated(Reader, defaults)
+    of_defaults = [error for error in partial if error["type"] != "missing"]
+    known = [(error["loc"], error["type"], error["input"]) for error in of_defaults]
+    params, errors = validated(Params, tree)
+    remaining = [error for error in errors if (error["loc"][2:], error["type"], error["input"]) not in known]
+    return params, [*(complaint(error, Reader, DEFAULTS) for error in of_defaults),
+                    *(complaint(error, Params) for error in remaining)]
 
 
-def _expect(fits: bool, value: object, key: str, expected: str, errors: list[str]) -> Any:
-    if fits:
-        return value
-    errors.append(f"{key}: expected {expected}, got {value!r}")
-    return None
-
-
-def _build_within(base: Any, rules: list[Any], value: object, key: str, errors: list[str]) -> Any:
-    before = len(errors)
-    built = _build(base, value, key, errors)
-    if len(errors) == before:
-        for rule in rules:
-            if (expected := rule.refuses(built)) is not None:
-                errors.append(f"{key}: expected {expected}, got {value!r}")
-    return built
-
-
-def _build_list(kind: Any, value: object, key: str, errors: list[str]) -> Any:
-    if _expect(isinstance(value, list), value, key, "a list", errors) is None:
-        return None
-    entries: list[object] = value  # type: ignore[assignment]
-    return tuple(_build(kind, entry, f"{key}.{i}", errors) for i, entry in enumerate(entries))
-
-
-def _build_mapping(kind: Any, value: object, key: str, errors: list[str]) -> Any:
-    if _expect(isinstance(value, dict) and bool(value), value, key, "a map with at least one entry", errors) is None:
-        return None
-    entries: dict[str, object] = value  # type: ignore[assignment]
-    return types.MappingProxyType({str(name): _build(kind, entry, f"{key}.{name}", errors)
-                                   for name, entry in entries.items()})
-
-
-def _build_section(kind: Any, value: object, key: str, errors: list[str]) -> Any:
-    if _expect(isinstance(value, dict), value, key or "the file", "a map of parameters", errors) is None:
-        return None
-    tree: dict[str, object] = value  # type: ignore[assignment]
-    hints = get_type_hints(kind, include_extras=True)
-    names = [field.name for field in fields(kind)]
-    prefix = f"{key}." if key else ""
-    errors.extend(f"{prefix}{name}: unknown (known: {', '.join(names)})" for name in tree if name not in names)
-    errors.extend(f"{prefix}{name}: missing" for name in names if name not in tree)
-    return kind(**{name: _build(hints[name], tree[name], prefix + name, errors) if name in tree else None
-                   for name in names})
+def _over(defaults: Mapping[object, object], entry: object) -> object:
+    """An entry of `readers` with the defaults that it does not name."""
+    match entry:
+        case {**own}:
+            return {**defaults, **own}
+    return entry
 
 
 def unseen(noise: Noise) -> tuple[str, ...]:
@@ -344,7 +279,7 @@ def _contradictions(params: Params) -> Iterator[str]:
     if not set(unseen(params.noise)) < set(params.noise.types):
         yield f"noise.unseen: expected some of noise.types, joined by +, and not all, got {params.noise.unseen!r}"
     yield from _folding_contradictions(params)
-    if captcha.source == "composed" and "original" in params.colour.schemes:
+    if captcha.source == "composed" and ORIGINAL in params.colour.schemes:
         yield "colour.schemes: original is for captcha.source folder only"
     for section, name in (("explain", params.explain.reader), ("plot", params.plot.reader)):
         if name not in params.readers:

@@ -4,7 +4,8 @@ Reads   data/captchas/train (texts), data/captchas/test, data/glyphs.parquet, da
         data/regression/fits.json, data/explain, metrics/predict/<name>.json, plots/predict/<name>.json,
         plots/train/<name>.csv and <name>.json, plots/regress/*.csv and table.json, plots/explain/*.csv
 Writes  plots/figures/*.svg, *.png and *.csv, plots/report.json, plots/report.html, plots/details.html
-Params  seed, glyphs, captcha, colour, noise, readers, regression, explain, plot (the report shows them all)
+Params  seed, glyphs, captcha, colour, noise, reader_defaults, readers, regression, explain, plot
+        (the report shows them all)
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ LOOKED_AT = [Captchas.captcha, Captchas.condition, Captchas.text, *Condition.nam
 
 
 def main() -> None:
-    study = load(read("seed", "glyphs", "captcha", "colour", "noise", "readers", "regression", "explain", "plot"))
+    study = load(read("seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers", "regression",
+                      "explain", "plot"))
     progress(f"{len(study.observations)} readers, {len(study.measured)} test characters each")
     for name, table in study.tables.items():
         artifacts.write_table(FIGURES / f"{name}.csv", FIGURE_TABLES[name], table)

@@ -24,13 +24,14 @@ from numpy.typing import NDArray
 from stages import artifacts
 from stages.command import progress, run
 from stages.reader.alignment import answers
-from stages.reader.calibration import brier_score, coverage_interval, expected_calibration_error
 from stages.reader.decoding import Floats, Ints, Readings, encode, to_texts
-from stages.reader.reading import Outside, Recogniser, choose_device, read_whole, read_with
+from stages.reader.inference import choose_device
+from stages.reader.protocol import Reader
 from stages.reader_files import Description, check_reader, load_recogniser
 from stages.schemas.captchas import Captchas, Factors
 from stages.schemas.predict import PredictionDetails, PredictionMetrics, Predictions
 from stages.schemas.words import CLEAN
+from stages.statistics.calibration import brier_score, coverage_interval, expected_calibration_error
 from stages.statistics.classification import macro_scores
 from stages.statistics.clustered import error_ratio
 from stages.statistics.proportions import clustered_proportion
@@ -64,7 +65,7 @@ def main() -> None:
     if not folder.is_dir():
         raise ValueError(f"{folder} is missing: there is no trained reader {name!r}; run `dvc repro train@{name}`")
     recogniser, description = load_recogniser(folder, choose_device("auto"))
-    made = read_with(recogniser)
+    made = recogniser.provenance()
     progress(f"reads in {made.get('arithmetic', 'a program of its own')}")
     found = pooled(predict_parts(artifacts.parts_of("test"), recogniser, description, name))
     if (found.glyph < 0).any():
@@ -76,10 +77,12 @@ def main() -> None:
     say(metrics)
 
 
-def predict_parts(paths: Sequence[Path], recogniser: Recogniser | Outside, description: Description,
+def predict_parts(paths: Sequence[Path], recogniser: Reader, description: Description,
                   name: str) -> list[Scores]:
     """Read part by part and write the prediction table; one part at a time is in memory."""
-    scores, read, started = [], 0, time.monotonic()
+    scores = []
+    read = 0
+    started = time.monotonic()
     with artifacts.prediction_writer(artifacts.PREDICTIONS / f"{name}.parquet") as writer:
         for done, path in enumerate(paths, 1):
             captchas = artifacts.read_captchas(path, NEEDED)
@@ -94,11 +97,11 @@ def predict_parts(paths: Sequence[Path], recogniser: Recogniser | Outside, descr
     return scores
 
 
-def predict_part(captchas: pa.Table, recogniser: Recogniser | Outside, alphabet: str) -> tuple[pa.Table, Scores]:
+def predict_part(captchas: pa.Table, recogniser: Reader, alphabet: str) -> tuple[pa.Table, Scores]:
     """The prediction table of a captcha table, one row a true character, and its scores."""
     texts = captchas[Captchas.text].to_pylist()
     labels = encode(texts, alphabet)
-    whole = read_whole(recogniser, artifacts.images_of(captchas))
+    whole = recogniser.predict(artifacts.images_of(captchas))
     readings = whole.readings
     guess, confidence = answers(labels, readings)
     table = to_table(captchas, labels, readings, guess, confidence, alphabet)
@@ -207,15 +210,17 @@ def details_of(found: Pooled, alphabet_size: int) -> PredictionDetails:
 def trust(found: Pooled) -> dict[str, float]:
     """How far the confidences can be believed: of the characters that were read, and of whole captchas the share that
     can be answered, the surest first, with 99 % of the answers right."""
-    details = {}
+    calibration = {}
     read = found.confidence > 0  # that a character was missed is known with hindsight alone
     if read.any():
-        details["calibration_error"] = expected_calibration_error(found.confidence[read], found.success[read])
-        details["brier_score"] = brier_score(found.confidence[read], found.success[read])
+        calibration = {
+            "calibration_error": expected_calibration_error(found.confidence[read], found.success[read]),
+            "brier_score": brier_score(found.confidence[read], found.success[read]),
+        }
     covered = coverage_interval(np.minimum(1.0, found.probability), found.exact, found.captcha, 0.99,
                                 error_ratio=partial(error_ratio, captcha=found.captcha, glyphs=found.glyphs),
                                 draws=500, rng=np.random.default_rng(0))
-    return details | {f"coverage_99{end}": value for end, value in zip(ENDS, covered, strict=True)}
+    return calibration | {f"coverage_99{end}": value for end, value in zip(ENDS, covered, strict=True)}
 
 
 def say(metrics: PredictionMetrics) -> None:

@@ -34,7 +34,8 @@ from stages.command import run
 from stages.params import read
 from stages.reader.batches import Images
 from stages.reader.decoding import to_texts
-from stages.reader.reading import BATCH, Outside, Recogniser, choose_device, read_whole
+from stages.reader.inference import BATCH, choose_device
+from stages.reader.protocol import Reader
 from stages.reader_files import Description, load_recogniser
 from stages.sources.captchas import SUFFIXES, to_canvas
 from stages.sources.images import listing, read_image
@@ -86,7 +87,8 @@ def main() -> None:
     recogniser, description = load_recogniser(folder, choose_device("auto"))
     files, errors = image_files(given.paths)
     complain(errors)
-    failed, odd = len(errors), []
+    failed = len(errors)
+    odd = []
     try:
         for opened in batches(files, description):
             complain(opened.errors)
@@ -143,7 +145,8 @@ def choose_reader(name: str | None) -> Path:
 
 def image_files(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
     """The files that the paths stand for, and one line for each folder that cannot be listed or has no image."""
-    files, errors = [], []
+    files = []
+    errors = []
     for path in paths:
         try:
             inside = [path]
@@ -172,7 +175,10 @@ def batches(files: Sequence[Path], description: Description) -> Iterator[Opened]
 
 def open_images(files: Sequence[Path], height: int, width: int) -> Opened:
     """The files' pictures brought to height x width px just as those that a reader learns from."""
-    images, paths, sizes, errors = [], [], [], []
+    images = []
+    paths = []
+    sizes = []
+    errors = []
     for file in files:
         try:
             picture = read_image(file)
@@ -186,7 +192,7 @@ def open_images(files: Sequence[Path], height: int, width: int) -> Opened:
     return Opened(canvas, paths, sizes, errors)
 
 
-def read_images(opened: Opened, recogniser: Recogniser | Outside, description: Description, sure: float,
+def read_images(opened: Opened, recogniser: Reader, description: Description, sure: float,
                 top: int) -> list[Reading]:
     """What the reader reads in each image, with the `top` likeliest texts.
 
@@ -194,7 +200,7 @@ def read_images(opened: Opened, recogniser: Recogniser | Outside, description: D
     """
     if not opened.paths:
         return []
-    whole = read_whole(recogniser, opened.images, top)
+    whole = recogniser.predict(opened.images, top)
     texts = to_texts(whole.readings.labels, description.alphabet)
     probability = whole.probability.tolist()
     readings = []

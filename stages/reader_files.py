@@ -1,42 +1,37 @@
-"""The files of a reader: its weights and description, and the scratch of an interrupted training.
+"""The files of a reader: its weights and description.
 
 A reader is data/readers/<name>/weights.safetensors and reader.json: neither runs code when it is loaded, so that a
-reader may come from a stranger. The weights of an outside reader (tesseract) are those of its denoiser, if any.
+reader may come from a stranger. The weights of an external reader (tesseract) are those of its denoiser, if any.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import json
-import os
-import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor
 
 from stages import artifacts
+from stages.reader.alternatives.classical import build_classical
+from stages.reader.alternatives.denoising import build as build_denoiser
+from stages.reader.alternatives.denoising_state import PREFIX
+from stages.reader.alternatives.external import ExternalReader
+from stages.reader.architectures import ARCHITECTURES, DENOISERS, PRECISION, Family, Sizes, of_family
 from stages.reader.batches import Images
-from stages.reader.classical import KINDS as KINDS_OF_CLASSICAL
-from stages.reader.classical import build_classical
-from stages.reader.denoising import METHODS, PREFIX
-from stages.reader.denoising import build as build_denoiser
-from stages.reader.networks import ANY_LENGTH, build
+from stages.reader.inference import NetworkReader
+from stages.reader.networks import Network, build
 from stages.reader.precision import choose_precision
-from stages.reader.reading import Outside, Recogniser
-from stages.reader.tesseract import ARCHITECTURE as TESSERACT
-from stages.reader.tesseract import Tesseract
+from stages.reader.protocol import Reader
 
 FORMAT = 3  # of reader.json; raise it when a field changes its meaning
 READABLE = (2, FORMAT)  # 2 says beside the fields how it was trained (precision): no matter to how it is read
-BUILT_OTHERWISE = (*KINDS_OF_CLASSICAL, TESSERACT)  # than by networks.build
+FIELDS = {"architecture": str, "alphabet": str, "height": int, "width": int, "channels": int, "positions": int,
+          "temperature": float, "denoise": str}
 KINDS = {str: "text", int: "whole number", float: "number with a point"}
 
 
@@ -54,12 +49,25 @@ class Description:
     denoise: str = "none"  # what is done to an image before it is read
 
     @property
-    def any_length(self) -> bool:
-        return self.architecture in ANY_LENGTH
+    def family(self) -> Family:
+        return ARCHITECTURES[self.architecture].family
 
-    def build(self) -> nn.Module:
-        return build(self.architecture, alphabet_size=len(self.alphabet), height=self.height, width=self.width,
-                     channels=self.channels, positions=self.positions)
+    @property
+    def any_length(self) -> bool:
+        return ARCHITECTURES[self.architecture].any_length
+
+    @property
+    def sizes(self) -> Sizes:
+        return Sizes(len(self.alphabet), self.height, self.width, self.channels, self.positions)
+
+    def build(self) -> Network:
+        """The network, with undefined weights. Raises ValueError where it is none, or a size is out of range."""
+        return build(self.architecture, **asdict(self.sizes))
+
+    def external(self, denoiser: Callable[[Images], Images]) -> ExternalReader:
+        """The external reader. Raises ValueError, one line, where its program is missing."""
+        program: Callable[..., ExternalReader] = ARCHITECTURES[self.architecture].load()
+        return program(self.alphabet, positions=self.positions, denoiser=denoiser)
 
 
 def write_reader(folder: Path, description: Description, weights: Mapping[str, Tensor],
@@ -70,30 +78,27 @@ def write_reader(folder: Path, description: Description, weights: Mapping[str, T
     artifacts.write_json(folder / "reader.json", {"format": FORMAT, **asdict(description), "training": dict(training)})
 
 
-def load_recogniser(folder: Path, device: torch.device) -> tuple[Recogniser | Outside, Description]:
-    """A reader made ready to read, by `stages.reader.reading.read_whole`.
+def load_recogniser(folder: Path, device: torch.device) -> tuple[Reader, Description]:
+    """A reader made ready to read.
 
-    Raises ValueError, one line, where a file is missing or damaged, or an outside reader's program is.
+    Raises ValueError, one line, where a file is missing or damaged, or an external reader's program is.
     """
     description = read_description(folder / "reader.json")
-    if description.architecture == TESSERACT:
-        state = _load_outside(folder)
-        return Tesseract(description.alphabet, positions=description.positions,
-                         denoiser=_denoiser(folder, description, state, device)), description
+    if description.family == "external":
+        state = _load_external(folder)
+        return description.external(_denoiser(folder, description, state, device)), description
     network, description, state = load_reader(folder)
     denoiser = _denoiser(folder, description, state, device)
     precision = precision_of(description.architecture, "auto", device)
-    return Recogniser(network, precision=precision, device=device, temperature=description.temperature,
-                      denoiser=denoiser), description
+    return NetworkReader(network, precision=precision, device=device, temperature=description.temperature,
+                         denoiser=denoiser), description
 
 
 def precision_of(architecture: str, asked: str, device: torch.device, *,
                  report: Callable[[str], None] = lambda line: None) -> str:
     """The precision a reader calculates in, see `choose_precision`: fp64 for a classical one, whatever is asked,
-    and fp32 for an outside one, which calculates elsewhere."""
-    if architecture in BUILT_OTHERWISE:
-        return "fp64" if architecture in KINDS_OF_CLASSICAL else "fp32"
-    return choose_precision(asked, device, report=report)
+    and fp32 for an external one, which calculates elsewhere."""
+    return PRECISION.get(ARCHITECTURES[architecture].family) or choose_precision(asked, device, report=report)
 
 
 def _denoiser(folder: Path, description: Description, state: Mapping[str, Tensor],
@@ -104,8 +109,8 @@ def _denoiser(folder: Path, description: Description, state: Mapping[str, Tensor
         raise ValueError(f"{folder}: {error}: run `dvc repro -f train@{folder.name}`") from None
 
 
-def _load_outside(folder: Path) -> dict[str, Tensor]:
-    """The state of the denoiser before an outside reader, which has no weights of its own."""
+def _load_external(folder: Path) -> dict[str, Tensor]:
+    """The state of the denoiser before an external reader, which has no weights of its own."""
     weights, denoiser = _load_weights(folder)
     if weights:
         raise ValueError(f"{folder / 'weights.safetensors'}: expected an outside reader without weights, got "
@@ -126,22 +131,24 @@ def _load_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     return weights, denoiser
 
 
-def load_reader(folder: Path) -> tuple[nn.Module, Description, dict[str, Tensor]]:
+def load_reader(folder: Path) -> tuple[Network, Description, dict[str, Tensor]]:
     """The network of a folder, with its weights, and the state of its denoiser.
 
     Raises ValueError, one line, where a file is missing or damaged, or the reader is no network.
     """
     description = read_description(folder / "reader.json")
-    if description.architecture == TESSERACT:
-        raise ValueError(f"{folder}: expected a reader with a network, got {TESSERACT}, a program: name another reader")
-    path = folder / "weights.safetensors"
+    if description.family == "external":
+        raise ValueError(f"{folder}: expected a reader with a network, got {description.architecture}, a program: name "
+                         "another reader")
     weights, denoiser = _load_weights(folder)
-    if description.architecture in KINDS_OF_CLASSICAL:
-        try:
-            return build_classical(description.architecture, weights, alphabet_size=len(description.alphabet),
-                                   positions=description.positions).eval(), description, denoiser
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}: run `dvc repro -f train@{folder.name}`") from None
+    try:
+        network = RESTORED[description.family](folder / "weights.safetensors", description, weights)
+    except ValueError as error:
+        raise ValueError(f"{error}: run `dvc repro -f train@{folder.name}`") from None
+    return network.eval(), description, denoiser
+
+
+def _restored_network(path: Path, description: Description, weights: Mapping[str, Tensor]) -> Network:
     network = description.build()
     expected = network.state_dict()
     wrong = sorted(set(expected) ^ set(weights)) or [
@@ -149,32 +156,44 @@ def load_reader(folder: Path) -> tuple[nn.Module, Description, dict[str, Tensor]
         or expected[name].dtype != weights[name].dtype or not bool(torch.isfinite(weights[name]).all())]
     if wrong:
         raise ValueError(f"{path} is no {description.architecture} reader as reader.json describes it ({wrong[0]} is "
-                         f"missing, unknown, of another shape or not finite): run `dvc repro -f train@{folder.name}`")
+                         "missing, unknown, of another shape or not finite)")
     network.load_state_dict(weights)
-    return network.eval(), description, denoiser
+    return network
+
+
+def _restored_classical(path: Path, description: Description, weights: Mapping[str, Tensor]) -> Network:
+    try:
+        return build_classical(description.architecture, weights, alphabet_size=len(description.alphabet),
+                               positions=description.positions)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+RESTORED: Mapping[str, Callable[[Path, Description, Mapping[str, Tensor]], Network]] = {
+    "network": _restored_network, "classical": _restored_classical}  # by family; an external reader has no network
 
 
 def read_description(path: Path) -> Description:
     """Raises ValueError, one line, on a file that is missing, no JSON, or has a field missing or out of range."""
     tree = artifacts.read_json(path)
-    kinds = {"architecture": str, "alphabet": str, "height": int, "width": int, "channels": int, "positions": int,
-             "temperature": float, "denoise": str}
     if not isinstance(tree, dict) or tree.get("format") not in READABLE:
         raise ValueError(f"{path}: expected a reader of format {' or '.join(map(str, READABLE))}, got "
                          f"{tree.get('format') if isinstance(tree, dict) else type(tree).__name__}: train it again")
-    for name, kind in kinds.items():
+    for name, kind in FIELDS.items():
         if type(tree.get(name)) is not kind:
             raise ValueError(f"{path}: {name} should be a {KINDS[kind]}, "
                              f"got {tree.get(name)!r}: train it again")
-    description = Description(**{name: tree[name] for name in kinds})
+    description = Description(**{name: tree[name] for name in FIELDS})
     try:
-        if description.denoise not in METHODS:
-            raise ValueError(f"denoise: expected one of {', '.join(METHODS)}, got {description.denoise!r}")
+        if description.denoise not in DENOISERS:
+            raise ValueError(f"denoise: expected one of {', '.join(DENOISERS)}, got {description.denoise!r}")
         if not 0.01 <= description.temperature <= 100:
             raise ValueError(f"temperature: expected 0.01 to 100, got {description.temperature}")
-        with torch.device("meta"):  # checks sizes before anything is allocated
-            replace(description, architecture="heads").build() if description.architecture in BUILT_OTHERWISE \
-                else description.build()
+        if description.architecture in of_family("classical", "external"):
+            description.sizes.check()
+        else:
+            with torch.device("meta"):  # checks sizes before anything is allocated
+                description.build()
     except ValueError as error:
         raise ValueError(f"{path}: {error}: train it again") from None
     return description
@@ -188,59 +207,3 @@ def check_reader(description: Description, alphabet: str, height: int, width: in
     if (description.height, description.width) != (height, width):
         raise ValueError(f"{where}: the reader takes images of {description.height} x {description.width} px but the "
                          f"captchas have {height} x {width}: train it again (dvc repro)")
-
-
-def scratch_root() -> Path:
-    """`.scratch` of the study. DVC keeps DVC_ROOT at the original study in a queued or --temp run, whose own folder is
-    deleted when it fails: what it had learned by then is found again."""
-    return Path(os.environ.get("DVC_ROOT") or Path.cwd()) / ".scratch"
-
-
-def scratch_key(parameters: Mapping[str, Any], files: Sequence[Path]) -> str:
-    """sha256 of everything that a training's result depends on: parameters, and the bytes of data and code.
-
-    It does not depend on where they lie: a queued run works in a temporary folder.
-    """
-    digest = hashlib.sha256(json.dumps([parameters, torch.__version__], sort_keys=True).encode())
-    for path in files:
-        with path.open("rb") as file:
-            digest.update(f"{path.parent.name}/{path.name} ".encode() + hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
-
-
-@contextmanager
-def locked(path: Path, name: str) -> Iterator[None]:
-    """Hold the lock file `path` inside the block. Raises ValueError at once where another process holds it.
-
-    The kernel frees the lock when its process dies, however it dies.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"another training of reader {name} is running (lock {path}): wait or stop it") from None
-        if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            raise ValueError(f"another training of reader {name} just ended (lock {path}): run this one again")
-        try:
-            yield
-        finally:
-            path.unlink()  # in the lock; who opened the file before finds it gone, above
-
-
-def read_checkpoint(folder: Path) -> bytes | None:
-    """The checkpoint in a scratch folder, None where there is none or CAPTCHA_FRESH=1 asks to start anew."""
-    if os.environ.get("CAPTCHA_FRESH") == "1":
-        return None
-    try:
-        return (folder / "checkpoint").read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def write_checkpoint(folder: Path, content: bytes) -> None:
-    artifacts.write_bytes(folder / "checkpoint", content)
-
-
-def remove_checkpoint(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)

@@ -4,7 +4,7 @@ Reads   data/predictions/<name>.parquet of every reader, experiments/runs.json
 Writes  data/regression/fits.json, metrics/regress.json, and in plots/regress/ table.md, table.tex, table.json,
         coefficients.csv, tests.csv, costs.csv, contrasts.csv, categories.csv, influence.csv, correlations.csv,
         added_variables.csv, marginal_effects.csv, thresholds.csv, areas.csv, dose_response.csv and corruption.csv
-Params  seed, glyphs, captcha, colour, noise, readers, regression
+Params  seed, glyphs, captcha, colour, noise, reader_defaults, readers, regression
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ Terms = Mapping[str, list[Term]]          # of each formula
 
 
 def main() -> None:
-    params = read("seed", "glyphs", "captcha", "colour", "noise", "readers", "regression")
+    params = read("seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers", "regression")
     if POOLED in params.readers:
         raise ValueError(f"readers.{POOLED}: this name stands for all readers together: choose another")
     name_strays(tuple(params.readers))
@@ -225,7 +225,7 @@ def randomisation_of_colour(sample: Sample, predictions: Mapping[str, pa.Table],
     """The randomisation test of colour; None where there is one colour."""
     found = randomisation(sample.success, sample.cluster, stacked(predictions, Predictions.condition, np.int64),
                           sample.variables.factors[FormulaVariables.colour].codes.astype(np.int64),
-                          part=params.captcha.part, rng=stream(params.seed, "randomisation", "colour"))
+                          part=params.captcha.captchas_per_part, rng=stream(params.seed, "randomisation", "colour"))
     return None if found is None else RandomisationTest("colour", found.statistic, found.draws, found.p)
 
 
@@ -270,7 +270,7 @@ def robustness(cells: Cells, params: Params) -> list[Corruption]:
 def seen_by(params: Params) -> dict[str, tuple[str, ...]]:
     """The noise types that each reader trained on; a denoiser that learned from noise counts."""
     learned = tuple(noise for noise in params.noise.types if noise not in unseen(params.noise))
-    return {name: () if reader.learns_from == "clean" and reader.denoise != "learned" else learned
+    return {name: () if reader.train_on == "clean" and reader.denoise != "learned" else learned
             for name, reader in params.readers.items()}
 
 

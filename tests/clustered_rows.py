@@ -18,7 +18,7 @@ Rows = tuple[Floats, Floats, Ints]  # X (N, K), y (N,), cluster (N,)
 
 
 def ragged(seed: int, clusters: int = 40, K: int = 6, largest: int = 9) -> Rows:
-    """Rows in clusters of 1 to `largest`, shuffled, labels with gaps and below 0; X and errors share a cluster."""
+    """Rows in clusters of 1 to `largest`, shuffled; labels have gaps and negatives; X and errors are clustered."""
     rng = np.random.default_rng(seed)
     code = rng.permutation(np.repeat(np.arange(clusters), rng.integers(1, largest + 1, clusters)))
     X = rng.normal(size=(clusters, K))[code] + rng.normal(size=(len(code), K))

@@ -1,4 +1,4 @@
-"""What all tests share: one thread per process, the order of the files, sizes of simulations, data."""
+"""Shared by all tests: one thread per process, order of the files, size of simulations, fixtures of data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-# Before NumPy and Torch are imported: two processes of two threads each on two cores wait for each other.
+# Set before NumPy and Torch are imported: two processes with two threads each on two cores block each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
@@ -15,9 +15,12 @@ import pyarrow as pa
 import pytest
 
 from stages import artifacts
+from stages.reader.architectures import ARCHITECTURES
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
+OURS = tuple(name for name, one in ARCHITECTURES.items() if one.place.startswith("networks:"))
+ANCESTORS = tuple(name for name, one in ARCHITECTURES.items() if one.place.startswith("alternatives.ancestors:"))
 LONGEST = ("test_study.py", "test_plot.py", "test_regress.py", "test_lab_browser.py", "test_train.py", "test_export.py",
            "test_explain.py", "test_generate.py")
 Runs = Callable[[int], int]
@@ -28,25 +31,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first, so that of two processes neither waits for the other at the end."""
+    """Order the longest files first, so that of two processes neither waits for the other at the end."""
     place = {name: i for i, name in enumerate(LONGEST)}
     items.sort(key=lambda item: place.get(item.path.name, len(LONGEST)))
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _imported_modules_are_no_garbage() -> None:
-    """What lives by now is not walked again for garbage: statsmodels asks for a collection at each adjustment of p."""
+    """Exclude existing objects from garbage collection: statsmodels triggers a collection at each adjustment of p."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_unconfigure() -> None:
-    gc.unfreeze()  # what ends with the process is garbage again: nanobind complains of what is left
+    gc.unfreeze()  # at exit they are collected again: nanobind reports objects that are left
 
 
 @pytest.fixture
 def runs(request: pytest.FixtureRequest) -> Runs:
-    """How many runs a test marked `simulation` makes: as many as it names with --whole, else a tenth."""
+    """Number of runs of a test marked `simulation`: with --whole the number that it names, else a tenth."""
     assert request.node.get_closest_marker("simulation"), "mark the test: pytest.mark.simulation"
     share = 1 if request.config.getoption("whole") else 10
     return lambda count: count // share
@@ -54,7 +57,7 @@ def runs(request: pytest.FixtureRequest) -> Runs:
 
 @pytest.fixture(scope="session")
 def mnist() -> Path:
-    """The folder of torchvision's MNIST files; the test skips where it is absent."""
+    """The folder of torchvision's MNIST files; without it, the test is skipped."""
     path = DATA / "mnist"
     if not (path / "MNIST" / "raw").is_dir():
         pytest.skip("real MNIST is not at ../shared/data/mnist")
@@ -63,7 +66,7 @@ def mnist() -> Path:
 
 @pytest.fixture(scope="session")
 def real_captchas() -> Path:
-    """A folder of 2,922 real four-digit captchas; the test skips where it is absent."""
+    """A folder of 2,922 real four-digit captchas; without it, the test is skipped."""
     path = DATA / "captcha_ds4"
     if not path.is_dir():
         pytest.skip("real captchas are not at ../shared/data/captcha_ds4")

@@ -1,4 +1,4 @@
-"""Small captchas drawn with OpenCV's font: something that a reader can learn in seconds."""
+"""Small captchas drawn with OpenCV's font, which a reader learns in seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HEIGHT, WIDTH, ALPHABET = 32, 72, "0123456789"
 
 
 def draw(text: str, rng: np.random.Generator, noise: float = 0.0) -> NDArray[np.uint8]:
-    """One image (32, 72, 3): dark digits on a light ground, anywhere, with grey noise of this spread."""
+    """One image (32, 72, 3): dark digits at a random place on a light ground, with grey noise of this spread."""
     ground, ink = int(rng.integers(180, 256)), int(rng.integers(0, 76))
     image = np.full((HEIGHT, WIDTH, 3), ground, np.uint8)
     place = int(rng.integers(1, WIDTH - 21 * len(text))), int(rng.integers(24, 30))
@@ -48,7 +48,7 @@ def drawn_part(n: int, seed: int, alphabet: str = "0123") -> DrawnPart:
 
 def write_split(split: str, n: int, *, parts: int = 1, conditions: int = 2, seed: int = 0, alphabet: str = ALPHABET,
                 root: Path = artifacts.CAPTCHAS) -> list[str]:
-    """A split of n captchas, each clean and under `conditions - 1` levels of gaussian noise; returns the texts."""
+    """Write a split of n captchas, each clean and under `conditions - 1` levels of gaussian noise; return the texts."""
     rng = np.random.default_rng((seed, artifacts.SPLITS.index(split)))
     texts = texts_of(n, rng, alphabet)
     for part, numbers in enumerate(np.array_split(np.arange(n), parts)):

@@ -1,4 +1,4 @@
-"""A lab of its own for the tests in a browser: the real command, over a copy of the project's code and results."""
+"""A lab for the browser tests: the real command, on a copy of the project's code and results."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("stages", "plots", "metrics", "pretrained", "params.yaml", "dvc.yaml", "dvc.lock")
-# Without these, Chromium asks for its maker's hosts as soon as it starts.
+# Without these flags, Chromium contacts its vendor's hosts at start-up.
 SWITCHES = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
             "--disable-sync", "--no-first-run")
 
@@ -23,7 +23,7 @@ def browser_path() -> str | None:
 
 
 def copy_project(folder: Path) -> None:
-    """What the lab reads, as it stands in the working tree, under version control of its own."""
+    """Copy what the lab reads from the working tree, into a repository of its own."""
     for name in COPIED:
         source = ROOT / name
         if source.is_dir():
@@ -44,7 +44,7 @@ def git(folder: Path, *words: str) -> str:
 
 @contextmanager
 def lab(folder: Path) -> Iterator[str]:
-    """The address of `python -m stages.lab` in a folder, while the block runs."""
+    """Run `python -m stages.lab` in a folder inside the block; yields its address."""
     server = subprocess.Popen([sys.executable, "-m", "stages.lab", "--port", "0", "--no-browser"], cwd=folder,
                               stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None

@@ -1,4 +1,4 @@
-"""What the tests of the lab share: readers that were never trained, and glyphs in Kaggle's layout."""
+"""Shared by the tests of the lab: untrained readers, and glyphs in Kaggle's layout."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from stages.sources.kaggle import COLUMNS, PIXELS
 
 def keep(folder: Path, **fields: Any) -> Description:
     """An untrained reader, written: of captchas of 33 x 90 px unless told otherwise."""
-    description = Description(**{"architecture": "ctc", "alphabet": "0123456789", "height": 33, "width": 90,
-                                 "channels": 4, "positions": 4} | fields)
+    usual: dict[str, Any] = {"architecture": "ctc", "alphabet": "0123456789", "height": 33, "width": 90,
+                             "channels": 4, "positions": 4}
+    description = Description(**usual | fields)
     network: nn.Module = description.build()
     initialise(network, generator=torch.Generator().manual_seed(0))
     write_reader(folder, description, network.state_dict(), {})
@@ -26,12 +27,12 @@ def keep(folder: Path, **fields: Any) -> Description:
 
 
 def keep_single(folder: Path, **fields: Any) -> Description:
-    """An untrained reader of single characters, written."""
+    """Write an untrained reader of single characters."""
     return keep(folder, **{"architecture": "heads", "height": 28, "width": 28, "positions": 1} | fields)
 
 
 def bars(classes: str, each: int, *, seed: int = 0) -> tuple[NDArray[np.uint8], list[str]]:
-    """Glyphs (n, 28, 28) that are quickly learned, a bar at a height of its own for each class; and their labels."""
+    """Glyphs (n, 28, 28) that are learned quickly, one bar per class at its own height; and their labels."""
     rng = np.random.default_rng(seed)
     labels = list(classes) * each
     images = rng.integers(0, 60, (len(labels), 28, 28), dtype=np.uint8)

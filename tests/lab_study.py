@@ -1,4 +1,4 @@
-"""A small study of other readers, noises and letters than the default's, as artifacts in a folder."""
+"""A small study with other readers, noises and letters than the default study, as artifacts in a folder."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def write_yaml(path: str, tree: Any) -> None:
 
 
 def write_lock(params: Any = PARAMS) -> None:
-    """dvc.lock of a run with these parameters whose results are the files that are here."""
+    """Write the dvc.lock of a run with these parameters and the existing files as results."""
     outs = [{"path": path, "hash": "md5", "md5": hashlib.md5(Path(path).read_bytes()).hexdigest(),
              "size": Path(path).stat().st_size} for path in ("plots/train/first.json", "plots/report.html")]
     code = [{"path": "stages/some.py", "md5": hashlib.md5(b"code").hexdigest(), "size": 4}]
@@ -54,7 +54,7 @@ def write_lock(params: Any = PARAMS) -> None:
 
 
 def observations() -> dict[str, pd.DataFrame]:
-    """What two readers made of 40 characters; the first misses some, the second says a character that is never true."""
+    """Readings of 40 characters by two readers. The first misses some; the second reads one that never occurs."""
     rng = np.random.default_rng(3)
     truth = rng.choice(list("аб"), 40)
     shared = {"truth": truth, "captcha": np.arange(40) // 2, "glyph": np.arange(40),
@@ -77,7 +77,7 @@ TABLE = {"caption": "Effects & more", "kind": "regression", "notes": ["How to re
 
 
 def report() -> dict[str, Any]:
-    """plots/report.json of a study with a figure, one that was not drawn, and one that is missing."""
+    """plots/report.json of a study with three figures: one drawn, one not drawn, one missing."""
     def chapter(anchor: str, title: str, *content: dict[str, Any]) -> dict[str, Any]:
         return {"page": "report", "anchor": anchor, "title": title, "lead": "A `lead`.", "content": list(content)}
 
@@ -100,7 +100,7 @@ def report() -> dict[str, Any]:
 
 
 def write_study() -> None:
-    """The artifacts of another study, here: Ukrainian letters, readers and noises of other names."""
+    """Write the artifacts of the study to the working directory: Ukrainian letters, other readers and noises."""
     write_yaml("params.yaml", PARAMS)
     seen = observations()
     for name, table in {"confusion": confusion_table(seen, "абв"), "classification": classification_table(seen, "абв"),
@@ -136,7 +136,7 @@ def study(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch:
 
 
 def copy(template: Path, folder: Path, make: Callable[[], None]) -> None:
-    """Copy a folder that `make` fills where it is not there yet."""
+    """Copy a folder; `make` fills it first if it does not exist."""
     if not template.is_dir():
         template.mkdir()
         with chdir(template):
@@ -170,7 +170,7 @@ def commit(folder: Path, message: str) -> str:
 
 
 def experiment(folder: Path, name: str, *, level: float, metrics: dict[str, Any], baseline: str = "") -> str:
-    """An experiment as DVC keeps one: a commit on the baseline below refs/exps, the working tree as it was."""
+    """Make an experiment like DVC: a commit on the baseline below refs/exps, with the working tree unchanged."""
     base = baseline or git(folder, "rev-parse", "HEAD")
     git(folder, "checkout", "--quiet", "--detach", base)
     write_yaml("params.yaml", PARAMS | {"noise": PARAMS["noise"] | {"level": level}})  # type: ignore[operator]
@@ -193,6 +193,6 @@ def write_history() -> None:
 
 @pytest.fixture
 def history(study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small study in a repository of its own, with two experiments."""
+    """The small study in its own repository, with two experiments."""
     copy(tmp_path_factory.getbasetemp() / "history", study, write_history)
     return study

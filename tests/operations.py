@@ -1,4 +1,4 @@
-"""How much Python a function runs: what grows with the rows is a loop where an array operation should be."""
+"""Count the Python lines that a function runs: a count that grows with the rows shows a loop instead of array code."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def steps(function: Callable[[], object]) -> int:
-    """The lines of Python that run in a call, those of libraries included: a count, the same on every machine."""
+    """Number of Python lines that run in a call, those of libraries included; the same on every machine."""
     count = 0
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:

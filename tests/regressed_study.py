@@ -1,4 +1,4 @@
-"""What the regress stage leaves of a study of two noise types, two readers, colours and digits, made up."""
+"""Synthetic output of the regress stage: a study of two noise types, two readers, colours and digits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def table(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
 
 def coefficient(specification: str, term: str, category: str, estimate: float, error: float = 0.01,
                 **more: Any) -> dict[str, Any]:
-    """A coefficient with the interval of two errors; one without an error has no interval."""
+    """A coefficient with an interval of two standard errors; without an error, no interval."""
     ends = {} if error == 0 else {"low": estimate - 2 * error, "high": estimate + 2 * error}
     return {"specification": specification, "reader": "all", "term": term, "category": category,
             "label": f"{term} {category}".strip(), "estimate": estimate, "standard_error": error, "p_holm": 0.0002,
@@ -33,7 +33,7 @@ def coefficient(specification: str, term: str, category: str, estimate: float, e
 
 
 def contrast(factor: str, a: str, b: str, difference: float, error: float, reader: str = "all") -> dict[str, Any]:
-    """A contrast whose simultaneous interval is three errors wide, either way."""
+    """A contrast with a simultaneous interval of three standard errors on either side."""
     return {"factor": factor, "reader": reader, "a": a, "b": b, "difference": difference, "standard_error": error,
             "low": difference - 2 * error, "high": difference + 2 * error, "simultaneous_low": difference - 3 * error,
             "simultaneous_high": difference + 3 * error, "probability": 0.9, "detectable": 2.8 * error,

@@ -1,4 +1,4 @@
-"""A small study as its stages would leave it, made without drawing or training anything: what explain and plot read."""
+"""Synthetic input of explain and plot: the artifacts of a small study, made without drawing or training."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ def write_study(folder: Path, patch: pytest.MonkeyPatch, *, noises: Sequence[str
                 colours: int = 4, skills: Sequence[float] = (3.0, 2.3, 1.6), levels: Sequence[float] = (0.4, 0.8),
                 regression: Mapping[str, Any] | None = None, architecture: str = "heads",
                 explained: bool = True) -> None:
-    """Write params.yaml and all that the stages before plot make into `folder`, which becomes the current one.
+    """Write params.yaml and the artifacts of all stages before plot into `folder`, and change into it.
 
-    `skills` are the readers' log odds without noise; `regression` replaces parameters of that section. The first
-    reader's files hold a network with random weights, which is only looked at: the predictions are made up. Without
-    `explained` the stage explain has not run.
+    `skills` are the readers' log odds without noise; `regression` replaces parameters of that section. The files of the
+    first reader have a network with random weights, used for saliency only: the predictions are synthetic. Without
+    `explained`, the artifacts of the explain stage are missing.
     """
     patch.chdir(folder)
     patch.setattr(params, "refuse_foreign_code", lambda: None)  # the code is here, the study is there
     rng = np.random.default_rng(seed)
     tree = write_params(noises, readers, alphabet, colours, levels, regression or {}, composed)
     grid = [("none", 0.0), *((noise, level) for noise in noises for level in levels)]
-    characters = list(alphabet) * 4  # each occurs in the test split, whatever its size
+    characters = list(alphabet) * 4  # so that each occurs in the test split, at any size
     texts: list[str] = []
     while len(texts) < captchas or characters:
         length = int(rng.integers(lengths[0], lengths[1] + 1))
@@ -84,14 +84,14 @@ def write_params(noises: Sequence[str], readers: Sequence[str], alphabet: str, c
 
 
 def reader_of(readers: Any, name: str) -> Any:
-    """The parameters of an entry; noisy_2 is a second training run of noisy."""
+    """The parameters of a reader; noisy_2 is a second training run of noisy."""
     first, _, run = name.rpartition("_")
     return readers[name] if name in readers else {**readers[first], "seed": int(run)}
 
 
 def captcha_table(texts: Sequence[str], grid: Sequence[tuple[str, float]], schemes: Sequence[str], alphabet: str,
                   composed: bool, rng: np.random.Generator) -> pa.Table:
-    """Every text under every condition of the grid; the pictures are noise, brighter where the level is higher."""
+    """Every text under every condition of the grid. The images are noise that is brighter at higher levels."""
     schema = artifacts.captcha_schema(HEIGHT, WIDTH, {"alphabet": alphabet, "source": "synthetic"})
     rows: list[dict[str, Any]] = []
     for captcha, text in enumerate(texts):
@@ -110,7 +110,7 @@ def captcha_table(texts: Sequence[str], grid: Sequence[tuple[str, float]], schem
 
 
 def write_predictions(reader: str, captchas: pa.Table, alphabet: str, skill: float, rng: np.random.Generator) -> None:
-    """A reader that fails more as the level rises, of the first noise type most, and that sometimes misses."""
+    """Write predictions with more errors at higher levels, most under the first noise type, and some misses."""
     rows = []
     first = next(noise for noise in captchas["noise"].to_pylist() if noise != "none")
     for row in captchas.to_pylist():
@@ -128,14 +128,14 @@ def write_predictions(reader: str, captchas: pa.Table, alphabet: str, skill: flo
 
 
 def write_network(reader: str, architecture: str, alphabet: str, positions: int) -> None:
-    """The files of a reader that has learned nothing."""
+    """Write the files of an untrained reader."""
     description = Description(architecture, alphabet, HEIGHT, WIDTH, 4, positions)
     network = initialise(description.build(), generator=torch.Generator().manual_seed(0))
     write_reader(artifacts.READERS / reader, description, network.state_dict(), {})
 
 
 def write_records(reader: str, skill: int) -> None:
-    """Metrics and learning curve of a reader."""
+    """Write metrics and learning curve of a reader."""
     metrics: dict[str, Any] = {}
     for name in ("character_accuracy", "exact_match", "clean_character_accuracy", "clean_exact_match"):
         share = 0.9 - 0.1 * skill

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from conftest import ANCESTORS
 from PIL import Image
 from torch import nn
 
-from stages.reader.ancestors import ANCESTORS, LUMA, MEAN, NO_CHARACTER, Grey, build_ancestor
+from stages.reader.alternatives.ancestors import LUMA, MEAN, NO_CHARACTER, Grey
+from stages.reader.alternatives.dropout import Dropout, reseed
+from stages.reader.architectures import ARCHITECTURES, Sizes
 from stages.reader.decoding import decode_positions
-from stages.reader.dropout import Dropout, reseed
-from stages.reader.networks import columns_of, fused, initialise, loss_of
+from stages.reader.networks import Network, build, fused, initialise
 
-SIZES: dict[str, Any] = {"alphabet_size": 5, "height": 33, "width": 70, "positions": 3}
-DIGIT: dict[str, Any] = {"alphabet_size": 10, "height": 28, "width": 28, "positions": 1}
+SIZES: dict[str, Any] = {"alphabet_size": 5, "height": 33, "width": 70, "channels": 4, "positions": 3}
+DIGIT: dict[str, Any] = {"alphabet_size": 10, "height": 28, "width": 28, "channels": 4, "positions": 1}
 SEVERAL = pytest.mark.parametrize("name", ANCESTORS)
 CONVOLUTIONAL = pytest.mark.parametrize("name", sorted(set(ANCESTORS) - {"essmaw_dense"}))
 
 
-def network_of(name: str, **changes: int) -> nn.Module:
-    network = build_ancestor(name, **{**SIZES, **changes})
+def network_of(name: str, **changes: int) -> Network:
+    network = build(name, **{**SIZES, **changes})
     return initialise(network, generator=torch.Generator().manual_seed(1))
 
 
@@ -37,15 +40,15 @@ def numbers_of(network: nn.Module) -> int:
 
 
 @pytest.mark.parametrize(("name", "sizes", "weights"), [
-    ("themlaw", {"alphabet_size": 10, "height": 100, "width": 110, "positions": 4}, 1_074_536),
+    ("themlaw", {"alphabet_size": 10, "height": 100, "width": 110, "channels": 4, "positions": 4}, 1_074_536),
     ("kaggle", DIGIT, 1_199_882),
-    ("ukrainian", {"alphabet_size": 32, "height": 36, "width": 36, "positions": 1}, 42_962),
+    ("ukrainian", {"alphabet_size": 32, "height": 36, "width": 36, "channels": 4, "positions": 1}, 42_962),
     ("essmaw_dense", DIGIT, 235_146),
     ("essmaw_small", DIGIT, 46_186),
     ("essmaw_large", DIGIT, 282_058),
 ])
 def test_the_weights_are_as_many_as_the_ancestors(name: str, sizes: dict[str, Any], weights: int) -> None:
-    assert numbers_of(build_ancestor(name, **sizes)) == weights
+    assert numbers_of(build(name, **sizes)) == weights
 
 
 @SEVERAL
@@ -55,7 +58,7 @@ def test_logits_have_a_row_for_each_position(name: str, memory_format: torch.mem
     logits = network(images_of(2).contiguous(memory_format=memory_format))
     assert logits.shape == (2, 3, 6)
     assert logits.dtype == torch.float32
-    assert columns_of(network, 70) == 3
+    assert network.output_length(70) == 3
 
 
 @SEVERAL
@@ -73,8 +76,8 @@ def test_no_character_is_never_read_and_learns_nothing(name: str) -> None:
     assert torch.all(logits[..., 0] == NO_CHARACTER)
     assert (decode_positions(logits.detach().numpy()).lengths == 3).all()
     without = nn.functional.cross_entropy(logits[..., 1:].flatten(0, 1), torch.arange(12) % 5)
-    torch.testing.assert_close(loss_of(network, logits, 1 + (torch.arange(12) % 5).view(4, 3)), without)
-    assert torch.isfinite(loss_of(network, logits, torch.zeros(4, 3, dtype=torch.int64)))
+    torch.testing.assert_close(network.decoder.loss(logits, 1 + (torch.arange(12) % 5).view(4, 3)), without)
+    assert torch.isfinite(network.decoder.loss(logits, torch.zeros(4, 3, dtype=torch.int64)))
 
 
 @SEVERAL
@@ -89,7 +92,7 @@ def test_bf16_gives_float32_logits_near_those_of_float32(name: str) -> None:
 @SEVERAL
 def test_every_weight_has_a_part_in_the_logits(name: str) -> None:
     network = network_of(name).train()
-    loss = loss_of(network, network(images_of(16)), 1 + (torch.arange(48) % 5).view(16, 3))
+    loss = network.decoder.loss(network(images_of(16)), 1 + (torch.arange(48) % 5).view(16, 3))
     loss.backward()  # type: ignore[no-untyped-call]
     for weight in network.parameters():
         assert weight.grad is not None
@@ -146,10 +149,18 @@ def test_the_mean_of_the_channels_is_the_grey_of_keras_and_luma_that_of_pillow()
 @pytest.mark.parametrize(("name", "least"), [("themlaw", 22), ("kaggle", 6), ("ukrainian", 16), ("essmaw_small", 10),
                                              ("essmaw_large", 10)])
 def test_an_image_too_small_for_the_pooling_is_refused_in_one_line(name: str, least: int) -> None:
-    assert network_of(name, height=least, width=least)(images_of(1, least, least)).shape == (1, 3, 6)
+    builder = ARCHITECTURES[name].load()
+    sizes = Sizes(**SIZES)
+    network = builder(replace(sizes, height=least, width=least))
+    assert network(images_of(1, least, least)).shape == (1, 3, 6)
     for height, width in ((least - 1, least), (least, least - 1), (1, 1)):
-        with pytest.raises(ValueError, match=rf"^{name}: .* {least} x {least} px or more, got {height} x {width}"):
-            build_ancestor(name, **{**SIZES, "height": height, "width": width})
+        with pytest.raises(ValueError, match=rf"{least} x {least} px or more, got {height} x {width}"):
+            builder(replace(sizes, height=height, width=width))
+
+
+def test_a_network_that_cannot_be_built_is_named() -> None:
+    with pytest.raises(ValueError, match=r"^themlaw: .* 22 x 22 px or more, got 21 x 30"):
+        build("themlaw", **{**SIZES, "height": 21, "width": 30})
 
 
 @CONVOLUTIONAL
@@ -160,5 +171,5 @@ def test_what_the_pools_leave_is_what_torch_leaves(name: str) -> None:
 
 
 def test_an_unknown_ancestor_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match=r"expected one of themlaw, kaggle, ukrainian, .* got 'lenet'"):
-        build_ancestor("lenet", **SIZES)
+    with pytest.raises(ValueError, match=r"expected one of .*themlaw, kaggle, ukrainian, .* got 'lenet'"):
+        build("lenet", **SIZES)

@@ -134,7 +134,7 @@ def test_a_full_disk_leaves_no_half_written_part(tmp_path: Path, captcha_table: 
         where.write_bytes(b"PAR1 half a file")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(artifacts.pq, "write_table", full)
+    monkeypatch.setattr(pq, "write_table", full)
     with pytest.raises(OSError, match="No space left"):
         write_split(tmp_path, captcha_table, parts=1)
     assert list((tmp_path / "train").iterdir()) == []

@@ -54,6 +54,7 @@ stages:
   fit:
     cmd: python stage.py fit
     deps:
+    - code
     - stage.py
     - data/level.txt
     outs:
@@ -111,10 +112,13 @@ def commit(repository: Path, message: str) -> str:
 
 def write_study(path: Path) -> None:
     (path / "stage.py").write_text(STAGE)
+    (path / "code").mkdir()
+    (path / "code/noun.py").write_text("")
     (path / "dvc.yaml").write_text(PIPELINE)
     (path / "params.yaml").write_text("noise:\n  level: 0.4\n")
     (path / ".gitignore").write_text("/data/\n/dvc_plots/\n__pycache__/\n")
     (path / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvcignore", path / ".dvcignore")
     shutil.copy(ROOT / ".dvc/config", path / ".dvc/config")
     shutil.copy(ROOT / ".dvc/.gitignore", path / ".dvc/.gitignore")
     for folder in ("ci", "stages/schemas"):  # the report knows the tables by their schemas
@@ -266,6 +270,14 @@ def test_a_parameter_changed_without_repro_makes_the_lock_stale(scratch: Path) -
         "error: dvc.lock is stale (first stage to run: draw): "
         "run `dvc repro`, then commit dvc.lock, metrics and plots\n"
     )
+
+
+def test_a_folder_of_code_is_stale_after_an_edit_in_it_but_not_after_it_was_run(scratch: Path) -> None:
+    (scratch / "code/__pycache__").mkdir()
+    (scratch / "code/__pycache__/noun.cpython-311.pyc").write_bytes(b"bytes")
+    assert "are fresh" in call(scratch, "ci/lock_is_fresh.py").stdout
+    (scratch / "code/noun.py").write_text("EDITED = True\n")
+    assert "stale (first stage to run: fit)" in call(scratch, "ci/lock_is_fresh.py", expect=1).stderr
 
 
 def test_a_metric_edited_by_hand_makes_the_lock_stale(scratch: Path) -> None:

@@ -177,7 +177,7 @@ def test_the_best_reader_is_the_one_that_reads_most_captchas() -> None:
 
 def runs_json() -> tuple[str, dict[str, Any]]:
     """experiments/runs.json of two readers, and params.yaml of the same study."""
-    parameters = {"captcha": {"height": 40}, "readers": {"a": {"epochs": 6}, "b": {"epochs": 2}}}
+    parameters: dict[str, Any] = {"captcha": {"height": 40}, "readers": {"a": {"epochs": 6}, "b": {"epochs": 2}}}
     estimates = [["accuracy", "a", "captchas", "all", [0.5, 0.52]], ["accuracy", "a", "captchas", "clean", [0.9, 0.8]],
                  ["accuracy", "b", "captchas", "all", [0.4, 0.4]], ["coefficient", "s", "a", "noise", "fog", [1, 2]]]
     written = {"captcha": {"height": 40, "test": 200}, "seed": 1,

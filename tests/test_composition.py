@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -123,7 +124,7 @@ def test_a_large_rotation_loses_no_ink() -> None:
 
 
 @pytest.mark.parametrize("change", [{"width": 12}, {"height": 12}])
-def test_a_canvas_too_small_for_the_text_is_refused_in_one_line(change: dict[str, int]) -> None:
+def test_a_canvas_too_small_for_the_text_is_refused_in_one_line(change: dict[str, Any]) -> None:
     small = replace(LAYOUT, **change)
     with pytest.raises(ValueError, match=r"canvas has .* but 'abc' takes .*: enlarge it") as caught:
         compose(np.arange(1, dtype=np.int32), ["abc"], [[1, 2, 3]], glyphs(), small, rng=np.random.default_rng(0))
@@ -205,4 +206,4 @@ def test_a_stretched_captcha_without_ink_is_empty() -> None:
 def test_the_same_stream_composes_the_same_bytes(layout: Layout) -> None:
     made = [compose(np.arange(2, dtype=np.int32), ["ab", "ba"], [[1, 2], [3, 4]], glyphs(), layout,
                     rng=np.random.default_rng(7)).ink for _ in range(2)]
-    np.testing.assert_array_equal(*made)
+    np.testing.assert_array_equal(made[0], made[1])

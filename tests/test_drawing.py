@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from test_generate import generate, setting, study  # noqa: F401
 
-from stages import artifacts, params, train
+from stages import artifacts, params, training_data
 from stages.captcha.design import random_images, render_random
 from stages.drawing import Study, bases_of, identity_of, prepare, texts_of
 from stages.reader.decoding import encode
@@ -88,13 +88,13 @@ def test_characters_and_glyphs_stay_balanced_over_the_epochs(study: Path) -> Non
     assert set(string.digits) == set(characters)
 
 
-@pytest.mark.parametrize("learns_from", ["clean", "noisy", "both"])
-def test_what_a_reader_learns_from_is_drawn_as_it_is_stored(learns_from: str, study: Path) -> None:  # noqa: F811
+@pytest.mark.parametrize("train_on", ["clean", "noisy", "both"])
+def test_what_a_reader_trains_on_is_drawn_as_it_is_stored(train_on: str, study: Path) -> None:  # noqa: F811
     drawn = prepared(study)
     generate()
-    stored = train.open_split("train", learns_from)
+    stored = training_data.open_split("train", train_on)
     for epoch in (1, 2):
-        parts = train.drawn_parts(drawn, learns_from, lambda images: images, epoch)
+        parts = training_data.drawn_parts(drawn, train_on, lambda images: images, epoch)
         assert len(parts) == len(stored.parts)
         for part, other in zip(parts, stored.parts, strict=True):
             assert part.labels.shape == other.labels.shape
@@ -102,14 +102,14 @@ def test_what_a_reader_learns_from_is_drawn_as_it_is_stored(learns_from: str, st
             np.testing.assert_array_equal(part.labels, encode(
                 [text for text in texts_of(drawn, "train", part.part, epoch - 1) for _ in part.conditions],
                 stored.alphabet))
-    first = train.drawn_parts(drawn, learns_from, lambda images: images, 1)
+    first = training_data.drawn_parts(drawn, train_on, lambda images: images, 1)
     for part, other in zip(first, stored.parts, strict=True):
         np.testing.assert_array_equal(part.images(), other.images())
 
 
 def test_the_denoiser_of_a_reader_sees_what_is_drawn(study: Path) -> None:  # noqa: F811
-    part = train.drawn_parts(prepared(study), "noisy", lambda images: 255 - images, 2)[0]
-    plain = train.drawn_parts(prepared(study), "noisy", lambda images: images, 2)[0]
+    part = training_data.drawn_parts(prepared(study), "noisy", lambda images: 255 - images, 2)[0]
+    plain = training_data.drawn_parts(prepared(study), "noisy", lambda images: images, 2)[0]
     np.testing.assert_array_equal(part.images(), 255 - plain.images())
 
 
@@ -117,9 +117,9 @@ def test_the_denoiser_of_a_reader_sees_what_is_drawn(study: Path) -> None:  # no
     {"captcha__height": 44}, {"glyphs__alphabet": "012345678"}, {"captcha__train": 30}, {"captcha__train": 20},
     {"seed": 2}, {"captcha__length__min": 3},
 ])
-def test_stored_captchas_of_other_parameters_are_refused(change: dict[str, Any], study: Path) -> None:  # noqa: F811
+def test_stored_captchas_of_other_parameters_are_refused(change: Any, study: Path) -> None:  # noqa: F811
     generate()
-    stored = train.open_split("train", "noisy")
-    train.check_stored(stored, "noisy", prepared(study))
+    stored = training_data.open_split("train", "noisy")
+    training_data.check_stored(stored, "noisy", prepared(study))
     with pytest.raises(ValueError, match=r"data/captchas/train: .* params.yaml asks for.*: run"):
-        train.check_stored(stored, "noisy", prepared(study, **change))
+        training_data.check_stored(stored, "noisy", prepared(study, **change))

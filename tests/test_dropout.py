@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from stages.reader.dropout import Dropout, reseed
-from stages.reader.halves import replicas
+from stages.reader.alternatives.dropout import Dropout, reseed
+from stages.reader.data_parallel import replicas
 
 CPU = torch.device("cpu")
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ANCESTORS, ROOT
 from dvc.utils.hydra import apply_overrides
 
 from experiments import official
 from stages.params import load, parse
-from stages.reader.ancestors import ANCESTORS
 from stages.reader.networks import initialise
 from stages.reader_files import Description, write_reader
 
@@ -35,6 +36,26 @@ def test_an_experiment_is_a_change_of_the_parameters_that_their_grammar_takes(pa
     params = parse(load(changed))
     assert params != parse(load(ROOT / "params.yaml"))
     assert params.plot.reader == params.regression.references.reader or path.stem == "robust"
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_an_experiment_has_short_lines(path: Path) -> None:
+    """But for the noise types of one: a list is one override, and Hydra cannot add to it."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if len(line) > 120 and not line.startswith("-S noise.types=[")] == []
+
+
+COMMANDS = re.findall(r"`dvc exp run ([^`$]+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "--queue" not in command])
+def test_a_command_of_the_readme_is_a_change_that_the_grammar_takes(command: str, tmp_path: Path) -> None:
+    changed = tmp_path / "params.yaml"
+    shutil.copy(ROOT / "params.yaml", changed)
+    words = shlex.split(command)
+    assert words[::2] == ["-S"] * (len(words) // 2)
+    apply_overrides(changed, words[1::2])
+    assert parse(load(changed)) != parse(load(ROOT / "params.yaml"))
 
 
 def test_every_experiment_is_explained() -> None:

@@ -47,7 +47,7 @@ def test_runs_that_are_there_count_and_their_seeds_are_not_used_again(study: Stu
     study.tree["readers"]["noisy_2"] = {**study.tree["readers"]["noisy"], "seed": 2}
     found = runs.overrides(["noisy"], 4)
     assert [text.split("=")[0] for text in found] == ["+readers.noisy_3", "+readers.noisy_4"]
-    assert ["seed:1," in found[0], "seed:3," in found[1]] == [True, True]
+    assert ["seed:1}" in found[0], "seed:3}" in found[1]] == [True, True]
     with pytest.raises(ValueError, match="each of noisy has 2 runs already"):
         runs.overrides(["noisy"], 2)
 

@@ -17,7 +17,8 @@ from stages.command import run
 from stages.figures.study import parse_table
 from stages.insight.looks import Renderings
 from stages.plot import draw_explained, read_explained
-from stages.reader import classical
+from stages.reader.alternatives.classical_fitting import fit_classical
+from stages.reader.alternatives.classical_models import Logistic
 from stages.reader_files import Description, write_reader
 
 ALWAYS = {"class_levels", "class_places", "class_ranking", "class_thresholds", "confusion_levels", "confusion_matrices",
@@ -110,9 +111,9 @@ def test_a_classical_reader_gets_occlusion_only_and_says_so(tmp_path: Path, monk
     write_study(tmp_path, monkeypatch, readers=["noisy"], captchas=24, composed=False, explained=False)
     pixels = np.random.default_rng(0).integers(0, 256, (80, HEIGHT, WIDTH, 3), dtype=np.uint8)
     labels = np.random.default_rng(1).integers(1, 11, (80, 4))
-    monkeypatch.setattr(classical, "GRIDS", {"logistic": classical.GRIDS["logistic"][-1:]})
-    fitted = classical.fit_classical("logistic", (pixels[:60], labels[:60]), (pixels[60:], labels[60:]),
-                                     alphabet_size=10, positions=4, seed=0)
+    monkeypatch.setattr(Logistic, "GRID", Logistic.GRID[-1:])
+    fitted = fit_classical("logistic", (pixels[:60], labels[:60]), (pixels[60:], labels[60:]), alphabet_size=10,
+                           positions=4, seed=0)
     write_reader(artifacts.READERS / "noisy", Description("logistic", "0123456789", HEIGHT, WIDTH, 4, 4),
                  fitted.module.state_dict(), {})
     explain.main()

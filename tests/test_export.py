@@ -17,10 +17,13 @@ import torch
 from torch import nn
 
 from stages import artifacts, export
-from stages.reader import classical
+from stages.reader.alternatives import classical
+from stages.reader.alternatives.classical import class_of
+from stages.reader.alternatives.classical_fitting import fit_classical
+from stages.reader.architectures import of_family
 from stages.reader.decoding import softmax
+from stages.reader.inference import NetworkReader
 from stages.reader.networks import initialise
-from stages.reader.reading import Recogniser
 from stages.reader_files import Description, load_reader, write_reader
 
 onnx = pytest.importorskip("onnx")
@@ -51,10 +54,10 @@ def network_of(description: Description) -> nn.Module:
 
 
 def classical_of(kind: str, monkeypatch: pytest.MonkeyPatch) -> nn.Module:
-    monkeypatch.setattr(classical, "GRIDS", {kind: classical.GRIDS[kind][-1:]})
+    monkeypatch.setattr(class_of(kind), "GRID", class_of(kind).GRID[-1:])
     labels = np.random.default_rng(1).integers(1, 4, (60, 2))
-    return classical.fit_classical(kind, (pixels(60), labels), (pixels(20, 1), labels[:20]), alphabet_size=3,
-                                   positions=2, seed=1).module
+    return fit_classical(kind, (pixels(60), labels), (pixels(20, 1), labels[:20]), alphabet_size=3,
+                         positions=2, seed=1).module
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +73,7 @@ def probabilities(content: bytes, folder: Path, images: np.ndarray) -> np.ndarra
 
 
 def expected(network: nn.Module, images: np.ndarray, temperature: float) -> np.ndarray:
-    return softmax(Recogniser(network, precision="fp32", device=CPU, temperature=temperature).logits(images))
+    return softmax(NetworkReader(network, precision="fp32", device=CPU, temperature=temperature).logits(images))
 
 
 @pytest.mark.parametrize(("architecture", "widths"), [("ctc", (W, W + 9)), ("heads", (W,)), ("dense", (W,))])
@@ -88,7 +91,7 @@ def test_a_network_says_the_same_in_onnx_runtime(architecture: str, widths: tupl
         np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", classical.KINDS)
+@pytest.mark.parametrize("kind", of_family("classical"))
 def test_a_classical_reader_says_the_same_in_onnx_runtime(kind: str, tmp_path: Path,
                                                           monkeypatch: pytest.MonkeyPatch) -> None:
     network = classical_of(kind, monkeypatch)

@@ -131,7 +131,7 @@ def test_every_sentence_ends_and_holds_no_unmeasured_number(study: str, name: st
 
 
 def points(axes: Axes, line: int) -> list[tuple[float, float]]:
-    return [(float(x), float(y)) for x, y in axes.lines[line].get_xydata()]
+    return [(float(x), float(y)) for x, y in np.asarray(axes.lines[line].get_xydata())]
 
 
 def test_each_character_has_its_line_and_its_name(abc: Tables) -> None:
@@ -174,7 +174,7 @@ def test_confusion_panels_leave_the_diagonal_out_and_share_a_scale(abc: Tables) 
     figure = draw_confusions(abc.matrices, "abc")
     panels = [axes for axes in figure.axes if axes.get_title(loc="left")]
     assert [axes.get_title(loc="left") for axes in panels] == ["clean", "fog", "lines", "all noise types"]
-    values = np.ma.filled(panels[1].images[0].get_array(), np.nan)
+    values: np.ndarray = np.ma.filled(np.ma.asarray(panels[1].images[0].get_array()), np.nan)
     assert np.isnan(np.diag(values)).all()
     cells = abc.matrices.set_index(["noise", "actual", "read_as"])["share"]
     assert values[0, 1] == pytest.approx(cells["fog", "a", "b"])
@@ -215,7 +215,7 @@ def test_pairs_stand_at_their_row_and_column_and_clear_ones_are_marked(abc: Tabl
     clear = (table["side"] == "left") & (table["character"] == "c") & (table["neighbour"] == "a")
     table.loc[clear, ["effect", "low"]] = [0.25, 0.1]
     left, right = draw_pairs(table, "abc").axes[:2]
-    assert left.images[0].get_array()[2, 0] == pytest.approx(25)
+    assert np.ma.asarray(left.images[0].get_array())[2, 0] == pytest.approx(25)
     assert points(left, 0) == [(0, 2)]
     assert not right.lines
     assert left.images[0].get_clim() == pytest.approx((-25, 25))

@@ -182,13 +182,13 @@ def test_noises_are_ranked_by_threshold_and_then_by_cost() -> None:
 def test_the_ranking_draws_threshold_and_cost_of_the_report_in_the_colour_of_the_noise() -> None:
     left, right = ranking.draw_ranking(study(), ["dots", "fog"], ["noisy", "clean"], 0.8).axes
     own = [line for line in left.lines if to_rgba(line.get_color()) == to_rgba(PALETTE[1])]
-    assert [list(line.get_xdata()) for line in own] == [[0.4]]
-    costs = {to_rgba(line.get_color()): list(line.get_xdata()) for line in right.lines}
+    assert [list(np.asarray(line.get_xdata())) for line in own] == [[0.4]]
+    costs = {to_rgba(line.get_color()): list(np.asarray(line.get_xdata())) for line in right.lines}
     assert costs[to_rgba(PALETTE[1])] == [pytest.approx(50)]
     assert costs[to_rgba(PALETTE[0])] == [pytest.approx(10)]
     assert [label.get_text() for label in left.get_yticklabels()] == ["fog", "dots"]
     hollow = [line for line in left.lines if line.get_markerfacecolor() == "white"]
-    assert [list(line.get_xdata()) for line in hollow] == [[pytest.approx(1.14 * 0.8)]]
+    assert [list(np.asarray(line.get_xdata())) for line in hollow] == [[pytest.approx(1.14 * 0.8)]]
 
 
 def test_the_levels_are_told_in_order_with_what_is_never_reached() -> None:
@@ -204,8 +204,8 @@ def test_the_levels_are_told_in_order_with_what_is_never_reached() -> None:
 def responses(**doses: list[float]) -> pd.DataFrame:
     """Two noises that lose half at level 0.5 and 0.6, with RMSE as given, by noise."""
     rows = [{"reader": "r", "noise": noise, "level": level, "rmse": rmse, "ssim_loss": level, "exact": exact}
-            for noise, exact in (("fog", (1.0, 0.0)), ("dots", (1.2, 0.2)))
-            for level, rmse, exact in zip((0.0, 1.0), doses[noise], exact, strict=True)]
+            for noise, ends in (("fog", (1.0, 0.0)), ("dots", (1.2, 0.2)))
+            for level, rmse, exact in zip((0.0, 1.0), doses[noise], ends, strict=True)]
     return table("dose_response", rows)
 
 

@@ -11,6 +11,7 @@ from regressed_study import coefficient, fit, study, table
 
 from stages.figures import diagnostics, doses, regressed, regressors, robustness
 from stages.figures.coefficients import dose_slopes
+from stages.figures.style import PALETTE
 from stages.schemas.regress import (
     AddedVariables,
     Categories,
@@ -24,10 +25,10 @@ from stages.schemas.regress import (
 
 def test_an_added_variable_has_its_bins_and_a_line_through_the_origin_with_the_coefficient() -> None:
     axes = regressors.draw_added_variables(study().tables[AddedVariables]).axes[0]
-    line = next(line for line in axes.lines if line.get_color() == regressors.PALETTE[1])
+    line = next(line for line in axes.lines if line.get_color() == PALETTE[1])
     x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
     np.testing.assert_allclose(y, 100 * -0.7 * x)
-    np.testing.assert_allclose(axes.collections[0].get_offsets(), [[-0.5, 36], [0.25, -16.5], [0.5, -34]])
+    np.testing.assert_allclose(np.asarray(axes.collections[0].get_offsets()), [[-0.5, 36], [0.25, -16.5], [0.5, -34]])
 
 
 def test_of_very_many_regressors_the_steepest_lines_are_drawn() -> None:
@@ -70,7 +71,7 @@ def test_the_clusters_that_cause_the_extremes_are_named_in_the_figure() -> None:
 def test_the_most_influential_clusters_are_named() -> None:
     axes = robustness.draw_influence(study().tables[ClusterInfluence], "glyph").axes[0]
     assert [text.get_text() for text in axes.texts] == ["glyph 5", "glyph 4"]
-    assert to_rgba(axes.lines[0].get_color()) == to_rgba(robustness.PALETTE[0])
+    assert to_rgba(axes.lines[0].get_color()) == to_rgba(PALETTE[0])
     assert "glyph 5, 0.3: it changes level by 0.40 standard errors" in diagnostics.about_influence(
         study().tables[ClusterInfluence], "glyph")
 
@@ -98,14 +99,14 @@ def panel(figure: Figure, name: str) -> Axes:
 def points_of(axes: Axes) -> list[list[float]]:
     """The y of every line without a line, such as observed means."""
     return [np.asarray(line.get_ydata(), float).tolist() for line in axes.lines
-            if line.get_linestyle() == "None" and line.get_marker() != "D" and len(line.get_xdata()) == 3]
+            if line.get_linestyle() == "None" and line.get_marker() != "D" and np.size(line.get_xdata()) == 3]
 
 
 def test_a_panel_draws_the_observed_accuracy_and_the_straight_line() -> None:
     figure = doses.draw_lines(study().tables[DoseResponses].assign(dose=lambda rows: rows["level"] / 2), "rmse")
     fog = panel(figure, "fog")
     assert points_of(fog) == [pytest.approx([0.9, 0.5, 0.1])] * 2
-    straight = [line for line in fog.lines if line.get_linestyle() == "--" and len(line.get_xdata()) == 3]
+    straight = [line for line in fog.lines if line.get_linestyle() == "--" and np.size(line.get_xdata()) == 3]
     assert any(np.allclose(np.asarray(line.get_ydata(), float), [1.1, 0.7, 0.3]) for line in straight)
     np.testing.assert_allclose(np.asarray(straight[0].get_xdata(), float), [0, 0.2, 0.4])
     assert fog.get_ylim()[1] > 1.1
@@ -116,9 +117,9 @@ def test_what_is_not_reached_stands_hollow_at_the_right_edge() -> None:
     thresholds = study().tables[Thresholds]
     axes = doses.draw_thresholds(thresholds, ["fog", "dots"], 0.8).axes[0]
     hollow = [line for line in axes.lines if line.get_marker() == "o" and line.get_markerfacecolor() == "white"]
-    assert [list(line.get_xdata()) for line in hollow] == [[pytest.approx(0.896)]]
+    assert [list(np.asarray(line.get_xdata())) for line in hollow] == [[pytest.approx(0.896)]]
     reached = next(line for line in axes.lines if line.get_label() == "noisy")
-    assert list(reached.get_xdata()) == [0.4]
+    assert list(np.asarray(reached.get_xdata())) == [0.4]
     ends = [tuple(segment[:, 0]) for lines in axes.collections for segment in lines.get_segments()]  # type: ignore[attr-defined]
     assert (0.38, 0.42) in ends
     assert (0.7, pytest.approx(0.896)) in ends
@@ -134,7 +135,7 @@ def test_the_pairs_that_pass_a_threshold_are_counted() -> None:
 
 def test_both_models_are_drawn_side_by_side() -> None:
     axes = robustness.draw_marginal_effects(study().tables[MarginalEffects]).axes[0]
-    drawn = {line.get_label(): list(line.get_xdata()) for line in axes.lines if str(line.get_label())[0] != "_"}
+    drawn = {line.get_label(): list(np.asarray(line.get_xdata())) for line in axes.lines if str(line.get_label())[0] != "_"}
     assert drawn == {"linear probability model": [pytest.approx(20), pytest.approx(-7)],
                      "logit, average effect": [pytest.approx(23), pytest.approx(-7.3)]}
 

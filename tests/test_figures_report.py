@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure as Drawing
 
 from stages.figures.chapters.contents import CHAPTERS, QUESTIONS
-from stages.figures.figure import Cell, Chapter, Definitions, Figure, Fold, Heading, Table, Words, heads, row
+from stages.figures.figure import Cell, Chapter, Definitions, Figure, Fold, Heading, Part, Table, Words, heads, row
 from stages.figures.glossary import GLOSSARY, anchor_of
 from stages.figures.page import Linked, inline_svg, marked, render
 from stages.figures.report import Rendered, figures_in, table_tree, tree_of
@@ -87,15 +87,18 @@ def a_tree() -> tuple[dict[str, Any], dict[str, str]]:
     table = Table(EVIL, heads(EVIL), [[Cell(EVIL, span=2, scope="rowgroup")], row(EVIL, Cell(EVIL, EVIL, bar="25.5"))],
                   [row(EVIL, EVIL)], [EVIL])
     recipes = Definitions([(EVIL, EVIL)], "recipes")
-    parts = [figure("one"), figure("two"), Words([EVIL], "bullets", "sure"), table, recipes]
-    later = [figure("none", "No picture"), Fold(f"folded {EVIL}", [figure("inner"), Words([EVIL])]), Heading(EVIL)]
+    parts: list[Part] = [figure("one"), figure("two"), Words([EVIL], "bullets", "sure"), table, recipes]
+    later: list[Part] = [figure("none", "No picture"), Fold(f"folded {EVIL}", [figure("inner"), Words([EVIL])]),
+                         Heading(EVIL)]
     glossary = Definitions([(term, meaning) for term, (meaning, _) in GLOSSARY.items()], "glossary")
-    chapters = [(Chapter("report", "answer", f"Chapter {EVIL}", "", ()), parts[:1]),
-                (Chapter("report", "first", f"Chapter {EVIL}", f"lead {EVIL}", ()), [*parts[1:], *later]),
-                (Chapter("details", "second", EVIL, EVIL, ()), [figure("other"), glossary])]
+    chapters: list[tuple[Chapter, list[Part]]] = [
+        (Chapter("report", "answer", f"Chapter {EVIL}", "", ()), parts[:1]),
+        (Chapter("report", "first", f"Chapter {EVIL}", f"lead {EVIL}", ()), [*parts[1:], *later]),
+        (Chapter("details", "second", EVIL, EVIL, ()), [figure("other"), glossary])]
     rendered = {one.name: Rendered(one.name, f"found **{EVIL}**", None if one.name == "none" else drawing(), None)
                 for _, those in chapters for one in figures_in(those)}
-    tree = tree_of(Studied(), chapters, rendered, f"answer {EVIL}",  # type: ignore[arg-type]
+    studied: Any = Studied()
+    tree = tree_of(studied, chapters, rendered, f"answer {EVIL}",
                    {EVIL: {f"to first {EVIL}": "first", "to second": "second"}})
     return tree, {name: one.svg for name, one in rendered.items() if one.svg}
 
@@ -150,9 +153,11 @@ def test_a_figure_has_an_alternative_text_of_its_title_form_and_finding() -> Non
 
 
 def test_a_figure_that_found_nothing_is_left_out() -> None:
-    chapters = [(Chapter("report", "answer", "", "", ()), [figure("one"), figure("two")])]
+    chapters: list[tuple[Chapter, list[Part]]] = [
+                (Chapter("report", "answer", "", "", ()), [figure("one"), figure("two")])]
     rendered = {"one": Rendered("one", "", None, None), "two": Rendered("two", "why not", None, None)}
-    tree = tree_of(Studied(), chapters, rendered, "", {})  # type: ignore[arg-type]
+    studied: Any = Studied()
+    tree = tree_of(studied, chapters, rendered, "", {})
     assert list(tree["figures"]) == ["two"]
     assert tree["chapters"][0]["content"] == [{"kind": "figure", "name": "two"}]
 

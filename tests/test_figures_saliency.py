@@ -76,11 +76,11 @@ def test_curves_drift_and_randomisation_draw_a_line_a_method_through_the_numbers
                           columns=["renderings", "curve", "method", "share", *TOLD])
     figure = draw_curves(curves)
     assert [line.get_label() for line in figure.axes[0].lines] == ["one", "ink"]
-    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [1, 0.75, 0])
+    np.testing.assert_allclose(np.asarray(figure.axes[0].lines[0].get_ydata()), [1, 0.75, 0])
     drift = draw_drift(measures())
     titles = [axes.get_title(loc="left") for axes in drift.axes if axes.get_visible()]
     assert titles == ["fog", "gaussian blur"]
-    np.testing.assert_allclose(drift.axes[0].lines[0].get_ydata(), [1, 0.54, 0.18])
+    np.testing.assert_allclose(np.asarray(drift.axes[0].lines[0].get_ydata()), [1, 0.54, 0.18])
     assert svg(draw_randomised(layers())).startswith("<?xml")
 
 

@@ -28,7 +28,7 @@ def setting(where: Path, **changes: Any) -> None:
     """params.yaml with few small captchas; `section__key=value` changes one."""
     yaml = YAML()
     tree = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    tree["captcha"].update(train=21, validation=6, test=8, part=6)
+    tree["captcha"].update(train=21, validation=6, test=8, captchas_per_part=6)
     tree["noise"].update(steps=2, types=["gaussian", "elastic", "occlusion"])
     for name, value in changes.items():
         *sections, key = name.split("__")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -130,13 +131,14 @@ def test_the_importance_bound_is_what_torch_distributions_say() -> None:
     network, x = mixture()[0], to_ink(TEST[0][:7])
     _, bound = importance_bound(network, x, 6, generator=torch.Generator().manual_seed(5))
     generator, weights = torch.Generator().manual_seed(5), []
+    standard: Any = torch.distributions.Normal(0.0, 1.0)
     with torch.no_grad():
         mean, log_variance = network.encode(x)
-        posterior = torch.distributions.Normal(mean, (log_variance / 2).exp())
+        posterior: Any = torch.distributions.Normal(mean, (log_variance / 2).exp())
         for _ in range(6):
             z = draw(mean, log_variance, generator=generator)
-            prior = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1)
-            weights.append(prior - posterior.log_prob(z).sum(1) - reconstruction_loss(network.decode(z), x))
+            ratio = standard.log_prob(z).sum(1) - posterior.log_prob(z).sum(1)
+            weights.append(ratio - reconstruction_loss(network.decode(z), x))
     expected = torch.stack(weights).double()
     assert bound == pytest.approx((torch.logsumexp(expected, 0) - np.log(6)).numpy(), rel=1e-4)
 

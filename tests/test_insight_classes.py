@@ -108,9 +108,11 @@ def with_glyphs(rows: pd.DataFrame, each: int) -> pd.DataFrame:
 
 
 def test_glyphs_that_come_back_widen_every_interval_of_a_character(abc: pd.DataFrame) -> None:
-    rows, how = with_glyphs(abc, 6), {"confidence": 0.95, "draws": 300, "seed": 1}
-    for table in (lambda own: accuracy_by_level(own, "abc", confidence=0.95),
-                  lambda own: ranking(own, "abc", **how).table):
+    rows = with_glyphs(abc, 6)
+    tables: list[Callable[[pd.DataFrame], pd.DataFrame]] = [
+        lambda own: accuracy_by_level(own, "abc", confidence=0.95),
+        lambda own: ranking(own, "abc", confidence=0.95, draws=300, seed=1).table]
+    for table in tables:
         alone, both = (table(own) for own in (rows.assign(glyph=-1), rows))
         wide, narrow = (one["high"] - one["low"] for one in (both, alone))
         assert (wide[both["accuracy"].between(0.3, 0.7)] > 1.5 * narrow[both["accuracy"].between(0.3, 0.7)]).all()

@@ -35,6 +35,7 @@ from stages.insight.combinations import (
 )
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 SIDES = ("left", "right")
 
 
@@ -43,7 +44,7 @@ def abcd() -> pd.DataFrame:
     return read_characters("abcd", 220, 4, seed=1, midpoints={"a": 0.8})
 
 
-def dense(values: Floats, group: Floats, stratum: Floats, rho: float) -> tuple[float, Floats, Floats]:
+def dense(values: Floats, group: Ints, stratum: Ints, rho: float) -> tuple[float, Floats, Floats]:
     """Restricted log-likelihood at the best variance, posterior means and variances of the effects: all by matrices."""
     Z, X = np.eye(group.max() + 1)[group], np.eye(stratum.max() + 1)[stratum]
     V = (1 - rho) * np.eye(len(values)) + rho * Z @ Z.T
@@ -57,7 +58,7 @@ def dense(values: Floats, group: Floats, stratum: Floats, rho: float) -> tuple[f
         variance * (rho * np.eye(Z.shape[1]) - rho**2 * Z.T @ P @ Z))
 
 
-def unbalanced(seed: int, tau: float = 0.5) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64]]:
+def unbalanced(seed: int, tau: float = 0.5) -> tuple[Floats, Ints, Ints]:
     rng = np.random.default_rng(seed)
     group = np.sort(np.concatenate([np.arange(7), rng.integers(7, size=20)]))
     stratum = np.array([0, 0, 0, 1, 1, 1, 1])[group]

@@ -31,22 +31,24 @@ from stages.insight.faithfulness import (
     summarise_randomised,
 )
 from stages.insight.saliency import METHODS, Effort, LogPosterior, contrast_of, explain, locate
+from stages.reader.alternatives.external import ExternalReader
 from stages.reader.decoding import Readings
+from stages.reader.inference import NetworkReader, to_batch
 from stages.reader.networks import build, initialise
-from stages.reader.reading import Outside, Recogniser, Whole, to_batch
+from stages.reader.protocol import TextPrediction
 
 HEIGHT, WIDTH, ALPHABET = 20, 36, "012"
 CPU = torch.device("cpu")
 QUICK = Effort(steps=4, samples=2, window=8, stride=8)
 
 
-def a_reader(architecture: str = "ctc", seed: int = 0) -> Recogniser:
+def a_reader(architecture: str = "ctc", seed: int = 0) -> NetworkReader:
     network = build(architecture, alphabet_size=3, height=HEIGHT, width=WIDTH, channels=4, positions=2)
     initialise(network, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():  # as sure as if it had learned
         logits = network.eval()(to_batch(pictures(3)[0]))
         network.classifier.weight.mul_(3 / logits.std((0, 1)).mean())  # type: ignore[union-attr, operator]
-    return Recogniser(network, precision="fp32", device=CPU, temperature=1.5)
+    return NetworkReader(network, precision="fp32", device=CPU, temperature=1.5)
 
 
 def pictures(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -59,14 +61,15 @@ def pictures(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return images, np.array([[1, 2], [3, 3], [2, 1]])[np.arange(n) % 3]
 
 
-class Brightness:
+class Brightness(ExternalReader):
     """An outside reader that says 1 as surely as its left half is dark, then 2."""
 
-    def read_whole(self, images: np.ndarray, top: int = 0) -> Whole:
+    def predict(self, images: np.ndarray, top: int = 0) -> TextPrediction:
         dark = (255 - images[:, :, : WIDTH // 2]).mean((1, 2, 3)) / 255
         confidence = np.stack([dark, np.full(len(images), 0.5)], 1).astype(np.float32)
         labels = np.tile(np.array([[1, 2]]), (len(images), 1))
-        return Whole(Readings(labels, confidence), np.prod(confidence, 1).astype(np.float64), [[]] * len(images))
+        probability = np.prod(confidence, 1).astype(np.float64)
+        return TextPrediction(Readings(labels, confidence), probability, [[]] * len(images))
 
 
 @pytest.mark.parametrize("architecture", ["ctc", "heads", "dense"])
@@ -169,7 +172,7 @@ def test_occlusion_is_the_fall_of_the_log_posterior_under_each_square() -> None:
 
 def test_a_reader_without_gradients_is_occluded_only_and_says_so() -> None:
     images, texts = pictures(2)
-    reader: Outside = Brightness()
+    reader = Brightness()
     found = explain(reader, images, np.tile([[1, 2]], (2, 1)), np.array([0, 0]), seed=0, effort=QUICK)
     assert set(found.maps) == {"occlusion"}
     assert "no gradients" in found.note
@@ -220,7 +223,8 @@ def test_curves_start_and_end_with_the_picture_and_its_ground_and_follow_the_ord
 
     def score(shown: np.ndarray, rows: np.ndarray) -> np.ndarray:
         seen.append(shown)
-        return shown.mean(axis=(1, 2, 3))
+        means: np.ndarray = shown.mean(axis=(1, 2, 3))
+        return means
 
     gone, come = replacement_curves(score, images, maps, 3, ends_of(score, images), rng=np.random.default_rng(0))
     ground = np.broadcast_to(background(images)[:, None, None], images.shape)
@@ -281,7 +285,7 @@ def test_an_interval_resamples_captchas_and_few_have_none() -> None:
     few = mean_by_captcha(own[:4], np.arange(4), confidence=0.95, draws=100, seed=0)
     assert np.isnan(few[1:3]).all()
     assert few[4] == "4 captcha(s): too few for an interval"
-    assert mean_by_captcha(np.array([np.nan]), np.zeros(1), confidence=0.95, draws=9, seed=0)[3:] == (
+    assert mean_by_captcha(np.array([np.nan]), np.zeros(1, int), confidence=0.95, draws=9, seed=0)[3:] == (
         0, "no character to measure")
 
 

@@ -18,7 +18,6 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
 from stages.captcha.noise import apply
-from stages.insight.columns import aligned_columns
 from stages.insight.features import Features, by_dose, penultimate, render_glyphs
 from stages.insight.separation import (
     COLLAPSED,
@@ -37,9 +36,10 @@ from stages.insight.separation import (
     silhouette,
     too_few,
 )
-from stages.reader.classical import Logistic
+from stages.reader.alternatives.classical_models import Logistic
+from stages.reader.ctc_alignment import aligned_columns
+from stages.reader.inference import NetworkReader
 from stages.reader.networks import build, initialise
-from stages.reader.reading import Recogniser
 from stages.statistics.bootstrap import cluster_weights
 
 Floats = NDArray[np.float64]
@@ -359,9 +359,9 @@ def test_glyphs_are_rendered_as_the_noise_says_with_one_draw_for_all_levels() ->
     assert np.corrcoef(weak[inside], strong[inside])[0, 1] > 0.95
 
 
-def reader(architecture: str, positions: int = 3) -> Recogniser:
+def reader(architecture: str, positions: int = 3) -> NetworkReader:
     network = build(architecture, alphabet_size=5, height=33, width=70, channels=8, positions=positions)
-    return Recogniser(initialise(network, generator=torch.Generator().manual_seed(1)).eval(), precision="fp32",
+    return NetworkReader(initialise(network, generator=torch.Generator().manual_seed(1)).eval(), precision="fp32",
                       device=torch.device("cpu"), temperature=2.0)
 
 
@@ -413,7 +413,8 @@ def test_the_denoiser_sees_the_images_first() -> None:
 
 def test_readers_without_such_a_layer_are_refused() -> None:
     state = {"classes": torch.arange(3), "weight": torch.zeros(3, 2), "bias": torch.zeros(3)}
-    classical = Recogniser(Logistic(state, alphabet_size=2, positions=1), precision="fp32", device=torch.device("cpu"))
+    network = Logistic(state, alphabet_size=2, positions=1)
+    classical = NetworkReader(network, precision="fp32", device=torch.device("cpu"))
     with pytest.raises(ValueError, match="Logistic is no network"):
         penultimate(classical, IMAGES, LABELS)
 

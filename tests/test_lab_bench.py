@@ -21,8 +21,11 @@ from stages.lab.app import create_app
 from stages.lab.bench import FRESH, Asked, rate
 from stages.lab.composing import composed, noisy, script_of, texts_of
 from stages.lab.desk import Desk
+from stages.lab.pictures import Gallery
+from stages.reader.alternatives.external import ExternalReader
 from stages.reader.decoding import Readings
-from stages.reader.reading import Recogniser, Whole
+from stages.reader.inference import NetworkReader
+from stages.reader.protocol import TextPrediction
 from stages.statistics.proportions import clustered_proportion
 
 PLAIN: dict[str, Any] = {"text": "20", "source": "digits", "noises": [], "height": 33, "width": 90, "seed": 5}
@@ -84,7 +87,8 @@ def test_the_page_starts_with_a_setting_of_the_study_that_can_be_drawn(client: T
 
 
 def test_one_setting_is_one_picture_to_the_byte_and_another_seed_another(client: TestClient, desk: Desk) -> None:
-    fields = {"noises": [{"type": "elastic", "level": 0.4}, {"type": "gaussian", "level": 0.2}], "scheme": "colour"}
+    fields: dict[str, Any] = {"noises": [{"type": "elastic", "level": 0.4}, {"type": "gaussian", "level": 0.2}],
+                              "scheme": "colour"}
     first = ask(client, **fields)
     with TestClient(create_app(desk), base_url="http://127.0.0.1") as other:
         assert ask(other, **fields)["pixels"] == first["pixels"]
@@ -179,30 +183,30 @@ def test_a_damaged_reader_is_told_and_the_others_read(client: TestClient, desk: 
     assert "text" in readers["pair"]
 
 
-class Knowing:
+class Knowing(ExternalReader):
     """Reads the texts it was told, every third with its first character wrong; for images (n, H, W, 3) in turn."""
 
     def __init__(self, labels: NDArray[np.int64]) -> None:
         self.labels, self.seen = labels.copy(), 0
         self.labels[::3, 0] = 11 - self.labels[::3, 0]  # 1 to 10, and never itself
 
-    def read_whole(self, images: NDArray[np.uint8], top: int = 0) -> Whole:
+    def predict(self, images: NDArray[np.uint8], top: int = 0) -> TextPrediction:
         part = self.labels[self.seen : self.seen + len(images)]
         self.seen += len(images)
-        return Whole(Readings(part, np.ones(part.shape, np.float32)), np.ones(len(part)), [[] for _ in part])
+        return TextPrediction(Readings(part, np.ones(part.shape, np.float32)), np.ones(len(part)), [[] for _ in part])
 
 
 def test_a_rate_is_the_share_of_fresh_renderings_with_its_interval(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    pile = bench.pile_of(Asked.model_validate(PLAIN | {"text": ""}), bench.Gallery(), FRESH, "fresh")
+    pile = bench.pile_of(Asked.model_validate(PLAIN | {"text": ""}), Gallery(), FRESH, "fresh")
     labels = np.array([[int(character) + 1 for character in text] for text in pile.texts])
     loaded = Knowing(labels), desk.load("fitting")[1]
     monkeypatch.setattr(desk, "load", lambda name: loaded)
     told = rate(desk, "fitting", pile)
-    right = np.ones(labels.shape, bool)
+    right: NDArray[np.bool_] = np.ones(labels.shape, bool)
     right[::3, 0] = False
     assert told["whole"] == pytest.approx(133 / 200)
     assert pile.glyphs.shape == right.shape
-    expected = clustered_proportion(right.all(axis=1), np.arange(FRESH), pile.glyphs)
+    expected = clustered_proportion(np.asarray(right.all(axis=1)), np.arange(FRESH), pile.glyphs)
     assert (told["whole"], told["low"], told["high"]) == pytest.approx(expected)
     expected = clustered_proportion(right.ravel(), np.arange(FRESH).repeat(right.shape[1]), pile.glyphs.ravel())
     assert (told["character"], told["character_low"], told["character_high"]) == pytest.approx(expected)
@@ -210,7 +214,7 @@ def test_a_rate_is_the_share_of_fresh_renderings_with_its_interval(desk: Desk, m
 
 def test_a_text_with_a_character_too_many_is_not_right_though_each_of_its_own_was_read(
         desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    pile = bench.pile_of(Asked.model_validate(PLAIN), bench.Gallery(), FRESH, "fresh")  # all read 20
+    pile = bench.pile_of(Asked.model_validate(PLAIN), Gallery(), FRESH, "fresh")  # all read 20
     reader = Knowing(np.tile([9, 3, 1, 5], (FRESH, 1)))  # one more on either side
     reader.labels[:, 0] = 9
     loaded = reader, desk.load("fitting")[1]
@@ -221,21 +225,21 @@ def test_a_text_with_a_character_too_many_is_not_right_though_each_of_its_own_wa
 
 def test_two_hundred_renderings_are_fresh_in_text_glyphs_layout_and_colour() -> None:
     drawn = Asked.model_validate(PLAIN | {"text": "", "scheme": "colour", "noises": []})
-    pile = bench.pile_of(drawn, bench.Gallery(), FRESH, "fresh")
+    pile = bench.pile_of(drawn, Gallery(), FRESH, "fresh")
     assert len(set(pile.texts)) > 80
-    typed = bench.pile_of(drawn.model_copy(update={"text": "20", "scheme": "black_on_white"}), bench.Gallery(), FRESH,
+    typed = bench.pile_of(drawn.model_copy(update={"text": "20", "scheme": "black_on_white"}), Gallery(), FRESH,
                           "fresh")
     assert set(typed.texts) == {"20"}
     assert len({image.tobytes() for image in typed.images}) == FRESH
     noise = [bench.NoiseAsked(type="gaussian", level=0.2)]
-    hit = bench.pile_of(drawn.model_copy(update={"noises": noise}), bench.Gallery(), 2, "fresh")
+    hit = bench.pile_of(drawn.model_copy(update={"noises": noise}), Gallery(), 2, "fresh")
     fields = hit.images.astype(int) - hit.clean
     assert (fields[0] != fields[1]).mean() > 0.5
 
 
 def test_a_large_pile_is_made_in_parts_that_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "AT_ONCE", 33 * 90 * 4)
-    pile = bench.pile_of(Asked.model_validate(PLAIN), bench.Gallery(), 10, "fresh")
+    pile = bench.pile_of(Asked.model_validate(PLAIN), Gallery(), 10, "fresh")
     assert pile.images.shape == (10, 33, 90, 3)
     assert len({image.tobytes() for image in pile.images}) == 10
 
@@ -283,7 +287,7 @@ def test_a_rate_of_an_upload_needs_its_text_and_a_noise(client: TestClient) -> N
     assert "whole" in by_name(ask(client, "/rates", upload=name, noises=noises))["fitting"]
 
 
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], int, str]] = {
     "a text that does not fit": ({"text": "000000000000"}, 400, "the canvas has 90 x 33 px"),
     "a character outside the alphabet": ({"text": "2x"}, 400, "text: 'x' is not in the alphabet 0123456789"),
     "a blank": ({"text": " "}, 400, "text: ' '"),
@@ -349,13 +353,13 @@ def test_a_change_of_the_parameters_is_seen_without_a_restart(monkeypatch: pytes
 
 def test_nothing_is_asked_of_a_recogniser_without_the_lock(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     held = []
-    real = Recogniser.logits
+    real = NetworkReader.logits
 
-    def watched(self: Recogniser, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def watched(self: NetworkReader, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         held.append(desk.reading.locked())
         return real(self, images)
 
-    monkeypatch.setattr(Recogniser, "logits", watched)
+    monkeypatch.setattr(NetworkReader, "logits", watched)
     with TestClient(create_app(desk), base_url="http://127.0.0.1") as client:
         ask(client)
         ask(client, "/rates", text="20")

@@ -21,6 +21,7 @@ from stages import artifacts
 from stages.lab import desk as module
 from stages.lab.desk import Desk, check_name
 from stages.lab.refusals import MissingError, RefusedError
+from stages.reader_files import load_recogniser
 
 
 @pytest.fixture
@@ -152,7 +153,7 @@ def test_a_reader_without_weights_is_told(desk: Desk) -> None:
 def test_a_reader_is_loaded_once_and_again_when_either_file_changes(desk: Desk,
                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
     loads: list[Path] = []
-    real = module.load_recogniser
+    real = load_recogniser
     monkeypatch.setattr(module, "load_recogniser", lambda folder, device: loads.append(folder) or real(folder, device))
     first = desk.load("lab/mine")
     assert desk.load("lab/mine") is first
@@ -178,7 +179,7 @@ def test_a_deleted_reader_is_not_kept_in_memory(desk: Desk) -> None:
 
 
 def test_threads_that_ask_at_once_get_one_reader(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, loads = module.load_recogniser, []
+    real, loads = load_recogniser, []
 
     def slowly(folder: Path, device: torch.device) -> Any:
         loads.append(folder)

@@ -84,6 +84,21 @@ def test_a_folder_is_held_against_the_lock_by_the_hash_of_dvc(client: TestClient
     assert ask(client, "/run")["recorded"]["results"]["differ"] == ["plots/tree"]
 
 
+def test_a_folder_of_code_is_held_against_the_lock_without_what_python_writes_into_it(client: TestClient,
+                                                                                     study: Path) -> None:
+    tree, lock = Tree(), parse_yaml(Path("dvc.lock").read_text(encoding="utf-8"), "dvc.lock")
+    write("stages/folder/one.py", "code")
+    write("stages/folder/__pycache__/one.pyc", b"bytes")
+    tree.add(("one.py",), None, HashInfo("md5", hashlib.md5(b"code").hexdigest()))
+    tree.digest()
+    lock["stages"]["plot"]["deps"] += [{"path": "stages/folder", "md5": tree.hash_info.value, "size": 4},
+                                       {"path": "experiments/runs.json", "md5": "0", "size": 1}]
+    write_yaml("dvc.lock", lock)
+    assert ask(client, "/run")["recorded"]["code"] == {"same": 2, "differ": [], "missing": [], "large": []}
+    write("stages/folder/two.py", "")
+    assert ask(client, "/run")["recorded"]["code"]["differ"] == ["stages/folder"]
+
+
 def test_a_large_result_is_there_without_a_claim_about_its_content(client: TestClient, study: Path) -> None:
     lock = parse_yaml(Path("dvc.lock").read_text(encoding="utf-8"), "dvc.lock")
     lock["stages"]["plot"]["outs"][1] |= {"size": 10**9, "md5": "0"}

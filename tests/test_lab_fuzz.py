@@ -11,6 +11,7 @@ import gc
 import io
 import json
 import os
+import subprocess
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ from fastapi.testclient import TestClient
 from lab_readers import bars, csv, keep, keep_single
 from PIL import Image, features
 
-from stages.lab import bench, job
+from stages.lab import bench
 from stages.lab.app import create_app
 from stages.lab.desk import Desk
 
@@ -71,7 +72,7 @@ def flip_bits(content: bytearray, rng: np.random.Generator, others: list[bytes])
 
 def set_bytes(content: bytearray, rng: np.random.Generator, others: list[bytes]) -> None:
     for place in rng.integers(len(content), size=rng.integers(1, 30)):
-        content[place] = int(rng.choice([0, 0xFF, 0x0A, 0x22, 0x2C, rng.integers(256)]))
+        content[place] = int(rng.choice([0, 0xFF, 0x0A, 0x22, 0x2C, int(rng.integers(256))]))
 
 
 def lie_in_the_header(content: bytearray, rng: np.random.Generator, others: list[bytes]) -> None:
@@ -250,7 +251,7 @@ def client(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     monkeypatch.setattr(bench, "FRESH", 3)
     # No training is started: it would only read what was checked.
     ended = SimpleNamespace(poll=lambda: 0, returncode=0, terminate=lambda: None, wait=lambda seconds=0: 0)
-    monkeypatch.setattr(job.subprocess, "Popen", lambda command, **options: ended)
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **options: ended)
     with TestClient(create_app(Desk(home, study=study)), base_url="http://127.0.0.1",
                     raise_server_exceptions=False) as client:
         yield client

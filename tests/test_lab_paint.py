@@ -19,8 +19,10 @@ from stages.lab.desk import Desk
 from stages.lab.paint import MOST, POINTS, in_a_row
 from stages.lab.strokes import to_glyphs
 from stages.lab.training import Architecture
+from stages.reader.alternatives.external import ExternalReader
 from stages.reader.decoding import Readings
-from stages.reader.reading import Recogniser, Whole, read_whole
+from stages.reader.inference import NetworkReader
+from stages.reader.protocol import TextPrediction
 
 SEVEN = [[[40, 30], [140, 30], [80, 200]]]
 ONE = [[[240, 30], [240, 200]]]
@@ -70,13 +72,15 @@ def test_an_empty_canvas_gives_no_answer(client: TestClient, reader: str) -> Non
 
 
 def test_an_empty_canvas_asks_no_reader(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Recogniser, "logits", lambda reader, images: pytest.fail("it was asked"))
+    monkeypatch.setattr(NetworkReader, "logits", lambda reader, images: pytest.fail("it was asked"))
     assert draw(client, strokes=[])["text"] == ""
 
 
 def test_every_class_has_its_probability_and_together_they_are_one(client: TestClient, desk: Desk) -> None:
     answer = draw(client, "letters")
-    logits = desk.load("letters")[0].logits(np.repeat(to_glyphs([np.array(SEVEN[0], float)])[..., None], 3, axis=3))
+    reader = desk.load("letters")[0]
+    assert isinstance(reader, Recogniser)
+    logits = reader.logits(np.repeat(to_glyphs([np.array(SEVEN[0], float)])[..., None], 3, axis=3))
     expected = np.exp(logits[0, 0]) / np.exp(logits[0, 0]).sum()
     shares = answer["characters"][0]["probabilities"]
     assert answer["alphabet"] == LETTERS
@@ -124,7 +128,7 @@ def test_several_digits_are_read_from_left_to_right_each_as_if_alone(client: Tes
 def test_a_captcha_reader_reads_the_row_black_on_white_on_its_own_canvas(client: TestClient, desk: Desk) -> None:
     answer = draw(client, "captchas", ROW)
     row = in_a_row(to_glyphs([np.array(stroke, float) for stroke in ROW]), 33, 90)
-    whole = read_whole(desk.load("captchas")[0], row[None])
+    whole = desk.load("captchas")[0].predict(row[None])
     labels = whole.readings.labels[0][whole.readings.labels[0] > 0]
     assert len(labels)
     assert answer["text"] == "".join("0123456789"[label - 1] for label in labels)
@@ -153,15 +157,15 @@ def test_a_reader_with_too_few_places_says_how_many_it_has(client: TestClient) -
     assert "at most 2" in answer["note"]
 
 
-class Outside:
+class Outside(ExternalReader):
     """A reader that is no network: it tells a text and how sure it is of it."""
 
     def __init__(self, *labels: int) -> None:
         self.labels = labels
 
-    def read_whole(self, images: NDArray[np.uint8], top: int = 0) -> Whole:
+    def predict(self, images: NDArray[np.uint8], top: int = 0) -> TextPrediction:
         labels = np.array([self.labels], np.int64).reshape(1, -1)
-        return Whole(Readings(labels, np.ones(labels.shape, np.float32)), np.array([0.25]), [[]])
+        return TextPrediction(Readings(labels, np.ones(labels.shape, np.float32)), np.array([0.25]), [[]])
 
 
 @pytest.mark.parametrize(("labels", "text"), [((4, 2), "31"), ((), "")])
@@ -187,7 +191,7 @@ def test_every_network_that_can_be_trained_here_reads_a_drawing(client: TestClie
     assert len(answer["characters"]) + answer["note"].count("were drawn") >= 1
 
 
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], int, str]] = {
     "an unknown reader": ({"reader": "nobody"}, 404, "no 'nobody' is at hand"),
     "a path as a reader": ({"reader": "../readers/digits"}, 404, "is at hand"),
     "no reader": ({"reader": None}, 422, "reader"),
@@ -241,13 +245,13 @@ def test_a_reader_whose_weights_are_damaged_is_told(client: TestClient, desk: De
 
 
 def test_a_drawing_is_read_while_no_other_is(client: TestClient, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    held, real = [], Recogniser.logits
+    held, real = [], NetworkReader.logits
 
-    def watched(self: Recogniser, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    def watched(self: NetworkReader, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         held.append(desk.reading.locked())
         return real(self, images)
 
-    monkeypatch.setattr(Recogniser, "logits", watched)
+    monkeypatch.setattr(NetworkReader, "logits", watched)
     draw(client)
     assert held
     assert all(held)

@@ -171,7 +171,7 @@ def test_a_decoder_that_breaks_leaves_no_file(monkeypatch: pytest.MonkeyPatch, t
 def test_mutated_pictures_are_read_or_refused_and_nothing_else(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     originals = [encoded(format) for format in ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "PCX")]
-    outcomes = set()
+    outcomes: set[type] = set()
     for turn in range(400):
         content = bytearray(originals[turn % len(originals)])
         for place in rng.integers(len(content), size=rng.integers(1, 6)):

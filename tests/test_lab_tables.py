@@ -192,7 +192,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(keep: Callable[..., tables.Table
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(tables.np, "savez", full)
+        patched.setattr(np, "savez", full)
         with pytest.raises(OSError, match="no space"):
             keep(csv(IMAGES[:4], list("0120")))
     assert files(tmp_path / "lab") == ["train.json", "train.npz"]

@@ -26,12 +26,13 @@ from lab_readers import bars, csv, keep, keep_single
 
 from stages import artifacts
 from stages.captcha.glyphs import GlyphSet
-from stages.lab import composing, fitting, job, tables, training
+from stages.lab import composing, fitting, tables, training
 from stages.lab.app import create_app
 from stages.lab.desk import Desk
 from stages.lab.fitting import GlyphPart, Settings, load_sets
 from stages.lab.job import Job
 from stages.reader.decoding import Readings
+from stages.reader.inference import NetworkReader
 from stages.statistics.proportions import wilson
 
 QUICK: dict[str, Any] = {"source": "file", "channels": 4, "epochs": 2, "batch": 16, "learning_rate": 0.01}
@@ -47,10 +48,9 @@ def lab(home: Path) -> Iterator[TestClient]:
         yield client
 
 
-def done(answer: Any) -> dict[str, Any]:
+def done(answer: Any) -> Any:
     assert answer.status_code == 200, answer.text
-    content: dict[str, Any] = answer.json()
-    return content
+    return answer.json()
 
 
 def refused(answer: Any, status: int) -> str:
@@ -101,7 +101,7 @@ def trained(finished: tuple[Path, list[dict[str, Any]]], tmp_path: Path) -> Iter
 def instead(monkeypatch: pytest.MonkeyPatch, words: str) -> None:
     """A program that is started in the place of a training."""
     real = subprocess.Popen
-    monkeypatch.setattr(job.subprocess, "Popen",
+    monkeypatch.setattr(subprocess, "Popen",
                         lambda command, **options: real([sys.executable, "-c", words], **options))
 
 
@@ -200,8 +200,8 @@ def test_a_submission_lets_others_read_between_its_batches(tmp_path: Path, monke
     reader, held = desk.load("single")[0], []
     whole = list(training.answers_of(desk, reader, description, UNSEEN))
     monkeypatch.setattr(training, "BATCH", 10)
-    real = training.read_whole
-    monkeypatch.setattr(training, "read_whole", lambda *given: held.append(desk.reading.locked()) or real(*given))
+    real = NetworkReader.predict
+    monkeypatch.setattr(NetworkReader, "predict", lambda *given: held.append(desk.reading.locked()) or real(*given))
     parts = training.answers_of(desk, reader, description, UNSEEN)
     one_by_one = []
     for answer in parts:
@@ -243,9 +243,9 @@ def test_a_second_training_is_refused_while_one_runs_and_the_first_can_be_stoppe
 
 def test_the_lab_ends_its_training_with_itself_and_tells_so_when_it_is_opened_again(
         tmp_path: Path, endless: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[subprocess.Popen[bytes]] = []
-    real = job.subprocess.Popen
-    monkeypatch.setattr(job.subprocess, "Popen", lambda *given, **options: started.append(real(*given, **options))
+    started: list[subprocess.Popen[str]] = []
+    real = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *given, **options: started.append(real(*given, **options))
                         or started[-1])
     with lab(tmp_path / "lab") as client:
         done(client.post("/api/train", json=QUICK | {"source": "digits"}))
@@ -378,7 +378,12 @@ def test_a_browser_that_goes_away_in_mid_upload_leaves_nothing_behind(tmp_path: 
 def test_files_that_are_opened_at_once_are_kept_one_after_another(tmp_path: Path,
                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
     real = np.savez
-    monkeypatch.setattr(tables.np, "savez", lambda *given, **arrays: (real(*given, **arrays), time.sleep(0.05)))
+
+    def slowly(*given: Any, **arrays: Any) -> None:
+        real(*given, **arrays)
+        time.sleep(0.05)
+
+    monkeypatch.setattr(np, "savez", slowly)
     contents = [csv(IMAGES[:n], LABELS[:n]) for n in (30, 60, 90, 120)]
     with lab(tmp_path / "lab") as client, ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda content: upload(client, "train", content), contents * 3))
@@ -394,7 +399,7 @@ def test_a_disk_that_is_full_is_told_in_one_line_and_leaves_nothing(tmp_path: Pa
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tables.np, "savez", full)
+    monkeypatch.setattr(np, "savez", full)
     with lab(tmp_path / "lab") as client:
         assert "No space left on device" in refused(upload(client, "train", csv(IMAGES[:9], LABELS[:9])), 507)
         assert files(tmp_path) == []
@@ -454,7 +459,8 @@ def test_the_validation_is_drawn_from_the_file_by_class_and_the_test_is_the_othe
 
 def test_nothing_said_of_a_character_that_the_reader_does_not_know_is_not_right() -> None:
     part = GlyphPart(UNSEEN[:4], np.array([[1], [0], [2], [0]]))
-    silent = SimpleNamespace(read=lambda images: Readings(np.array([[1], [0], [0], [3]]), np.ones((4, 1), np.float32)))
+    read = Readings(np.array([[1], [0], [0], [3]]), np.ones((4, 1), np.float32))
+    silent: Any = SimpleNamespace(read=lambda images: read)
     assert fitting.tested(silent, [part])["test_accuracy"] == 0.25
     assert fitting.tested(silent, []) == {}
 

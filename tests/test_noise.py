@@ -7,7 +7,6 @@ import itertools
 import json
 import math
 from pathlib import Path
-from typing import get_args
 
 import cv2
 import numpy as np
@@ -21,7 +20,6 @@ from scipy import ndimage, stats
 from stages.captcha.noise import NOISES, Images, apply, background, ink_colour
 from stages.captcha.noise.blur import line_kernel
 from stages.captcha.noise.canvas import unit
-from stages.params import NoiseType
 
 LUMA = np.array([0.299, 0.587, 0.114])
 SCHEMES = {  # ink, background
@@ -67,10 +65,6 @@ def rms(images: Images, clean: Images) -> NDArray[np.float64]:
 
 def flat(value: int, n: int = 2, height: int = 40, width: int = 104) -> Images:
     return np.full((n, height, width, 3), value, np.uint8)
-
-
-def test_the_registry_has_the_noises_of_the_grammar() -> None:
-    assert list(NOISES) == list(get_args(NoiseType))
 
 
 @pytest.mark.parametrize("name", [*NOISES, "none"])
@@ -219,9 +213,10 @@ def test_salt_and_pepper_sets_pixels_to_black_or_white_evenly() -> None:
 
 def test_gaussian_blur_agrees_with_scipy() -> None:
     clean = captchas("colour", 2)
-    blurred = [[ndimage.gaussian_filter(image[..., c].astype(float), 2.0, mode="nearest", truncate=3) for c in range(3)]
-               for image in clean]
-    np.testing.assert_allclose(apply("gaussian_blur", clean, 0.4, rng=generator()), np.moveaxis(blurred, 1, -1), atol=2)
+    blurred = [np.stack([ndimage.gaussian_filter(image[..., c].astype(float), 2.0, mode="nearest", truncate=3)
+                         for c in range(3)]) for image in clean]
+    expected = np.moveaxis(np.stack(blurred), 1, -1)
+    np.testing.assert_allclose(apply("gaussian_blur", clean, 0.4, rng=generator()), expected, atol=2)
 
 
 @pytest.mark.parametrize("length", [0.001, 3.0, 10.0, 24.0])

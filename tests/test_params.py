@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import copy
+import importlib.util
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_type_hints
 
 import pytest
 
 from stages import params
+from stages.captcha.colour import SCHEMES
 from stages.captcha.noise import NOISES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,14 +30,91 @@ def test_the_committed_file_fits_the_grammar(tree: Any) -> None:
     assert params.parse(tree).seed == tree["seed"]
 
 
-def test_the_grammar_knows_exactly_the_noise_types_of_the_registry() -> None:
-    assert set(get_args(params.NoiseType)) == set(NOISES)
+def test_a_noise_is_named_in_its_registry_alone(tree: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree["noise"]["types"].append("snow")
+    with pytest.raises(ValueError, match=r"noise\.types\.6: expected one of gaussian, .*got 'snow'"):
+        params.parse(tree)
+    monkeypatch.setattr("stages.captcha.noise.NOISES", {**NOISES, "snow": NOISES["fog"]})
+    spec = importlib.util.spec_from_file_location("params_again", params.__file__)
+    assert spec is not None
+    assert spec.loader is not None
+    again = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "params_again", again)
+    spec.loader.exec_module(again)
+    assert again.parse(tree).noise.types[-1] == "snow"
+
+
+def leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The values of nested maps, by their keys."""
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from leaves(value, (*path, key))
+    else:
+        yield path, tree
+
+
+def at(tree: Any, path: Iterable[str]) -> Any:
+    for key in path:
+        tree = tree[key]
+    return tree
+
+
+LEAVES = list(leaves(params.load(ROOT / "params.yaml")))
+
+
+@pytest.mark.parametrize("path", [path for path, _ in LEAVES], ids=".".join)
+def test_every_line_of_the_file_is_a_parameter_and_none_is_to_spare(tree: Any, path: tuple[str, ...]) -> None:
+    """A key that is another is unknown, and its own is missing; names of specifications are free."""
+    *sections, key = path
+    branch = at(tree, sections)
+    branch[f"{key}_"] = branch.pop(key)
+    if sections[-1:] in (["specifications"], ["checks"]):
+        return
+    with pytest.raises(ValueError, match=re.escape(f"{'.'.join(path)}_: unknown (known: ")) as caught:
+        params.parse(tree)
+    name = re.escape(key) if sections == ["reader_defaults"] else re.escape(".".join(path))
+    assert re.search(rf"{name}: missing", str(caught.value)) or sections[:1] == ["readers"]
+
+
+def fields_of(kind: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for name, hint in get_type_hints(kind).items():
+        if is_dataclass(hint):
+            yield from fields_of(hint, (*path, name))
+        else:
+            yield (*path, name)
+
+
+def test_every_field_of_the_grammar_is_in_the_file(tree: Any) -> None:
+    for path in fields_of(params.Params):
+        at(tree, path)
+    named = set(tree["reader_defaults"]).union(*tree["readers"].values())
+    assert named == {name for (name,) in fields_of(params.Reader)}
+
+
+@pytest.mark.parametrize(("path", "value"), LEAVES, ids=[".".join(path) for path, _ in LEAVES])
+def test_a_value_of_another_type_is_refused(tree: Any, path: tuple[str, ...], value: object) -> None:
+    """Types are strict: true and 4.0 are no whole numbers, 4 is no text, "4" is no number."""
+    *sections, key = path
+    others: list[object] = [None, [value], {"a": value}] if not isinstance(value, list) else [None, value[0]]
+    match value:
+        case bool():
+            others += [1, "true"]
+        case int():
+            others += [True, float(value), str(value)]
+        case float():
+            others += [True, str(value), float("nan"), float("inf")]
+        case str():
+            others += [4, True]
+    for other in others:
+        at(tree, sections)[key] = other
+        with pytest.raises(ValueError, match=re.escape(f"{'.'.join(path)}: expected ")):
+            params.parse(tree)
 
 
 def test_every_bad_key_is_named_in_one_line(tree: Any) -> None:
     del tree["seed"]
     tree["surprise"] = 1
-    tree["captcha"]["part"] = True
+    tree["captcha"]["captchas_per_part"] = True
     tree["captcha"]["length"]["min"] = "four"
     tree["noise"]["level"] = 1.5
     tree["readers"]["noisy"]["epochs"] = 2.5
@@ -38,7 +122,8 @@ def test_every_bad_key_is_named_in_one_line(tree: Any) -> None:
         params.parse(tree)
     message = str(caught.value)
     assert "\n" not in message
-    for expected in ("seed: missing", "surprise: unknown", "captcha.part: expected a whole number, got True",
+    for expected in ("seed: missing", "surprise: unknown",
+                     "captcha.captchas_per_part: expected a whole number, got True",
                      "captcha.length.min: expected a whole number, got 'four'", "noise.level: expected 0.01 to 1",
                      "readers.noisy.epochs: expected a whole number, got 2.5"):
         assert expected in message
@@ -50,7 +135,7 @@ def test_an_unknown_noise_or_colour_offers_the_list(tree: Any, section: str, key
     tree[section][key] = value
     with pytest.raises(ValueError, match="expected one of") as caught:
         params.parse(tree)
-    known = get_args(params.NoiseType) if section == "noise" else get_args(params.Scheme)
+    known = NOISES if section == "noise" else SCHEMES
     assert all(name in str(caught.value) for name in known)
 
 
@@ -95,6 +180,41 @@ def test_contradictions_are_told(tree: Any, path: str, value: object, complaint:
     with pytest.raises(ValueError, match=r"params\.yaml") as caught:
         params.parse(tree)
     assert complaint in str(caught.value)
+
+
+@pytest.mark.parametrize(("changes", "complaint"), [
+    ({"reader_defaults.batch": 0}, "reader_defaults.batch: expected at least 1, got 0"),
+    ({"reader_defaults.epoch": 3}, "reader_defaults.epoch: unknown (known: architecture, train_on, init,"),
+    ({"reader_defaults.fresh": "yes"}, "reader_defaults.fresh: expected true or false, got 'yes'"),
+    ({"reader_defaults.augment": 9, "readers.dense.augment": 8},
+     "reader_defaults.augment: expected 0 to 3, got 9; readers.dense.augment: expected 0 to 3, got 8"),
+    ({"reader_defaults.seed": -1}, "reader_defaults.seed: expected 0 to 1000, got -1"),  # though entries have their own
+    ({"reader_defaults": 3}, "reader_defaults: expected a map with at least one entry, got 3"),
+    ({"readers.dense": 3}, "readers.dense: expected a map of parameters, got 3"),
+    ({"readers": None}, "readers: expected a map with at least one entry, got None"),
+])  # fmt: skip
+def test_a_bad_default_is_told_where_it_stands_and_once(tree: Any, changes: dict[str, object], complaint: str) -> None:
+    for path, value in changes.items():
+        *sections, key = path.split(".")
+        at(tree, sections)[key] = value
+    with pytest.raises(ValueError, match=r"params\.yaml") as caught:
+        params.parse(tree)
+    assert str(caught.value).split("; readers.noisy")[0].startswith(f"params.yaml: {complaint}")
+    assert len(str(caught.value).split("; ")) == len(changes) or changes == {"reader_defaults": 3}
+
+
+def test_a_key_that_neither_the_entry_nor_the_defaults_have_is_missing(tree: Any) -> None:
+    del tree["reader_defaults"]["batch"]
+    with pytest.raises(ValueError, match=r"readers\.noisy\.batch: missing; readers\.clean\.batch: missing"):
+        params.parse(tree)
+    for entry in tree["readers"].values():
+        entry["batch"] = 7
+    assert {reader.batch for reader in params.parse(tree).readers.values()} == {7}
+
+
+def test_readers_are_their_entries_over_the_defaults(tree: Any) -> None:
+    for name, reader in params.parse(tree).readers.items():
+        assert asdict(reader) == {**tree["reader_defaults"], **tree["readers"][name]}
 
 
 def with_runs(tree: Any, reader: str, runs: int) -> None:
@@ -171,6 +291,9 @@ def test_a_stage_gets_only_the_sections_it_declared(monkeypatch: pytest.MonkeyPa
     assert selected.seed == params.parse(params.load(ROOT / "params.yaml")).seed
     with pytest.raises(AttributeError, match="'noise' is not declared"):
         _ = selected.noise
+    with pytest.raises(AttributeError, match="'reader_defaults' is not declared"):
+        _ = params.read("readers").readers
+    assert "noisy" in params.read("readers", "reader_defaults").readers
 
 
 def test_code_of_another_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,7 +312,7 @@ def test_the_file_is_in_block_style_so_that_an_experiment_changes_one_line() -> 
     ("noise.level=0.4", "  level: 0.4 "), ("seed=7", "seed: 7 "), ("captcha.gap.min=-2", "    min: -2"),
     ("readers.noisy.epochs=9", "    epochs: 9"), ("glyphs.source=mnist", "  source: mnist "),
     ("captcha.path=somewhere", "  path: somewhere "), ("captcha.fold=0O+1lI", "  fold: 0O+1lI "),
-    ("plot.samples=3", "  samples: 3 "),
+    ("plot.samples=3", "  samples: 3 "), ("reader_defaults.batch=32", "  batch: 32"),
 ])  # fmt: skip
 def test_an_override_changes_its_line_and_no_other(tmp_path: Path, override: str, line: str) -> None:
     """Through DVC's own code: what `dvc exp run -S` does to the file."""
@@ -204,3 +327,16 @@ def test_an_override_changes_its_line_and_no_other(tmp_path: Path, override: str
     changed = [new for old, new in zip(before, after, strict=True) if old != new]
     assert len(changed) == 1
     assert changed[0].startswith(line)
+
+
+def test_a_key_that_an_entry_does_not_name_is_added_with_a_plus(tmp_path: Path) -> None:
+    from dvc.exceptions import InvalidArgumentError
+    from dvc.utils.hydra import apply_overrides
+
+    path = tmp_path / "params.yaml"
+    shutil.copy(ROOT / "params.yaml", path)
+    with pytest.raises(InvalidArgumentError) as caught:
+        apply_overrides(str(path), ["readers.noisy.batch=32"])
+    assert "use +readers.noisy.batch=32" in str(caught.value.__cause__)
+    apply_overrides(str(path), ["+readers.noisy.batch=32"])
+    assert [reader.batch for reader in params.parse(params.load(path)).readers.values()] == [32, 64, 64]

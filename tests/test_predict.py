@@ -16,14 +16,16 @@ import torch
 from drawn_captchas import ALPHABET, HEIGHT, WIDTH, drawn_part, write_split
 from sklearn.metrics import precision_recall_fscore_support
 
-from stages import artifacts, predict, reader_files
-from stages.reader.calibration import expected_calibration_error
+from stages import artifacts, predict
+from stages.reader.alternatives import tesseract
+from stages.reader.alternatives.external import ExternalReader
 from stages.reader.decoding import Readings, encode
 from stages.reader.fitting import Schedule, fit
 from stages.reader.networks import initialise
 from stages.reader.precision import arithmetic, choose_precision
-from stages.reader.reading import Whole
+from stages.reader.protocol import TextPrediction
 from stages.reader_files import Description, write_reader
+from stages.statistics.calibration import expected_calibration_error
 from stages.statistics.proportions import clustered_proportion
 
 DESCRIPTION = Description("ctc", ALPHABET, HEIGHT, WIDTH, 8, 3)
@@ -130,19 +132,19 @@ def test_the_temperature_of_a_reader_changes_confidences_and_no_reading(study: P
     assert (warm.loc[read, "confidence"] < plain.loc[read, "confidence"]).all()
 
 
-class Stubborn:
+class Stubborn(ExternalReader):
     """An outside reader: "07", nothing and "0" in turn, surely."""
 
-    def read_whole(self, images: np.ndarray, top: int = 0) -> Whole:
+    def predict(self, images: np.ndarray, top: int = 0) -> TextPrediction:
         labels = np.resize([[1, 8], [0, 0], [1, 0]], (len(images), 2)).astype(np.int64)
-        return Whole(Readings(labels, np.where(labels > 0, 0.5, 0).astype(np.float32)),
+        return TextPrediction(Readings(labels, np.where(labels > 0, 0.5, 0).astype(np.float32)),
                      np.resize([0.25, 0.0, 0.5], len(images)), [[] for _ in images])
 
 
 def test_an_outside_reader_keeps_the_contract_and_what_it_does_not_read_fails(study: Path,
                                                                              monkeypatch: pytest.MonkeyPatch) -> None:
     write_reader(study / artifacts.READERS / "small", replace(DESCRIPTION, architecture="tesseract"), {}, {})
-    monkeypatch.setattr(reader_files, "Tesseract", lambda *given, **more: Stubborn())
+    monkeypatch.setattr(tesseract, "Tesseract", lambda *given, **more: Stubborn())
     table = predicted()
     renderings = table.groupby(["captcha", "condition"], sort=False)
     assert renderings.ngroups == 120

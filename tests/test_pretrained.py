@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from stages.reader.reading import Recogniser
+from stages.reader.inference import NetworkReader
 from stages.reader_files import load_recogniser
 from stages.sources.glyphs import load_glyphs
 
@@ -20,7 +20,7 @@ KEPT = sorted(path.parent.name for path in (ROOT / "pretrained").glob("*/reader.
 @pytest.mark.parametrize("name", KEPT)
 def test_every_kept_reader_loads_and_has_its_note(name: str) -> None:
     reader, description = load_recogniser(ROOT / "pretrained" / name, torch.device("cpu"))
-    assert isinstance(reader, Recogniser)
+    assert isinstance(reader, NetworkReader)
     told = json.loads((ROOT / "pretrained" / name / "reader.json").read_text())
     assert told["training"]["weights"] == sum(weight.numel() for weight in description.build().parameters())
     assert (ROOT / "pretrained" / name / "README.md").is_file()
@@ -32,7 +32,7 @@ def test_the_reader_of_mnist_reads_the_official_test_digits_as_its_note_says(mni
     test = glyphs.pool == 2
     assert test.sum() == 10_000
     reader, _ = load_recogniser(ROOT / "pretrained" / "mnist", torch.device("cpu"))
-    assert isinstance(reader, Recogniser)
+    assert isinstance(reader, NetworkReader)
     images = np.repeat(glyphs.images[test][..., None], 3, axis=3)
     guess = np.concatenate([reader.read(images[i : i + 1000]).labels[:, 0] for i in range(0, 10_000, 1000)])
     assert np.mean(guess == glyphs.labels[test] + 1) >= 0.995  # 0.9960 where it was trained

@@ -10,18 +10,22 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from stages import artifacts, params, read, reader_files
+from stages import artifacts, params, read
 from stages.reader import precision
+from stages.reader.alternatives import tesseract
+from stages.reader.alternatives.external import ExternalReader
 from stages.reader.decoding import Readings
+from stages.reader.inference import NetworkReader
 from stages.reader.networks import initialise
 from stages.reader.precision import choose_precision
-from stages.reader.reading import Recogniser, Whole
+from stages.reader.protocol import TextPrediction
 from stages.reader_files import Description, load_reader, write_reader
 from stages.sources.captchas import load_captchas, to_canvas
 from stages.sources.images import read_image
@@ -35,7 +39,7 @@ SAYS = np.array([[0.02, 0.96, 0.01, 0.01], [0.7, 0.1, 0.1, 0.1], [0.05, 0.02, 0.
 def write_constant_reader(name: str, posterior: np.ndarray) -> None:
     """A reader that reads the same in every image: posterior (positions, A + 1), of every column for one row."""
     description = Description("heads" if len(posterior) > 1 else "ctc", ALPHABET, H, W, 4, len(posterior))
-    network = initialise(description.build(), generator=torch.Generator().manual_seed(0))
+    network: Any = initialise(description.build(), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         network.classifier.weight.zero_()
         network.classifier.bias.copy_(torch.tensor(np.log(posterior).ravel()))
@@ -44,7 +48,7 @@ def write_constant_reader(name: str, posterior: np.ndarray) -> None:
 
 def write_random_reader(name: str, architecture: str) -> None:
     description = Description(architecture, ALPHABET, H, W, 4, 3)
-    network = initialise(description.build(), generator=torch.Generator().manual_seed(5))
+    network: Any = initialise(description.build(), generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
         network.classifier.weight.mul_(8)  # so that it does not say nothing everywhere
     write_reader(artifacts.READERS / name, description, network.state_dict(), {})
@@ -161,7 +165,7 @@ def test_the_text_is_what_the_reader_reads_in_the_image_it_would_learn_from(run_
                             rng=np.random.default_rng(0))
     network, _, _ = load_reader(artifacts.READERS / "random")
     cpu = torch.device("cpu")
-    expected = Recogniser(network, precision=choose_precision("auto", cpu), device=cpu).read(learned.images)
+    expected = NetworkReader(network, precision=choose_precision("auto", cpu), device=cpu).read(learned.images)
     found = [json.loads(line) for line in lines]
     assert [Path(reading["path"]).name for reading in found] == learned.names
     assert any(len(reading["text"]) for reading in found)
@@ -171,19 +175,20 @@ def test_the_text_is_what_the_reader_reads_in_the_image_it_would_learn_from(run_
             confidence[labels > 0].tolist(), rel=1e-4)
 
 
-class Outsider:
+class Outsider(ExternalReader):
     """Reads "0ж" in the first image and nothing in the others."""
 
-    def read_whole(self, images: np.ndarray, top: int = 0) -> Whole:
+    def predict(self, images: np.ndarray, top: int = 0) -> TextPrediction:
         labels = np.zeros((len(images), 2), np.int64)
         labels[0] = [1, 3]
-        return Whole(Readings(labels, (labels > 0) * np.float32(0.96)), np.append(0.92, np.zeros(len(images) - 1)),
-                     [[((1, 3), 0.92)][:top], *([] for _ in images[1:])])
+        first: list[tuple[tuple[int, ...], float]] = [((1, 3), 0.92)]
+        return TextPrediction(Readings(labels, (labels > 0) * np.float32(0.96)), np.append(0.92, np.zeros(len(images) - 1)),
+                     [first[:top], *([] for _ in images[1:])])
 
 
 def test_an_outside_reader_is_asked_in_the_same_words(run_read: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     write_reader(artifacts.READERS / "outside", Description("tesseract", ALPHABET, H, W, 4, 2), {}, {})
-    monkeypatch.setattr(reader_files, "Tesseract", lambda *given, **more: Outsider())
+    monkeypatch.setattr(tesseract, "Tesseract", lambda *given, **more: Outsider())
     status, lines, errors = run_read("--reader", "outside", "--top", "3", "images/001.png", "images/110.gif")
     assert (status, errors) == (0, [])
     assert lines == ["images/001.png\t0ж\t0.920\t\t0ж\t0.920", "images/110.gif\t\t0.000\tnot sure"]
@@ -203,8 +208,9 @@ def test_an_outside_reader_that_is_not_here_is_one_line(run_read: Run, monkeypat
 def test_images_of_any_size_and_kind_reach_the_reader_as_in_training(run_read: Run,
                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    logits = Recogniser.logits
-    monkeypatch.setattr(Recogniser, "logits", lambda self, images: seen.append(images.copy()) or logits(self, images))
+    logits = NetworkReader.logits
+    monkeypatch.setattr(NetworkReader, "logits",
+                        lambda self, images: seen.append(images.copy()) or logits(self, images))
     alpha = picture(1, (480, 1000)).convert("RGBA")
     alpha.putalpha(128)
     alpha.save("large.png")
@@ -220,8 +226,8 @@ def test_batches_change_no_reading_and_hold_no_more_than_allowed(run_read: Run,
     write_random_reader("random", "ctc")
     together = run_read("--reader", "random", "images")
     sizes = []
-    logits = Recogniser.logits
-    monkeypatch.setattr(Recogniser, "logits", lambda self, images: sizes.append(len(images)) or logits(self, images))
+    logits = NetworkReader.logits
+    monkeypatch.setattr(NetworkReader, "logits", lambda self, images: sizes.append(len(images)) or logits(self, images))
     monkeypatch.setattr(read, "MEMORY", 2 * H * W * 3 + 1)
     status, lines, errors = run_read("--reader", "random", "images")
     assert (status, lines) == together[:2]
@@ -289,7 +295,8 @@ def test_other_aspect_ratios_are_told_in_one_line(run_read: Run) -> None:
 
 def test_the_reader_of_plot_is_the_default(run_read: Run) -> None:
     shutil.copy(ROOT / "params.yaml", "params.yaml")
-    default = params.load(Path("params.yaml"))["plot"]["reader"]
+    loaded: Any = params.load(Path("params.yaml"))
+    default = loaded["plot"]["reader"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(params, "refuse_foreign_code", lambda: None)
         with pytest.raises(ValueError, match=rf"^data/readers has no trained reader '{default}': choose another "

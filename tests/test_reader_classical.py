@@ -10,24 +10,18 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 
-from stages.reader import classical
-from stages.reader.cells import FEATURES, cells_of, features
-from stages.reader.classical import (
-    FLOOR,
-    GRIDS,
-    KINDS,
-    STATES,
-    Classical,
-    SupportVectors,
-    build_classical,
-    fit_classical,
-)
+from stages.reader.alternatives import classical
+from stages.reader.alternatives.character_crops import FEATURES, cells_of, features
+from stages.reader.alternatives.classical import FLOOR, Classical, build_classical, class_of
+from stages.reader.alternatives.classical_fitting import fit_classical
+from stages.reader.alternatives.classical_models import Neighbours, SupportVectors
+from stages.reader.architectures import of_family
 from stages.reader.decoding import decode_positions, softmax
-from stages.reader.networks import columns_of
-from stages.reader.reading import Recogniser
+from stages.reader.inference import NetworkReader
 from stages.sources.glyphs import load_glyphs
 
 Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
+KINDS = of_family("classical")
 CPU = torch.device("cpu")
 LEAST = {"logistic": 0.97, "knn": 0.98, "svm": 0.985, "mlp": 0.965}  # of the test digits
 
@@ -53,7 +47,7 @@ def rows_of(split: Split, positions: int = 1) -> NDArray[np.float64]:
 
 def converted(kind: str, estimator: Any, x: NDArray[np.float64], y: NDArray[np.int64]) -> Classical:
     estimator.fit(x, y)
-    return build_classical(kind, STATES[kind](estimator, x, y), alphabet_size=12, positions=1)
+    return build_classical(kind, class_of(kind).state_of(estimator, x, y), alphabet_size=12, positions=1)
 
 
 def clouds(classes: int, n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -65,10 +59,10 @@ def clouds(classes: int, n: int, seed: int) -> tuple[NDArray[np.float64], NDArra
 
 
 @pytest.mark.parametrize("classes", [2, 3, 11])
-@pytest.mark.parametrize(("kind", "point"), [(kind, point) for kind in KINDS for point in GRIDS[kind]])
+@pytest.mark.parametrize(("kind", "point"), [(kind, point) for kind in KINDS for point in class_of(kind).GRID])
 def test_a_module_predicts_what_scikit_learn_predicts(kind: str, point: dict[str, Any], classes: int) -> None:
     (x, y), (unseen, _) = clouds(classes, 120, 1), clouds(classes, 300, 2)
-    estimator = classical._estimator(kind, point, 3)
+    estimator = class_of(kind).estimator(point, 3)
     module = converted(kind, estimator, x, y)
     queries = np.concatenate([unseen, x[:20]])  # a training row is its own nearest
     logits = module.logits(torch.from_numpy(queries)).numpy()
@@ -82,7 +76,7 @@ def test_a_module_predicts_what_scikit_learn_predicts(kind: str, point: dict[str
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
 def test_decisions_and_scores_of_pairs_are_those_of_scikit_learn(classes: int, kernel: str) -> None:
     (x, y), (unseen, _) = clouds(classes, 150, 3), clouds(classes, 300, 4)
-    estimator = classical._estimator("svm", {"kernel": kernel, "C": 1.0, "decision_function_shape": "ovo"}, 0)
+    estimator = class_of("svm").estimator({"kernel": kernel, "C": 1.0, "decision_function_shape": "ovo"}, 0)
     module = converted("svm", estimator, x, y)
     assert isinstance(module, SupportVectors)
     rows = torch.from_numpy(unseen)
@@ -102,7 +96,7 @@ def test_decisions_and_scores_of_pairs_are_those_of_scikit_learn(classes: int, k
 
 def test_of_nearest_neighbours_with_equal_votes_the_first_class_is_read() -> None:
     x = np.eye(4, FEATURES) * 3
-    estimator = classical._estimator("knn", {"n_neighbors": 4, "weights": "uniform"}, 0)
+    estimator = class_of("knn").estimator({"n_neighbors": 4, "weights": "uniform"}, 0)
     module = converted("knn", estimator, x, np.array([5, 5, 2, 2]))
     logits = module.logits(torch.from_numpy(x)).numpy()
     assert (logits.argmax(1) == 2).all()
@@ -113,7 +107,7 @@ def test_of_nearest_neighbours_with_equal_votes_the_first_class_is_read() -> Non
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_memory_bound_changes_nothing(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = clouds(4, 100, 1)
-    module = converted(kind, classical._estimator(kind, GRIDS[kind][0], 0), x, y)
+    module = converted(kind, class_of(kind).estimator(class_of(kind).GRID[0], 0), x, y)
     whole = module.logits(torch.from_numpy(x))
     monkeypatch.setattr(classical, "BLOCK", 700)
     torch.testing.assert_close(module.logits(torch.from_numpy(x)), whole, rtol=0, atol=1e-5)
@@ -123,16 +117,16 @@ def test_the_memory_bound_changes_nothing(kind: str, monkeypatch: pytest.MonkeyP
 def test_scikit_learns_digits_are_read(kind: str, digits: list[Split]) -> None:
     train, validation, (images, labels) = digits
     fitted = fit_classical(kind, train, validation, alphabet_size=10, positions=1, seed=1)
-    recogniser = Recogniser(fitted.module, precision="bf16", device=CPU)
+    recogniser = NetworkReader(fitted.module, precision="bf16", device=CPU)
     readings = recogniser.read(images)
     accuracy = float((readings.labels == labels).mean())
     print(f"{kind} {fitted.chosen}: test {accuracy:.2%}, {fitted.seconds:.1f} s")
     assert accuracy >= LEAST[kind]
-    assert len(fitted.grid) == len(GRIDS[kind])
+    assert len(fitted.grid) == len(class_of(kind).GRID)
     assert fitted.seconds < 15
     best = [row["validation_accuracy"] for row in fitted.grid]
     assert fitted.chosen.items() <= fitted.grid[best.index(max(best))].items()
-    own = Recogniser(fitted.module, precision="fp32", device=CPU).read(validation[0])
+    own = NetworkReader(fitted.module, precision="fp32", device=CPU).read(validation[0])
     assert (own.labels == validation[1]).mean() == pytest.approx(fitted.validation_accuracy, abs=1e-12)
     assert abs(readings.confidence.mean() - accuracy) < 0.05  # a probability, roughly
 
@@ -143,8 +137,8 @@ def test_equal_arguments_give_equal_bytes_and_a_state_is_enough(kind: str, some:
     first, second = (safetensors.torch.save(dict(one.module.state_dict())) for one in fitted)
     assert first == second
     module = build_classical(kind, safetensors.torch.load(first), alphabet_size=10, positions=1)
-    logits = [Recogniser(one, precision="fp32", device=CPU).logits(some[2][0]) for one in (module, fitted[0].module)]
-    np.testing.assert_array_equal(*logits)
+    logits = [NetworkReader(one, precision="fp32", device=CPU).logits(some[2][0]) for one in (module, fitted[0].module)]
+    np.testing.assert_array_equal(logits[0], logits[1])
     assert logits[0].shape == (60, 1, 11)
     assert logits[0].dtype == np.float32
     assert logits[0].min() >= np.float32(FLOOR)
@@ -166,8 +160,8 @@ def in_rows(split: Split, positions: int, *, width: int = 31) -> Split:
 def test_a_row_of_characters_is_read_cell_by_cell_and_ends_where_it_is_empty(digits: list[Split]) -> None:
     train, validation, test = (in_rows(split, 3) for split in digits)
     fitted = fit_classical("knn", train, validation, alphabet_size=10, positions=3, seed=1)
-    assert columns_of(fitted.module, train[0].shape[2]) == 3
-    readings = decode_positions(Recogniser(fitted.module, precision="fp32", device=CPU).logits(test[0]))
+    assert fitted.module.output_length(train[0].shape[2]) == 3
+    readings = decode_positions(NetworkReader(fitted.module, precision="fp32", device=CPU).logits(test[0]))
     assert (readings.labels == test[1]).mean() > 0.96
     assert (readings.lengths == (test[1] > 0).sum(axis=1)).all()
 
@@ -217,7 +211,7 @@ def test_a_class_absent_from_training_is_never_read(kind: str, some: list[Split]
     images, labels = some[0]
     kept = labels[:, 0] != 4
     fitted = fit_classical(kind, (images[kept], labels[kept]), some[1], alphabet_size=11, positions=1, seed=1)
-    logits = Recogniser(fitted.module, precision="fp32", device=CPU).logits(images)
+    logits = NetworkReader(fitted.module, precision="fp32", device=CPU).logits(images)
     assert not np.isin(logits.argmax(2), (0, 4, 11)).any()
     assert softmax(logits)[..., [0, 4, 11]].max() < 1e-9
 
@@ -230,12 +224,12 @@ def test_equal_accuracies_choose_the_simpler() -> None:
     for kind in KINDS:
         fitted = fit_classical(kind, split, split, alphabet_size=10, positions=1, seed=1)
         assert {row["validation_accuracy"] for row in fitted.grid} == {1.0}
-        assert fitted.chosen == GRIDS[kind][0]
+        assert fitted.chosen == class_of(kind).GRID[0]
 
 
 def test_no_more_cells_than_the_cap_are_fitted_and_that_is_said(some: list[Split],
                                                                monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(classical.CAPS, "knn", 100)
+    monkeypatch.setattr(Neighbours, "MOST", 100)
     said: list[str] = []
     fitted = [fit_classical("knn", some[0], some[1], alphabet_size=10, positions=1, seed=seed, report=said.append)
               for seed in (1, 2)]
@@ -268,7 +262,7 @@ def test_what_cannot_be_fitted_is_refused(some: list[Split]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_damaged_state_is_refused(kind: str) -> None:
     x, y = clouds(4, 60, 1)
-    state = dict(converted(kind, classical._estimator(kind, GRIDS[kind][-1], 0), x, y).state_dict())
+    state = dict(converted(kind, class_of(kind).estimator(class_of(kind).GRID[-1], 0), x, y).state_dict())
 
     def refused(**changes: torch.Tensor) -> None:
         with pytest.raises(ValueError, match=r"\A[^\n]+\Z"):
@@ -300,7 +294,7 @@ def test_a_damaged_state_is_refused(kind: str) -> None:
 ])
 def test_values_out_of_range_are_refused(kind: str, name: str, value: float) -> None:
     x, y = clouds(4, 60, 1)
-    state = dict(converted(kind, classical._estimator(kind, GRIDS[kind][-1], 0), x, y).state_dict())
+    state = dict(converted(kind, class_of(kind).estimator(class_of(kind).GRID[-1], 0), x, y).state_dict())
     state[name] = torch.full_like(state[name], value)
     with pytest.raises(ValueError, match=name):
         build_classical(kind, state, alphabet_size=12, positions=1)

@@ -14,9 +14,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stages.captcha.noise import apply
-from stages.reader import denoising
-from stages.reader.denoising import METHODS, PREFIX, Pairs, build, denoise, fit_learned, fit_pca, noise_of, pairs_of
-from stages.reader.reading import BATCH as READ
+from stages.reader.alternatives import denoising_autoencoder, patch_projection
+from stages.reader.alternatives.denoising import build, denoise, noise_of
+from stages.reader.alternatives.denoising_autoencoder import Pairs, fit_learned, pairs_of
+from stages.reader.alternatives.denoising_state import PREFIX
+from stages.reader.alternatives.patch_projection import fit_pca
+from stages.reader.architectures import DENOISERS
+from stages.reader.inference import BATCH as READ
 
 Images = NDArray[np.uint8]
 CPU = torch.device("cpu")
@@ -44,14 +48,14 @@ def states() -> Mapping[str, Mapping[str, torch.Tensor]]:
     clean = drawn(180, 1)
     pairs = Pairs(np.concatenate([noisy(clean, "gaussian", level, i) for i, level in enumerate((0.2, 0.35))]),
                   np.concatenate([clean] * 2))
-    return {**{method: {} for method in METHODS}, "pca": fit_pca(clean),
+    return {**{method: {} for method in DENOISERS}, "pca": fit_pca(clean),
             "learned": fit_learned(pairs, seed=1, device=CPU)}
 
 
 States = Mapping[str, Mapping[str, torch.Tensor]]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", DENOISERS)
 @pytest.mark.parametrize(("height", "width"), [(32, 72), (40, 128), (33, 71), (9, 14), (1, 5), (3, 1)])
 def test_images_of_any_size_keep_their_shape(states: States, method: str, height: int, width: int) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), dtype=np.uint8)
@@ -64,12 +68,12 @@ def test_images_of_any_size_keep_their_shape(states: States, method: str, height
     assert not np.shares_memory(found, images)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", DENOISERS)
 def test_no_images_give_none(states: States, method: str) -> None:
     assert denoise(np.zeros((0, 9, 14, 3), np.uint8), method, states[method]).shape == (0, 9, 14, 3)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", DENOISERS)
 def test_each_image_is_denoised_by_itself(states: States, method: str) -> None:
     images = noisy(drawn(READ + 7, 2), "gaussian", 0.2)
     order = np.random.default_rng(3).permutation(len(images))
@@ -80,13 +84,13 @@ def test_each_image_is_denoised_by_itself(states: States, method: str) -> None:
     assert np.abs(together[4:5].astype(int) - alone).max() <= off
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", DENOISERS)
 def test_the_same_images_give_the_same_bytes(states: States, method: str) -> None:
     images = noisy(drawn(20, 2), "gaussian_rgb", 0.3)
     assert np.array_equal(denoise(images, method, states[method]), denoise(images, method, states[method]))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", DENOISERS)
 def test_an_even_image_stays_as_it_is(states: States, method: str) -> None:
     images = np.tile(np.array([0, 130, 255], np.uint8), (2, 20, 30, 1))
     assert np.abs(denoise(images, method, states[method]).astype(int) - images).max() <= (method == "learned")
@@ -146,8 +150,8 @@ def test_pca_is_the_mean_of_all_projected_patches(states: States) -> None:
 def test_the_eigenvectors_are_those_of_the_covariance_of_centred_patches() -> None:
     images = drawn(3, 7)
     patches = np.array([image[y : y + 8, x : x + 8, c].ravel() - image[y : y + 8, x : x + 8, c].mean()
-                        for image in images for y in range(0, 25, denoising.STRIDE)
-                        for x in range(0, 65, denoising.STRIDE) for c in range(3)])
+                        for image in images for y in range(0, 25, patch_projection.STRIDE)
+                        for x in range(0, 65, patch_projection.STRIDE) for c in range(3)])
     _, sizes, vectors = np.linalg.svd(patches, full_matrices=False)
     basis = fit_pca(images, variance=0.9)[f"{PREFIX}eigenvectors"].double().numpy().reshape(-1, 64)
     share = np.cumsum(sizes**2) / np.sum(sizes**2)
@@ -192,13 +196,14 @@ def test_fitting_depends_on_pairs_and_seed_alone() -> None:
 def test_progress_is_told_in_one_line_an_epoch() -> None:
     lines: list[str] = []
     fit_learned(Pairs(drawn(3, 1), drawn(3, 1)), seed=1, device=CPU, report=lines.append)
-    assert len(lines) == denoising.EPOCHS
+    assert len(lines) == denoising_autoencoder.EPOCHS
     assert lines[0].startswith("denoiser: epoch 1/")
 
 
 def paint(ink: NDArray[np.float64], foreground: str, background: str) -> Images:
     ends = [np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) for colour in (foreground, background)]
-    return np.rint(ends[1] + ink[..., None] * (ends[0] - ends[1])).astype(np.uint8)
+    painted: Images = np.rint(ends[1] + ink[..., None] * (ends[0] - ends[1])).astype(np.uint8)
+    return painted
 
 
 def test_pairs_have_the_colours_of_the_noisy_rendering() -> None:

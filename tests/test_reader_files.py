@@ -13,17 +13,15 @@ import pytest
 import safetensors.torch
 import torch
 
-from stages import reader_files
-from stages.reader import denoising, precision
+from stages.reader import precision
+from stages.reader.alternatives import denoising, tesseract
+from stages.reader.inference import NetworkReader
 from stages.reader.networks import initialise
-from stages.reader.reading import Recogniser
 from stages.reader_files import (
     Description,
     check_reader,
     load_reader,
     load_recogniser,
-    locked,
-    scratch_key,
     write_reader,
 )
 
@@ -120,8 +118,9 @@ OUTSIDE = replace(DESCRIPTION, architecture="tesseract", positions=1)
 
 def test_an_outside_reader_has_a_description_and_no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[Any] = []
-    monkeypatch.setattr(reader_files, "Tesseract", lambda alphabet, **given: built.append((alphabet, given)) or "it")
+    monkeypatch.setattr(tesseract, "Tesseract", lambda alphabet, **given: built.append((alphabet, given)) or "it")
     write_reader(tmp_path / "outside", replace(OUTSIDE, denoise="median"), {}, {"tesseract": "5.3.0"})
+    reader: Any
     reader, description = load_recogniser(tmp_path / "outside", torch.device("cpu"))
     assert reader == "it"
     assert description == replace(OUTSIDE, denoise="median")
@@ -168,7 +167,7 @@ def test_a_reader_of_format_2_is_read_in_the_precision_of_the_machine(folder: Pa
     (folder / "reader.json").write_text(EARLIER)
     reader, description = load_recogniser(folder, torch.device("cpu"))
     assert description == replace(DESCRIPTION, temperature=1.17229)
-    assert isinstance(reader, Recogniser)
+    assert isinstance(reader, NetworkReader)
     assert reader.precision == ("bf16" if native else "fp32")
     assert reader.network.training is False
 
@@ -195,61 +194,3 @@ def test_a_reader_for_other_captchas_is_refused() -> None:
         check_reader(DESCRIPTION, "012", 24, 50, "here")
     with pytest.raises(ValueError, match="takes images of 24 x 50 px but the captchas have 50 x 24"):
         check_reader(DESCRIPTION, "01ж", 50, 24, "here")
-
-
-def test_the_key_depends_on_parameters_and_bytes_and_not_on_the_place(tmp_path: Path) -> None:
-    files = []
-    for place in ("one", "two"):
-        path = tmp_path / place / "train" / "part-0"
-        path.parent.mkdir(parents=True)
-        path.write_bytes(b"data")
-        files.append(path)
-    key = scratch_key({"a": 1}, files[:1])
-    assert scratch_key({"a": 1}, files[1:]) == key
-    assert scratch_key({"a": 2}, files[:1]) != key
-    assert scratch_key({"a": 1}, files) != key
-    files[0].write_bytes(b"date")
-    assert scratch_key({"a": 1}, files[:1]) != key
-
-
-def test_the_scratch_of_a_queued_run_is_that_of_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DVC_ROOT", raising=False)
-    assert reader_files.scratch_root() == tmp_path / ".scratch"
-    monkeypatch.setenv("DVC_ROOT", "/study")
-    assert reader_files.scratch_root() == Path("/study/.scratch")
-
-
-def test_a_lock_has_one_holder_and_leaves_no_file(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "noisy.lock"
-    with locked(path, "noisy"):
-        with pytest.raises(ValueError, match=r"another training of reader noisy is running .*: wait or stop it"):
-            locked(path, "noisy").__enter__()
-        with locked(path.with_name("clean.lock"), "clean"):
-            pass
-    assert list(path.parent.iterdir()) == []
-    with locked(path, "noisy"):
-        pass
-
-
-def test_a_lock_is_freed_by_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "noisy.lock"
-    with pytest.raises(RuntimeError), locked(path, "noisy"):
-        raise RuntimeError
-    with locked(path, "noisy"):
-        pass
-
-
-def test_checkpoints_come_back_unless_a_fresh_start_is_asked_for(tmp_path: Path,
-                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("CAPTCHA_FRESH", raising=False)
-    folder = tmp_path / "key"
-    assert reader_files.read_checkpoint(folder) is None
-    reader_files.write_checkpoint(folder, b"one")
-    reader_files.write_checkpoint(folder, b"two")
-    assert reader_files.read_checkpoint(folder) == b"two"
-    monkeypatch.setenv("CAPTCHA_FRESH", "1")
-    assert reader_files.read_checkpoint(folder) is None
-    reader_files.remove_checkpoint(folder)
-    reader_files.remove_checkpoint(folder)
-    assert not folder.exists()

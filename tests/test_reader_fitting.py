@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from conftest import OURS
 from drawn_captchas import DrawnPart, drawn_part
 from torch import nn
 
+from stages.reader.architectures import OPTIMISERS
 from stages.reader.fitting import Epoch, Fitted, Schedule, State, finished, fit, validate
-from stages.reader.networks import OURS, build, initialise
+from stages.reader.networks import Network, build, initialise
 from stages.reader.optimisers import OPTIMISERS, decayed
 
 CPU = torch.device("cpu")
@@ -146,7 +149,7 @@ def test_only_weights_decay() -> None:
     assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
 
 
-class Fixed(nn.Module):
+class Fixed(Network):
     """Says the same text to every image."""
 
     def __init__(self, classes: Sequence[int]) -> None:
@@ -212,7 +215,7 @@ def test_a_state_runs_no_code_when_it_is_loaded() -> None:
     import pickle
 
     class Trap:
-        def __reduce__(self) -> object:
+        def __reduce__(self) -> tuple[Any, ...]:
             return print, ("run",)
 
     buffer = io.BytesIO()

@@ -8,24 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import OURS
 from torch import nn
 
-from stages.reader.networks import (
-    ANY_LENGTH,
-    OURS,
-    Standardise,
-    build,
-    columns_needed,
-    columns_of,
-    fused,
-    initialise,
-    loss_of,
-)
+from stages.reader.architectures import ARCHITECTURES
+from stages.reader.networks import Network, Standardise, build, fused, initialise
 
 SIZES: dict[str, Any] = {"alphabet_size": 5, "height": 33, "width": 70, "channels": 8, "positions": 3}
 
 
-def network_of(architecture: str, **changes: int) -> nn.Module:
+def network_of(architecture: str, **changes: int) -> Network:
     network = build(architecture, **{**SIZES, **changes})
     return initialise(network, generator=torch.Generator().manual_seed(1))
 
@@ -39,8 +31,8 @@ def images_of(n: int, height: int = 33, width: int = 70) -> torch.Tensor:
 def test_logits_have_a_row_for_each_column_or_position(architecture: str, height: int, width: int) -> None:
     network = network_of(architecture, height=height, width=width)
     logits = network(images_of(2, height, width))
-    assert logits.shape == (2, columns_of(network, width), 6)
-    assert columns_of(network, width) == (-(-width // 4) if architecture in ANY_LENGTH else 3)
+    assert logits.shape == (2, network.output_length(width), 6)
+    assert network.output_length(width) == (-(-width // 4) if ARCHITECTURES[architecture].any_length else 3)
     assert logits.dtype == torch.float32
 
 
@@ -109,7 +101,7 @@ def test_the_ctc_loss_is_minus_the_log_of_the_sum_over_all_paths() -> None:
                  if tuple(k for k, _ in itertools.groupby(path) if k) == text]
         likelihood = sum(np.prod(row[range(4), path]) for path in paths)
         expected.append(-np.log(likelihood) / len(text))
-    assert loss_of(network, logits, labels).item() == pytest.approx(np.mean(expected), rel=1e-5)
+    assert network.decoder.loss(logits, labels).item() == pytest.approx(np.mean(expected), rel=1e-5)
 
 
 @pytest.mark.parametrize("columns", [2, 3, 5])
@@ -119,13 +111,13 @@ def test_the_position_loss_counts_missing_characters_as_a_class(columns: int) ->
     labels[:, :2] = torch.tensor([[4, 2], [5, 0]])
     probability = logits.softmax(2).numpy()
     chosen = [probability[i, j, k] for i, row in enumerate([[4, 2, 0], [5, 0, 0]]) for j, k in enumerate(row)]
-    assert loss_of(network_of("heads"), logits, labels).item() == pytest.approx(-np.log(chosen).mean(), rel=1e-5)
+    assert network_of("heads").decoder.loss(logits, labels).item() == pytest.approx(-np.log(chosen).mean(), rel=1e-5)
 
 
 def test_equal_neighbours_need_a_column_more_in_ctc() -> None:
     labels = torch.tensor([[1, 2, 1, 0], [1, 1, 1, 0], [2, 0, 0, 0], [1, 1, 2, 2]])
-    assert columns_needed(labels, build("ctc", **SIZES)).tolist() == [3, 5, 1, 6]
-    assert columns_needed(labels, build("dense", **SIZES)).tolist() == [3, 3, 1, 4]
+    assert build("ctc", **SIZES).decoder.rows_needed(labels).tolist() == [3, 5, 1, 6]
+    assert build("dense", **SIZES).decoder.rows_needed(labels).tolist() == [3, 3, 1, 4]
 
 
 @pytest.mark.parametrize(("changes", "message"), [

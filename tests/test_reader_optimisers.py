@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch import nn
 
+from stages.reader.architectures import OPTIMISERS
 from stages.reader.networks import build
-from stages.reader.optimisers import ITERATIONS, MUON_RATE, OPTIMISERS, Muon, optimisers_of, orthogonalised
+from stages.reader.optimisers import ITERATIONS, MUON_RATE, Muon, optimisers_of, orthogonalised
 
 
 def newton_schulz(matrix: torch.Tensor) -> torch.Tensor:
     """As published (Jordan et al. 2024), on the wide matrix itself, in double precision."""
-    x = matrix.double() / matrix.double().norm()
+    x: torch.Tensor = matrix.double() / matrix.double().norm()
     x = x.T if x.shape[0] > x.shape[1] else x
     for _ in range(ITERATIONS):
         gram = x @ x.T

@@ -7,8 +7,8 @@ from types import MappingProxyType
 import pytest
 import torch
 
+from stages.reader.inference import choose_device
 from stages.reader.precision import arithmetic, choose_precision, multiplies_bf16, processor
-from stages.reader.reading import choose_device
 
 CPU, CUDA, MPS = (torch.device(name) for name in ("cpu", "cuda", "mps"))
 

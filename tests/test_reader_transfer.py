@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from conftest import OURS
 from torch import Tensor, nn
 
-from stages.reader.networks import OURS, build, initialise
+from stages.reader.networks import build, initialise
 from stages.reader.transfer import transfer
 
 
@@ -44,8 +47,9 @@ def test_shared_characters_keep_their_logits_and_new_ones_their_own(architecture
 def test_a_trunk_may_go_to_a_wider_image_whose_classifier_starts_anew() -> None:
     known, new = network_of("heads", "abc"), network_of("heads", "abc", seed=1, width=96)
     assert transfer(new, known.state_dict(), known="abc", alphabet="abc") == 0
-    torch.testing.assert_close(new.get_submodule("features")[:-1](images()),  # type: ignore[index]
-                               known.get_submodule("features")[:-1](images()))  # type: ignore[index]
+    mine: Any = new.get_submodule("features")
+    theirs: Any = known.get_submodule("features")
+    torch.testing.assert_close(mine[:-1](images()), theirs[:-1](images()))
 
 
 @pytest.mark.parametrize(("other", "message"), [

@@ -179,5 +179,5 @@ def test_a_path_that_does_not_exist_is_printed_whole(tmp_path: Path, source: str
 
 
 def test_an_unknown_source_is_told_those_there_are() -> None:
-    with pytest.raises(ValueError, match="expected digits, mnist, emnist, csv, folder or fonts, got 'svhn'"):
+    with pytest.raises(ValueError, match="expected one of digits, mnist, emnist, csv, folder, fonts, got 'svhn'"):
         load("svhn")

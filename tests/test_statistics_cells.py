@@ -10,6 +10,7 @@ from scipy import stats
 from scipy.special import expit
 
 from stages.statistics.cells import Cells, cell_means
+from stages.statistics.design import Factor
 from stages.statistics.joint import joint_dose_responses
 
 LEVELS = np.array([0.0, 0.2, 0.4, 0.6, 0.8])
@@ -32,7 +33,8 @@ def readings(rng: np.random.Generator, captchas: int = 60, T: int = 2, glyphs: i
 
 def cells_of(right: NDArray[np.bool_], rows: dict[str, NDArray[np.int64 | np.float64]]) -> Cells:
     readers = [f"r{i}" for i in range(int(rows["reader"].max()) + 1)]
-    return cell_means(right, rows["reader"], rows["noise"], rows["level"], names=(readers, NOISES),
+    return cell_means(right, Factor(rows["reader"].astype(int), tuple(readers)),
+                      Factor(rows["noise"].astype(int), NOISES), rows["level"],
                       unit=rows["captcha"], captcha=rows["captcha"], glyphs=rows["glyphs"])
 
 
@@ -96,8 +98,9 @@ def test_cells_that_are_all_right_or_all_wrong_are_not_certain() -> None:
     """Six captchas: as if 8 of 10 clusters were right, or 2."""
     right = np.repeat([[True], [True], [False]], 6, axis=1)  # clean, and two levels
     captcha, level = np.tile(np.arange(6), 3), np.repeat([0.0, 0.4, 0.8], 6)
-    cells = cell_means(right.ravel(), np.zeros(18, np.int64), (level > 0).astype(np.int64), level, captcha=captcha,
-                       names=(("r",), ("none", "fog")), unit=captcha, glyphs=np.full(18, -1))
+    cells = cell_means(right.ravel(), Factor(np.zeros(18, np.int64), ("r",)),
+                       Factor((level > 0).astype(np.int64), ("none", "fog")), level, captcha=captcha, unit=captcha,
+                       glyphs=np.full(18, -1))
     np.testing.assert_allclose(cells.covariance, 0.8 * 0.2 / 6 * np.eye(3))
     found = joint_dose_responses(cells, targets=(0.25, 0.75), confidence=0.95, draws=2000,
                                  rng=np.random.default_rng(0))["r", "fog"]

@@ -7,6 +7,7 @@ import pytest
 
 from stages.statistics.cells import Cells, cell_means
 from stages.statistics.corruption import corruptions
+from stages.statistics.design import Factor
 
 ERRORS = {("base", "fog"): [0.3, 0.5], ("base", "blur"): [0.2, 0.9], ("mine", "fog"): [0.1, 0.2],
           ("mine", "blur"): [0.3, 0.8]}
@@ -24,7 +25,8 @@ def counted(errors: dict[tuple[str, str], list[float]], clean: dict[str, float],
         [readers.index(cell[0]) for cell in cells], [noises.index(cell[1]) for cell in cells],
         [cell[2] for cell in cells]))
     unit = np.tile(np.arange(G * T), len(cells))
-    return cell_means(success.ravel(), reader, noise, level, names=(readers, noises), unit=unit, captcha=unit // T,
+    return cell_means(success.ravel(), Factor(reader.astype(int), tuple(readers)),
+                      Factor(noise.astype(int), tuple(noises)), level, unit=unit, captcha=unit // T,
                       glyphs=np.full(len(unit), -1))
 
 

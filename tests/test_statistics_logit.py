@@ -19,7 +19,8 @@ from stages.statistics.design import Design, Factor, Variables, make_factor
 from stages.statistics.formulas import parse_formula
 from stages.statistics.inference import Inference
 from stages.statistics.least_squares import Blocks, cut, least_squares
-from stages.statistics.logit import Effect, average_effects, fit_logit
+from stages.statistics.logit import fit_logit
+from stages.statistics.marginal_effects import Effect, average_effects
 
 FORMULAS = ("noise + dose + colour + reader",
             "noise*poly(dose, 2) + colour",

@@ -17,7 +17,8 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY = {"glyphs": {"alphabet": "0123"}, "captcha": {"train": 120, "validation": 20, "test": 24, "part": 12},
+TINY = {"glyphs": {"alphabet": "0123"},
+        "captcha": {"train": 120, "validation": 20, "test": 24, "captchas_per_part": 12},
         "noise": {"types": ["gaussian", "fog", "elastic"], "steps": 2},
         "explain": {"captchas": 2, "epochs": 1, "latent": 2, "draws": 50}}
 READER = {"architecture": "heads", "epochs": 1, "batch": 8}  # reads some right after few steps; CTC would read nothing

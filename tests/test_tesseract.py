@@ -17,9 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from stages.reader import tesseract
+from stages.reader.alternatives import tesseract
+from stages.reader.alternatives.tesseract import (
+    LINE,
+    MARGIN,
+    Tesseract,
+    characters_of,
+    choose_language,
+    require_tesseract,
+)
 from stages.reader.decoding import to_texts
-from stages.reader.tesseract import LINE, MARGIN, Tesseract, characters_of, choose_language, require_tesseract
 
 DIGITS = "0123456789"
 PACKAGE = importlib.util.find_spec("pytesseract") is not None
@@ -235,7 +242,7 @@ def test_it_reads_print_of_any_colour_in_lines_and_alone() -> None:
     reader = Tesseract(DIGITS, positions=4)
     images = [printed("4072"), printed("318", (255, 255, 255), (0, 0, 0)), printed("95", (250, 220, 40), (60, 20, 110)),
               np.full((40, 128, 3), 200, np.uint8)]
-    whole = reader.read_whole(np.stack(images), top=2)
+    whole = reader.predict(np.stack(images), top=2)
     assert to_texts(whole.readings.labels, DIGITS) == ["4072", "318", "95", ""]
     assert (whole.probability[:3] > 0.5).all()
     assert whole.probability[3] == 0
@@ -280,9 +287,9 @@ def test_processes_have_a_thread_each_and_the_environment_comes_back(languages: 
                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     program(languages, """case "$1" in
       --version) echo 'tesseract 5.3.0';;
-      --list-langs) echo 'List of available languages in "%s/" (1):'; echo eng;;
+      --list-langs) echo 'List of available languages in "LANGUAGES/" (1):'; echo eng;;
       *) echo "<div class='ocr_page'><i class='ocrx_cinfo' title='x_conf 90'>$OMP_THREAD_LIMIT</span>" > "$2.hocr";;
-    esac""" % languages, monkeypatch)  # noqa: UP031 (the script has braces of its own)
+    esac""".replace("LANGUAGES", str(languages)), monkeypatch)
     reader = Tesseract("0123", positions=4)
     for before in ("3", None):
         monkeypatch.setenv("OMP_THREAD_LIMIT", "3")

@@ -21,14 +21,14 @@ from conftest import ROOT
 from drawn_captchas import ALPHABET, HEIGHT, WIDTH, write_split
 from ruamel.yaml import YAML
 
-from stages import artifacts, reader_files, train
+from stages import artifacts, checkpoints, reader_files, train, training_data
 from stages.params import Reader, load, parse
 from stages.reader import precision
-from stages.reader.denoising import denoise
+from stages.reader.alternatives.denoising import denoise
+from stages.reader.inference import NetworkReader
 from stages.reader.precision import arithmetic, choose_precision
-from stages.reader.reading import Recogniser
 
-QUICK = Reader(architecture="ctc", learns_from="both", channels=8, epochs=2, patience=2, batch=16, learning_rate=0.01,
+QUICK = Reader(architecture="ctc", train_on="both", channels=8, epochs=2, patience=2, batch=16, learning_rate=0.01,
                weight_decay=0.01, precision="auto", seed=0, device="cpu", denoise="none",
                init="pretrained/none", augment=0.0, fresh=False, optimiser="adamw")
 CPU = torch.device("cpu")
@@ -73,18 +73,19 @@ def test_training_writes_the_reader_its_metrics_and_its_curve(study: Path) -> No
 
 
 @pytest.mark.parametrize("method", ["median", "pca", "learned"])
-def test_a_reader_learns_from_and_reads_what_its_denoiser_leaves(method: Any, study: Path,
+def test_a_reader_train_on_and_reads_what_its_denoiser_leaves(method: Any, study: Path,
                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train, "DENOISED", 40)
+    monkeypatch.setattr(training_data, "DENOISED", 40)
     train.train_reader("small", replace(QUICK, denoise=method), 1)
     first = outputs()
     folder = study / "data/readers/small"
     recogniser, description = reader_files.load_recogniser(folder, torch.device("cpu"))
+    assert isinstance(recogniser, Recogniser)
     _, _, state = reader_files.load_reader(folder)
     assert description.denoise == method
     assert bool(state) == (method != "median")
     images = artifacts.images_of(artifacts.read_captchas(artifacts.parts_of("train")[0]))
-    plain = Recogniser(recogniser.network, precision=AUTO, device=CPU,
+    plain = NetworkReader(recogniser.network, precision=AUTO, device=CPU,
                        temperature=description.temperature)
     np.testing.assert_array_equal(recogniser.logits(images), plain.logits(denoise(images, method, state)))
     assert not np.array_equal(recogniser.logits(images), plain.logits(images))
@@ -103,6 +104,7 @@ def test_a_classical_reader_keeps_the_same_contract(kind: Any, study: Path) -> N
                                 for row in record["grid"]]
     recogniser, description = reader_files.load_recogniser(study / "data/readers/small", torch.device("cpu"))
     images = artifacts.images_of(artifacts.read_captchas(artifacts.parts_of("train")[0]))
+    assert isinstance(recogniser, Recogniser)
     logits = recogniser.logits(images)
     assert logits.shape == (len(images), description.positions, len(ALPHABET) + 1)
     train.train_reader("small", reader, 1)
@@ -175,10 +177,10 @@ def test_training_twice_gives_the_same_bytes(architecture: Any, study: Path) -> 
     assert outputs() != first
 
 
-@pytest.mark.parametrize(("learns_from", "conditions"), [("clean", {0}), ("noisy", {1}), ("both", {0, 1})])
+@pytest.mark.parametrize(("train_on", "conditions"), [("clean", {0}), ("noisy", {1}), ("both", {0, 1})])
 @pytest.mark.usefixtures("study")
-def test_a_reader_learns_from_what_it_says(learns_from: str, conditions: set[int]) -> None:
-    split = train.open_split("train", learns_from)
+def test_a_reader_train_on_what_it_says(train_on: str, conditions: set[int]) -> None:
+    split = training_data.open_split("train", train_on)
     tables = [artifacts.read_captchas(path) for path in artifacts.parts_of("train")]
     for part, table in zip(split.parts, tables, strict=True):
         wanted = np.isin(table["condition"].to_numpy(), list(conditions))
@@ -229,14 +231,14 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(project: Path) -
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, reader: Reader = QUICK) -> None:
     """Train until the first checkpoint is written, then fail."""
-    write = reader_files.write_checkpoint
+    write = checkpoints.write_checkpoint
 
     def fail(folder: Path, content: bytes) -> None:
         write(folder, content)
         raise RuntimeError("interrupted")
 
     with monkeypatch.context() as patch:
-        patch.setattr(reader_files, "write_checkpoint", fail)
+        patch.setattr(checkpoints, "write_checkpoint", fail)
         with pytest.raises(RuntimeError, match="interrupted"):
             train.train_reader("small", reader, 1)
 
@@ -295,7 +297,7 @@ def test_a_damaged_checkpoint_is_told_and_not_used(study: Path, monkeypatch: pyt
 
 
 def test_two_trainings_of_one_reader_cannot_run_beside_each_other(study: Path) -> None:
-    with reader_files.locked(Path(".scratch") / "small.lock", "small"), \
+    with checkpoints.locked(Path(".scratch") / "small.lock", "small"), \
             pytest.raises(ValueError, match=r"another training of reader small is running .*small\.lock.*stop it"):
         train.train_reader("small", QUICK, 1)
     train.train_reader("small", QUICK, 1)
@@ -322,7 +324,7 @@ def test_an_experiment_elsewhere_may_train_the_same_reader_otherwise(study: Path
                 train.train_reader("small", QUICK, 1)
         beside.append("done")
 
-    monkeypatch.setattr(reader_files, "write_checkpoint", train_elsewhere)
+    monkeypatch.setattr(checkpoints, "write_checkpoint", train_elsewhere)
     train.train_reader("small", QUICK, 1)
     assert beside == ["started", "done"]
     assert (elsewhere / OUTPUTS[0]).read_bytes() != (study / OUTPUTS[0]).read_bytes()
@@ -347,8 +349,8 @@ def test_the_command_tells_an_unknown_reader_in_one_line(project: Path) -> None:
 def test_captchas_without_the_renderings_to_learn_from_are_refused(study: Path) -> None:
     shutil.rmtree(study / "data/captchas/train")
     write_split("train", 10, conditions=1)
-    with pytest.raises(ValueError, match="train: no captchas to learn from: check learns_from and noise"):
-        train.train_reader("small", replace(QUICK, learns_from="noisy"), 1)
+    with pytest.raises(ValueError, match="train: no captchas to learn from: check train_on and noise"):
+        train.train_reader("small", replace(QUICK, train_on="noisy"), 1)
 
 
 def test_splits_of_other_alphabets_are_refused(study: Path) -> None:

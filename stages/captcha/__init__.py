@@ -1,1 +1,1 @@
-"""The captcha itself: glyphs, composition, colour, noise and the experimental design; arrays in, arrays out."""
+"""Captchas: glyphs, composition, colour, noise and the experimental design. Arrays in, arrays out."""

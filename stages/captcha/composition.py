@@ -1,4 +1,4 @@
-"""Base captchas: texts, and the glyphs of each text laid out on a canvas, before colour and noise."""
+"""Base captchas: draw texts and glyphs, and lay the glyphs out on a canvas, before colour and noise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Ink = NDArray[np.uint8]  # (n, H, W), 0 no ink to 255 full ink
 
 @dataclass(frozen=True)
 class Layout:
-    """How glyphs are placed. Lengths in px, angles in degrees; `rotation`, `shear` and `jitter` go either way."""
+    """How glyphs are placed. Lengths in px, angles in degrees; `rotation`, `shear` and `jitter` have a random sign."""
 
     height: int
     width: int
@@ -36,11 +36,11 @@ class Layout:
 
 @dataclass(frozen=True)
 class Bases:
-    """n base captchas. `captcha` is the row key; a captcha folder's images come as ink with `original` beside it."""
+    """n base captchas. Row key: `captcha`. For a captcha folder, `ink` is estimated and `original` holds the image."""
 
     captcha: NDArray[np.int32]  # (n,)
     texts: list[str]
-    glyphs: list[list[int]]  # glyph ids by character; empty for a captcha folder
+    glyphs: list[list[int]]  # glyph ids per character; empty for a captcha folder
     ink: Ink  # (n, H, W)
     owner: NDArray[np.uint8]  # (n, H, W), position of the character that inked the pixel
     original: NDArray[np.uint8] | None = None  # (n, H, W, 3) as found, for a captcha folder
@@ -49,14 +49,14 @@ class Bases:
 def balanced(first: int, n: int, values: int, *, rng: np.random.Generator) -> NDArray[np.int64]:
     """Indices (n,) below `values` in random order, each equally often.
 
-    Entry `first` is the number of entries that other parts drew before this one, so that the counts are even over
-    all parts, not only within each.
+    `first` is the number of entries that earlier parts drew. With it, counts are balanced over all parts, not only
+    within one.
     """
     return rng.permutation((first + np.arange(n)) % values)
 
 
 def draw_texts(first: int, n: int, alphabet: str, length: tuple[int, int], *, rng: np.random.Generator) -> list[str]:
-    """n texts whose lengths, and whose characters at each position, are balanced."""
+    """n texts with balanced lengths, and with balanced characters at each position."""
     shortest, longest = length
     lengths = shortest + balanced(first, n, longest - shortest + 1, rng=rng)
     letters = np.array(list(alphabet))
@@ -66,11 +66,11 @@ def draw_texts(first: int, n: int, alphabet: str, length: tuple[int, int], *, rn
 
 def draw_glyphs(first: int, texts: Sequence[str], pools: Mapping[str, NDArray[np.int64]], *,
                 stream: Callable[[str, int], np.random.Generator]) -> list[list[int]]:
-    """A glyph id for each character; each glyph of a pool comes as often as the others, over all parts.
+    """A glyph id per character. Over all parts, each glyph of a pool is used equally often.
 
-    A pool is gone through in random order, and again in another: `stream` gives the random numbers of a character's
-    round. `first` counts the texts of the parts before this one, as `draw_texts` drew them; where texts differ in
-    length, some glyphs are left out of a round.
+    Each round uses every glyph of a pool once, in a new random order; `stream` gives the random numbers of a round.
+    `first` is the number of texts in earlier parts, as `draw_texts` drew them. Where texts differ in length, a round
+    may skip some glyphs.
     """
     longest = max(map(len, texts), default=0)
     used = {character: longest * len(range(place, first, len(pools))) for place, character in enumerate(pools)}
@@ -89,16 +89,16 @@ def draw_glyphs(first: int, texts: Sequence[str], pools: Mapping[str, NDArray[np
 
 def compose(captcha: NDArray[np.int32], texts: list[str], glyphs: list[list[int]], images: Ink, layout: Layout, *,
             rng: np.random.Generator) -> Bases:
-    """Lay out the glyphs of each text from left to right, centred, each scaled, sheared, rotated and shifted.
+    """Lay out the glyphs of each text from left to right, centred. Each glyph is scaled, sheared, rotated and shifted.
 
-    images (m, 28, 28) holds every glyph by its id. Raises ValueError where a text does not fit the canvas, unless it is
-    stretched to it.
+    images (m, 28, 28) holds every glyph by its id. Raises ValueError where a text does not fit the canvas, unless the
+    layout stretches it to the canvas.
     """
     ink = np.zeros((len(texts), layout.height, layout.width), np.uint8)
     owner = np.zeros_like(ink)
     for i, ids in enumerate(glyphs):
         warped = [warp(images[glyph], layout, rng=rng) for glyph in ids]
-        # A character alone keeps the middle that its source gave it: an MNIST digit on 28 x 28 px is that very digit.
+        # A single character keeps the centre of its source: an MNIST digit on 28 x 28 px is unchanged.
         patches = [crop_about_middle(warped[0], layout)] if len(ids) == 1 else [crop(patch) for patch in warped]
         if layout.fit == "stretch":
             ink[i], owner[i] = _stretched(patches, texts[i], layout, rng)
@@ -108,7 +108,7 @@ def compose(captcha: NDArray[np.int32], texts: list[str], glyphs: list[list[int]
 
 
 def warp(glyph: Ink, layout: Layout, *, rng: np.random.Generator) -> Ink:
-    """One glyph (28, 28) after random scale, shear and rotation about its middle, which is the middle of the result; of
+    """One glyph (28, 28) after random scale, shear and rotation about its centre. The result has the same centre, and
     even height and width."""
     scale = rng.uniform(*layout.scale)
     angle = math.radians(rng.uniform(-layout.rotation, layout.rotation))
@@ -131,7 +131,7 @@ def crop(patch: Ink) -> Ink:
 
 
 def crop_about_middle(patch: Ink, layout: Layout) -> Ink:
-    """The box about the patch's middle that has all of its ink; the ink's own box where that passes the canvas."""
+    """The box around the patch's centre with all of its ink, or the ink's own box if that exceeds the canvas."""
     rows, columns = (np.flatnonzero(patch.any(axis=axis)) for axis in (1, 0))
     if len(rows) == 0:
         return crop(patch)
@@ -144,7 +144,7 @@ def crop_about_middle(patch: Ink, layout: Layout) -> Ink:
 
 
 def _box(ink: Ink, margin: int = 0) -> tuple[slice, slice] | None:
-    """Rows and columns of the pixels with more ink than FAINT, and `margin` px around them; None where none has."""
+    """Rows and columns of the pixels with more ink than FAINT, plus a `margin` in px; None where no pixel has."""
     seen = cv2.threshold(ink, FAINT, 255, cv2.THRESH_BINARY)[1]
     left, top, width, height = cv2.boundingRect(seen)
     if width == 0:
@@ -174,7 +174,7 @@ def _place(patches: list[Ink], ink: Ink, owner: NDArray[np.uint8], text: str, la
 
 
 def _stamp(patch: Ink, ink: Ink, owner: NDArray[np.uint8], position: int) -> None:
-    """Add ink where the patch has more of it than the canvas."""
+    """Add the patch: each pixel takes the larger ink of patch and canvas."""
     patch = patch[: ink.shape[0], : ink.shape[1]]
     more = patch > ink
     np.copyto(ink, patch, where=more)
@@ -182,9 +182,9 @@ def _stamp(patch: Ink, ink: Ink, owner: NDArray[np.uint8], position: int) -> Non
 
 
 def _stretched(patches: list[Ink], text: str, layout: Layout, rng: np.random.Generator) -> tuple[Ink, Ink]:
-    """Ink and owner (H, W): laid out on a canvas as large as it takes, then the ink's box is stretched to the real one.
+    """Ink and owner (H, W): laid out on a canvas that is large enough; then the ink's box is stretched to the real one.
 
-    After Themlaw/Python-Data-2A-ENSAE, `create_sequence`: width and height are stretched each by its own factor.
+    As in Themlaw/Python-Data-2A-ENSAE, `create_sequence`: width and height have separate stretch factors.
     """
     reach = MARGIN + math.ceil(layout.jitter)
     overlap = len(patches) * max(map(abs, layout.gap))
@@ -196,11 +196,11 @@ def _stretched(patches: list[Ink], text: str, layout: Layout, rng: np.random.Gen
     box = _box(ink, MARGIN)
     if box is None:
         return np.zeros((layout.height, layout.width), np.uint8), np.zeros((layout.height, layout.width), np.uint8)
-    from scipy import ndimage  # here, since every worker would wait for it
+    from scipy import ndimage  # imported here: the import is slow, and every worker would pay for it
 
     nearest = ndimage.distance_transform_edt(ink == 0, return_distances=False, return_indices=True)
     size = layout.width, layout.height
-    # Pillow resizes in whole numbers, and averages what it shrinks, so that every machine makes the same bytes.
+    # Pillow resizes in integer arithmetic and averages when it shrinks: every machine makes the same bytes.
     large = np.asarray(Image.fromarray(ink[box]).resize(size, Image.Resampling.BILINEAR))
     owners = np.asarray(Image.fromarray(owner[tuple(nearest)][box]).resize(size, Image.Resampling.NEAREST))
     return large, np.where(large > 0, owners, 0).astype(np.uint8)

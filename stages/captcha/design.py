@@ -1,7 +1,7 @@
-"""The experiment: which renderings of which captcha exist, and the random stream behind each.
+"""Experimental design: which renderings of each captcha exist, and the random stream of each.
 
 The test split is paired and crossed: every captcha under every noise type and level, and once clean. Train and
-validation hold every captcha clean and under one random condition. Colour is balanced within each cell.
+validation have every captcha clean and under one random condition. Colour is balanced within each condition.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.captcha import measures
-from stages.captcha.colour import Colours, Images, draw_colours, ink_of, luma, paint
+from stages.captcha.colour import ORIGINAL, Colours, Images, draw_colours, ink_of, luma, paint
 from stages.captcha.composition import Bases, balanced
 from stages.captcha.noise import apply, background
 from stages.schemas.words import CLEAN
@@ -23,7 +23,7 @@ from stages.schemas.words import CLEAN
 
 @dataclass(frozen=True)
 class Palette:
-    """Which colours the captchas of an experiment have."""
+    """The colours of the captchas of an experiment."""
 
     schemes: tuple[str, ...]
     per_character: bool
@@ -32,8 +32,8 @@ class Palette:
 
 @dataclass(frozen=True)
 class Doses:
-    """Which noise the captchas of an experiment get: types, strongest level, levels tested up to it, and the types that
-    only the test split has."""
+    """The noise of an experiment: types, strongest level, number of tested levels up to it, and the types that only
+    the test split has."""
 
     types: tuple[str, ...]
     level: float
@@ -66,7 +66,7 @@ class Renderings:
 
 
 def stream(seed: int, *identity: str | int) -> np.random.Generator:
-    """The random stream of what `identity` names (split, part, purpose), whatever was made before it."""
+    """The random stream of what `identity` names (split, part, purpose). It does not depend on what was made before."""
     words = [zlib.crc32(str(word).encode()) for word in identity]
     return np.random.default_rng(np.random.SeedSequence([seed, *words]))
 
@@ -75,8 +75,8 @@ def render_crossed(bases: Bases, first: int, doses: Doses, palette: Palette, *, 
                    identity: tuple[str | int, ...]) -> Renderings:
     """Every base captcha under every condition of the grid.
 
-    The levels of one type share their random numbers, so a dose grows the noise that is there instead of drawing
-    another. `first` is the index of the first captcha, which keeps colours balanced over parts.
+    The levels of one type share their random numbers: a higher level strengthens the same noise and draws no new one.
+    `first` is the index of the first captcha; it keeps colours balanced over parts.
     """
     n, grid = len(bases.ink), doses.grid()
     columns = []
@@ -89,15 +89,15 @@ def render_crossed(bases: Bases, first: int, doses: Doses, palette: Palette, *, 
 
 def render_random(bases: Bases, first: int, doses: Doses, palette: Palette, *, seed: int,
                   identity: tuple[str | int, ...]) -> Renderings:
-    """Every base captcha clean, and under one learned noise type (balanced) at a level uniform up to the strongest."""
+    """Every base captcha clean, and under one training noise type (balanced) at a level uniform up to the strongest."""
     drawn = (_drawn(bases, first, doses, palette, seed, identity, condition) for condition in (0, 1))
     return _interleave([_render(bases, *one, seed, identity) for one in drawn], len(bases.ink))
 
 
 def random_images(bases: Bases, first: int, doses: Doses, palette: Palette, *, seed: int,
                   identity: tuple[str | int, ...], conditions: Sequence[int]) -> Images:
-    """The images of `render_random` under the conditions named (0 clean, 1 noisy), with nothing measured: (n * C, H, W,
-    3), row = base * C + condition."""
+    """The images of `render_random` under the given conditions (0 clean, 1 noisy), without measures: (n * C, H, W, 3),
+    row = base * C + condition."""
     columns = []
     for condition in conditions:
         colours, noises, levels = _drawn(bases, first, doses, palette, seed, identity, condition)
@@ -121,14 +121,14 @@ def _drawn(bases: Bases, first: int, doses: Doses, palette: Palette, seed: int, 
 
 
 def _colours(bases: Bases, first: int, palette: Palette, rng: np.random.Generator) -> Colours:
-    """Colours of n captchas, schemes balanced; an original keeps the background that was found, and no foreground."""
+    """Colours of n captchas, schemes balanced. An original keeps its own background and has no foreground."""
     schemes = [palette.schemes[i] for i in balanced(first, len(bases.ink), len(palette.schemes), rng=rng)]
-    painted = [scheme if scheme != "original" else "black_on_white" for scheme in schemes]
+    painted = [scheme if scheme != ORIGINAL else "black_on_white" for scheme in schemes]
     colours = draw_colours(painted, [len(text) for text in bases.texts], per_character=palette.per_character,
                            least_contrast=palette.least_contrast, rng=rng)
-    if "original" not in schemes or bases.original is None:
+    if ORIGINAL not in schemes or bases.original is None:
         return Colours(schemes, colours.foreground, colours.background)
-    kept = np.array([scheme == "original" for scheme in schemes])
+    kept = np.array([scheme == ORIGINAL for scheme in schemes])
     foreground = [np.zeros((0, 3), np.uint8) if keep else drawn
                   for keep, drawn in zip(kept, colours.foreground, strict=True)]
     return Colours(schemes, foreground, np.where(kept[:, None], background(bases.original), colours.background))
@@ -148,14 +148,14 @@ def _render(bases: Bases, colours: Colours, noises: NDArray[np.str_], levels: ND
 
 def _noisy(clean: Images, noises: NDArray[np.str_], levels: NDArray[np.float64], seed: int,
            identity: tuple[str | int, ...]) -> Iterator[tuple[NDArray[np.bool_], Images]]:
-    """Noise type by noise type, which of the images get it, and what it makes of them."""
+    """Per noise type: which images get it, and these images with the noise."""
     for noise in sorted(set(noises.tolist()) - {CLEAN}):
         chosen = noises == noise
         yield chosen, apply(noise, clean[chosen], levels[chosen], rng=stream(seed, *identity, "noise", noise))
 
 
 def _contrast(clean: Images, bases: Bases, colours: Colours) -> NDArray[np.float64]:
-    """Luminance contrast (n,); for originals, of the pixels with more than half the ink against the background."""
+    """Luminance contrast (n,). For originals: pixels with more than half the ink, less the background."""
     contrast = colours.contrast()
     for i in np.flatnonzero(np.isnan(contrast)):
         inked = clean[i][bases.ink[i] > 127]
@@ -164,7 +164,7 @@ def _contrast(clean: Images, bases: Bases, colours: Colours) -> NDArray[np.float
 
 
 def _interleave(columns: list[Renderings], n: int) -> Renderings:
-    """Merge one column a condition, each of n captchas, into rows sorted by (captcha, condition)."""
+    """Merge one column per condition, each of n captchas, into rows sorted by (captcha, condition)."""
 
     def woven(name: str) -> NDArray[Any]:
         arrays = [getattr(column, name) for column in columns]
@@ -179,6 +179,6 @@ def _interleave(columns: list[Renderings], n: int) -> Renderings:
 
 
 def bases_from_images(captcha: NDArray[np.int32], texts: list[str], images: Images) -> Bases:
-    """Base captchas of labelled images found elsewhere: their ink is estimated, and the images are kept."""
+    """Base captchas from labelled external images: the ink is estimated, and the images are retained."""
     ink = ink_of(images)
     return Bases(captcha, texts, [[] for _ in texts], ink, np.zeros_like(ink), images)

@@ -1,4 +1,4 @@
-"""What the level of each noise is, in plain words: the docstrings of `stages.captcha.noise` in short."""
+"""The physical meaning of each noise's level, in plain words: a summary of the docstrings in `stages.captcha.noise`."""
 
 from __future__ import annotations
 

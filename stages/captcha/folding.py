@@ -1,4 +1,4 @@
-"""Folding: which characters count as one, because they look alike or differ in case alone."""
+"""Folding: treat characters as one that look alike or differ only in case."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Folding:
-    """The characters that are drawn, and what each of them is called."""
+    """The characters that are drawn, and the label of each."""
 
     drawn: str  # (A,) the alphabet of the glyphs, NFC
-    label: str  # (A,) the first in the alphabet of those that count as one with it
+    label: str  # (A,) per drawn character, the first character of its group in the alphabet
 
     @property
     def alphabet(self) -> str:
-        """The characters that labels have, in the order of the alphabet."""
+        """The characters that occur in labels, in the order of the alphabet."""
         return "".join(dict.fromkeys(self.label))
 
     def text(self, drawn: str) -> str:
-        """The label of a text, as long as it; a character outside the alphabet stays."""
+        """The label of a text, of the same length. A character outside the alphabet is unchanged."""
         return drawn.translate(str.maketrans(self.drawn, self.label))
 
 
 def fold(alphabet: str, groups: str, case: str) -> Folding:
-    """Fold the groups of look-alikes, joined by + as `0O+1lI`, and with `case` "fold" upper and lower case.
+    """Fold the groups of look-alikes, joined by + as in `0O+1lI`, and with `case` "fold" upper and lower case.
 
-    What counts as one with the same character counts as one: `0O` and case make one of 0, O and o. Raises ValueError on
-    a group of fewer than two, a character outside the alphabet or in two groups, and where all of it becomes one.
+    Folding is transitive: `0O` and case folding make one character of 0, O and o. Raises ValueError on a group of
+    fewer than two characters, a character outside the alphabet or in two groups, and if only one character is left.
     """
     drawn = unicodedata.normalize("NFC", alphabet)
     sets = _groups(unicodedata.normalize("NFC", groups), drawn)
@@ -48,9 +48,9 @@ def fold(alphabet: str, groups: str, case: str) -> Folding:
 
 
 def uncased(character: str) -> str:
-    """The character without its case: Unicode's full case folding where that is one character.
+    """The character without case: Unicode's full case folding where the result is one character.
 
-    What folds to several stays (ß and ẞ, which fold to ss, and İ), as do letters of their own such as the dotless ı.
+    A character that folds to several is unchanged (ß and ẞ fold to ss; İ), and so are separate letters such as ı.
     """
     folded = character.casefold()
     return folded if len(folded) == 1 else character

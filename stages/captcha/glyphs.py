@@ -1,4 +1,4 @@
-"""Glyphs: single characters of ink, 28x28 px, each with a label in an alphabet and a pool (train, validation, test)."""
+"""Glyphs: drawings of single characters, 28x28 px, each with a label and a pool (train, validation, test)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-POOLS = ("train", "validation", "test")  # a pool's number is its place here
+POOLS = ("train", "validation", "test")  # the number of a pool is its index here
 SIDE = 28  # px, of a glyph
-BOX = 20  # px, that the ink fits in; as in MNIST (LeCun et al. 1998), whose ink is centred by mass at pixel 14
+BOX = 20  # px, side of the box for the ink; MNIST (LeCun et al. 1998) centres its ink by mass at pixel 14
 CENTRE = SIDE // 2
 
 
 @dataclass(frozen=True, eq=False)
 class GlyphSet:
-    """Glyphs of a source; a glyph id is a row here. Raises ValueError where the arrays do not fit each other."""
+    """Glyphs of a source; a glyph id is a row number here. Raises ValueError where the arrays do not match."""
 
     images: Glyphs
     labels: Ints  # (n,) index into alphabet
@@ -40,7 +40,7 @@ class GlyphSet:
                              f"{self.labels.min()} to {self.labels.max()}, pools to {self.pool.max()}")
 
     def pool_of(self, split: str) -> dict[str, Ints]:
-        """The glyph ids of a pool by character, ascending."""
+        """The glyph ids of a pool per character, ascending."""
         chosen = self.pool == POOLS.index(split)
         return {character: np.flatnonzero(chosen & (self.labels == i)) for i, character in enumerate(self.alphabet)}
 
@@ -66,7 +66,7 @@ def normalise_alphabet(alphabet: str) -> str:
 
 
 def require_characters(alphabet: str, available: Iterable[str], where: str) -> None:
-    """Raise ValueError where a character of the alphabet is not available in the source named `where`."""
+    """Raise ValueError where the source named `where` lacks a character of the alphabet."""
     there = sorted(set(available))
     lacking = [character for character in alphabet if character not in there]
     if lacking:
@@ -76,16 +76,16 @@ def require_characters(alphabet: str, available: Iterable[str], where: str) -> N
 
 
 def labels_of(characters: NDArray[np.str_], alphabet: str) -> Ints:
-    """The index of each character in the alphabet, (n,); -1 where it is not listed."""
+    """The index of each character in the alphabet, (n,); -1 where the alphabet lacks it."""
     place = {character: i for i, character in enumerate(alphabet)}
     known, inverse = np.unique(characters, return_inverse=True)
     return np.array([place.get(str(character), -1) for character in known], np.int64)[inverse]
 
 
 def hold_out(labels: NDArray[np.generic], share: float, *, keep: int = 1, rng: np.random.Generator) -> Bools:
-    """Draw `share` of each class, at least one and leaving at least `keep`; labels (n,), returns (n,) True where drawn.
+    """Draw `share` of each class: at least one, and at least `keep` remain. labels (n,); returns (n,), True if drawn.
 
-    Raises ValueError, naming the class, where it has too few.
+    Raises ValueError with the class that has too few.
     """
     drawn = np.zeros(len(labels), bool)
     for name in np.unique(labels):
@@ -102,8 +102,8 @@ def assign_pools(labels: NDArray[np.generic], validation: float, test: float, *,
                  rng: np.random.Generator) -> NDArray[np.uint8]:
     """Split each class between the pools by the shares: (n,) uint8, 0 train, 1 validation, 2 test.
 
-    Every pool gets at least one of each class. labels (n,), of any type that sorts.
-    Raises ValueError, naming the class, where it has fewer than three, and where the shares leave nothing to train on.
+    Every pool gets at least one glyph per class. labels (n,), of any sortable type.
+    Raises ValueError with the class that has fewer than three glyphs, and if the shares leave nothing to train on.
     """
     if not (validation >= 0 and test >= 0 and validation + test < 1):
         raise ValueError(f"glyphs: validation {validation:g} and test {test:g} should be shares that leave some to "
@@ -116,9 +116,9 @@ def assign_pools(labels: NDArray[np.generic], validation: float, test: float, *,
 
 
 def centre(gray: NDArray[np.uint8], *, scale: float | None = None) -> Glyphs:
-    """One glyph (28, 28) from ink 255 on 0 of any size (H, W), as MNIST was made: fitted into 20x20, centred by mass.
+    """One glyph (28, 28) from ink 255 on 0 of any size (H, W), made like MNIST: fitted into 20x20, centred by mass.
 
-    `scale` (px a px) overrides the fit, so that small letters stay small; what passes 28 px is still made to fit.
+    `scale` (px per px) replaces the fit, so that small letters stay small; a glyph above 28 px is still made to fit.
     Ink is what exceeds an eighth of full scale. Raises ValueError where there is none.
     """
     rows, columns = (np.flatnonzero((gray > 31).any(axis=axis)) for axis in (1, 0))
@@ -128,7 +128,7 @@ def centre(gray: NDArray[np.uint8], *, scale: float | None = None) -> Glyphs:
     width, height = box[2] - box[0], box[3] - box[1]
     factor = BOX / max(height, width) if scale is None else min(scale, SIDE / max(height, width))
     size = (max(round(width * factor), 1), max(round(height * factor), 1))
-    # Pillow's resize is in whole numbers for uint8, so that every machine makes the same bytes.
+    # Pillow resizes uint8 in integer arithmetic: every machine makes the same bytes.
     ink = np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BICUBIC, box=box))
     glyph = np.zeros((SIDE, SIDE), np.uint8)
     top, left = _corner(ink, axis=0), _corner(ink, axis=1)
@@ -137,21 +137,21 @@ def centre(gray: NDArray[np.uint8], *, scale: float | None = None) -> Glyphs:
 
 
 def _corner(ink: NDArray[np.uint8], axis: int) -> int:
-    """Where the ink should start on an axis so that its centre of mass is at pixel 14, all of it inside."""
+    """The start of the ink on an axis, so that its centre of mass is at pixel 14 and all of it is inside."""
     profile = ink.sum(axis=1 - axis, dtype=np.int64)
     mass = int(profile @ np.arange(len(profile))) / int(profile.sum())
     return min(max(round(CENTRE - mass), 0), SIDE - len(profile))
 
 
-FINE = 4  # fine pixels a pixel of the 8x8 images
-MARGIN = 2  # px of no ink put around them
+FINE = 4  # fine pixels per pixel of the 8x8 images
+MARGIN = 2  # px without ink around them
 
 
 def upsample_digits(images8: NDArray[np.float64]) -> Glyphs:
-    """Pen strokes (n, 28, 28) from scikit-learn's digits (n, 8, 8), whose values, 0 to 16, count the ink of a cell.
+    """Pen strokes (n, 28, 28) from scikit-learn's digits (n, 8, 8). A value of 0 to 16 is the ink of a cell.
 
-    The smooth image whose cells hold that much ink (cubic B-splines), a steep contrast about 0.6 of the ink near by, so
-    that faint strokes stay and thick ones get an edge, then `centre`. Raises ValueError on images of another kind.
+    Three steps: a smooth image whose cells have that much ink (cubic B-splines); a steep contrast at 0.6 of the local
+    peak of ink, so that faint strokes stay and thick ones get an edge; `centre`. Raises ValueError on other images.
     """
     if images8.ndim != 3 or images8.shape[1:] != (8, 8) or images8.min() < 0 or images8.max() > 16:
         raise ValueError(f"digits: expected images of 8x8 with values 0 to 16, got {images8.shape} with "
@@ -165,14 +165,14 @@ def upsample_digits(images8: NDArray[np.float64]) -> Glyphs:
 
 
 def _peak_near_by(ink: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The most ink within a pixel of each fine pixel, smoothed by their mean; ink is mirrored at the border."""
+    """The maximum of the ink within one pixel of each fine pixel, smoothed by a mean; mirrored at the border."""
     near = 2 * FINE + 1
     most = cv2.dilate(ink, np.ones((near, near), np.uint8), borderType=cv2.BORDER_REFLECT)
     return np.asarray(cv2.blur(most, (near, near), borderType=cv2.BORDER_REFLECT), np.float64)
 
 
 def _area_spline(cells: int) -> NDArray[np.float64]:
-    """Matrix (cells * FINE, cells) from the means of cells to a cubic spline at fine pixels with those very means."""
+    """Matrix (cells * FINE, cells) from cell means to a cubic spline at fine pixels that has the same cell means."""
     place = (np.arange(cells * FINE) + 0.5) / FINE - 0.5
     distance = np.abs(place[:, None] - np.arange(cells))
     basis = np.where(distance < 1, 2 / 3 - distance**2 + distance**3 / 2, np.maximum(2 - distance, 0) ** 3 / 6)

@@ -1,4 +1,4 @@
-"""How far a rendering is from its clean twin: RMS change of luma, and structural similarity."""
+"""Distance of a rendering from its clean version: RMS change of luma, and structural similarity (SSIM)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 Images = NDArray[np.uint8]  # (n, H, W, 3)
 Lumas = NDArray[np.float32]  # (n, H, W), 0 black to 1 white
 
+DOSE_VARIABLES = ("level", "rmse", "ssim_loss")  # how a dose may be measured: nominal, RMS change, 1 - SSIM
 WINDOW = 7  # px, of the structural similarity
-TOGETHER = 10  # images whose windows are summed in one call: few calls, and all of it stays in the cache
+TOGETHER = 10  # images per call of the window sums: few calls, and the data fit the cache
 
 
 def lumas(images: Images) -> Lumas:
-    """Luma (n, H, W) of images, after ITU-R BT.601."""
-    scaled = images.reshape(-1, *images.shape[2:])  # one tall picture, since OpenCV takes no batch
+    """Luma (n, H, W) of images, by ITU-R BT.601."""
+    scaled = images.reshape(-1, *images.shape[2:])  # one tall image: OpenCV takes no batch
     grey = cv2.cvtColor(np.ascontiguousarray(scaled).astype(np.float32), cv2.COLOR_RGB2GRAY)
     return (np.asarray(grey, np.float32) / np.float32(255)).reshape(images.shape[:3])
 
@@ -30,7 +31,7 @@ def rmse(clean: Lumas, noisy: Lumas) -> NDArray[np.float32]:
 def ssim(clean: Lumas, noisy: Lumas) -> NDArray[np.float32]:
     """Mean structural similarity (n,) in 7x7 windows, with K1 = .01, K2 = .03 (Wang, Bovik, Sheikh & Simoncelli, 2004).
 
-    The covariance is the sample's (N - 1), as in scikit-image, whose border of 3 px is left out as well.
+    The covariance is the sample covariance (N - 1), as in scikit-image. A border of 3 px is left out, as there.
     """
     height, width = clean.shape[1:]
     if height < WINDOW or width < WINDOW:
@@ -41,7 +42,7 @@ def ssim(clean: Lumas, noisy: Lumas) -> NDArray[np.float32]:
 
 
 def _ssim(a: Lumas, b: Lumas) -> Lumas:
-    """Structural similarity of every window that lies inside its image, (n, H - 6, W - 6)."""
+    """Structural similarity per window inside its image, (n, H - 6, W - 6)."""
     sample = WINDOW**2 / (WINDOW**2 - 1)
     mean_a, mean_b = _mean(a), _mean(b)
     variance_a = sample * (_mean(a * a) - mean_a * mean_a)
@@ -55,6 +56,6 @@ def _ssim(a: Lumas, b: Lumas) -> Lumas:
 
 
 def _mean(x: Lumas) -> Lumas:
-    """Mean of the window about each pixel (n, H, W); near an image's edge it has pixels of its neighbour."""
+    """Mean of the window around each pixel (n, H, W). Near an image's edge it includes pixels of the next image."""
     tall = x.reshape(-1, x.shape[2])
     return np.asarray(cv2.blur(tall, (WINDOW, WINDOW)), np.float32).reshape(x.shape)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +25,7 @@ from stages.figures.ranking import lost, settled
 from stages.figures.regressed import NUMBERS, STEP, Regressed, slope_terms, turned, upright
 from stages.figures.robustness import ModelDifferences, model_differences
 from stages.figures.style import words
+from stages.params import Params
 from stages.schemas.regress import Contrasts, Costs, DoseResponses, MarginalEffects, ResetTest, Thresholds
 from stages.schemas.words import CLEAN
 
@@ -263,7 +263,7 @@ def _advice(found: Regressed) -> Iterator[str]:
         yield f"For a designer: {'; '.join(parts)}."
 
 
-def how_sure(found: Regressed, params: Any, runs: Mapping[str, Sequence[str]], captchas: int,
+def how_sure(found: Regressed, params: Params, runs: Mapping[str, Sequence[str]], captchas: int,
              composed: bool) -> list[str]:
     """What the intervals hold and what not: sampling, glyphs, training run, machine, form, scales and people."""
     return [_sampling(found, captchas), _glyphs(found, composed, params.glyphs.source), _training(found, runs),
@@ -320,7 +320,7 @@ def _range(low: float, high: float) -> str:
     return f"{low:.1f}" if f"{low:.1f}" == f"{high:.1f}" else f"{low:.1f} to {high:.1f}"
 
 
-def _steps(params: Any) -> Iterator[str]:
+def _steps(params: Params) -> Iterator[str]:
     if params.noise.steps < 8:
         yield (f"**Levels.** Each noise was tested at {params.noise.steps} levels. Between two of them a threshold is "
                "interpolated.")

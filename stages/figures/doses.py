@@ -51,18 +51,16 @@ def _panels(responses: pd.DataFrame, x: str) -> tuple[Figure, list[tuple[Axes, s
     noises = list(dict.fromkeys(responses[DoseResponses.noise]))
     readers = list(dict.fromkeys(responses[DoseResponses.reader]))
     figure, panels = small_multiples(len(noises), 0.65, 1.95)
-    for panel, noise in zip(panels, noises, strict=False):
+    for panel, noise in zip(panels, noises, strict=True):
         panel.set_title(words(noise))
         panel.tick_params(labelbottom=True)
-    for panel in panels[len(noises):]:
-        panel.set_visible(False)
     figure.supxlabel(x, fontsize=8.5, color=MUTED)
     figure.supylabel("characters read right", fontsize=8.5, color=MUTED)
     handles = [Line2D([], [], label=name, **{**line_look(index), "linestyle": "none"})
                for index, name in enumerate(readers)]
     handles += [Line2D([], [], color=MUTED, label=name, **look) for name, look in KEY.items()]
     figure.legend(handles=handles, loc="outside upper left", ncols=4)
-    return figure, list(zip(panels[:len(noises)], noises, strict=True))
+    return figure, list(zip(panels, noises, strict=True))
 
 
 def _share_axis(axes: Axes, responses: pd.DataFrame) -> None:

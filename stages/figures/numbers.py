@@ -11,7 +11,7 @@ import pandas as pd
 from stages.schemas.regress import Coefficients
 
 SIGN = "\u00a0%"
-LEARNS = {"clean": "clean captchas only", "noisy": "noisy captchas only", "both": "clean and noisy captchas"}
+TRAINED_ON = {"clean": "clean captchas only", "noisy": "noisy captchas only", "both": "clean and noisy captchas"}
 ARCHITECTURES = {
     "compact": "a convolutional network", "ctc": "a larger convolutional network",
     "heads": "a convolutional network with one output a position", "dense": "a network of two hidden layers",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from stages.figures.classification import macro_of
 from stages.figures.figure import Cell, Table, heads, row
-from stages.figures.numbers import LEARNS, percent, percent_range
+from stages.figures.numbers import TRAINED_ON, percent, percent_range
 from stages.schemas.figures import Classification
 from stages.schemas.predict import PredictionDetails, PredictionMetrics
 from stages.schemas.train import TrainingRecord
@@ -26,7 +26,7 @@ class Described:
     """A training run as params.yaml and the records of train and predict describe it."""
 
     architecture: str
-    learns_from: str
+    train_on: str
     denoise: str
     trained: TrainingRecord
     metrics: PredictionMetrics
@@ -72,7 +72,7 @@ def _nature(run: Described) -> list[str]:
     """Classical readers have one epoch, external ones none."""
     trained = run.trained
     epoch = f"{trained.best_epoch} of {trained.epochs}" if trained.epochs is not None and trained.epochs > 1 else NONE
-    return [run.architecture, f"{trained.weights:,}", LEARNS[run.learns_from], run.denoise, epoch]
+    return [run.architecture, f"{trained.weights:,}", TRAINED_ON[run.train_on], run.denoise, epoch]
 
 
 def _means(line: pd.Series) -> list[Cell]:

@@ -19,16 +19,17 @@ from stages.figures.coefficients import dose_slopes, factor_effects
 from stages.figures.confusion import confusion_table
 from stages.figures.counts import count_characters
 from stages.figures.figure import Table
-from stages.figures.numbers import LEARNS
+from stages.figures.numbers import TRAINED_ON
 from stages.figures.pixels import pixels_by_level
 from stages.figures.readers import Described
 from stages.figures.regressed import NUMBERS, Regressed
-from stages.reader.calibration import calibration_by_group, reliability_curve
+from stages.params import Params
 from stages.schemas.captchas import Captchas, GlyphCounts, Measures
 from stages.schemas.figures import CharacterAccuracy, ColourAccuracy
 from stages.schemas.predict import PredictionDetails, PredictionMetrics, Predictions
 from stages.schemas.regress import Coefficients
 from stages.schemas.train import TrainingRecord
+from stages.statistics.calibration import calibration_by_group, reliability_curve
 
 CHARACTER = CharacterAccuracy.character  # the true character, Predictions.truth, in what is drawn
 DESIGNED = [Predictions.noise, Predictions.level, Predictions.colour, CHARACTER,
@@ -61,7 +62,7 @@ class Study:
     """What the stages before have made. A reader with several training runs is pooled: its observations are those of
     all of its runs, whose conditions are numbered on, so that captcha, condition and position remain a key."""
 
-    params: Any  # Params; figures know no grammar of parameters
+    params: Params
     alphabet: str
     runs: Mapping[str, Sequence[str]]  # the entries of `readers` that are runs of each reader
     observations: Mapping[str, pd.DataFrame]  # by reader, see figures.accuracy
@@ -103,7 +104,7 @@ class Study:
     @property
     def learned(self) -> str:
         """What the report's reader was trained on, in words."""
-        return LEARNS[self.params.readers[self.reader].learns_from].removesuffix(" only")
+        return TRAINED_ON[self.params.readers[self.reader].train_on].removesuffix(" only")
 
     @property
     def words(self) -> dict[str, str]:
@@ -179,6 +180,6 @@ def _renumbered(rows: pd.DataFrame, more: int) -> pd.DataFrame:
 
 def described(study: Study) -> dict[str, Described]:
     """Every training run, as params.yaml and the records of train and predict describe it."""
-    return {name: Described(reader.architecture, reader.learns_from, reader.denoise, study.trained[name],
+    return {name: Described(reader.architecture, reader.train_on, reader.denoise, study.trained[name],
                             study.metrics[name], study.details[name])
             for name, reader in study.params.readers.items()}

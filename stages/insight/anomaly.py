@@ -34,9 +34,9 @@ from stages.insight.autoencoder import Autoencoder, draw, fit_autoencoder, recon
 from stages.insight.detection import SHARE, Bools, Doubles, detection_row, standardised
 from stages.reader.augmentation import bend
 from stages.reader.fitting import deterministic
-from stages.reader.halves import one_thread
 from stages.reader.networks import block, fused, initialise
 from stages.reader.optimisers import decayed
+from stages.reader.threads import one_thread
 
 PROTOCOL = "all classes but one against that one"
 METHODS = ("ink", "raw", "reconstruction", "elbo", "features", "logit", "combined")

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from stages.captcha.glyphs import SIDE
 from stages.reader.fitting import deterministic
-from stages.reader.halves import one_thread
+from stages.reader.threads import one_thread
 from stages.statistics.bootstrap import multinomial_counts, percentile_interval
 
 Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0

@@ -21,7 +21,8 @@ from stages.captcha.noise.canvas import background
 from stages.insight.saliency import GRADIENTS, Effort, Explanation, Maps, Targets, cascade, gradient_maps, posterior
 from stages.reader.batches import Images
 from stages.reader.decoding import Doubles, Ints
-from stages.reader.reading import Outside, Recogniser
+from stages.reader.inference import NetworkReader
+from stages.reader.protocol import Reader
 from stages.statistics.bootstrap import multinomial_counts, percentile_interval
 
 Bools = NDArray[np.bool_]
@@ -154,7 +155,7 @@ def area(curve: Doubles) -> Doubles:
     return np.asarray(np.trapezoid(curve, shares(curve.shape[1] - 1), axis=1), np.float64)
 
 
-def measure(explanation: Explanation, reader: Recogniser | Outside, frame: pd.DataFrame, masks: Bools, clean: Ints, *,
+def measure(explanation: Explanation, reader: Reader, frame: pd.DataFrame, masks: Bools, clean: Ints, *,
             steps: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every measure of every map, and the curves behind two of them.
 
@@ -189,11 +190,11 @@ def measure(explanation: Explanation, reader: Recogniser | Outside, frame: pd.Da
     return pd.concat(rows, ignore_index=True), pd.concat(curves, ignore_index=True)
 
 
-def _score(reader: Recogniser | Outside, targets: Targets) -> Score:
+def _score(reader: Reader, targets: Targets) -> Score:
     return lambda images, rows: posterior(reader, images, targets.rows(rows))
 
 
-def randomised(explanation: Explanation, reader: Recogniser, captcha: Ints, masks: Bools, *, effort: Effort,
+def randomised(explanation: Explanation, reader: NetworkReader, captcha: Ints, masks: Bools, *, effort: Effort,
                seed: int) -> pd.DataFrame:
     """How alike |maps| stay while the weights are drawn anew from the last layer down, a row a row of the explanation.
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +17,11 @@ from torch import Tensor, nn
 
 from stages.captcha.colour import luma
 from stages.captcha.noise import apply
-from stages.insight.columns import aligned_columns
 from stages.reader.batches import Images, Labels
-from stages.reader.classical import Classical
-from stages.reader.halves import one_thread
-from stages.reader.networks import Ctc
-from stages.reader.reading import BATCH, Outside, Recogniser, autocast, cores, to_batch
+from stages.reader.inference import NetworkReader, autocast, batches_of, to_batch
+from stages.reader.networks import Network
+from stages.reader.protocol import Reader
+from stages.reader.threads import map_batches
 
 Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
 Floats = NDArray[np.float32]
@@ -53,7 +51,7 @@ def render_glyphs(glyphs: Glyphs, doses: Sequence[Dose], *,
             for noise, level in doses}
 
 
-def penultimate(recogniser: Recogniser | Outside, images: Images, labels: Labels) -> Features:
+def penultimate(reader: Reader, images: Images, labels: Labels) -> Features:
     """The input of the reader's classifier, for each character of images (n, H, W, 3) with labels (n, T), 0 after the
     end; as the reader reads: denoised, in its precision.
 
@@ -67,21 +65,21 @@ def penultimate(recogniser: Recogniser | Outside, images: Images, labels: Labels
     A character whose position the network does not have is left out. Raises ValueError where the reader has no such
     layer, and where a text has more characters than the image has columns.
     """
-    if not isinstance(recogniser, Recogniser) or isinstance(recogniser.network, Classical):
-        name = type(recogniser.network if isinstance(recogniser, Recogniser) else recogniser).__name__
-        raise ValueError(f"features: {name} is no network and has no layer before its last: name another reader")
-    last, logits = _last_layer(recogniser, recogniser.denoiser(images))
-    if isinstance(recogniser.network, Ctc):
+    network = reader.gradients
+    if network is None:
+        raise ValueError(f"features: {reader.name} is no network and has no layer before its last: name another reader")
+    last, logits = _last_layer(network, network.denoiser(images))
+    if network.aligned:
         image, position = np.nonzero(labels)
-        columns = aligned_columns(logits, labels)[image, position]
+        columns = network.columns(logits, labels)[image, position]
         return Features(last[image, columns], image, position, labels[image, position])
     positions = logits.shape[1]
     image, position = np.nonzero(labels[:, :positions])
-    points = last[image] if positions == 1 else _of_position(recogniser.network, logits)[image, position]
+    points = last[image] if positions == 1 else _of_position(network.network, logits)[image, position]
     return Features(points, image, position, labels[image, position])
 
 
-def _of_position(network: nn.Module, logits: Floats) -> Floats:
+def _of_position(network: Network, logits: Floats) -> Floats:
     """Points (n, S, classes): the logits without their bias, where one linear layer makes those of all positions."""
     bias: Any = getattr(network.classifier, "bias", None)
     if bias is None or bias.numel() != logits[0].size:
@@ -90,7 +88,7 @@ def _of_position(network: nn.Module, logits: Floats) -> Floats:
     return points
 
 
-def _last_layer(recogniser: Recogniser, images: Images) -> tuple[Floats, Floats]:
+def _last_layer(recogniser: NetworkReader, images: Images) -> tuple[Floats, Floats]:
     """The classifier's input (n, F), for ctc (n, S, F), and the logits (n, S, classes); images as denoised."""
     seen: dict[int, Tensor] = {}  # by thread: the batches are read side by side
 
@@ -104,11 +102,8 @@ def _last_layer(recogniser: Recogniser, images: Images) -> tuple[Floats, Floats]
 
     classifier: Any = recogniser.network.classifier
     hook = classifier.register_forward_pre_hook(keep)
-    batches = [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
-    workers = cores() if recogniser.device.type == "cpu" else 1
     try:
-        with one_thread(), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            last, logits = zip(*pool.map(read, batches), strict=True)
+        last, logits = zip(*map_batches(read, batches_of(images), recogniser.device), strict=True)
     finally:
         hook.remove()
     return np.concatenate(last), np.concatenate(logits)

@@ -24,17 +24,17 @@ from stages.insight.faithfulness import (
     summarise_curves,
     summarise_randomised,
 )
-from stages.insight.saliency import Effort, Explanation, explain, has_gradients, places_of, undenoised
+from stages.insight.saliency import Effort, Explanation, explain, places_of
 from stages.reader.batches import Images
 from stages.reader.decoding import encode
-from stages.reader.reading import Outside, Recogniser
+from stages.reader.protocol import Reader
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 STEPS = 8             # of deletion and insertion
 AGAIN = Effort(steps=4, samples=2)  # for maps that are made once more for each layer
-OUTSIDE = 3           # captchas of an outside program at most: it is asked thousands of times
+FEW = 3               # captchas of a slow reader at most: it is asked thousands of times
 PLAIN = 25            # clean captchas of a mean map where there are no gradients, and each map takes many readings
 
 
@@ -69,7 +69,7 @@ class Renderings:
 class Looks:
     """Who looks, and how its looks are measured."""
 
-    reader: Recogniser | Outside
+    reader: Reader
     alphabet: str
     seed: int
     confidence: float
@@ -88,7 +88,7 @@ class Looks:
         """The pixels (m, H, W) of each row's character, on the clean rendering, row clean (m,), of its captcha."""
         first, back = np.unique(clean, return_inverse=True)
         images, texts = explanation.images[first], explanation.targets.texts[first]
-        bare = undenoised(self.reader, images[:1])[1]
+        bare = self.reader.undenoised(images[:1])[1]
         masks = glyph_masks(images, lengths[first], places_of(bare, images, texts))
         return masks[back, explanation.targets.position]
 
@@ -99,7 +99,7 @@ def whole_looks(looks: Looks, test: Renderings, captchas: int,
 
     The character goes round: the captcha's number modulo the length of its text.
     """
-    most = captchas if isinstance(looks.reader, Recogniser) else min(captchas, OUTSIDE)
+    most = min(captchas, FEW) if looks.reader.slow else captchas
     wanted = np.isin(test.captcha, np.unique(test.captcha)[:most]) & np.isin(test.level, [0.0, *levels])
     rows = test.rows(wanted)
     position = (rows.captcha % rows.lengths).astype(np.int64)
@@ -108,7 +108,7 @@ def whole_looks(looks: Looks, test: Renderings, captchas: int,
     plain = {captcha: i for i, captcha in enumerate(rows.captcha.tolist()) if rows.level[i] == 0}
     clean = np.array([plain[captcha] for captcha in rows.captcha.tolist()])
     masks = looks.masks(explanation, clean, rows.lengths)
-    bare = undenoised(looks.reader, rows.images[:1])[1]
+    bare = looks.reader.undenoised(rows.images[:1])[1]
     frame = pd.DataFrame({"captcha": rows.captcha, "noise": rows.noise, "level": rows.level, "position": position,
                           "character": [text[i] for text, i in zip(rows.texts, position, strict=True)]})
     measured, curves = measure(explanation, bare, frame, masks, clean, steps=STEPS, seed=looks.seed)
@@ -119,16 +119,17 @@ def whole_looks(looks: Looks, test: Renderings, captchas: int,
     return tables, headline(summary, layers, explanation.residual), explanation.note
 
 
-def _layers(looks: Looks, explanation: Explanation, bare: Recogniser | Outside, rows: Renderings,
+def _layers(looks: Looks, explanation: Explanation, bare: Reader, rows: Renderings,
             masks: Bools) -> pd.DataFrame:
     """Weight randomisation on the clean renderings; no row for a reader that has no weights to draw anew."""
-    if not has_gradients(bare):
+    network = bare.gradients
+    if network is None:
         return pd.DataFrame(columns=["method", "layer", "layers", "measure", "value"])
-    assert isinstance(bare, Recogniser)
     index = np.flatnonzero(rows.level == 0)
     clean = Explanation(explanation.images[index], explanation.targets.rows(index),
                         {method: maps[index] for method, maps in explanation.maps.items()}, None, "")
-    again = randomised(clean, bare, rows.captcha[index].astype(np.int64), masks[index], effort=AGAIN, seed=looks.seed)
+    again = randomised(clean, network, rows.captcha[index].astype(np.int64), masks[index], effort=AGAIN,
+                       seed=looks.seed)
     return summarise_randomised(again, **looks.how)
 
 
@@ -147,7 +148,7 @@ def shown_looks(looks: Looks, test: Renderings, doses: Sequence[tuple[str, float
     used, back = np.unique(chosen, return_inverse=True)
     place = back.reshape(chosen.shape)
     rows = rows.rows(used)
-    method = "integrated_gradients" if has_gradients(looks.reader) else "occlusion"
+    method = "integrated_gradients" if looks.reader.gradients else "occlusion"
     position = np.full(len(used), int(rows.captcha[0]) % len(rows.texts[0]), np.int64)
     explanation = explain(looks.reader, rows.images, encode(rows.texts, looks.alphabet), position, seed=looks.seed,
                           methods=(method,), effort=looks.effort(rows.images))
@@ -164,16 +165,16 @@ def shown_looks(looks: Looks, test: Renderings, doses: Sequence[tuple[str, float
 def mean_looks(looks: Looks, clean: Renderings) -> dict[str, NDArray[Any]]:
     """The mean map of each character over its mean glyph, of all characters of clean renderings.
 
-    Arrays mean_maps and mean_glyphs (A, SIDE, SIDE), mean_characters and mean_counts (A,); nothing of an outside
-    program.
+    Arrays mean_maps and mean_glyphs (A, SIDE, SIDE), mean_characters and mean_counts (A,); nothing of a slow
+    reader.
     """
-    if not isinstance(looks.reader, Recogniser):
+    if looks.reader.slow:
         return {}
-    if not has_gradients(looks.reader):
+    if looks.reader.gradients is None:
         clean = clean.rows(np.arange(min(PLAIN, len(clean.texts))))
     texts = encode(clean.texts, looks.alphabet)
     row, position = np.nonzero(texts)
-    method = "input_x_gradient" if has_gradients(looks.reader) else "occlusion"
+    method = "input_x_gradient" if looks.reader.gradients else "occlusion"
     many = clean.rows(row)
     explanation = explain(looks.reader, many.images, texts[row], position, seed=looks.seed, methods=(method,),
                           effort=looks.effort(clean.images))

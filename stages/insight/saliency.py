@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,14 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stages.captcha.noise.canvas import background
-from stages.insight.columns import aligned_columns
 from stages.reader.alignment import answers
 from stages.reader.batches import Images, Labels
-from stages.reader.classical import Classical
 from stages.reader.decoding import Doubles, Ints, softmax
-from stages.reader.halves import one_thread
-from stages.reader.networks import Ctc, Standardise
-from stages.reader.reading import Outside, Recogniser, cores, to_batch
+from stages.reader.inference import NetworkReader, to_batch
+from stages.reader.networks import Network, Standardise
+from stages.reader.protocol import Reader
+from stages.reader.threads import map_batches
 
 Maps = NDArray[np.float32]  # (m, H, W), above 0 for the character, below 0 against it
 Bools = NDArray[np.bool_]
@@ -56,9 +54,9 @@ class Targets:
 
     texts: Labels      # (m, T) labels of the whole truth, 0 after the end
     position: Ints     # (m,) of the character, from 0
-    column: Ints       # (m,) row of logits where it is said; -1 for an outside reader, which has none
+    column: Ints       # (m,) row of logits where it is said; -1 for a reader that has none
     said: Bools        # (m,) whether the reader read this character there
-    posterior: Doubles  # (m,) of the character at that place; an outside reader's confidence, 0 where not said
+    posterior: Doubles  # (m,) of the character at that place; without logits the confidence, 0 where not said
 
     @property
     def label(self) -> Ints:
@@ -91,7 +89,7 @@ class LogPosterior(nn.Module):
     gradients would see nothing but the first twentieth of their path (64 steps then leave a tenth unexplained).
     """
 
-    def __init__(self, network: nn.Module, temperature: float) -> None:
+    def __init__(self, network: Network, temperature: float) -> None:
         super().__init__()
         self.network, self.temperature = copy.deepcopy(network).float().eval().requires_grad_(False), temperature
         if standardises(network):
@@ -108,12 +106,7 @@ def standardises(network: nn.Module) -> bool:
     return isinstance(features, nn.Sequential) and isinstance(features[0], Standardise)
 
 
-def has_gradients(reader: Recogniser | Outside) -> bool:
-    """Whether the reader is a network; classical readers and outside programs are none."""
-    return isinstance(reader, Recogniser) and not isinstance(reader.network, Classical)
-
-
-def explain(reader: Recogniser | Outside, images: Images, texts: Labels, position: Ints, *, seed: int,
+def explain(reader: Reader, images: Images, texts: Labels, position: Ints, *, seed: int,
             methods: Sequence[str] = METHODS, effort: Effort | None = None) -> Explanation:
     """Maps of one character of each of m renderings; repeat a rendering for another of its characters.
 
@@ -123,20 +116,19 @@ def explain(reader: Recogniser | Outside, images: Images, texts: Labels, positio
     """
     effort = effort or Effort()
     _check(methods, texts, position, images, effort)
-    wanted = [method for method in methods if has_gradients(reader) or method not in GRADIENTS]
-    wanted = wanted or ["occlusion"]
-    images, reader = undenoised(reader, images)
+    images, reader = reader.undenoised(images)
+    network = reader.gradients
+    wanted = [method for method in methods if network or method not in GRADIENTS] or ["occlusion"]
     targets = locate(reader, images, texts, position)
     maps: dict[str, Maps] = {}
     residual = None
     for method in wanted:
-        if method == "occlusion":
+        if network is None or method == "occlusion":
             maps[method] = occlusion(reader, images, targets, effort)
         else:
-            assert isinstance(reader, Recogniser)
-            maps[method], left = gradient_maps(reader, images, targets, method, effort, seed=seed)
+            maps[method], left = gradient_maps(network, images, targets, method, effort, seed=seed)
             residual = left if method == "integrated_gradients" else residual
-    return Explanation(images, targets, maps, residual, "" if has_gradients(reader) else NO_GRADIENT)
+    return Explanation(images, targets, maps, residual, "" if network else NO_GRADIENT)
 
 
 def _check(methods: Sequence[str], texts: Labels, position: Ints, images: Images, effort: Effort) -> None:
@@ -157,51 +149,41 @@ def _check(methods: Sequence[str], texts: Labels, position: Ints, images: Images
                          f"{min(images.shape[1:3])} px, got {effort}")
 
 
-def undenoised(reader: Recogniser | Outside, images: Images) -> tuple[Images, Recogniser | Outside]:
-    """The pictures as the reader's denoiser leaves them, and the reader without its denoiser."""
-    if not isinstance(reader, Recogniser):
-        return images, reader  # an outside reader's program is explained together with what stands before it
-    bare = copy.copy(reader)
-    bare.denoiser = lambda pictures: pictures
-    return reader.denoiser(images), bare
-
-
-def locate(reader: Recogniser | Outside, images: Images, texts: Labels, position: Ints) -> Targets:
+def locate(reader: Reader, images: Images, texts: Labels, position: Ints) -> Targets:
     """Where the reader says the character at `position` (m,) of each text (m, T), and whether it does."""
     rows = np.arange(len(images))
-    if not isinstance(reader, Recogniser):
-        guess, confidence = answers(texts, reader.read_whole(images).readings)
-        said = (guess == texts)[rows, position]
+    predicted = reader.predict(images)
+    guess, confidence = answers(texts, predicted.readings)
+    said = (guess == texts)[rows, position]
+    if predicted.logits is None:
         surely = np.where(said, confidence[rows, position], 0.0).astype(np.float64)
         return Targets(texts, position, np.full(len(images), -1), said, surely)
-    logits = reader.logits(images)
-    columns = aligned_columns(logits, texts) if isinstance(reader.network, Ctc) \
-        else np.broadcast_to(np.arange(texts.shape[1]), texts.shape)
-    column = columns[rows, position]
-    if (column >= logits.shape[1]).any():
-        raise ValueError(f"texts: expected at most {logits.shape[1]} characters, as the reader can say, got "
+    columns = predicted.logits.shape[1]
+    column = reader.columns(predicted.logits, texts)[rows, position]
+    if (column >= columns).any():
+        raise ValueError(f"texts: expected at most {columns} characters, as the reader can say, got "
                          f"{texts.shape[1]}: explain another reader")
-    guess, _ = answers(texts, reader.decode(logits))
-    posterior = softmax(logits[rows, column].astype(np.float64))[rows, texts[rows, position]]
-    return Targets(texts, position, column, (guess == texts)[rows, position], posterior)
+    told = predicted.logits[rows, column].astype(np.float64)
+    return Targets(texts, position, column, said, softmax(told)[rows, texts[rows, position]])
 
 
-def places_of(reader: Recogniser | Outside, images: Images, texts: Labels) -> Doubles | None:
+def places_of(reader: Reader, images: Images, texts: Labels) -> Doubles | None:
     """Where the reader says each character (n, T) of texts on images, px from the left; None unless it reads by column,
     and NaN after the end of a text."""
-    if not isinstance(reader, Recogniser) or not isinstance(reader.network, Ctc):
+    logits = reader.logits(images) if reader.aligned else None
+    if logits is None:
         return None
-    logits = reader.logits(images)
-    middle = (aligned_columns(logits, texts) + 0.5) * images.shape[2] / logits.shape[1]
+    middle = (reader.columns(logits, texts) + 0.5) * images.shape[2] / logits.shape[1]
     return np.where(texts > 0, middle, np.nan)
 
 
-def posterior(reader: Recogniser | Outside, images: Images, targets: Targets) -> Doubles:
+def posterior(reader: Reader, images: Images, targets: Targets) -> Doubles:
     """The posterior (m,) of each row's character at its place, in images (m, H, W, 3): what `targets.posterior` is."""
-    if not isinstance(reader, Recogniser):
+    logits = reader.logits(images)
+    if logits is None:
         return locate(reader, images, targets.texts, targets.position).posterior
     rows = np.arange(len(images))
-    told = reader.logits(images)[rows, targets.column].astype(np.float64)
+    told = logits[rows, targets.column].astype(np.float64)
     shares: Doubles = softmax(told)[rows, targets.label]
     return shares
 
@@ -221,7 +203,7 @@ def contrast_of(images: Images, standardised: bool = False) -> tuple[Tensor, Ten
     return contrast, (x - contrast).mean((2, 3), keepdim=True)
 
 
-def gradient_maps(reader: Recogniser, images: Images, targets: Targets, method: str, effort: Effort, *,
+def gradient_maps(reader: NetworkReader, images: Images, targets: Targets, method: str, effort: Effort, *,
                   seed: int) -> tuple[Maps, Doubles]:
     """Maps (m, H, W) by a method of GRADIENTS, and the relative residual (m,), NaN but for integrated gradients.
 
@@ -241,9 +223,7 @@ def gradient_maps(reader: Recogniser, images: Images, targets: Targets, method: 
         values, left = _attribute(told, contrast, where, method, effort, generator)
         return values.sum(1).cpu().numpy(), left
 
-    workers = cores() if reader.device.type == "cpu" else 1
-    with one_thread(), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        parts = list(pool.map(attribute, range(0, len(images), size)))
+    parts = map_batches(attribute, range(0, len(images), size), reader.device)
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
@@ -294,13 +274,13 @@ def smooth_gradient(told: nn.Module, contrast: Tensor, where: tuple[Tensor, ...]
     return mean_gradient(told, contrast[:, None] + spread[:, None, None, None, None] * noise, where)
 
 
-def occlusion(reader: Recogniser | Outside, images: Images, targets: Targets, effort: Effort) -> Maps:
+def occlusion(reader: Reader, images: Images, targets: Targets, effort: Effort) -> Maps:
     """Maps (m, H, W): how much the log-posterior falls where a square is painted with the ground, meaned over squares.
 
     Zeiler & Fergus (2014). Where the reader has no gradients it is the fall of the confidence itself.
     """
     def told(shares: Doubles) -> Doubles:
-        return np.log(np.maximum(shares, LEAST)) if has_gradients(reader) else shares
+        return np.log(np.maximum(shares, LEAST)) if reader.gradients else shares
 
     height, width = images.shape[1:3]
     ground, before = background(images)[:, None, None], told(targets.posterior)
@@ -315,7 +295,7 @@ def occlusion(reader: Recogniser | Outside, images: Images, targets: Targets, ef
     return (total / times).astype(np.float32)
 
 
-def cascade(reader: Recogniser, *, generator: torch.Generator) -> Iterator[tuple[str, Recogniser]]:
+def cascade(reader: NetworkReader, *, generator: torch.Generator) -> Iterator[tuple[str, NetworkReader]]:
     """The reader with its weights drawn anew from the last layer down, one more layer each time, by the layer's name.
 
     Adebayo et al. (2018), cascading randomisation. Weights come from a normal of the trained ones' mean and standard

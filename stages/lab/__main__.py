@@ -4,7 +4,7 @@ Reads   data, metrics, plots, params.yaml, dvc.lock: what the pipeline found; pr
 Writes  data/lab alone: readers trained here and the files that they learn from
 Params  every section, to start from the study's own settings
 
-It listens on this machine alone unless --host tells it otherwise; then whoever reaches that address may use it.
+It listens on this machine only, unless --host is given; then everybody who reaches that address may use it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from stages.command import run
 from stages.lab.app import create_app
 from stages.lab.desk import Desk
 from stages.params import refuse_foreign_code
+from stages.reader.inference import choose_device
 from stages.reader.precision import arithmetic, choose_precision
-from stages.reader.reading import choose_device
 
 HOME = Path("data/lab")
 KEPT = Path("pretrained")
@@ -65,7 +65,7 @@ def _port(word: str) -> int:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises ValueError where the address is not to be had."""
+    """A listening socket. Raises ValueError if the address is not available."""
     listener = None
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

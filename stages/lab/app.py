@@ -24,7 +24,7 @@ PARTS = {"paint": "Paint", "bench": "Captcha bench", "train": "Train", "results"
 
 
 def create_app(desk: Desk, *, hosts: Sequence[str] = ()) -> FastAPI:
-    """The lab over a desk; `hosts` are names beside loopback's by which it may be asked for."""
+    """The lab application; `hosts` are allowed host names in addition to loopback's."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -45,7 +45,8 @@ def create_app(desk: Desk, *, hosts: Sequence[str] = ()) -> FastAPI:
     app.add_exception_handler(OSError, _unwritable)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     page = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True,
-                       undefined=StrictUndefined).get_template("page.html").render(parts=PARTS)
+                       undefined=StrictUndefined).get_template("page.html").render(
+                           parts=PARTS, networks=training.FITTED)
 
     @app.get("/")
     def lab() -> HTMLResponse:
@@ -53,7 +54,7 @@ def create_app(desk: Desk, *, hosts: Sequence[str] = ()) -> FastAPI:
 
     @app.get("/api/readers")
     def readers() -> list[dict[str, object]]:
-        """Every reader at hand, those of the study first."""
+        """All available readers, those of the study first."""
         return desk.readers()
 
     return app
@@ -65,9 +66,14 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    told = [f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {one['msg']}" for one in error.errors()]
+    told = [f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {_expected(one['msg'])}" for one in error.errors()]
     more = f" (and {len(told) - 3} more)" if len(told) > 3 else ""
     return JSONResponse({"error": _line("; ".join(told[:3])) + more}, 422)
+
+
+def _expected(message: str) -> str:
+    """The message of a check of ours without pydantic's word for it."""
+    return message.replace("Value error, ", "expected ", 1)
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:
@@ -78,7 +84,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _gone(request: Request, error: Exception) -> JSONResponse:
-    """To nobody: a browser that goes away in mid-upload is no fault of the lab, and no traceback in its terminal."""
+    """Answer to a browser that disconnects during an upload: no error of the lab, so no traceback in its terminal."""
     return JSONResponse({"error": "the request was broken off: send it again"}, 400)
 
 

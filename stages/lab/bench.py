@@ -1,4 +1,4 @@
-"""The captcha bench: a captcha to a setting, or an uploaded one, read by every reader; and how often each is right."""
+"""The captcha bench: a composed or uploaded captcha, read by every reader, and the accuracy of each reader."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 import unicodedata
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Request
@@ -15,9 +15,22 @@ from fastapi.concurrency import run_in_threadpool
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
+from stages.captcha.colour import DRAWN
 from stages.captcha.composition import Layout
 from stages.captcha.noise import NOISES
-from stages.lab.composing import Noise, Setting, change, composed, glyphs_of, noisy, script_of, sources_here, texts_of
+from stages.grammar import one_of
+from stages.lab.composing import (
+    SOURCES,
+    Noise,
+    Setting,
+    change,
+    composed,
+    glyphs_of,
+    noisy,
+    script_of,
+    sources_here,
+    texts_of,
+)
 from stages.lab.desk import Desk
 from stages.lab.paint import reads_singly
 from stages.lab.pictures import LIMIT, Gallery, read_upload
@@ -26,19 +39,18 @@ from stages.params import read
 from stages.reader.alignment import answers
 from stages.reader.batches import Images
 from stages.reader.decoding import Ints, encode, to_texts
-from stages.reader.reading import Outside, Recogniser, read_whole
+from stages.reader.protocol import Reader
 from stages.reader_files import Description
 from stages.sources.captchas import to_canvas
 from stages.statistics.proportions import clustered_proportion
 
 LIMITS = {"/bench/upload": LIMIT}
-SURE = 0.9     # probability of a text from which a reader counts as sure
-FRESH = 200    # renderings behind a rate
+SURE = 0.9     # minimum probability of a text at which a reader counts as sure
+FRESH = 200    # renderings per rate
 MOST = 12      # characters
-PORTION = 50   # captchas that a reader reads at once, while others wait
-AT_ONCE = 2**21  # pixels under noise at once: it works with 24 bytes and more for each
+PORTION = 50   # captchas that a reader reads per turn, while others wait
+AT_ONCE = 2**21  # pixels under noise at once: noise needs 24 bytes or more per pixel
 Bools = NDArray[np.bool_]
-SCHEMES = ("black_on_white", "white_on_black", "grey", "colour")
 
 
 class NoiseAsked(BaseModel):
@@ -47,16 +59,16 @@ class NoiseAsked(BaseModel):
 
 
 class Asked(BaseModel):
-    """A setting as the page sends it. Lengths in px, angles in degrees; `upload` names a picture, whose truth is `text`
-    then ("" where nobody knows it)."""
+    """A setting as the page sends it. Lengths in px, angles in degrees. `upload` is the name of an uploaded image; its
+    true text is then `text` ("" if unknown)."""
 
     text: Annotated[str, Field(max_length=MOST)] = ""
     upload: Annotated[str, Field(max_length=40)] = ""
     length: Annotated[int, Field(ge=1, le=MOST)] = 4
-    source: Literal["study", "digits", "fonts"] = "study"
+    source: Annotated[str, one_of(SOURCES)] = "study"
     alphabet: Annotated[str, Field(min_length=2, max_length=100)] = "0123456789"
     noises: Annotated[list[NoiseAsked], Field(max_length=5)] = []
-    scheme: Literal["black_on_white", "white_on_black", "grey", "colour"] = "black_on_white"
+    scheme: Annotated[str, one_of(DRAWN)] = "black_on_white"
     per_character: bool = False
     contrast: Annotated[float, Field(ge=0.05, le=0.9)] = 0.4
     height: Annotated[int, Field(ge=16, le=256)] = 40
@@ -69,7 +81,7 @@ class Asked(BaseModel):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 1
 
     def setting(self) -> Setting:
-        """Raises RefusedError on a noise that does not exist."""
+        """The setting to compose. Raises RefusedError on an unknown noise."""
         for noise in self.noises:
             if noise.type not in NOISES:
                 raise RefusedError(f"noises: {noise.type[:40]!r} does not exist: use one of {', '.join(NOISES)}")
@@ -82,8 +94,8 @@ class Asked(BaseModel):
 
 @dataclass(frozen=True)
 class Pile:
-    """n captchas (n, H, W, 3) without and with noise, their texts as readers should name them ("" where nobody knows),
-    and the glyphs (n, T) that they share; -1 where unknown."""
+    """n captchas (n, H, W, 3) without and with noise, their texts as labels ("" if unknown), and their glyph ids (n, T)
+    for the clusters; -1 if unknown."""
 
     clean: Images
     images: Images
@@ -94,17 +106,17 @@ class Pile:
 def routes(desk: Desk) -> APIRouter:
     router = APIRouter(prefix="/bench")
     gallery = Gallery()
-    measuring = threading.Lock()  # one at a time: each may take hundreds of MB
+    measuring = threading.Lock()  # one at a time: each may need hundreds of MB
 
     @router.get("/start")
     def start() -> dict[str, Any]:
-        """What can be asked for, and the study's own setting."""
-        return {"noises": list(NOISES), "schemes": list(SCHEMES), "sources": sources_here(),
+        """The available choices, and the setting of the study."""
+        return {"noises": list(NOISES), "schemes": list(DRAWN), "sources": sources_here(),
                 "study": read("glyphs").glyphs.source, "setting": study_setting(), "renderings": FRESH}
 
     @router.post("")
     def one(asked: Asked) -> dict[str, Any]:
-        """The captcha, what was done to it, and what every reader reads in it."""
+        """The captcha, its changes, and the answer of every reader."""
         started = time.perf_counter()
         pile = pile_of(asked, gallery, 1, "shown")
         image, text = pile.images[0], pile.texts[0]
@@ -116,7 +128,7 @@ def routes(desk: Desk) -> APIRouter:
 
     @router.post("/rates")
     def rates(asked: Asked) -> dict[str, Any]:
-        """How often each reader reads this setting right, over fresh renderings."""
+        """The accuracy of each reader at this setting, over fresh renderings."""
         started = time.perf_counter()
         if asked.upload and not (asked.text and any(noise.level > 0 for noise in asked.noises)):
             raise RefusedError("upload: expected its text and a noise, to draw that anew; without one there is one "
@@ -129,7 +141,7 @@ def routes(desk: Desk) -> APIRouter:
 
     @router.post("/upload")
     async def upload(request: Request) -> dict[str, Any]:
-        """A picture as the request's body; gives the name to ask for it by."""
+        """Take an image as the request's body; return its name for later requests."""
         content = await request.body()
         picture = await run_in_threadpool(read_upload, content, desk.home)
         return {"upload": gallery.add(picture), "height": picture.shape[0], "width": picture.shape[1]}
@@ -138,13 +150,13 @@ def routes(desk: Desk) -> APIRouter:
 
 
 def study_setting() -> dict[str, Any]:
-    """The middle of what the study draws."""
+    """A setting in the middle of the study's ranges."""
     params = read("seed", "glyphs", "captcha", "colour", "noise")
     captcha, colour = params.captcha, params.colour
     return Asked.model_validate({
         "alphabet": params.glyphs.alphabet[:100],
         "noises": [{"type": params.noise.types[0], "level": round(params.noise.level / 2, 2)}],
-        "scheme": next((scheme for scheme in colour.schemes if scheme in SCHEMES), SCHEMES[0]),
+        "scheme": next((scheme for scheme in colour.schemes if scheme in DRAWN), next(iter(DRAWN))),
         "per_character": colour.per == "character", "contrast": colour.contrast,
         **limited("length", captcha.length.max), **limited("height", captcha.height), **limited("width", captcha.width),
         **limited("scale", round((captcha.scale.min + captcha.scale.max) / 2, 3)),
@@ -153,13 +165,13 @@ def study_setting() -> dict[str, Any]:
 
 
 def limited(name: str, value: float) -> dict[str, float]:
-    """The field with a value of the study, brought into what the bench offers."""
+    """A field with a value of the study, clipped to the range of the bench."""
     low, high = Asked.model_fields[name].metadata
     return {name: min(max(value, low.ge), high.le)}
 
 
 def pile_of(asked: Asked, gallery: Gallery, n: int, *identity: str) -> Pile:
-    """n captchas to a setting; the n share their text where one was typed, and the picture where one was uploaded."""
+    """n captchas of a setting. All share the text if one was typed, and the image if one was uploaded."""
     setting = asked.setting()
     folding = script_of(setting.source, setting.alphabet).folding
     picture = gallery.get(asked.upload) if asked.upload else None
@@ -182,9 +194,9 @@ def pile_of(asked: Asked, gallery: Gallery, n: int, *identity: str) -> Pile:
 
 
 def read_one(desk: Desk, name: str, image: Images, truth: str) -> dict[str, Any]:
-    """text, confidence, sure, right (None where nobody knows), note of one reader, and what it was made for.
+    """text, confidence, sure, right (None if unknown) and note of one reader, and the captchas it was made for.
 
-    `note` alone where it is not asked, `error` where it cannot read.
+    Only `note` if the reader cannot be asked, `error` if it cannot read.
     """
     told: dict[str, Any] = {"name": name}
     try:
@@ -194,7 +206,7 @@ def read_one(desk: Desk, name: str, image: Images, truth: str) -> dict[str, Any]
             return told | {"note": refusal}
         canvas, note = brought(image[None], description)
         with desk.reading:
-            whole = read_whole(reader, canvas)
+            whole = reader.predict(canvas)
     except ValueError as error:
         return told | {"error": str(error)}
     text = to_texts(whole.readings.labels, description.alphabet)[0]
@@ -205,9 +217,9 @@ def read_one(desk: Desk, name: str, image: Images, truth: str) -> dict[str, Any]
 
 
 def rate(desk: Desk, name: str, pile: Pile) -> dict[str, Any]:
-    """Shares of captchas read whole, and of characters, with 95 % intervals clustered by captcha and glyph.
+    """Exact match and character accuracy with 95 % intervals, clustered by captcha and glyph.
 
-    Of a setting that has a single glyph they are about renderings of this glyph.
+    For a setting with a single glyph, they hold for renderings of this glyph only.
     """
     told: dict[str, Any] = {"name": name}
     try:
@@ -226,28 +238,28 @@ def rate(desk: Desk, name: str, pile: Pile) -> dict[str, Any]:
                    "character_high": character_high, "note": note}
 
 
-def judged(desk: Desk, reader: Recogniser | Outside, images: Images, labels: Ints) -> tuple[Bools, Bools]:
+def judged(desk: Desk, reader: Reader, images: Images, labels: Ints) -> tuple[Bools, Bools]:
     """Whether each character (n, T), and each text (n,), was read right; labels (n, T) without an end."""
     right, whole = np.empty(labels.shape, bool), np.empty(len(labels), bool)
     for first in range(0, len(labels), PORTION):
         part = slice(first, first + PORTION)
         with desk.reading:
-            readings = read_whole(reader, images[part]).readings
+            readings = reader.predict(images[part]).readings
         guess, _ = answers(labels[part], readings)
         right[part] = guess == labels[part]
         whole[part] = right[part].all(axis=1) & (readings.lengths == labels.shape[1])
-        time.sleep(0)  # who waits for the lock, for the picture on the page, goes first
+        time.sleep(0)  # a request for the image on the page, waiting for the lock, goes first
     return right, whole
 
 
 def made_for(description: Description) -> dict[str, Any]:
-    """What captchas a reader knows; `positions` is None where it reads any length."""
+    """The captchas that a reader was made for; `positions` is None if it reads any length."""
     return {"height": description.height, "width": description.width, "alphabet": description.alphabet,
             "positions": None if description.any_length else description.positions}
 
 
 def unfit(description: Description, longest: int) -> str:
-    """Why a reader is not asked to read texts that long; "" where it is."""
+    """Why a reader cannot read texts of this length; "" if it can."""
     if reads_singly(description) and longest > 1:
         return "reads single characters only: not asked"
     if not description.any_length and longest > description.positions:
@@ -256,13 +268,13 @@ def unfit(description: Description, longest: int) -> str:
 
 
 def unknown(description: Description, text: str) -> str:
-    """A note where the text has characters that the reader cannot say; "" where it has none."""
+    """A note on characters of the text outside the reader's alphabet; "" if there are none."""
     lacking = sorted(set(text) - set(description.alphabet))
     return f"does not know {''.join(lacking)}: cannot be right" if lacking else ""
 
 
 def brought(images: Images, description: Description) -> tuple[Images, str]:
-    """The images on the reader's canvas, and a note where that is another one."""
+    """The images on the reader's canvas, and a note if the size differs."""
     height, width = description.height, description.width
     if images.shape[1:3] == (height, width):
         return images, ""

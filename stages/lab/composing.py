@@ -1,4 +1,4 @@
-"""Captchas to a setting: the same makes the same picture to the byte, and a level grows the noise that is there."""
+"""Captchas of a setting. The same setting gives the same bytes; a higher level strengthens the same noise."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from stages.lab.refusals import RefusedError
 from stages.params import Glyphs, read
 from stages.reader.batches import Images
 from stages.sources.fonts import faces_for
-from stages.sources.glyphs import DOWNLOADS, load_glyphs
+from stages.sources.glyphs import BUILT_IN, DOWNLOADS, load_glyphs
 
 DIGITS = "0123456789"
-SOURCES = ("study", "digits", "fonts")
+SOURCES = ("study", *BUILT_IN)
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Noise:
 
 @dataclass(frozen=True)
 class Setting:
-    """A captcha as it was asked for. `text` is "" where it is to be drawn."""
+    """A requested captcha. `text` is "" if it is to be drawn."""
 
     text: str
     length: int
     source: str
-    alphabet: str  # of fonts; the other sources have their own
+    alphabet: str  # of fonts; the other sources have a fixed alphabet
     noises: tuple[Noise, ...]
     scheme: str
     per_character: bool
@@ -52,15 +52,15 @@ class Setting:
 
 @dataclass(frozen=True, eq=False)
 class Script:
-    """What a text can be written with, and which of its characters count as one."""
+    """The glyphs of a source, and which characters count as one."""
 
     glyphs: GlyphSet
-    pools: dict[str, NDArray[np.int64]]  # the ids of the test glyphs, by character: no reader of the study learned them
+    pools: dict[str, NDArray[np.int64]]  # test glyph ids per character: no reader of the study was trained on them
     folding: Folding
 
 
 def script_of(source: str, alphabet: str) -> Script:
-    """The glyphs of the study's source, of digits or of fonts. Raises ValueError where they cannot be loaded."""
+    """The glyphs of the study's source, of digits or of fonts. Raises ValueError if they cannot be loaded."""
     try:
         return _script(source, alphabet if source == "fonts" else "", Path("params.yaml").stat().st_mtime_ns)
     except FileNotFoundError:
@@ -68,11 +68,11 @@ def script_of(source: str, alphabet: str) -> Script:
                            "of the repository") from None
 
 
-@lru_cache(maxsize=4)  # of fonts with many characters: tens of MB, seconds
+@lru_cache(maxsize=4)  # many characters of fonts take tens of MB and seconds
 def _script(source: str, alphabet: str, stamp: int) -> Script:
     params = read("seed", "glyphs", "captcha")
     glyphs, captcha = params.glyphs, params.captcha
-    rng = stream(params.seed, "pools")  # the study's own, so that its test glyphs are ours
+    rng = stream(params.seed, "pools")  # the study's own stream, so that the test glyphs are the same
     if source == "study":
         found = study_glyphs(glyphs, rng=rng)
         folding = fold(glyphs.alphabet, captcha.fold, captcha.case)
@@ -84,14 +84,14 @@ def _script(source: str, alphabet: str, stamp: int) -> Script:
 
 
 def study_glyphs(glyphs: Glyphs, *, rng: np.random.Generator) -> GlyphSet:
-    """The glyphs of the study, from this machine: an empty path would have its stage download them."""
+    """The glyphs of the study, from this machine only: with an empty path, the stage would download them."""
     path = glyphs.path or (str(DOWNLOADS) if glyphs.source in ("mnist", "emnist") else "")
     return load_glyphs(glyphs.source, path, alphabet=glyphs.alphabet, emnist_split=glyphs.emnist_split,
                        validation=glyphs.validation, test=glyphs.test, rng=rng)
 
 
 def sources_here() -> list[str]:
-    """The sources whose glyphs can be loaded on this machine."""
+    """The sources with glyphs on this machine."""
     found = []
     for source in SOURCES:
         try:
@@ -103,7 +103,7 @@ def sources_here() -> list[str]:
 
 
 def texts_of(setting: Setting, n: int, *identity: str | int) -> list[str]:
-    """n texts: the setting's, or drawn ones. Raises RefusedError on a character that its glyphs lack."""
+    """n texts: the setting's, or drawn ones. Raises RefusedError on a character without glyphs."""
     alphabet = script_of(setting.source, setting.alphabet).glyphs.alphabet
     if not setting.text:
         drawn = stream(setting.seed, "lab", "texts", *identity).integers(len(alphabet), size=(n, setting.length))
@@ -116,16 +116,16 @@ def texts_of(setting: Setting, n: int, *identity: str | int) -> list[str]:
 
 
 def glyphs_of(setting: Setting, texts: Sequence[str], *identity: str | int) -> list[list[int]]:
-    """The id of the glyph of every character of the texts: the same for the same identity."""
+    """The glyph id of every character of the texts; the same for the same identity."""
     pools = script_of(setting.source, setting.alphabet).pools
     rng = stream(setting.seed, "lab", "glyphs", *identity)
     return [[int(rng.choice(pools[character])) for character in text] for text in texts]
 
 
 def composed(setting: Setting, texts: Sequence[str], *identity: str | int) -> Images:
-    """Clean captchas (n, H, W, 3) of the texts, each with glyphs, layout and colours of its own.
+    """Clean captchas (n, H, W, 3) of the texts, each with its own glyphs, layout and colours.
 
-    Raises RefusedError where a text does not fit the canvas.
+    Raises RefusedError if a text does not fit the canvas.
     """
     script = script_of(setting.source, setting.alphabet)
     ids = glyphs_of(setting, texts, *identity)
@@ -141,8 +141,8 @@ def composed(setting: Setting, texts: Sequence[str], *identity: str | int) -> Im
 
 
 def noisy(images: Images, noises: Sequence[Noise], seed: int, *identity: str | int) -> Images:
-    """The images under each noise in turn. Its type, and how many of that type went before, choose its random numbers:
-    neither its level nor a noise of another type does."""
+    """The images under each noise in turn. The random numbers of a noise depend on its type and on the number of its
+    type before it, not on its level nor on noises of other types."""
     before: Counter[str] = Counter()
     for noise in noises:
         rng = stream(seed, "lab", "noise", noise.type, before[noise.type], *identity)

@@ -1,4 +1,4 @@
-"""The desk: the readers at hand, of the study, kept ones and the lab's own, and the one folder that it writes to."""
+"""Available readers (of the study, pretrained/, trained in the lab), and the only folder that the lab writes."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ from pathlib import Path
 
 from stages import artifacts
 from stages.lab.refusals import MissingError, RefusedError
-from stages.reader.reading import Outside, Recogniser, choose_device
+from stages.reader.inference import choose_device
+from stages.reader.protocol import Reader
 from stages.reader_files import Description, load_recogniser, read_description
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
-OWN = "lab/"  # before the names of readers that were trained here
-KEPT = "pretrained/"  # before those under version control
+OWN = "lab/"  # prefix of the names of readers trained here
+KEPT = "pretrained/"  # prefix of the names of readers under version control
 
-Loaded = tuple[Recogniser | Outside, Description]
+Loaded = tuple[Reader, Description]
 
 
 class Desk:
-    """What the routes share. Readers are loaded once and again when their files change; all may be used from threads,
-    the networks by one at a time (`reading`)."""
+    """Shared state of the routes. Readers are loaded once, and again when their files change. Thread-safe, except that
+    one thread at a time may run a network (lock `reading`)."""
 
     def __init__(self, home: Path, study: Path = artifacts.READERS, kept: Path | None = None) -> None:
         self.home, self.study = home, study
         self.roots = {"": study, OWN: self.own} if kept is None else {"": study, KEPT: kept, OWN: self.own}
-        self.reading = threading.Lock()  # hold it while a network runs: it has both cores then
+        self.reading = threading.Lock()  # hold it while a network runs: the network then has all cores
         self._loading = threading.Lock()
         self._loaded: dict[str, tuple[tuple[tuple[int, ...], ...], Loaded]] = {}
         self.at_close: list[Callable[[], None]] = []
 
     @property
     def own(self) -> Path:
-        """Where readers trained here are kept."""
+        """The folder of readers trained here."""
         return self.home / "readers"
 
     def close(self) -> None:
@@ -41,7 +42,7 @@ class Desk:
             end()
 
     def names(self) -> list[str]:
-        """Readers of the study, then "pretrained/NAME", then "lab/NAME" for those trained here; by name."""
+        """Readers of the study, then "pretrained/NAME", then "lab/NAME" for those trained here; each sorted by name."""
         found = []
         for prefix, root in self.roots.items():
             if root.is_dir():
@@ -49,7 +50,7 @@ class Desk:
         return found
 
     def readers(self) -> list[dict[str, object]]:
-        """name, architecture, alphabet, height and width (px), positions of every reader; `error` where it is bad."""
+        """name, architecture, alphabet, height and width (px), positions of every reader; `error` if it is bad."""
         told: list[dict[str, object]] = []
         for name in self.names():
             try:
@@ -62,7 +63,7 @@ class Desk:
         return told
 
     def folder(self, name: str) -> Path:
-        """The folder of a reader. Raises MissingError where there is none of that name."""
+        """The folder of a reader. Raises MissingError if there is none of that name."""
         if name not in self.names():
             known = ", ".join(self.names()) or "none: run `dvc repro`, or train one here"
             raise MissingError(f"reader: no {name[:60]!r} is at hand: choose one of {known}")
@@ -70,13 +71,13 @@ class Desk:
         return self.roots[head + slash] / tail
 
     def load(self, name: str) -> Loaded:
-        """A reader by name, ready to read. Raises MissingError without one, ValueError where its files are bad."""
+        """A reader by name, ready to read. Raises MissingError if there is none, ValueError if its files are bad."""
         folder = self.folder(name)
         try:
             told = [(folder / file).stat() for file in ("reader.json", "weights.safetensors")]
         except OSError:
             raise MissingError(f"reader {name}: its weights are missing: train it again") from None
-        stamp = tuple((one.st_mtime_ns, one.st_size, one.st_ino) for one in told)  # DVC may put an older file back
+        stamp = tuple((one.st_mtime_ns, one.st_size, one.st_ino) for one in told)  # DVC may restore an older file
         with self._loading:
             if name not in self._loaded or self._loaded[name][0] != stamp:
                 self._loaded = {one: self._loaded[one] for one in self.names() if one in self._loaded}
@@ -86,7 +87,7 @@ class Desk:
 
 
 def describe(folder: Path) -> Description:
-    """What a reader was made for. Raises ValueError, one line, where its description is bad."""
+    """The description of a reader. Raises ValueError, one line, if it is bad."""
     try:
         return read_description(folder / "reader.json")
     except RecursionError:
@@ -95,7 +96,7 @@ def describe(folder: Path) -> Description:
 
 
 def check_name(name: str) -> str:
-    """A name that may become a folder below the lab's own. Raises RefusedError otherwise."""
+    """The name, if it may become a folder below the lab's own. Raises RefusedError otherwise."""
     if not NAME.fullmatch(name):
         raise RefusedError(f"name: expected 1 to 40 letters, digits, - and _, beginning with a letter or digit, got "
                            f"{name[:60]!r}: choose another")

@@ -1,7 +1,7 @@
-"""Revisions of the study, read from Git: the workspace, HEAD and DVC's experiments, and how two of them differ.
+"""Revisions of the study, read from Git: the workspace, HEAD and DVC's experiments, and the difference of two of them.
 
-Metrics and params.yaml are in Git (cache: false), so an experiment is its commit below refs/exps; to list these takes
-Git some milliseconds and DVC seconds.
+Metrics and params.yaml are in Git (cache: false), so an experiment is its commit below refs/exps. Git lists these in
+milliseconds; DVC would take seconds.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from stages.lab.recorded import PARAMS, parse_yaml, read_yaml, written
 from stages.lab.refusals import MissingError
 
 WORKSPACE, HEAD = "workspace", "HEAD"
-EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38,62})/([^/]+)")  # of a baseline, and a name
+EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38,62})/([^/]+)")  # baseline commit, and name
 LARGEST = 2**20  # bytes of a file in a commit
-SECONDS = 20     # for Git to answer
-ENDS = ("_low", "_high", "_se")  # what goes with the metric of the name before
+SECONDS = 20     # time limit of a Git command
+ENDS = ("_low", "_high", "_se")  # suffixes of the interval and standard error of a metric
 
 
 @dataclass(frozen=True)
 class Revision:
-    """`name` is unique among those at hand; `commit` is None for the workspace."""
+    """`name` is unique among the available revisions; `commit` is None for the workspace."""
 
     name: str
     told: str
@@ -39,7 +39,7 @@ class Revision:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a revision has: parameters by dotted name, metrics by file and name, and lines on what cannot be read."""
+    """Contents of a revision: parameters by dotted name, metrics by file and name, and notes on unreadable files."""
 
     params: Mapping[str, Any]
     metrics: Mapping[str, Mapping[str, float]]
@@ -47,7 +47,7 @@ class Snapshot:
 
 
 def git(*words: str, given: bytes = b"") -> bytes:
-    """What Git says here. Raises ValueError, one line, where it fails; it writes nothing."""
+    """Output of a Git command that writes nothing. Raises ValueError, one line, if it fails."""
     try:
         done = subprocess.run(["git", *words], input=given, capture_output=True, timeout=SECONDS, check=True,
                               env=os.environ | {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"})
@@ -63,7 +63,7 @@ def git(*words: str, given: bytes = b"") -> bytes:
 
 
 def head() -> dict[str, Any]:
-    """The commit that is checked out, the last one that changed dvc.lock, and how many tracked files differ from it."""
+    """The current commit, the last one that changed dvc.lock, and the number of tracked files that differ from it."""
     commit, date, subject = _shown("HEAD")
     lock = git("log", "-1", "--format=%H", "--", "dvc.lock").decode().strip()
     changed = git("status", "--porcelain", "-z", "--untracked-files=no").split(b"\0")
@@ -77,7 +77,7 @@ def _shown(revision: str) -> tuple[str, str, str]:
 
 
 def revisions() -> list[Revision]:
-    """All that can be compared: the workspace, HEAD, experiments, the newest first."""
+    """All revisions that can be compared: the workspace, HEAD, and experiments, newest first."""
     listed = git("for-each-ref", "--sort=-committerdate", "--format=%(objectname) %(committerdate:short) %(refname)",
                  "refs/exps").decode(errors="replace").splitlines()
     lines = [line.split(" ", 2) for line in listed]
@@ -93,7 +93,7 @@ def revisions() -> list[Revision]:
 
 
 def find(name: str, known: list[Revision]) -> Revision:
-    """Raises MissingError where there is none of that name."""
+    """The revision of that name. Raises MissingError if there is none."""
     for revision in known:
         if revision.name == name:
             return revision
@@ -121,7 +121,7 @@ def _of_workspace() -> Snapshot:
 
 @lru_cache(maxsize=64)
 def _of_commit(commit: str, folder: str) -> Snapshot:
-    """Of a commit, which never changes; `folder` is where the study lies."""
+    """Snapshot of a commit, which never changes; `folder` is the folder of the study."""
     params, metrics, notes = {}, {}, []
     for path, content in _files(commit):
         try:
@@ -145,7 +145,7 @@ def _files(commit: str) -> Iterator[tuple[Path, bytes]]:
         if kind == "blob" and int(size) <= LARGEST:
             wanted.append((blob, Path(path)))
     answer, place = git("cat-file", "--batch", given="".join(f"{blob}\n" for blob, _ in wanted).encode()), 0
-    for _, file in wanted:  # each as "BLOB blob SIZE\nCONTENT\n"
+    for _, file in wanted:  # per file: "BLOB blob SIZE\nCONTENT\n"
         header = answer.index(b"\n", place)
         end = header + 1 + int(answer[place:header].split()[2])
         yield file, answer[header + 1:end]
@@ -158,7 +158,7 @@ def _label(path: Path) -> str:
 
 
 def compare(before: Snapshot, after: Snapshot) -> dict[str, Any]:
-    """Parameters that differ (name, before, after) and all metrics, the moved ones marked."""
+    """Parameters that differ (name, before, after), and all metrics with a mark on those that changed."""
     names = [*before.params, *(name for name in after.params if name not in before.params)]
     params = [[name, written(before.params.get(name)), written(after.params.get(name))] for name in names
               if before.params.get(name) != after.params.get(name)]
@@ -175,12 +175,12 @@ def _rows(file: str, before: Mapping[str, float], after: Mapping[str, float]) ->
 
 
 def beside(metrics: Mapping[str, float], name: str) -> dict[str, float | None]:
-    """A metric and what goes with it: value, low and high of its interval, standard error; None where there is none."""
+    """A metric: value, low and high of its interval, standard error; None if there is none."""
     return {"value": metrics.get(name)} | {end[1:]: metrics.get(name + end) for end in ENDS}
 
 
 def moved(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> dict[str, Any]:
-    """before, after, their difference, and whether their intervals are "apart", "overlap" or there are none (None)."""
+    """before, after, difference, and their intervals: "apart", "overlap", or None if there are none."""
     one, other = before["value"], after["value"]
     difference = None if one is None or other is None else float(f"{other - one:.6g}")
     low, high, other_low, other_high = before["low"], before["high"], after["low"], after["high"]

@@ -1,8 +1,8 @@
-"""The training beside the page: `python -m stages.lab.fitting FOLDER` fits a reader of single characters.
+"""Training process of the lab: `python -m stages.lab.fitting FOLDER` fits a reader of single characters.
 
 Reads   FOLDER/settings.json, and the train and test file of the lab or a glyph source
 Writes  FOLDER/progress.json after every step of a second or so, and FOLDER/reader, the best so far, after each epoch
-Params  glyphs, where that is the source
+Params  glyphs, if that is the source
 """
 
 from __future__ import annotations
@@ -28,17 +28,16 @@ from stages.lab import tables
 from stages.lab.composing import study_glyphs
 from stages.params import read
 from stages.reader.batches import Images, Labels
-from stages.reader.fitting import Schedule, State, fit
+from stages.reader.fitting import Schedule, State, calibration_temperature, fit
+from stages.reader.inference import NetworkReader, choose_device
 from stages.reader.networks import initialise
 from stages.reader.precision import arithmetic, choose_precision
-from stages.reader.reading import Recogniser, choose_device
-from stages.reader.temperature import temperature_of
 from stages.reader_files import Description, write_reader
 from stages.sources.glyphs import load_glyphs
 from stages.statistics.proportions import wilson
 
-PART = 1000    # glyphs that one thread reads at a time
-EVERY = 0.5    # s between two lines of progress, at least
+PART = 1000    # glyphs per thread and call
+EVERY = 0.5    # s, minimum between two updates of the progress
 DECAY = 0.01   # of weights
 HELD_OUT = 0.1  # of the train file, for validation
 Z = 1.959964   # 95 %
@@ -50,7 +49,7 @@ ADVICE = {     # of the study's errors, and what the page's user can do instead
 
 @dataclass(frozen=True)
 class Settings:
-    """What the page asked for."""
+    """The settings sent by the page."""
 
     source: str  # file (the one that is open), study, digits or fonts
     alphabet: str  # of fonts
@@ -76,7 +75,7 @@ class GlyphPart:
 
 @dataclass(frozen=True)
 class Sets:
-    """What is learned from, what decides, and what is tried at the end."""
+    """Training set, validation set (chooses the epoch), and test set (measured at the end)."""
 
     train: list[GlyphPart]
     validation: list[GlyphPart]
@@ -85,7 +84,7 @@ class Sets:
 
 
 class Progress:
-    """FOLDER/progress.json. `seen` counts images of the epoch under way."""
+    """FOLDER/progress.json. `seen` counts the images of the current epoch."""
 
     def __init__(self, path: Path, images: int) -> None:
         self.path, self.images, self.seen = path, images, 0
@@ -95,7 +94,7 @@ class Progress:
         self.lock = threading.Lock()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Progress:
-        return self  # copies of a network, one a thread, count together
+        return self  # copies of a network, one per thread, share one counter
 
     def count(self, network: nn.Module, inputs: tuple[Any, ...]) -> None:
         if not network.training:
@@ -127,7 +126,7 @@ def main() -> None:
 
 
 def load_sets(home: Path, settings: Settings) -> Sets:
-    """The glyphs of the file that is open, or of a source, in three parts. Raises ValueError where one is empty."""
+    """The glyphs of the open file, or of a source, in three sets. Raises ValueError if one is empty."""
     if settings.source == "file":
         return _sets_of_files(home, settings.seed)
     rng = stream(settings.seed, "lab", "pools")
@@ -178,29 +177,23 @@ def fit_reader(folder: Path, settings: Settings, sets: Sets) -> None:
 
     fitted = fit(network, sets.train, sets.validation, schedule, device=device, keep=keep)
     network.load_state_dict(fitted.weights)
-    recogniser = Recogniser(network, precision=precision, device=device)
-    temperature = artifacts.rounded(calibrated(recogniser, sets.validation))
+    recogniser = NetworkReader(network, precision=precision, device=device)
+    temperature = float(artifacts.rounded(calibration_temperature(recogniser, sets.validation)))
     write_reader(folder / "reader", replace(description, temperature=temperature), fitted.weights,
                  {"lab": asdict(settings), "arithmetic": arithmetic(precision, device),
                   **tested(recogniser, sets.test)})
     progress.tell(state="done", **tested(recogniser, sets.test))
 
 
-def calibrated(recogniser: Recogniser, validation: Sequence[GlyphPart]) -> float:
-    """The temperature at which the confidences on the validation glyphs are what they say."""
-    logits = np.concatenate([recogniser.logits(part.images()) for part in validation])
-    return float(temperature_of(logits, np.concatenate([part.labels for part in validation]), ctc=False))
-
-
-def tested(recogniser: Recogniser, test: Sequence[GlyphPart]) -> dict[str, Any]:
-    """Share of the test glyphs that are read right, with Wilson's 95 % interval; nothing without any."""
+def tested(recogniser: NetworkReader, test: Sequence[GlyphPart]) -> dict[str, Any]:
+    """Accuracy on the test glyphs, with Wilson's 95 % interval; empty without test glyphs."""
     if not test:
         return {}
     right, total = 0, 0
     for part in test:
         read_ = recogniser.read(part.images()).labels
         guess = read_[:, 0] if read_.shape[1] else np.zeros(len(part.labels), np.int64)
-        known = part.labels[:, 0] > 0  # to say nothing of a character that the alphabet lacks is not right
+        known = part.labels[:, 0] > 0  # an empty answer to a character outside the alphabet is not right
         right, total = right + int((known & (guess == part.labels[:, 0])).sum()), total + len(part.labels)
     low, high = wilson(right / total, total, Z)
     rounded: dict[str, Any] = artifacts.rounded({"test_accuracy": right / total, "test_low": low, "test_high": high})

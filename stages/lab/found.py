@@ -1,6 +1,6 @@
-"""Files that the pipeline wrote, read with suspicion: one that is missing or half written is a line that says so.
+"""Read files of the pipeline defensively: a missing or incomplete file gives a one-line error.
 
-Nothing is computed again. What was read is kept while the file stays as it is.
+Nothing is computed again. Results are cached until the file changes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from stages.schemas.table import Table
 
 LARGEST = 32 * 2**20  # bytes of a file that is read
 DEEPEST = 50  # mappings within each other
-STAGES = {  # where a stage writes, the first that fits; all else is of `plot`
+STAGES = {  # output folders per stage, the first match wins; other files belong to `plot`
     "metrics/predict": "predict", "metrics/regress": "regress", "plots/train": "train", "plots/predict": "predict",
     "plots/regress": "regress", "plots/explain": "explain",
 }  # fmt: skip
@@ -31,7 +31,7 @@ _keeping = threading.Lock()
 
 
 def kept(read: Callable[[Path], Made], path: Path) -> Made:
-    """What `read` makes of a file, made again when the file has changed. Raises MissingError without the file."""
+    """The cached result of `read` on a file; read again after a change. Raises MissingError without the file."""
     try:
         status = path.stat()
     except OSError:
@@ -48,7 +48,7 @@ def kept(read: Callable[[Path], Made], path: Path) -> Made:
 
 
 def command_for(path: Path) -> str:
-    """The command that makes a file of the pipeline, or brings a source back."""
+    """The command that makes a file of the pipeline, or restores a source file."""
     if path.name in ("params.yaml", "dvc.yaml"):
         return f"`git checkout {path.name}`"
     if path.name == "dvc.lock":
@@ -66,7 +66,7 @@ def damaged(path: Path, why: str) -> ValueError:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Raises MissingError without the file, ValueError where it is too large or not to be read."""
+    """The bytes of a file. Raises MissingError without the file, ValueError if it is too large or unreadable."""
     try:
         if path.stat().st_size > LARGEST:
             raise ValueError(f"{path.as_posix()}: expected at most {LARGEST} bytes, got {path.stat().st_size}")
@@ -87,7 +87,7 @@ def read_text(path: Path) -> str:
 def read_rows(path: Path, kind: type[Table]) -> list[Row]:
     """The rows of a CSV of this kind.
 
-    Raises ValueError on other columns and on a row that is not whole. An empty file has no rows.
+    Raises ValueError if a column is missing or a row is incomplete. An empty file has no rows.
     """
     columns, rows = read_cells(path)
     if columns and columns != kind.names():
@@ -98,7 +98,7 @@ def read_rows(path: Path, kind: type[Table]) -> list[Row]:
 
 
 def read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
-    """The header of a CSV, and its rows, each as long as the header. Raises ValueError where it is half a file."""
+    """The header of a CSV, and its rows, each as long as the header. Raises ValueError if the file is incomplete."""
     try:
         lines = list(csv.reader(io.StringIO(read_text(path), newline=""), strict=True))
     except csv.Error as error:
@@ -111,7 +111,7 @@ def read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
 
 
 def number(text: str, path: Path) -> float | None:
-    """None for "" and what is not finite."""
+    """The number in a cell; None for "" and for values that are not finite."""
     try:
         value = float(text or "nan")
     except ValueError:
@@ -124,7 +124,7 @@ def read_metrics(path: Path) -> dict[str, float]:
 
 
 def numbers_in(text: str, path: Path) -> dict[str, float]:
-    """The finite numbers of a JSON object by name; those of inner objects by dotted name. Raises ValueError on else."""
+    """The finite numbers of a JSON object by name, of nested objects by dotted name. Raises ValueError otherwise."""
     try:
         tree = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -139,13 +139,13 @@ def numbers_in(text: str, path: Path) -> dict[str, float]:
 def _finite(value: int | float) -> bool:
     try:
         return math.isfinite(value)
-    except OverflowError:  # an integer beyond every float
+    except OverflowError:  # an integer too large for a float
         return False
 
 
 def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The leaves of nested mappings by dotted name; an empty mapping is a leaf. Raises ValueError where the nesting has
-    no end."""
+    """The leaves of nested mappings by dotted name; an empty mapping is a leaf. Raises ValueError if the nesting is too
+    deep."""
     if prefix.count(".") > DEEPEST:
         raise ValueError(f"{prefix[:60]}…: expected at most {DEEPEST} mappings within each other: mend it")
     leaves: dict[str, Any] = {}
@@ -158,7 +158,7 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def told(piece: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """A piece of the page, or `error`: the line that says why there is none."""
+    """The result of `piece()`, or {"error": message} on a ValueError."""
     try:
         return piece()
     except ValueError as error:

@@ -1,7 +1,7 @@
-"""What stands before every route: foreign hosts and origins are refused, bodies are limited, pages load nothing else.
+"""Request guard before every route: refuse foreign hosts and origins, limit bodies, set security headers.
 
-A page from elsewhere must not reach a server on loopback: neither by a form or script of another origin (Origin,
-Sec-Fetch-Site) nor under a name that its owner points here (DNS rebinding; Host).
+A foreign page must not reach a server on loopback: neither by a form or script of another origin (Origin,
+Sec-Fetch-Site), nor under a host name that its owner points here (DNS rebinding; Host).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-BODY = 256 * 1024  # bytes, of a route that states no other limit
+BODY = 256 * 1024  # bytes, for routes without a limit of their own
 
 
 class Guard:
-    """ASGI middleware. `hosts` are names beside loopback's that a request may come for; `limits` bytes of a body by
-    path, BODY elsewhere."""
+    """ASGI middleware. `hosts` are allowed names in addition to loopback's; `limits` are bytes of a body per path, BODY
+    elsewhere."""
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str], limits: Mapping[str, int]) -> None:
         self.app, self.limits = app, limits
         self.hosts = {*LOOPBACK, *(f"[{host}]" if ":" in host else host for host in hosts)}
-        self.anywhere = bool({"0.0.0.0", "[::]"} & self.hosts)  # told to listen on every address: any name may be right
+        self.anywhere = bool({"0.0.0.0", "[::]"} & self.hosts)  # it listens on every address: any name may be right
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,7 +49,7 @@ class Guard:
         await self.app(scope, limited(receive, limit), with_headers(send))
 
     def refusal(self, headers: Headers, limit: int) -> tuple[int, str] | None:
-        """Status and reason where a request must not pass."""
+        """Status and reason if a request is refused, else None."""
         host = headers.get("host", "")
         if not self.anywhere and without_port(host) not in self.hosts:
             known = " or ".join(sorted(self.hosts))
@@ -72,7 +72,7 @@ def without_port(host: str) -> str:
 
 
 def limited(receive: Receive, limit: int) -> Receive:
-    """`receive` that raises TooLargeError once more than `limit` bytes came, whatever their header said."""
+    """`receive` that raises TooLargeError after more than `limit` bytes, whatever the header says."""
     seen = 0
 
     async def guarded() -> Message:

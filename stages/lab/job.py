@@ -1,4 +1,4 @@
-"""The one training of the lab: a process beside the server, whose state lies in files and so survives the page."""
+"""The training job of the lab: one separate process. Its state is in files and so survives a reload of the page."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from stages import artifacts
 from stages.lab.fitting import Settings
 from stages.lab.refusals import BusyError, MissingError
 
-PATIENCE = 5  # s that a process has to end when it is told to
+PATIENCE = 5  # s, time for a process to end after a request
 
 
 class Job:
-    """Starts, watches and stops the training in `folder`."""
+    """Start, watch and stop the training in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.process: subprocess.Popen[bytes] | None = None
         self.lock = threading.Lock()
-        # Linux ends a process with the thread that started it (die_with_parent in stages.command), and a server's
-        # threads come and go: this one stays.
+        # Linux ends a process with the thread that started it (die_with_parent in stages.command). Threads of a server
+        # are short-lived; this one stays.
         self.starter = ThreadPoolExecutor(1)
 
     @property
@@ -38,7 +38,7 @@ class Job:
         return self.process is not None and self.process.poll() is None
 
     def start(self, settings: Settings) -> None:
-        """Raises BusyError while a training runs."""
+        """Start a training. Raises BusyError while one runs."""
         with self.lock:
             if self.running():
                 raise BusyError("a training is running: wait for it, or stop it first")
@@ -51,14 +51,14 @@ class Job:
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log).result()
 
     def stop(self) -> None:
-        """End the training, if one runs, as its user wants; what it has learned stays."""
+        """End a running training at the user's request; the best reader so far is retained."""
         with self.lock:
             if self.running():
                 (self.folder / "stopped").touch()
                 self._end()
 
     def close(self) -> None:
-        """End the training, if one runs, since the lab ends."""
+        """End a running training because the lab ends."""
         with self.lock:
             self._end()
         self.starter.shutdown(wait=False)
@@ -75,7 +75,7 @@ class Job:
 
     def state(self) -> dict[str, Any]:
         """state (idle, running, stopped, failed or done), settings, history, seconds, epoch_share, error, savable."""
-        with self.lock:  # a start removes what is read here
+        with self.lock:  # a start removes the files that are read here
             return self._state()
 
     def _state(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class Job:
         return {"state": "failed", "error": last[:500]}
 
     def save(self, folder: Path) -> None:
-        """Copy the best reader so far. Raises MissingError where there is none yet."""
+        """Copy the best reader so far. Raises MissingError if there is none yet."""
         try:
             description = (self.reader / "reader.json").read_bytes()
             weights = (self.reader / "weights.safetensors").read_bytes()

@@ -1,7 +1,7 @@
-"""Painting: strokes from the page, what a reader reads in them, and what it looks at.
+"""Painting: strokes from the page, the reader's answer, and its saliency map.
 
-A reader of single characters (28 x 28 px, one position) reads each alone, white on black, as MNIST is; any other reads
-them in one row on its own canvas, black on white.
+A reader of single characters (28 x 28 px, one position) reads each character by itself, white on black, like MNIST. Any
+other reader reads them in one row on its own canvas, black on white.
 """
 
 from __future__ import annotations
@@ -18,30 +18,29 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from stages.captcha.glyphs import SIDE, Glyphs
-from stages.insight.columns import aligned_columns
-from stages.insight.saliency import Effort, Targets, gradient_maps, has_gradients, undenoised
+from stages.insight.saliency import Effort, Targets, gradient_maps
 from stages.lab.desk import Desk
 from stages.lab.refusals import RefusedError
 from stages.lab.strokes import to_glyphs
-from stages.reader.batches import Images, Labels
-from stages.reader.decoding import softmax, text_probability, to_texts
-from stages.reader.networks import Ctc
-from stages.reader.reading import Outside, Recogniser
+from stages.reader.batches import Images
+from stages.reader.decoding import softmax, to_texts
+from stages.reader.inference import NetworkReader
+from stages.reader.protocol import Reader, TextPrediction
 from stages.reader_files import Description
 
 LIMITS = {"/paint": 512 * 1024}
 MOST = 12       # characters in one drawing
-POINTS = 20_000  # in all its strokes
+POINTS = 20_000  # in all strokes of a drawing
 GAP = 3         # px between characters in a row
-EDGE = 2        # px beside the row
-FEW = Effort(window=1, stride=1)  # of it, input x gradient takes nothing
+EDGE = 2        # px of margin around the row
+FEW = Effort(window=1, stride=1)  # minimal: input x gradient needs no steps
 
 Coordinate = Annotated[float, Field(ge=-4096, le=8192, allow_inf_nan=False)]
 Point = Annotated[list[Coordinate], Field(min_length=2, max_length=2)]
 
 
 class Drawing(BaseModel):
-    """Strokes as points in px of any canvas, and the reader to read them."""
+    """Strokes as points in px of any canvas, and the name of the reader."""
 
     reader: str
     strokes: Annotated[list[Annotated[list[Point], Field(min_length=1)]], Field(max_length=400)]
@@ -50,7 +49,7 @@ class Drawing(BaseModel):
 
 @dataclass(frozen=True)
 class Answer:
-    """What was read: labels (T,), their rows of logits as shares (T, A + 1), and the picture of each."""
+    """The answer: labels (T,), class probabilities (T, A + 1), and the image of each character."""
 
     labels: NDArray[np.int64]
     confidence: float
@@ -65,7 +64,7 @@ def routes(desk: Desk) -> APIRouter:
 
     @router.post("/paint")
     def paint(drawing: Drawing) -> dict[str, Any]:
-        """Text, confidence and, by character, the probability of every class and the map over what was seen."""
+        """Text, confidence and, per character, the probability of every class and the saliency map over the image."""
         started = time.perf_counter()
         if sum(map(len, drawing.strokes)) > POINTS:
             raise RefusedError(f"strokes: expected at most {POINTS} points, got more: clear the drawing")
@@ -87,48 +86,42 @@ def reads_singly(description: Description) -> bool:
     return (description.height, description.width, description.positions) == (SIDE, SIDE, 1)
 
 
-def read(glyphs: Glyphs, reader: Recogniser | Outside, description: Description, saliency: bool) -> Answer:
-    """What a reader reads in glyphs (n, 28, 28), n >= 1."""
+def read(glyphs: Glyphs, reader: Reader, description: Description, saliency: bool) -> Answer:
+    """The answer of a reader to glyphs (n, 28, 28), n >= 1."""
     singly = reads_singly(description)
     if singly:
         images: Images = np.repeat(glyphs[..., None], 3, axis=3)
     else:
         images = in_a_row(glyphs, description.height, description.width)[None]
-    if not isinstance(reader, Recogniser):
-        return _read_outside(reader, images, len(description.alphabet))
-    logits = reader.logits(images)
-    if not np.isfinite(logits).all():
-        raise ValueError("the reader's weights are too large, its numbers are not finite: train it again")
-    ctc = isinstance(reader.network, Ctc)
-    readings = reader.decode(logits)
-    labels = readings.labels.astype(np.int64)
-    columns = aligned_columns(logits, labels) if ctc else np.broadcast_to(np.arange(labels.shape[1]), labels.shape)
+    predicted = reader.predict(images)
+    logits = predicted.logits
+    if logits is None:
+        return _text_alone(predicted, images, len(description.alphabet))
+    labels = predicted.readings.labels.astype(np.int64)
     row, position = np.nonzero(labels)
-    column = columns[row, position]
+    column = reader.columns(logits, labels)[row, position]
     shares = softmax(logits[row, column].astype(np.float64))
     maps = None
-    if saliency and len(row) and has_gradients(reader):
-        maps = _maps(reader, images[row], labels[row], position, column, shares)
-    confidence = float(np.prod(text_probability(logits, readings.labels, ctc=ctc)))
+    if saliency and len(row) and reader.gradients:
+        said = shares[np.arange(len(row)), labels[row, position]]
+        targets = Targets(labels[row], position, column, np.ones(len(row), bool), said)
+        maps = _maps(reader.gradients, images[row], targets)
+    confidence = float(np.prod(predicted.probability))
     return Answer(labels[row, position], confidence, shares, images[row], maps,
-                  _note(len(glyphs), len(row), description, saliency and not has_gradients(reader)))
+                  _note(len(glyphs), len(row), description, saliency and not reader.gradients))
 
 
-def _read_outside(reader: Outside, images: Images, alphabet_size: int) -> Answer:
-    whole = reader.read_whole(images)
-    labels = whole.readings.labels[0][whole.readings.labels[0] > 0].astype(np.int64)
+def _text_alone(predicted: TextPrediction, images: Images, alphabet_size: int) -> Answer:
+    """The answer of a reader without logits, of which `images` holds a single one."""
+    text = predicted.readings.labels[0]
+    labels = text[text > 0].astype(np.int64)
     nothing = np.zeros((len(labels), alphabet_size + 1))
-    return Answer(labels, float(whole.probability[0]), nothing, np.repeat(images, len(labels), axis=0), None,
+    return Answer(labels, float(predicted.probability[0]), nothing, np.repeat(images, len(labels), axis=0), None,
                   "this reader tells its reading alone: no probabilities, no map")
 
 
-def _maps(reader: Recogniser, images: Images, labels: Labels, position: NDArray[np.int64], column: NDArray[np.int64],
-          shares: NDArray[np.float64]) -> NDArray[np.float32]:
-    rows = np.arange(len(images))
-    said = shares[rows, labels[rows, position]]
-    seen, bare = undenoised(reader, images)
-    assert isinstance(bare, Recogniser)
-    targets = Targets(labels, position, column, np.ones(len(rows), bool), said)
+def _maps(reader: NetworkReader, images: Images, targets: Targets) -> NDArray[np.float32]:
+    seen, bare = reader.undenoised(images)
     maps, _ = gradient_maps(bare, seen, targets, "input_x_gradient", FEW, seed=0)
     return maps
 
@@ -145,7 +138,7 @@ def _note(drawn: int, read_: int, description: Description, no_gradients: bool) 
 
 
 def in_a_row(glyphs: Glyphs, height: int, width: int) -> NDArray[np.uint8]:
-    """Glyphs (n, 28, 28) side by side on a white canvas (H, W, 3), black; made smaller together where they must."""
+    """Glyphs (n, 28, 28) in one row on a white canvas (H, W, 3), black; all made smaller together if needed."""
     inked = [np.flatnonzero(glyph.any(axis=0)) for glyph in glyphs]
     patches = [glyph[:, columns[0] : columns[-1] + 1] for glyph, columns in zip(glyphs, inked, strict=True)]
     row = np.concatenate([part for patch in patches for part in (np.zeros((SIDE, GAP), np.uint8), patch)][1:], axis=1)
@@ -160,7 +153,7 @@ def in_a_row(glyphs: Glyphs, height: int, width: int) -> NDArray[np.uint8]:
 
 
 def told(answer: Answer, alphabet: str) -> dict[str, Any]:
-    """The answer as JSON; "" among the probabilities stands for no character, `alphabet` has the others' order."""
+    """The answer as JSON. Among the probabilities "" stands for no character; the others are in order of `alphabet`."""
     text = to_texts(answer.labels[None], alphabet)[0] if len(answer.labels) else ""
     found = []
     for i, character in enumerate(text):
@@ -174,7 +167,7 @@ def told(answer: Answer, alphabet: str) -> dict[str, Any]:
 
 
 def picture(image: Images, saliency: NDArray[np.float32] | None) -> dict[str, Any]:
-    """Pixels of the green channel, 0 to 255, and the map as bytes: 128 nothing, 255 most for, 1 most against."""
+    """Pixels of the green channel, 0 to 255, and the map as bytes: 128 neutral, 255 most for, 1 most against."""
     encoded = None
     if saliency is not None:
         most = max(float(np.abs(saliency).max()), 1e-12)

@@ -1,4 +1,4 @@
-"""Uploaded pictures: bytes from anybody, read with suspicion, and kept in memory for a while."""
+"""Uploaded images: untrusted bytes, checked before decoding, and cached in memory."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from stages.sources.captchas import to_canvas
 from stages.sources.images import FORMATS, Picture, read_image
 
 LIMIT = 2 * 2**20  # bytes of a file
-MEGAPIXELS = 4     # as its header declares them
-LARGEST = 256, 512  # px, height and width that are kept: no captcha is larger
+MEGAPIXELS = 4     # as declared in the header
+LARGEST = 256, 512  # px, maximum height and width in memory: no captcha is larger
 SMALLEST = 8       # px, either side
-KEPT = 16          # pictures in memory; the oldest goes
-# The headers of an icon and of an AVIF need not tell the size of the pictures inside, which may be bombs.
+KEPT = 16          # images in memory; the oldest is removed
+# The headers of an icon and of an AVIF need not state the size of the images inside, which may be bombs.
 TAKEN = tuple(name for name in FORMATS if name not in ("ICO", "AVIF"))
-TILES = range(322, 326)  # tags of a TIFF: a tile is decoded whole, however small the picture that it is cut to
+TILES = range(322, 326)  # tags of a TIFF: a tile is decoded whole, even if the image is much smaller
 
 
 def read_upload(content: bytes, home: Path) -> Picture:
-    """The picture (H, W, 3) in bytes, made smaller where it is larger than any captcha.
+    """The image (H, W, 3) in bytes, made smaller if it is larger than any captcha.
 
-    It lies in a file below `home` while it is read. Raises UnreadableError where the bytes are no still picture, are
-    damaged or show less than 8 x 8 px, TooLargeError where the picture is too large.
+    It is in a file below `home` while it is read. Raises UnreadableError if the bytes are no still image, are damaged,
+    or have less than 8 x 8 px; TooLargeError if the image is too large.
     """
     check_header(content)
     home.mkdir(parents=True, exist_ok=True)
@@ -46,14 +46,14 @@ def read_upload(content: bytes, home: Path) -> Picture:
 
 
 def check_header(content: bytes) -> None:
-    """Look at the header alone. Raises as `read_upload` does."""
+    """Check the header only. Raises as `read_upload` does."""
     Image.init()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(content), formats=[name for name in TAKEN if name in Image.OPEN]) as image:
                 width, height = image.size
-                # Cameras write JPEGs with a preview as a second picture (MPO): those are still.
+                # Cameras write JPEGs with a preview as a second image (MPO): these are still images.
                 moves = image.format != "MPO" and getattr(image, "is_animated", False)
                 tiled = image.format == "TIFF" and bool(tags_of(content) & set(TILES))
     except Image.DecompressionBombError:
@@ -72,7 +72,7 @@ def check_header(content: bytes) -> None:
 
 
 def tags_of(content: bytes) -> set[int]:
-    """The tags in the first directory of a TIFF, as they stand there: Pillow passes over some that libtiff reads."""
+    """The raw tags in the first directory of a TIFF: Pillow skips some that libtiff reads."""
     order: Literal["little", "big"] = "little" if content.startswith(b"II") else "big"
 
     def number(place: int, size: int) -> int:
@@ -86,7 +86,7 @@ def tags_of(content: bytes) -> set[int]:
 
 
 def fitted(picture: Picture) -> Picture:
-    """The picture, no larger than LARGEST. Raises UnreadableError where less than 8 x 8 px are left."""
+    """The image, no larger than LARGEST. Raises UnreadableError if less than 8 x 8 px are left."""
     scale = min(1.0, *(most / side for most, side in zip(LARGEST, picture.shape, strict=False)))
     height, width = (round(side * scale) for side in picture.shape[:2])
     if min(height, width) < SMALLEST:
@@ -96,7 +96,7 @@ def fitted(picture: Picture) -> Picture:
 
 
 class Gallery:
-    """Pictures by a name that cannot be guessed; the last KEPT of them."""
+    """The last KEPT images, each under a name that cannot be guessed."""
 
     def __init__(self) -> None:
         self._pictures: OrderedDict[str, Picture] = OrderedDict()
@@ -111,7 +111,7 @@ class Gallery:
         return name
 
     def get(self, name: str) -> Picture:
-        """Raises MissingError where the picture is gone."""
+        """The image of that name. Raises MissingError if it is no longer in memory."""
         with self._lock:
             if name not in self._pictures:
                 raise MissingError("upload: this picture is no longer kept: upload it again")

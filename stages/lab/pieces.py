@@ -1,6 +1,6 @@
-"""Pieces of the results: the data set, the readers and their mistakes, thresholds; each read from one or two artifacts.
+"""Sections of the results page: data set, readers and their errors, thresholds; each from one or two artifacts.
 
-All raise ValueError, one line that says which file is missing or damaged and which command makes it.
+All raise a one-line ValueError with the missing or damaged file and the command that makes it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SHOWN = [Thresholds.reader, Thresholds.noise, Thresholds.share, Thresholds.level
 
 
 def facts() -> dict[str, Any]:
-    """The data set by the parameters that made it, as [name, value]."""
+    """Parameters of the data set, as [name, value]."""
     params = recorded.recorded_params()
 
     def value(*names: str, between: str = " ") -> str:
@@ -63,7 +63,7 @@ def classes() -> dict[str, Any]:
 
 
 def readers() -> dict[str, Any]:
-    """Numbers of every reader by stage: value, low and high by name and reader; those with intervals first."""
+    """Metrics of every reader per stage: value, low and high by name and reader; those with intervals first."""
     stages: dict[str, list[dict[str, Any]]] = {}
     names: list[str] = []
     notes: list[str] = []

@@ -1,4 +1,4 @@
-"""What dvc.lock recorded of this run, and what has changed since: files are compared by hash, nothing is made again."""
+"""The run that dvc.lock records, and changes since: files are compared by hash, nothing is computed again."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ruamel.yaml.error import YAMLError
 from stages.lab.found import flat, kept, read_text
 
 LOCK, PARAMS = Path("dvc.lock"), Path("params.yaml")
-HASHED = 8 * 2**20  # bytes of an artifact that is compared by its hash; of a larger one, whether it is there
-ANOTHER = object()  # stands for a value that another stage has otherwise
+HASHED = 8 * 2**20  # bytes up to which an artifact is compared by hash; of a larger one, only its existence
+ANOTHER = object()  # in place of a value that differs between stages
 
 
 def parse_yaml(text: str, where: str) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 def stages_of(lock: Mapping[str, Any], readers: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The stages in dvc.lock by name, without those of readers that are no more."""
+    """The stages in dvc.lock by name, without those of removed readers."""
     stages = lock.get("stages")
     if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):
         raise ValueError(f"{LOCK} has no stages: run `dvc repro`")
@@ -46,7 +46,7 @@ def stages_of(lock: Mapping[str, Any], readers: Mapping[str, Any]) -> dict[str, 
 
 
 def recorded_params() -> dict[str, Any]:
-    """The parameters by dotted name that the stages in dvc.lock ran with; `ANOTHER` where they ran with several."""
+    """Parameters of the stages in dvc.lock by dotted name; `ANOTHER` where stages differ."""
     found: dict[str, Any] = {}
     for stage in stages_of(read_yaml(LOCK), _readers()).values():
         for tree in (stage.get("params") or {}).values():
@@ -61,19 +61,19 @@ def _readers() -> Mapping[str, Any]:
 
 
 def run() -> dict[str, Any]:
-    """The parameters of the run [name, value, value in params.yaml now or None where it is the same], and which results
-    and code are those of dvc.lock."""
+    """The parameters of the run [name, value, current value in params.yaml or None if equal], and which results and
+    code match dvc.lock."""
     recorded, now = recorded_params(), flat(read_yaml(PARAMS))
     names = [*now, *(name for name in recorded if name not in now)]
     params = [[name, written(recorded.get(name)), None if recorded.get(name) == now.get(name) else
                written(now.get(name))] for name in names]
     stages = stages_of(read_yaml(LOCK), _readers())
     return {"params": params, "results": compared(_entries(stages, "outs")),
-            "code": compared(entry for entry in _entries(stages, "deps") if entry["path"].endswith(".py"))}
+            "code": compared(entry for entry in _entries(stages, "deps") if entry["path"].startswith("stages/"))}
 
 
 def written(value: Any) -> str | None:
-    """A parameter as people read it; None where there is none."""
+    """A parameter as text; None if there is none."""
     if value is ANOTHER:
         return "several: the pipeline was interrupted"
     if isinstance(value, list):
@@ -91,7 +91,7 @@ def _entries(stages: Mapping[str, Mapping[str, Any]], kind: str) -> Iterator[dic
 
 
 def compared(entries: Iterator[dict[str, Any]]) -> dict[str, Any]:
-    """How many paths are as recorded, which differ and are missing, and which are there but too large to compare."""
+    """The number of paths that match, and the paths that differ, are missing, or are too large to compare."""
     told: dict[str, list[str]] = {"same": [], "differ": [], "missing": [], "large": []}
     for path, entry in {entry["path"]: entry for entry in entries}.items():
         told[_state(Path(path), entry)].append(path)
@@ -105,15 +105,16 @@ def _state(path: Path, entry: Mapping[str, Any]) -> str:
         if not isinstance(entry.get("size"), int) or entry["size"] > HASHED:
             return "large"
         return "same" if _hash(path) == entry.get("md5") else "differ"
-    except (OSError, ValueError):  # written at this moment, or no path
+    except (OSError, ValueError):  # being written now, or not a valid path
         return "differ"
 
 
 def _hash(path: Path) -> str:
-    """DVC's md5 of a file or folder."""
+    """DVC's md5 of a file or folder, without what .dvcignore hides in a folder of code."""
     if not path.is_dir():
         return kept(_md5, path)
-    files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+    files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*")
+                   if file.is_file() and "__pycache__" not in file.parts)
     listed = [{"md5": kept(_md5, file), "relpath": name} for name, file in files]
     return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
 

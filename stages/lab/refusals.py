@@ -1,33 +1,33 @@
-"""What the lab refuses, with the HTTP status that says so."""
+"""Errors of the lab, each with its HTTP status."""
 
 from __future__ import annotations
 
 
 class RefusedError(ValueError):
-    """One line for the user: where, what was expected, what came, what to do."""
+    """Base class. The message is one line for the user: where, expected, got, what to do."""
 
     status = 400
 
 
 class MissingError(RefusedError):
-    """What was named is not there."""
+    """The named thing does not exist."""
 
     status = 404
 
 
 class BusyError(RefusedError):
-    """It cannot be done while something else is."""
+    """Another action must end first."""
 
     status = 409
 
 
 class TooLargeError(RefusedError):
-    """More bytes, or pixels, than the route takes."""
+    """More bytes or pixels than the route accepts."""
 
     status = 413
 
 
 class UnreadableError(RefusedError):
-    """Bytes that are not of the kind the route takes."""
+    """Bytes of a kind that the route does not accept."""
 
     status = 415

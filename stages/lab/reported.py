@@ -1,4 +1,4 @@
-"""What the report says, from plots/report.json: its words with what is marked in them, its figures and a table."""
+"""Read plots/report.json: texts with their markup, figures and a table."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from stages.lab.found import damaged, read_text
 SHAPES: dict[str, type] = {"answer": str, "chapters": list, "figures": dict, "findings": dict}
 CHAPTER: dict[str, type] = {"anchor": str, "title": str, "lead": str, "content": list}
 FIGURE: dict[str, type] = {"title": str, "shows": str, "finding": str, "numbers": list}
-CELL = {"small": "", "scope": "", "span": 1}  # what a cell has where report.json leaves it out
-DEEPEST = 10  # folds within each other
+CELL = {"small": "", "scope": "", "span": 1}  # defaults of a cell that report.json leaves out
+DEEPEST = 10  # maximum nesting of folds
 
 Spoken = list[tuple[str, str]]  # pieces of a text: "strong", "code" or "", and its words
 
 
 def spoken(text: str) -> Spoken:
-    """The pieces of a text, those between ** and between backticks marked."""
+    """The pieces of a text: "strong" between **, "code" between backticks, else ""."""
     pieces = []
     for piece in re.split(r"(\*\*.+?\*\*|(?<!“)`[^`]+`)", text):
         if piece.startswith("**") and len(piece) > 4:
@@ -33,7 +33,7 @@ def spoken(text: str) -> Spoken:
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """The tree of plots/report.json. Raises ValueError where it is not one."""
+    """The tree of plots/report.json. Raises ValueError if it has another shape."""
     try:
         tree = json.loads(read_text(path))
     except (json.JSONDecodeError, RecursionError) as error:
@@ -58,7 +58,7 @@ def _check(path: Path, what: str, found: Any, shape: Mapping[str, type]) -> None
 
 
 def figures_of(chapter: Mapping[str, Any]) -> list[str]:
-    """The names of a chapter's figures in order, those folded away included."""
+    """The names of a chapter's figures in order, those in folds included."""
     return [str(part.get("name")) for part in _parts(chapter["content"]) if part.get("kind") == "figure"]
 
 
@@ -70,7 +70,7 @@ def _parts(content: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
 
 
 def regression_table(path: Path) -> dict[str, Any]:
-    """The table of the regressions: caption, head, body and foot as rows of whole cells, and the notes below it."""
+    """The regression table: caption, head, body and foot as rows of complete cells, and the notes below it."""
     tables = [part.get("table") for chapter in read_report(path)["chapters"] for part in _parts(chapter["content"])]
     table = next((one for one in tables if isinstance(one, dict) and one.get("kind") == "regression"), None)
     if table is None or not table.get("body"):

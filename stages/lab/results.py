@@ -1,4 +1,4 @@
-"""Results: what the pipeline found, read from what it wrote, and what moved between two experiments; see found.py."""
+"""Results: the artifacts of the pipeline as page sections, and the comparison of two experiments."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ FOLDERS = {"figures": FIGURES, "regress": REGRESS}
 KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".csv": "text/csv", ".md": "text/markdown",
          ".tex": "application/x-tex"}
 PICTURES = (".svg", ".png")
-# A drawing carries its own styles, which the page's policy forbids; alone it may have them, and nothing else.
+# An SVG has inline styles, which the page's policy forbids. Served on its own it may have them, and nothing else.
 DRAWING = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; "
                                       "frame-ancestors 'none'"}
 SIZE = re.compile(rb'(<svg\b[^>]*?)\s+width="[^"]*"\s+height="[^"]*"')
 ROWS = 500  # of a table that are shown
-SECTIONS: dict[str, tuple[str, ...]] = {  # chapters of the report by section of the page
+SECTIONS: dict[str, tuple[str, ...]] = {  # section of the page: chapters of the report
     "answer": ("answer",), "data": ("captchas", "data"), "readers": ("characters", "readers"),
     "dose": ("noise", "doses"), "regression": ("regression", "sure", "sound"),
     "why": ("why", "looks", "classes", "robust", "unseen"),
@@ -43,7 +43,7 @@ def routes(desk: Desk) -> APIRouter:
 
     @router.get("")
     def overview() -> dict[str, Any]:
-        """All but the readers, the run and the comparison; a piece that cannot be read is an `error`."""
+        """All sections except the readers, the run and the comparison; an unreadable section is an `error`."""
         return {"answer": told(answer), "sections": sections(), "facts": told(pieces.facts),
                 "classes": told(pieces.classes), "readers": told(pieces.readers),
                 "table": told(partial(kept, regression_table, REPORT)), "thresholds": told(pieces.thresholds),
@@ -70,7 +70,7 @@ def routes(desk: Desk) -> APIRouter:
 
     @router.get("/table/{folder}/{name}")
     def table(folder: Folder, name: str) -> dict[str, Any]:
-        """A table's columns and first rows, as texts, and how many rows there are."""
+        """Columns and first rows of a table, as texts, and the number of rows."""
         columns, rows = kept(read_cells, allowed(FOLDERS[folder], f"{name}.csv", (".csv",)))
         return {"columns": columns, "rows": rows[:ROWS], "total": len(rows)}
 
@@ -79,11 +79,11 @@ def routes(desk: Desk) -> APIRouter:
 
 
 def _serve(router: APIRouter) -> None:
-    """The routes that give files as they are."""
+    """Routes that serve files unchanged."""
 
     @router.get("/figure/{name}")
     def figure(name: str, large: bool = False) -> Response:
-        """A picture as it is; a `large` drawing has no size of its own and fills the window."""
+        """A figure; a `large` SVG has no size of its own and fills the window."""
         path = allowed(FIGURES, name, PICTURES)
         content = read_bytes(path)
         if large and path.suffix == ".svg":
@@ -98,12 +98,12 @@ def _serve(router: APIRouter) -> None:
 
     @router.get("/page/{name}")
     def page(name: Literal["report.html", "details.html"]) -> Response:
-        """A page of the report; it links to the other by its name."""
+        """A page of the report; each links to the other by name."""
         return Response(read_bytes(artifacts.PLOTS / name), media_type="text/html", headers=DRAWING)
 
 
 def files(folder: Path) -> list[str]:
-    """The names of the regular files of known kinds in a folder; none where there is no folder."""
+    """The names of regular files of known types in a folder; empty if there is no folder."""
     if not folder.is_dir():
         return []
     home = folder.resolve()
@@ -113,13 +113,13 @@ def files(folder: Path) -> list[str]:
 
 
 def tables() -> list[str]:
-    """Folder and name of every file that is no picture."""
+    """Folder and name of every file that is no figure."""
     return [f"{folder}/{name}" for folder, path in FOLDERS.items() for name in files(path)
             if Path(name).suffix not in PICTURES]
 
 
 def allowed(folder: Path, name: str, kinds: Iterable[str]) -> Path:
-    """The path of a file that may be served. Raises MissingError on any other, links out of the folder as well."""
+    """The path of a file that may be served. Raises MissingError on any other, also on links out of the folder."""
     path = folder / name
     if path.suffix not in kinds or name not in files(folder):
         raise MissingError(f"{folder.as_posix()} has no {name[:60]!r} to show: run {command_for(folder)}, or reload "
@@ -128,7 +128,7 @@ def allowed(folder: Path, name: str, kinds: Iterable[str]) -> Path:
 
 
 def report_words() -> dict[str, Any]:
-    """What the report says. Raises ValueError where it cannot be read."""
+    """The report, from report.json. Raises ValueError if it cannot be read."""
     return kept(read_report, REPORT)
 
 
@@ -138,7 +138,7 @@ def answer() -> dict[str, Any]:
 
 
 def sections() -> dict[str, Any]:
-    """groups of figures by section, and `missing`: a line on those that should be there and are not."""
+    """Figure groups per section, and `missing`: a line on figures that should exist but do not."""
     words = told(report_words)
     there = {Path(name).stem: name for name in files(FIGURES) if Path(name).suffix in PICTURES}
     chapters = {chapter["anchor"]: chapter for chapter in words.get("chapters", [])}
@@ -155,8 +155,8 @@ def sections() -> dict[str, Any]:
 
 
 def group(chapter: Mapping[str, Any], there: Mapping[str, str], words: Mapping[str, Any]) -> dict[str, Any]:
-    """A chapter's figures in order, notes on those for which the run had nothing to draw, and the names of the
-    missing."""
+    """The figures of a chapter in order, notes on figures with nothing to draw in this run, and the names of missing
+    figures."""
     drawn: list[dict[str, Any]] = []
     notes, absent = [], []
     for name in figures_of(chapter):
@@ -178,7 +178,7 @@ def lacking(names: list[str], some: bool) -> str:
 
 
 def figure_of(name: str, file: str, words: Mapping[str, Any]) -> dict[str, Any]:
-    """A figure: its file, words of the report (none without it), size in points, and the tables behind it."""
+    """A figure: file, texts of the report (none without a report), size in points, and its data tables."""
     one = words.get("figures", {}).get(name, {})
     behind = [str(table).removeprefix(f"{artifacts.PLOTS.as_posix()}/").removesuffix(".csv")
               for table in one.get("numbers", [f"plots/figures/{name}.csv"])]

@@ -1,6 +1,6 @@
-"""Files that a reader learns from and is tried on: Kaggle's CSV, checked once and kept as arrays; and its submission.
+"""Train and test files in Kaggle's CSV layout, checked once and stored as arrays; and the submission file.
 
-The layout is that of Kaggle's Digit Recognizer: `label,pixel0…pixel783`, one glyph a row; a test file may lack label.
+The layout is that of Kaggle's Digit Recognizer: `label,pixel0…pixel783`, one row per glyph; a test file may lack label.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ KINDS = ("train", "test")
 CLASSES = 100  # at most
 MEBIBYTES = 200  # of a file
 CELL = re.compile(r"In CSV column #(\d+): Row #(\d+): CSV conversion error to uint8: invalid value (.*)")  # Arrow's
-QUOTED = {",": '","', '"': '""""'}  # labels that a CSV does not take as they are
+QUOTED = {",": '","', '"': '""""'}  # labels that need quotes in a CSV
 
 
 @dataclass(frozen=True)
 class Table:
-    """What is known of a file that was opened."""
+    """Description of an opened file."""
 
-    name: str  # as its user calls it
+    name: str  # the user's file name
     rows: int
-    classes: dict[str, int]  # rows by label; empty where the file has no labels
+    classes: dict[str, int]  # rows per label; empty if the file has no labels
 
 
 def path_of(home: Path, kind: str) -> Path:
@@ -44,11 +44,11 @@ def path_of(home: Path, kind: str) -> Path:
 
 
 def keep(home: Path, kind: str, name: str, csv: Path) -> Table:
-    """Check the CSV and keep it as the train or test file. Raises UnreadableError, one line, and keeps nothing then."""
+    """Check the CSV and store it as the train or test file. If it is bad: UnreadableError, and nothing is stored."""
     try:
         images, labels = read_table(csv, labelled=kind == "train")
     except ValueError as error:
-        raise UnreadableError(str(error).replace(str(csv), name)[:600]) from None  # a cell may be as long as the file
+        raise UnreadableError(str(error).replace(str(csv), name)[:600]) from None  # a cell may be very long
     table = Table(name, len(images), dict(sorted(Counter(labels.tolist()).items())))
     path = path_of(home, kind)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def keep(home: Path, kind: str, name: str, csv: Path) -> Table:
 
 
 def read_table(csv: Path, *, labelled: bool) -> tuple[Glyphs, NDArray[np.str_]]:
-    """Images (n, 28, 28) and labels, (n,) of one character or (0,) without. Raises ValueError, with row and column."""
+    """Images (n, 28, 28) and labels: (n,) single characters, or (0,) if there are none. Errors have row and column."""
     characters = _labels(csv)
     if characters is None:
         if labelled:
@@ -74,7 +74,7 @@ def read_table(csv: Path, *, labelled: bool) -> tuple[Glyphs, NDArray[np.str_]]:
 
 
 def _labels(csv: Path) -> list[str] | None:
-    """The column of labels; None without. Raises ValueError where one is no single character, or there are no rows."""
+    """The column of labels; None without. Raises ValueError if one is no single character, or there are no rows."""
     with csv.open("rb") as opened:
         header = opened.readline(BLOCK)
     line = (header.decode("utf-8-sig", errors="replace").splitlines() or [""])[0]
@@ -120,7 +120,7 @@ def _batches(csv: Path, types: dict[str, pa.DataType]) -> Iterator[pa.RecordBatc
 
 
 def opened(home: Path) -> dict[str, Table]:
-    """The files at hand, by kind."""
+    """The stored files, by kind."""
     found = {}
     for kind in KINDS:
         path = path_of(home, kind).with_suffix(".json")
@@ -135,7 +135,7 @@ def close(home: Path, kind: str) -> None:
 
 
 def load(home: Path, kind: str) -> tuple[Glyphs, NDArray[np.str_]]:
-    """Images and labels of the train or test file. Raises MissingError where none is open."""
+    """Images and labels of the train or test file. Raises MissingError if none is open."""
     try:
         with np.load(path_of(home, kind), allow_pickle=False) as arrays:
             return arrays["images"], arrays["labels"]
@@ -144,7 +144,7 @@ def load(home: Path, kind: str) -> tuple[Glyphs, NDArray[np.str_]]:
 
 
 def to_labels(characters: NDArray[np.str_], alphabet: str) -> NDArray[np.int64]:
-    """Labels (n,) from 1; 0 for a character that the alphabet lacks."""
+    """Labels (n,) from 1; 0 for a character outside the alphabet."""
     return labels_of(characters, alphabet) + 1
 
 

@@ -1,4 +1,4 @@
-"""Training: files and glyph sources to learn from, one training at a time, and the readers that were saved."""
+"""Training: files and glyph sources, one training at a time, and saved readers."""
 
 from __future__ import annotations
 
@@ -19,30 +19,35 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from stages.captcha.glyphs import Glyphs
+from stages.grammar import one_of
 from stages.lab import tables
+from stages.lab.composing import SOURCES
 from stages.lab.desk import OWN, Desk, check_name
 from stages.lab.fitting import Settings
 from stages.lab.job import Job
 from stages.lab.paint import reads_singly
 from stages.lab.refusals import BusyError, MissingError, RefusedError
 from stages.params import read
-from stages.reader.reading import Outside, Recogniser, choose_device, read_whole
+from stages.reader.architectures import ARCHITECTURES
+from stages.reader.inference import choose_device
+from stages.reader.protocol import Reader
 from stages.reader_files import Description, load_recogniser
 
 FILE = tables.MEBIBYTES * 2**20
 LIMITS = {f"/train/file/{kind}": FILE for kind in tables.KINDS}
-BATCH = 1000  # glyphs read at a time
+BATCH = 1000  # glyphs per call of a reader
 
 Kind = Literal["train", "test"]
-Architecture = Literal["heads", "dense", "kaggle", "ukrainian", "essmaw_dense", "essmaw_small", "essmaw_large"]
+FITTED = tuple(name for name, one in ARCHITECTURES.items()
+               if one.family == "network" and not one.any_length)  # networks that can read single glyphs
 
 
 class Wanted(BaseModel):
-    """A training, as the page asks for it."""
+    """A training as the page requests it."""
 
-    source: Literal["file", "study", "digits", "fonts"]
+    source: Annotated[str, one_of(("file", *SOURCES))]
     alphabet: Annotated[str, Field(max_length=100)] = "0123456789"
-    architecture: Architecture = "heads"
+    architecture: Annotated[str, one_of(FITTED)] = "heads"
     channels: Annotated[int, Field(ge=4, le=128)] = 16
     epochs: Annotated[int, Field(ge=1, le=500)] = 20
     batch: Annotated[int, Field(ge=2, le=4096)] = 32
@@ -59,13 +64,13 @@ class Name(BaseModel):
 def routes(desk: Desk) -> APIRouter:
     router = APIRouter(prefix="/train")
     job = Job(desk.home / "job")
-    keeping = threading.Lock()  # two at once would write to one file; a large table may take hundreds of MB
+    keeping = threading.Lock()  # two at once would write to one file; a large table may need hundreds of MB
     desk.at_close.append(job.close)
     clean_uploads(desk.home)
 
     @router.get("")
     def state() -> dict[str, Any]:
-        """The training, the files that are open, and the glyph source of the study."""
+        """The training, the open files, and the glyph source of the study."""
         files = {kind: asdict(table) for kind, table in tables.opened(desk.home).items()}
         glyphs = read("glyphs").glyphs
         return job.state() | {"files": files, "study": f"{glyphs.source} {glyphs.path}".strip()}
@@ -74,7 +79,7 @@ def routes(desk: Desk) -> APIRouter:
     def start(wanted: Wanted) -> dict[str, Any]:
         if wanted.source == "file" and "train" not in tables.opened(desk.home):
             raise MissingError("source: no train file is open: open a CSV, or choose another source")
-        check_alphabet(wanted.alphabet)  # before the training that was there is removed
+        check_alphabet(wanted.alphabet)  # before the previous training is removed
         job.start(Settings(**wanted.model_dump()))
         return state()
 
@@ -107,7 +112,7 @@ def routes(desk: Desk) -> APIRouter:
 
     @router.post("/file/{kind}")
     async def open_file(kind: Kind, request: Request) -> dict[str, Any]:
-        """The CSV as the request's body; its name in the query."""
+        """Take a CSV as the request's body; its name is in the query."""
         name = Path(request.query_params.get("name", f"{kind}.csv")).name[:80]
         uploads = desk.home / "uploads"
         uploads.mkdir(parents=True, exist_ok=True)
@@ -128,7 +133,7 @@ def routes(desk: Desk) -> APIRouter:
 
     @router.get("/submission")
     def submission(reader: str = "") -> StreamingResponse:
-        """Kaggle's submission for the test file, by a reader of single characters; by that in training without one."""
+        """Kaggle's submission for the test file, by a named reader of single characters, or by the one in training."""
         chosen, description = desk.load(reader) if reader else _trained(job)
         if not reads_singly(description):
             raise RefusedError(f"reader: expected one of single characters, got {reader!r}, made for captchas of "
@@ -143,29 +148,29 @@ def routes(desk: Desk) -> APIRouter:
 
 
 def check_alphabet(alphabet: str) -> None:
-    """Raises RefusedError unless it has two characters or more, each once, all of which can be shown."""
+    """Raise RefusedError unless it has two or more characters, all different and printable."""
     composed = unicodedata.normalize("NFC", alphabet)
     if not (len(set(composed)) == len(composed) >= 2 and composed.isprintable()):
         raise RefusedError(f"alphabet: expected 2 to 100 characters, each once, got {alphabet!r}: correct it")
 
 
-def _trained(job: Job) -> tuple[Recogniser | Outside, Description]:
+def _trained(job: Job) -> tuple[Reader, Description]:
     if not (job.reader / "reader.json").is_file():
         raise MissingError("no reader was trained yet: train one, or name a saved one")
     return load_recogniser(job.reader, choose_device("auto"))
 
 
-def answers_of(desk: Desk, reader: Recogniser | Outside, description: Description, images: Glyphs) -> Iterator[str]:
-    """What the reader says of each glyph (n, 28, 28); the alphabet's first character where it says nothing."""
+def answers_of(desk: Desk, reader: Reader, description: Description, images: Glyphs) -> Iterator[str]:
+    """The reader's answer per glyph (n, 28, 28); the first character of the alphabet for an empty answer."""
     for start in range(0, len(images), BATCH):
         pixels = np.repeat(images[start : start + BATCH, ..., None], 3, axis=3)
-        with desk.reading:  # for a while only: somebody may paint
-            labels = read_whole(reader, pixels).readings.labels
+        with desk.reading:  # only per batch: another request may wait
+            labels = reader.predict(pixels).readings.labels
         for row in labels:
             yield description.alphabet[max(int(row[0]) if len(row) else 1, 1) - 1]
 
 
 def clean_uploads(home: Path) -> None:
-    """Remove what an earlier lab had half received."""
+    """Remove partial uploads of an earlier lab process."""
     for folder in (home / "uploads", *home.glob("upload-*")):
         shutil.rmtree(folder, ignore_errors=True)

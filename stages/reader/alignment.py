@@ -8,11 +8,11 @@ import numpy as np
 
 from stages.reader.decoding import Floats, Ints, Readings
 
-MISSED = -1  # no character of the guess answers this one
+UNANSWERED = -1  # no character of the guess answers this one
 
 
 def align(truth: Sequence[object], guess: Sequence[object]) -> list[int]:
-    """For each element of `truth`, the index in `guess` that answers it, or MISSED.
+    """For each element of `truth`, the index in `guess` that answers it, or UNANSWERED.
 
     Texts of one length are compared position by position: that is how a reader of fixed length is judged, and no
     shift can make a wrong reading look better. Others are aligned by the fewest substitutions, deletions and
@@ -22,15 +22,18 @@ def align(truth: Sequence[object], guess: Sequence[object]) -> list[int]:
     if len(truth) == len(guess):
         return list(range(len(truth)))
     cost = _costs(truth, guess)
-    answers, i, j = [], 0, 0
+    answers = []
+    i = 0
+    j = 0
     while i < len(truth):
         if j < len(guess) and cost[i][j] == _added(cost[i + 1][j + 1], _pair(truth[i], guess[j])):
             answers.append(j)
-            i, j = i + 1, j + 1
+            i += 1
+            j += 1
         elif j < len(guess) and cost[i][j] == _added(cost[i][j + 1], (1, 0)):
             j += 1
         else:
-            answers.append(MISSED)
+            answers.append(UNANSWERED)
             i += 1
     return answers
 
@@ -41,26 +44,25 @@ def answers(labels: Ints, read: Readings) -> tuple[Ints, Floats]:
     labels (n, T) is the truth, 0 after the end. Returns labels (n, T) and confidence (n, T), 0 where one was missed.
     """
     lengths = (labels > 0).sum(axis=1)
-    guess, confidence = np.zeros(labels.shape, np.int64), np.zeros(labels.shape, np.float32)
+    guess = np.zeros(labels.shape, np.int64)
+    confidence = np.zeros(labels.shape, np.float32)
     shared = min(labels.shape[1], read.labels.shape[1])
     alike = read.lengths == lengths
-    guess[alike, :shared], confidence[alike, :shared] = read.labels[alike, :shared], read.confidence[alike, :shared]
+    guess[alike, :shared] = read.labels[alike, :shared]
+    confidence[alike, :shared] = read.confidence[alike, :shared]
     for i in np.flatnonzero(~alike):
         found = align(labels[i, : lengths[i]].tolist(), read.labels[i, : read.lengths[i]].tolist())
         for position, index in enumerate(found):
-            if index != MISSED:
-                guess[i, position], confidence[i, position] = read.labels[i, index], read.confidence[i, index]
+            if index != UNANSWERED:
+                guess[i, position] = read.labels[i, index]
+                confidence[i, position] = read.confidence[i, index]
     return guess, confidence
-
-
-def edit_distance(truth: Sequence[object], guess: Sequence[object]) -> int:
-    """The fewest substitutions, deletions and insertions that turn one into the other."""
-    return _costs(truth, guess)[0][0][0]
 
 
 def _costs(truth: Sequence[object], guess: Sequence[object]) -> list[list[tuple[int, int]]]:
     """Cell i, j: the least (edits, minus matches) to align truth[i:] with guess[j:]."""
-    T, S = len(truth), len(guess)
+    T = len(truth)
+    S = len(guess)
     cost = [[(T - i + S - j, 0) for j in range(S + 1)] for i in range(T + 1)]
     for i in reversed(range(T)):
         for j in reversed(range(S)):

@@ -46,7 +46,8 @@ def batches(parts: Sequence[Part], size: int, *, seed: int, epoch: int) -> Itera
             whole = len(window[0]) // size * size
             yield from ((window[0][i : i + size], window[1][i : i + size]) for i in range(0, whole, size))
             made += whole // size
-            images, labels = [window[0][whole:].copy()], [window[1][whole:].copy()]  # a view would hold the window
+            images = [window[0][whole:].copy()]
+            labels = [window[1][whole:].copy()]  # a view would hold the window
     if made == 0 and images:  # less than a batch in all
         yield images[0], labels[0]
 

@@ -78,7 +78,8 @@ def text_probability(logits: Floats, labels: Ints, *, ctc: bool) -> Doubles:
         blank = (blank + character) * posterior[:, column, :1]
         character = grown
         if not ctc:  # as if a blank followed: equal neighbours never collapse
-            blank, character = blank + character, np.zeros_like(character)
+            blank = blank + character
+            character = np.zeros_like(character)
     result: Doubles = (blank + character)[np.arange(n), (labels > 0).sum(axis=1)]
     return result
 
@@ -130,7 +131,8 @@ def compact(labels: Ints, confidence: Floats) -> Readings:
     rows, columns = np.nonzero(kept)
     places = (np.cumsum(kept, axis=1) - 1)[kept]
     shape = len(labels), int(lengths.max(initial=0))
-    texts, surely = np.zeros(shape, np.int64), np.zeros(shape, np.float32)
+    texts = np.zeros(shape, np.int64)
+    surely = np.zeros(shape, np.float32)
     texts[rows, places] = labels[rows, columns]
     surely[rows, places] = confidence[rows, columns]
     return Readings(texts, surely)

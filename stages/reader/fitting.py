@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stages.reader.alignment import answers
-from stages.reader.ancestors import Ancestor
+from stages.reader.architectures import ADAMW
 from stages.reader.augmentation import augmented
 from stages.reader.batches import Images, Labels, Part, batches, steps_of
+from stages.reader.data_parallel import LossOf, Replicas, replicas
 from stages.reader.decoding import Readings
-from stages.reader.halves import LossOf, Replicas, replicas
-from stages.reader.networks import columns_needed, columns_of, loss_of
-from stages.reader.optimisers import ADAMW, Optimisers, optimisers_of
-from stages.reader.reading import Recogniser, autocast, to_batch
+from stages.reader.inference import NetworkReader, autocast, to_batch
+from stages.reader.networks import Network
+from stages.reader.optimisers import Optimisers, optimisers_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Schedule:
     weight_decay: float
     precision: str  # bf16 or fp32
     seed: int
-    augment: float = 0.0  # strength with which training captchas are bent
+    augment: float = 0.0  # strength of the augmentation
     optimiser: str = ADAMW
 
 
@@ -71,7 +71,8 @@ class State:
         if all(epoch.score > past.score for past in self.history):
             self.best = weights
         self.history.append(epoch)
-        self.weights, self.optimisers = weights, optimisers
+        self.weights = weights
+        self.optimisers = optimisers
 
     def to_bytes(self) -> bytes:
         buffer = io.BytesIO()
@@ -100,7 +101,7 @@ class Fitted:
         return max(self.history, key=lambda epoch: epoch.score)
 
 
-def fit(network: nn.Module, train: Sequence[Part], validation: Sequence[Part], schedule: Schedule, *,
+def fit(network: Network, train: Sequence[Part], validation: Sequence[Part], schedule: Schedule, *,
         device: torch.device, fresh: Callable[[int], Sequence[Part]] | None = None, state: State | None = None,
         keep: Callable[[State], None] = lambda state: None,
         report: Callable[[str], None] = lambda line: None) -> Fitted:
@@ -121,7 +122,8 @@ def fit(network: nn.Module, train: Sequence[Part], validation: Sequence[Part], s
     if state.history:
         network.load_state_dict(state.weights)
         optimisers.load(state.optimisers)
-    started, done = time.monotonic(), len(state.history)
+    started = time.monotonic()
+    done = len(state.history)
     with deterministic(), replicas(network, device) as side_by_side:
         while not finished(state.history, schedule):
             number = len(state.history) + 1
@@ -140,18 +142,19 @@ def fit(network: nn.Module, train: Sequence[Part], validation: Sequence[Part], s
     return Fitted(state.best, state.history)
 
 
-def check_parts(network: nn.Module, train: Sequence[Part], validation: Sequence[Part]) -> None:
+def check_parts(network: Network, train: Sequence[Part], validation: Sequence[Part]) -> None:
     """Raise ValueError where a split is empty, or has a text that the network cannot say."""
     for split, parts in (("train", train), ("validation", validation)):
         filled = [part for part in parts if len(part.labels)]
         if not filled:
-            raise ValueError(f"{split}: no captchas to learn from: check learns_from and noise")
-        columns = columns_of(network, filled[0].images().shape[2])
+            raise ValueError(f"{split}: no captchas to learn from: check train_on and noise")
+        columns = network.output_length(filled[0].images().shape[2])
         for part in filled:
-            if isinstance(network, Ancestor) and not (part.labels[:, :columns] > 0).sum() == columns * len(part.labels):
+            said = (part.labels[:, :columns] > 0).sum()
+            if not network.empty_positions and said != columns * len(part.labels):
                 raise ValueError(f"{split}: texts differ in length, but this network knows no empty position: choose "
                                  "the architecture compact, ctc, heads or dense")
-            needed = int(columns_needed(torch.from_numpy(part.labels), network).max())
+            needed = int(network.decoder.rows_needed(torch.from_numpy(part.labels)).max())
             if needed > columns:
                 raise ValueError(f"{split}: a text needs {needed} columns but the reader has {columns}: make the "
                                  "captchas wider or their texts shorter (CTC: equal neighbours take one more)")
@@ -165,8 +168,8 @@ def finished(history: Sequence[Epoch], schedule: Schedule) -> bool:
     return best is not None and history[-1].epoch - best.epoch >= schedule.patience
 
 
-def run_epoch(networks: Replicas, optimisers: Optimisers, steps: Iterator[tuple[Images, Labels]], precision: str,
-              device: torch.device) -> float:
+def run_epoch(networks: Replicas[Network], optimisers: Optimisers, steps: Iterator[tuple[Images, Labels]],
+              precision: str, device: torch.device) -> float:
     """One pass over the training captchas; returns the mean loss.
 
     Raises ValueError where the loss or its gradient is not finite, before the weights take it in.
@@ -188,30 +191,41 @@ def run_epoch(networks: Replicas, optimisers: Optimisers, steps: Iterator[tuple[
     return float(np.mean(losses))
 
 
-def loss_on(images: Tensor, labels: Tensor, precision: str, device: torch.device) -> LossOf:
+def loss_on(images: Tensor, labels: Tensor, precision: str, device: torch.device) -> LossOf[Network]:
     """The loss of some rows of a batch, images (B, 3, H, W) and labels (B, T), as a function of network and rows."""
 
-    def loss(network: nn.Module, rows: slice) -> Tensor:
+    def loss(network: Network, rows: slice) -> Tensor:
         with autocast(precision, device):
             logits = network(images[rows].to(device))
-        return loss_of(network, logits, labels[rows])
+        return network.decoder.loss(logits, labels[rows])
 
     return loss
 
 
-def validate(network: nn.Module, parts: Sequence[Part], precision: str,
+def validate(network: Network, parts: Sequence[Part], precision: str,
              device: torch.device) -> tuple[float, float, float]:
     """Mean loss, share of the characters read right, share of the captchas read whole."""
-    recogniser = Recogniser(network, precision=precision, device=device)
-    loss, total = 0.0, np.zeros(4, np.int64)
+    reader = NetworkReader(network, precision=precision, device=device)
+    loss = 0.0
+    total = np.zeros(4, np.int64)
     for part in parts:
         if not len(part.labels):
             continue
-        logits, labels = recogniser.logits(part.images()), part.labels
-        loss += len(labels) * loss_of(network, torch.from_numpy(logits), torch.from_numpy(labels)).item()
-        total += scores(labels, recogniser.decode(logits))
+        logits = reader.logits(part.images())
+        labels = part.labels
+        loss += len(labels) * network.decoder.loss(torch.from_numpy(logits), torch.from_numpy(labels)).item()
+        total += scores(labels, network.decoder.decode(logits))
     right, characters, whole, rows = total.tolist()
     return loss / rows, right / characters, whole / rows
+
+
+def calibration_temperature(reader: NetworkReader, parts: Sequence[Part]) -> float:
+    """The temperature at which the confidences on captchas that the reader did not learn from are what they say."""
+    filled = [part for part in parts if len(part.labels)]
+    longest = max(part.labels.shape[1] for part in parts)
+    logits = np.concatenate([reader.logits(part.images()) for part in filled])
+    labels = np.concatenate([np.pad(part.labels, ((0, 0), (0, longest - part.labels.shape[1]))) for part in filled])
+    return reader.network.decoder.temperature(logits, labels)
 
 
 def scores(labels: Labels, read: Readings) -> NDArray[np.int64]:
@@ -231,7 +245,8 @@ def on_cpu(network: nn.Module) -> dict[str, Tensor]:
 def deterministic() -> Iterator[None]:
     """Only deterministic algorithms inside the block (Torch warns where a device has none)."""
     settings: Any = torch.utils.deterministic
-    before, filled = torch.are_deterministic_algorithms_enabled(), settings.fill_uninitialized_memory
+    before = torch.are_deterministic_algorithms_enabled()
+    filled = settings.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
     settings.fill_uninitialized_memory = False  # nothing here reads such memory, and filling it costs time
     try:

@@ -7,18 +7,35 @@ Every network takes images (B, 3, H, W) uint8 and returns logits (B, S, A + 1) f
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from stages.reader.ancestors import ANCESTORS, build_ancestor
+from stages.reader.architectures import ARCHITECTURES, Sizes, of_family
+from stages.reader.decoders import CtcDecoder, Decoder, PositionDecoder
+
+Module = TypeVar("Module", bound=nn.Module)
 
 LEAST_VARIANCE = 1e-4 * 255**2  # of pixels: where an image is all but plain, it is not blown up
 STRIDE = 4  # px of width that one column of the CTC reader stands for
-OURS = ("ctc", "compact", "heads", "dense")
-ANY_LENGTH = ("ctc", "compact")  # the others read texts up to a longest one
-ARCHITECTURES = (*OURS, *ANCESTORS)
+
+
+class Network(nn.Module):
+    """What reads: images (B, 3, H, W) uint8 in, logits (B, S, A + 1) float32 out."""
+
+    decoder: ClassVar[Decoder] = PositionDecoder()
+    has_gradients: ClassVar[bool] = True  # that say which pixels count
+    empty_positions: ClassVar[bool] = True  # whether it can say that there is no character
+    positions: int  # S, unless the decoder aligns
+
+    def output_length(self, width: int) -> int:
+        """S, how many rows of logits it gives for an image `width` px wide."""
+        return self.positions
+
+    def make_exportable(self) -> None:
+        """Change in place what `torch.export` cannot trace."""
 
 
 class Standardise(nn.Module):
@@ -40,11 +57,13 @@ def block(channels: int, out: int, size: int = 3, stride: int | tuple[int, int] 
     return nn.Sequential(nn.Conv2d(channels, out, size, stride, size // 2, bias=False), nn.BatchNorm2d(out), nn.ReLU())
 
 
-class Ctc(nn.Module):
+class Ctc(Network):
     """Fully convolutional, weights shared across the width, for CTC (Graves et al. 2006): reads any width and length.
 
     `features` take images to (B, channels, rows, W / 4).
     """
+
+    decoder = CtcDecoder()
 
     def __init__(self, classes: int, features: nn.Sequential, channels: int) -> None:
         super().__init__()
@@ -57,6 +76,21 @@ class Ctc(nn.Module):
         features = self.features(images).amax(2, keepdim=True)  # (B, channels, 1, W / 4): wherever the character stands
         logits: Tensor = self.classifier(self.columns(features).squeeze(2).transpose(1, 2))
         return logits.float()
+
+    def output_length(self, width: int) -> int:
+        return -(-width // STRIDE)
+
+
+def ctc(sizes: Sizes) -> Ctc:
+    """The study's own reader."""
+    c = sizes.channels
+    return Ctc(sizes.alphabet_size + 1, wide_features(c), 4 * c)
+
+
+def compact(sizes: Sizes) -> Ctc:
+    """Its smaller sister."""
+    c = sizes.channels
+    return Ctc(sizes.alphabet_size + 1, compact_features(c), 6 * c)
 
 
 def wide_features(c: int) -> nn.Sequential:
@@ -85,12 +119,13 @@ def compact_features(c: int) -> nn.Sequential:
     )
 
 
-class Heads(nn.Module):
+class Heads(Network):
     """The classic captcha CNN: convolution and pooling, flattened, one classifier a position."""
 
-    def __init__(self, classes: int, height: int, width: int, channels: int, positions: int) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        c, self.positions = channels, positions
+        c = sizes.channels
+        self.positions = sizes.positions
         self.features = nn.Sequential(  # shapes after each, for 28 x 28 px
             Standardise(),
             block(3, c, 5, 2),  # (B, c, 14, 14)
@@ -102,27 +137,28 @@ class Heads(nn.Module):
             nn.MaxPool2d(4, ceil_mode=True),  # (B, 4c, 2, 2)
             nn.Flatten(),
         )
-        rows, columns = (-(-size // 16) for size in (height, width))  # every division rounds up
-        self.classifier = nn.Linear(4 * c * rows * columns, positions * classes)
+        cells = -(-sizes.height // 16) * -(-sizes.width // 16)  # every division rounds up
+        self.classifier = nn.Linear(4 * c * cells, sizes.positions * (sizes.alphabet_size + 1))
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(images))
         return logits.view(len(images), self.positions, -1).float()
 
 
-class Dense(nn.Module):
+class Dense(Network):
     """Fully connected on the image halved by averaging, one classifier a position, as the oldest readers were."""
 
-    def __init__(self, classes: int, height: int, width: int, channels: int, positions: int) -> None:
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        hidden, self.positions = 16 * channels, positions
-        pixels = 3 * -(-height // 2) * -(-width // 2)
+        hidden = 16 * sizes.channels
+        self.positions = sizes.positions
+        pixels = 3 * -(-sizes.height // 2) * -(-sizes.width // 2)
         self.features = nn.Sequential(
             Standardise(), nn.AvgPool2d(2, ceil_mode=True), nn.Flatten(),
             nn.Linear(pixels, hidden), nn.LayerNorm(hidden), nn.ReLU(),
             nn.Linear(hidden, hidden), nn.LayerNorm(hidden), nn.ReLU(),
         )  # fmt: skip
-        self.classifier = nn.Linear(hidden, positions * classes)
+        self.classifier = nn.Linear(hidden, sizes.positions * (sizes.alphabet_size + 1))
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(images))
@@ -130,37 +166,25 @@ class Dense(nn.Module):
 
 
 def build(architecture: str, *, alphabet_size: int, height: int, width: int, channels: int,
-          positions: int) -> nn.Module:
+          positions: int) -> Network:
     """A network with undefined weights for images of height x width px: `initialise` it, or load weights into it.
 
-    positions is the longest text that heads, dense and the ancestors' networks can say; ctc and compact take what their
-    columns allow. channels means nothing to an ancestor.
     Raises ValueError on an unknown architecture or a size out of range.
     """
-    if architecture not in ARCHITECTURES:
-        raise ValueError(f"architecture: expected one of {', '.join(ARCHITECTURES)}, got {architecture!r}")
-    ranges = {"alphabet_size": (alphabet_size, 1, 10_000), "height": (height, 8, 4096), "width": (width, 8, 4096),
-              "channels": (channels, 4, 512), "positions": (positions, 1, 127)}
-    for name, (value, low, high) in ranges.items():
-        if not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"{name}: expected a whole number from {low} to {high}, got {value!r}")
-    classes = alphabet_size + 1
-    network: nn.Module
-    if architecture == "ctc":
-        network = Ctc(classes, wide_features(channels), 4 * channels)
-    elif architecture == "compact":
-        network = Ctc(classes, compact_features(channels), 6 * channels)
-    elif architecture == "heads":
-        network = Heads(classes, height, width, channels, positions)
-    elif architecture == "dense":
-        network = Dense(classes, height, width, channels, positions)
-    else:
-        network = build_ancestor(architecture, alphabet_size=alphabet_size, height=height, width=width,
-                                 positions=positions)
+    known = of_family("network")
+    if architecture not in known:
+        raise ValueError(f"architecture: expected one of {', '.join(known)}, got {architecture!r}")
+    sizes = Sizes(alphabet_size, height, width, channels, positions)
+    sizes.check()
+    builder: Callable[[Sizes], Network] = ARCHITECTURES[architecture].load()
+    try:
+        network = builder(sizes)
+    except ValueError as error:
+        raise ValueError(f"{architecture}: {error}") from None
     return network.to(memory_format=torch.channels_last)
 
 
-def initialise(network: nn.Module, *, generator: torch.Generator) -> nn.Module:
+def initialise(network: Module, *, generator: torch.Generator) -> Module:
     """Fill the weights of convolutions and linear layers; biases are 0.
 
     Uniform with variance 1 / (3 inputs), as Torch's layers have it, a sixth of He's: before a normalisation the size
@@ -174,23 +198,7 @@ def initialise(network: nn.Module, *, generator: torch.Generator) -> nn.Module:
     return network
 
 
-def columns_of(network: nn.Module, width: int) -> int:
-    """How many rows of logits the network gives for an image `width` px wide."""
-    return -(-width // STRIDE) if isinstance(network, Ctc) else int(network.positions)  # type: ignore[arg-type]
-
-
-def columns_needed(labels: Tensor, network: nn.Module) -> Tensor:
-    """The rows of logits (n,) that each text needs; labels (n, T), 0 after the end.
-
-    CTC needs a blank between two equal neighbours to tell them apart.
-    """
-    needed = (labels > 0).sum(1)
-    if isinstance(network, Ctc):
-        needed = needed + ((labels[:, 1:] == labels[:, :-1]) & (labels[:, 1:] > 0)).sum(1)
-    return needed
-
-
-def fused(network: nn.Module) -> nn.Module:
+def fused(network: Module) -> Module:
     """A copy for reading only: each batch normalisation folded into the convolution before it."""
     network = copy.deepcopy(network).eval()
     for module in list(network.modules()):
@@ -201,24 +209,8 @@ def fused(network: nn.Module) -> nn.Module:
 
 def _fold(layers: nn.Sequential) -> None:
     for i in range(len(layers) - 1):
-        convolution, norm = layers[i], layers[i + 1]
+        convolution = layers[i]
+        norm = layers[i + 1]
         if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
             layers[i] = nn.utils.fuse_conv_bn_eval(convolution, norm)
             layers[i + 1] = nn.Identity()
-
-
-def loss_of(network: nn.Module, logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean loss of logits (B, S, A + 1) for labels (B, T), 0 after the end.
-
-    CTC's negative log-likelihood a character, or the cross-entropy a position. It is computed on the CPU: CUDA's
-    CTC gradient is not deterministic, and the logits are few.
-    """
-    logits, labels = logits.cpu(), labels.cpu()
-    lengths = (labels > 0).sum(1)
-    if isinstance(network, Ctc):
-        log_probabilities = functional.log_softmax(logits, 2).transpose(0, 1)  # (S, B, A + 1)
-        columns = torch.full((len(logits),), logits.shape[1])
-        return functional.ctc_loss(log_probabilities, labels[labels > 0], columns, lengths, zero_infinity=True)
-    positions = logits.shape[1]
-    padded = functional.pad(labels, (0, max(0, positions - labels.shape[1])))[:, :positions]
-    return functional.cross_entropy(logits.flatten(0, 1), padded.flatten())

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
-ADAMW, MUON = "adamw", "muon"
-OPTIMISERS = (ADAMW, MUON)
+from stages.reader.architectures import ADAMW
+
 MUON_RATE = 5.0  # times the learning rate of AdamW: its steps have a size of their own
 # Newton-Schulz (Jordan et al. 2024): x -> 3.4445 x - 4.775 x^3 + 2.0315 x^5 takes singular values from 0..1 to near 1.
-LINEAR, CUBIC, QUINTIC = 3.4445, -4.7750, 2.0315
+LINEAR = 3.4445
+CUBIC = -4.7750
+QUINTIC = 2.0315
 ITERATIONS = 5
 
 

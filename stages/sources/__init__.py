@@ -1,1 +1,1 @@
-"""Foreign files brought in: handwriting, fonts and labelled captchas become plain arrays, or one line of complaint."""
+"""Loaders for external data: handwriting, fonts, labelled captchas. Arrays, or a one-line ValueError."""

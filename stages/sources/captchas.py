@@ -1,4 +1,4 @@
-"""Labelled captchas of others: a folder of LABEL.png, LABEL.2.png, LABEL_any.jpg, or a CSV of file,label."""
+"""Labelled captchas from outside: a folder of LABEL.png, LABEL.2.png, LABEL_any.jpg, or a CSV of file,label."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 @dataclass(frozen=True, eq=False)
 class LabelledCaptchas:
-    """n captchas on one canvas, sorted by name (a CSV's keep its order)."""
+    """n captchas of one size, sorted by file name (from a CSV: in its order)."""
 
     images: NDArray[np.uint8]  # (n, H, W, 3), 0 black to 255 white
     texts: list[str]  # (n,) the labels, NFC
-    pool: NDArray[np.uint8]  # (n,) 0 train, 1 validation, 2 test; a text is in one pool only
+    pool: NDArray[np.uint8]  # (n,) 0 train, 1 validation, 2 test; all captchas of a text are in one pool
     names: list[str]  # (n,) the files
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A file and its label, and where that was found."""
+    """A file, its label, and the place of the label."""
 
     path: Path
     name: str
@@ -41,11 +41,11 @@ class Entry:
 
 def load_captchas(path: str, *, alphabet: str, height: int, width: int, validation: float, test: float,
                   rng: np.random.Generator) -> LabelledCaptchas:
-    """The captchas of a folder or of a CSV, brought to `height` x `width` px.
+    """The captchas of a folder or of a CSV, resized to `height` x `width` px.
 
-    `validation` and `test` are shares of the distinct labels. Raises one ValueError, one line, for all bad files: those
-    that cannot be read, those whose label has a character outside the alphabet, and equal images with two labels; also
-    where fewer than three labels are there, or nothing is. Equal images with one label share its pool.
+    `validation` and `test` are shares of the distinct labels. Equal images with one label share its pool. Raises one
+    ValueError, one line, for all bad files: unreadable files, labels with a character outside the alphabet, and equal
+    images with two labels. Raises it also for fewer than three labels and for an empty folder.
     """
     if not path:
         raise ValueError("captcha.path is empty: captcha.source folder needs a folder of captchas, or a CSV of "
@@ -56,7 +56,7 @@ def load_captchas(path: str, *, alphabet: str, height: int, width: int, validati
     images, digests = np.empty((len(entries), height, width, 3), np.uint8), []
     for i, picture in enumerate(read_each([entry.path for entry in entries], read_image)):
         images[i] = to_canvas(picture, height, width)
-        digests.append(digest(picture))  # of the picture as it is: a small canvas can make two of them one
+        digests.append(digest(picture))  # of the original image: on a small canvas two may become equal
     texts = [entry.label for entry in entries]
     refuse_contradictions(first_rows(digests), texts, [str(entry.path) for entry in entries])
     pool = _split(texts, validation, test, found, rng)
@@ -64,7 +64,7 @@ def load_captchas(path: str, *, alphabet: str, height: int, width: int, validati
 
 
 def label_of(name: str) -> str:
-    """The label in a file's name: what stands before the first underscore or dot, NFC."""
+    """The label in a file's name: the part before the first underscore or dot, NFC."""
     return re.split(r"[_.]", unicodedata.normalize("NFC", name), maxsplit=1)[0]
 
 
@@ -77,7 +77,7 @@ def _entries_of_folder(folder: Path) -> list[Entry]:
 
 
 def _entries_of_csv(path: Path) -> list[Entry]:
-    """The rows of a CSV of file,label in their order; files are relative to the CSV."""
+    """The rows of a CSV of file,label, in their order. Paths of files are relative to the CSV."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as opened:
             reader = csv.DictReader(opened, strict=True)
@@ -98,7 +98,7 @@ def _entries_of_csv(path: Path) -> list[Entry]:
 
 
 def _check_labels(entries: list[Entry], alphabet: str) -> None:
-    """Raise ValueError, one line, for labels with a character outside the alphabet and for files that come twice."""
+    """Raise ValueError, one line, for labels with a character outside the alphabet and for files listed twice."""
     errors = []
     seen: set[Path] = set()
     for entry in entries:
@@ -125,14 +125,14 @@ def _split(texts: list[str], validation: float, test: float, where: Path,
 
 
 def to_canvas(picture: Picture, height: int, width: int) -> Picture:
-    """The picture as large as fits in (height, width, 3), its aspect kept, on its border's median colour."""
+    """The image as large as fits in (height, width, 3), same aspect ratio, on the median colour of its border."""
     scale = min(height / picture.shape[0], width / picture.shape[1])
     high, wide = (max(1, min(limit, round(side * scale))) for side, limit in
                   zip(picture.shape, (height, width), strict=False))
     canvas = np.empty((height, width, 3), np.uint8)
     canvas[:] = np.rint(border_median(picture))
     top, left = (height - high) // 2, (width - wide) // 2
-    # Pillow averages what it shrinks, in whole numbers, so that every machine makes the same bytes.
+    # Pillow averages in integer arithmetic when it shrinks: every machine makes the same bytes.
     resized = Image.fromarray(picture).resize((wide, high), Image.Resampling.BICUBIC)
     canvas[top : top + high, left : left + wide] = np.asarray(resized)
     return canvas

@@ -1,4 +1,4 @@
-"""Labelled glyphs as a source has them: which are one image, whether labels agree, and which pool they go into."""
+"""Labelled glyphs of a source: find equal images, check that their labels agree, and assign pools."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ class Examples:
 
     images: Glyphs
     labels: Ints  # (n,) index into the alphabet
-    first: Ints  # (n,) the row where the same image comes first: its own where there is no other
-    official: NDArray[np.uint8] | None  # (n,) the pool that the source puts each into; None where it has no pools
-    where: str  # what an error calls the source
+    first: Ints  # (n,) the first row with the same image; the row itself if there is no earlier one
+    official: NDArray[np.uint8] | None  # (n,) the pool that the source assigns; None where it has no pools
+    where: str  # name of the source in errors
 
 
 def digest(pixels: NDArray[np.uint8]) -> bytes:
-    """A fingerprint (SHA-256) of an image's shape and pixels, the same for equal images alone."""
+    """A hash (SHA-256) of the shape and pixels of an image: equal for equal images only."""
     fingerprint = hashlib.sha256(str(pixels.shape).encode())
     fingerprint.update(np.ascontiguousarray(pixels).data)
     return fingerprint.digest()
 
 
 def first_rows(digests: Sequence[bytes]) -> Ints:
-    """The row where each image comes first, (n,)."""
+    """The first row with the same image, (n,)."""
     seen: dict[bytes, int] = {}
     return np.array([seen.setdefault(one, row) for row, one in enumerate(digests)], np.int64)
 
 
 def refuse_contradictions(first: Ints, labels: Sequence[str], names: Sequence[str]) -> None:
-    """Raise ValueError, naming both, where one image has two labels."""
+    """Raise ValueError with both labels where one image has two."""
     refuse([f"{names[row]}: expected the label {labels[one]!r} of {names[one]}, which is the same image, got "
             f"{labels[row]!r}: correct or remove one"
             for row, one in enumerate(first.tolist()) if labels[row] != labels[one]])
 
 
 def refuse_leaks(first: Ints, official: NDArray[np.uint8], names: Sequence[str], where: str) -> None:
-    """Raise ValueError, counting them, where one image is in two pools: what was trained on would be tested on."""
+    """Raise ValueError with the number of images that are in two pools: a test glyph must not be a training glyph."""
     leaks = np.flatnonzero(official != official[first])
     if len(leaks):
         raise ValueError(f"{where}: expected no image in two pools, got {len(leaks)}, as {names[leaks[0]]}, which is "
@@ -56,10 +56,10 @@ def refuse_leaks(first: Ints, official: NDArray[np.uint8], names: Sequence[str],
 
 def pools_of(found: Examples, alphabet: str, validation: float, test: float, *,
              rng: np.random.Generator) -> NDArray[np.uint8]:
-    """The pool of each example, (n,): the source's own where it has some, and one for all that are the same image.
+    """The pool of each example, (n,): the source's own pool if it has one. Equal images share a pool.
 
-    `validation` and `test` are shares of each class's distinct images; where the source has pools, but none for
-    validation, `validation` is a share of its train. Raises ValueError, naming the class, where it has too few.
+    `validation` and `test` are shares of the distinct images per class. Where the source has pools but no validation
+    pool, `validation` is a share of its train pool. Raises ValueError with the class that has too few.
     """
     if found.official is not None and (found.official == VALIDATION).any():
         return found.official

@@ -1,6 +1,6 @@
-"""Glyphs from a folder with one sub-folder a class, named after its character; images of any format and size.
+"""Glyphs from a folder with one sub-folder per class, named after its character; images of any format and size.
 
-Where train/ and test/ (and perhaps validation/) come first, as ImageFolder data sets are published, they are the pools.
+If the folder has train/ and test/ (and perhaps validation/) first, like ImageFolder data sets, these are the pools.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from stages.sources.examples import Examples, digest, first_rows, refuse_contrad
 from stages.sources.images import border_median, listing, read_each, read_image
 
 Gray = NDArray[np.uint8]  # (H, W)
-Classes = dict[str, list[Path]]  # sub-folders by character
+Classes = dict[str, list[Path]]  # sub-folders per character
 
-LEAST_CONTRAST = 16  # of 255, between ink and background; below it an image counts as even
+LEAST_CONTRAST = 16  # of 255, between ink and background; below it an image counts as uniform
 
 
 def read_folder(folder: Path, alphabet: str) -> Examples:
-    """The glyphs of the alphabet's classes, pool by pool where there are some, in the order of alphabet and file name.
+    """The glyphs of the alphabet's classes, per pool if there are pools, in the order of alphabet and file name.
 
-    Raises ValueError where a sub-folder is not named by one character, a class is missing, in one pool alone, or empty,
-    an image is bad or in two pools, or one image is in two classes.
+    Raises ValueError if the name of a sub-folder is not one character; a class is missing, empty or only in one pool;
+    an image is bad or in two pools; or one image is in two classes.
     """
     pools = _pools(folder)
     classes = {name: _classes(place) for name, place in pools.items()}
@@ -48,7 +48,7 @@ def read_folder(folder: Path, alphabet: str) -> Examples:
 
 
 def _pools(folder: Path) -> dict[str, Path]:
-    """The folders of the pools by name, in the order of POOLS; the folder itself, as "", where it has no pools."""
+    """The folders of the pools by name, in the order of POOLS; without pools, the folder itself as ""."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: expected a folder with one sub-folder a class, got a file: correct glyphs.path")
     inside = {entry.name: entry for entry in filter(Path.is_dir, listing(folder))}
@@ -64,7 +64,7 @@ def _pools(folder: Path) -> dict[str, Path]:
 
 
 def _classes(folder: Path) -> Classes:
-    """Sub-folders by composed character; more than one where names differ only in how they are encoded."""
+    """Sub-folders per composed character; several if names differ only in their encoding."""
     classes: Classes = {}
     for entry in filter(Path.is_dir, listing(folder)):
         character = unicodedata.normalize("NFC", entry.name)
@@ -77,7 +77,7 @@ def _classes(folder: Path) -> Classes:
 
 
 def _check_classes(alphabet: str, folder: Path, classes: dict[str, Classes]) -> None:
-    """Raise ValueError where a character of the alphabet is nowhere, or in some of the pools alone."""
+    """Raise ValueError where a character of the alphabet is missing, or missing in some of the pools."""
     require_characters(alphabet, {character for there in classes.values() for character in there}, str(folder))
     for character in alphabet:
         having = [name for name in classes if character in classes[name]]
@@ -95,12 +95,12 @@ def _files(sub_folders: list[Path], character: str) -> list[Path]:
 
 
 def read_glyph(path: Path) -> Glyphs:
-    """The glyph (28, 28) in an image file. Raises ValueError, naming the file, where it is bad or has no ink."""
+    """The glyph (28, 28) in an image file. Raises ValueError with the file that is bad or has no ink."""
     return _read_glyph(path)[0]
 
 
 def _read_glyph(path: Path) -> tuple[Glyphs, bytes]:
-    """The glyph in an image file, and the digest of the picture, of which `centre` keeps neither size nor place."""
+    """The glyph in an image file, and the digest of the whole image: `centre` removes its size and position."""
     picture = read_image(path)
     try:
         return centre(ink_of(np.asarray(Image.fromarray(picture).convert("L")))), digest(picture)
@@ -109,9 +109,9 @@ def _read_glyph(path: Path) -> tuple[Glyphs, bytes]:
 
 
 def ink_of(gray: Gray) -> Gray:
-    """Ink 255 on 0, (H, W), from a glyph darker or lighter than its background, the median of the border.
+    """Ink 255 on 0, (H, W), from a glyph darker or lighter than its background, which is the median of the border.
 
-    What differs from the background by less than a fifth of the strongest ink is background too.
+    Pixels that differ from the background by less than a fifth of the strongest ink are background too.
     """
     difference = gray - border_median(gray)
     if -difference.clip(max=0).sum() > difference.clip(min=0).sum():

@@ -1,4 +1,4 @@
-"""Image files of any kind, read with suspicion: pixels (H, W, 3) uint8, or a ValueError of one line."""
+"""Read untrusted image files of any format: pixels (H, W, 3) uint8, or a one-line ValueError."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ Picture = NDArray[np.uint8]  # (H, W, 3), 0 black to 255 white
 Read = TypeVar("Read")
 
 MEGAPIXELS = 64  # at most, as the file's header declares them
-# Decoders that only decode and know their files: EPS, for one, would run Ghostscript, and TGA takes nearly anything.
+# Decoders that only decode and identify their files: EPS would run Ghostscript, and TGA accepts nearly any file.
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "PCX", "ICO", "JPEG2000", "AVIF", "QOI")
 REMEDY = "replace it by a PNG or JPEG, or remove it"
 
 
 def root() -> Path:
-    """Where relative paths start: DVC_ROOT, or the working directory outside of DVC."""
+    """The base of relative paths: DVC_ROOT, or the working directory if DVC does not run."""
     return Path(os.environ.get("DVC_ROOT") or os.getcwd())
 
 
 def resolve(path: str) -> Path:
-    """A path of params.yaml, absolute; relative ones start at the `root`.
+    """A path of params.yaml as an absolute path; relative ones start at the `root`.
 
-    DVC runs `--temp` and queued experiments in a clone elsewhere, but DVC_ROOT stays the repository where the user is.
-    Raises ValueError where nothing is there.
+    DVC runs `--temp` and queued experiments in a clone elsewhere, but DVC_ROOT stays the user's repository. Raises
+    ValueError where the path does not exist.
     """
     found = Path(os.path.abspath(root() / os.path.expanduser(path)))
     if not found.exists():
@@ -41,19 +41,19 @@ def resolve(path: str) -> Path:
 
 
 def listing(folder: Path) -> list[Path]:
-    """What is in a folder but for hidden entries, by composed name, in the same order on every machine."""
+    """The visible entries of a folder by composed name, in the same order on every machine."""
     visible = (entry for entry in folder.iterdir() if not entry.name.startswith("."))
     return sorted(visible, key=lambda entry: (unicodedata.normalize("NFC", entry.name), entry.name))
 
 
 def read_image(path: Path) -> Picture:
-    """The picture in a file, (H, W, 3) uint8: the first frame, upright by its EXIF, alpha on white, 16 bits as 8.
+    """The image in a file, (H, W, 3) uint8: the first frame, rotated by its EXIF, alpha on white, 16 bits as 8.
 
-    Raises ValueError where the file is missing, no image, damaged, or declares more than 64 megapixels.
+    Raises ValueError if the file is missing, no image, damaged, or declares more than 64 megapixels.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's: of metadata, which we do not use, and of size, which we check
+            warnings.simplefilter("ignore")  # of Pillow, on metadata (not used here) and on size (checked here)
             return _decode(path)
     except FileNotFoundError:
         raise ValueError(f"{path}: expected an image, but the file does not exist: correct its name") from None
@@ -65,13 +65,13 @@ def read_image(path: Path) -> Picture:
 
 
 class _RefusalError(Exception):
-    """Why a file that Pillow might read is not taken."""
+    """Why a file is refused that Pillow might read."""
 
 
 def _decode(path: Path) -> Picture:
-    if path.exists() and not path.is_file():  # a pipe would wait for ever
+    if path.exists() and not path.is_file():  # reading a pipe would block
         raise _RefusalError("expected an image, got a folder or a device")
-    Image.init()  # so that OPEN tells which formats this Pillow was built with
+    Image.init()  # so that OPEN lists the formats of this build of Pillow
     try:
         image = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
     except UnidentifiedImageError:
@@ -86,7 +86,7 @@ def _decode(path: Path) -> Picture:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """`image` with 8 bits a channel where it is grey of 16 bits (Pillow itself would clip it)."""
+    """`image` with 8 bits per channel if it is grey of 16 bits (Pillow itself would clip it)."""
     if not image.mode.startswith(("I", "F")):
         return image
     values = np.asarray(image)
@@ -97,7 +97,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _opaque(image: Image.Image) -> Image.Image:
-    """`image` as RGB, transparency laid on white."""
+    """`image` as RGB, with transparency on white."""
     if not image.has_transparency_data:
         return image.convert("RGB")
     clear = image.convert("RGBA")
@@ -105,7 +105,7 @@ def _opaque(image: Image.Image) -> Image.Image:
 
 
 def read_each(paths: Iterable[Path], read: Callable[[Path], Read]) -> Iterator[Read]:
-    """What `read` makes of each path. At the end raises one ValueError for all that it raised."""
+    """The result of `read` for each path. Raises one ValueError at the end for all errors of `read`."""
     errors: list[str] = []
     for path in paths:
         try:
@@ -118,13 +118,13 @@ def read_each(paths: Iterable[Path], read: Callable[[Path], Read]) -> Iterator[R
 
 
 def refuse(errors: list[str]) -> None:
-    """Raise one ValueError for all the errors, if any: the first three and how many there are."""
+    """Raise one ValueError for all errors, if any: the first three and their number."""
     if errors:
         more = f"; … {len(errors)} bad files in all" if len(errors) > 3 else ""
         raise ValueError("; ".join(errors[:3]) + more)
 
 
 def border_median(picture: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Median over the outermost pixels, of each channel: () for (H, W), (3,) for (H, W, 3)."""
+    """Median of the border pixels per channel: () for (H, W), (3,) for (H, W, 3)."""
     edge = np.concatenate([picture[0], picture[-1], picture[1:-1, 0], picture[1:-1, -1]])
     return np.asarray(np.median(edge, axis=0))

@@ -1,6 +1,6 @@
-"""Glyphs from a CSV in the layout of Kaggle's Digit Recognizer: label,pixel0…pixel783, one glyph a row.
+"""Glyphs from a CSV in the layout of Kaggle's Digit Recognizer: label,pixel0…pixel783, one row per glyph.
 
-Where the path is a folder with train.csv and test.csv, these are the pools, so that an official test set survives.
+If the path is a folder with train.csv and test.csv, these are the pools, so that an official test set is retained.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ LAYOUT = "expected the columns label,pixel0…pixel783"
 
 
 def read_csv(path: Path, alphabet: str) -> Examples:
-    """The glyphs of the alphabet (n, 28, 28), ink 255 on 0, in file order: of a CSV, or of a folder's, one a pool.
+    """The glyphs of the alphabet (n, 28, 28), ink 255 on 0, in file order: of a CSV, or of a folder with one per pool.
 
-    A folder has train.csv and test.csv, perhaps validation.csv. Labels are characters; rows of others than the
-    alphabet's are left out. Raises ValueError, with row and column (the header is row 1), where a column is missing, a
-    pixel is no whole number 0 to 255, a label is no single character, or one image is in two pools or has two labels.
+    A folder has train.csv and test.csv, perhaps validation.csv. Labels are characters; rows with characters outside the
+    alphabet are left out. Raises ValueError, with row and column (the header is row 1), if a column is missing, a pixel
+    is no integer 0 to 255, a label is no single character, or one image is in two pools or has two labels.
     """
     files = _pools(path) if path.is_dir() else {"": path}
     tables = {name: _read_table(file, alphabet) for name, file in files.items()}
@@ -46,7 +46,7 @@ def read_csv(path: Path, alphabet: str) -> Examples:
 
 
 def _pools(folder: Path) -> dict[str, Path]:
-    """The CSV of each pool, in the order of POOLS; the test set's labels are looked for before anything is read."""
+    """The CSV of each pool, in the order of POOLS. Checks first that the test set has labels."""
     files = {name: file for name in POOLS if (file := folder / f"{name}.csv").is_file()}
     if lacking := [f"{name}.csv" for name in ("train", "test") if name not in files]:
         raise ValueError(f"{folder} has no {lacking[0]}: expected train.csv and test.csv, both with labels; add it, or "
@@ -61,7 +61,7 @@ def _pools(folder: Path) -> dict[str, Path]:
 
 
 def _read_table(path: Path, alphabet: str) -> tuple[Glyphs, Ints, Ints]:
-    """The glyphs of the alphabet in one file, their labels and their rows, the header being row 1."""
+    """The glyphs of the alphabet in one file, with labels and row numbers; the header is row 1."""
     images, labels, seen = [np.empty((0, SIDE, SIDE), np.uint8)], [np.empty(0, np.int64)], set[str]()
     for characters, pixels in _blocks(path):
         place = labels_of(characters, alphabet)
@@ -79,7 +79,7 @@ def _blocks(path: Path) -> Iterator[tuple[NDArray[np.str_], NDArray[np.uint8]]]:
     types = {"label": pa.string(), **dict.fromkeys(PIXELS, pa.uint8())}
     row = 2
     try:
-        # Without threads, so that an error tells its row; without nulls, so that an empty field is one.
+        # Without threads, so that an error has its row number; without nulls, so that an empty field is an error.
         with pyarrow.csv.open_csv(
             path, read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK),
             convert_options=pyarrow.csv.ConvertOptions(column_types=types, include_columns=COLUMNS, null_values=[]),
@@ -102,7 +102,7 @@ def _check_labels(labels: list[str], path: Path, row: int) -> None:
 
 
 def _explain(error: str) -> str:
-    """Arrow's complaint in the words of the layout."""
+    """Arrow's error in the terms of this layout."""
     if (missing := re.match(r"Column '(\w+)' in include_columns", error)) is not None:
         return f"{LAYOUT}, got none named {missing[1]}: add it to the header"
     value = re.match(r"In CSV column #(\d+): (?:Row #(\d+): )?CSV conversion error to uint8: invalid value (.*)", error)

@@ -1,4 +1,4 @@
-"""Glyphs of MNIST and EMNIST through torchvision: from files that are there, or downloaded once."""
+"""Glyphs of MNIST and EMNIST through torchvision: from existing files, or downloaded once."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ import numpy as np
 
 from stages.captcha.glyphs import SIDE, Bools, Glyphs, Ints, labels_of, require_characters
 
-Dataset = Any  # of torchvision, which has no types
+Dataset = Any  # of torchvision, which is untyped
 Make = Callable[..., Dataset]  # (root, train=…, download=…)
 
+EMNIST_SPLITS = ("byclass", "bymerge", "balanced", "letters", "digits", "mnist")
 ARCHIVE = "gzip.zip"  # all of EMNIST, as NIST hands it out
 
 
 def read_mnist(home: Path, alphabet: str, *, download: bool) -> tuple[Glyphs, Ints, Bools]:
-    """MNIST's glyphs of the alphabet (n, 28, 28), labels (n,), and which are of the official test set (n,).
+    """MNIST's glyphs of the alphabet (n, 28, 28), labels (n,), and whether each is in the official test set (n,).
 
-    home: torchvision's root (MNIST/raw inside) or a folder with the files themselves, extracted or .gz; it is only
-    written to where files are lacking and `download` is set. Raises ValueError where they stay so or are damaged.
+    home: torchvision's root (with MNIST/raw) or a folder with the files, extracted or .gz. Nothing is written to it
+    unless files are missing and `download` is set. Raises ValueError if files are still missing, or damaged.
     """
-    from torchvision.datasets import MNIST  # here, since it imports torch, which takes seconds
+    from torchvision.datasets import MNIST  # imported here: it imports torch, which takes seconds
 
     files = {url.removesuffix(".gz"): md5 for url, md5 in MNIST.resources}
     return _read("MNIST", MNIST, files, home, alphabet, download)
 
 
 def read_emnist(home: Path, alphabet: str, split: str, *, download: bool) -> tuple[Glyphs, Ints, Bools]:
-    """EMNIST's glyphs of one of its splits (balanced, letters …), upright; the rest as `read_mnist`, gzip.zip too."""
+    """EMNIST's glyphs of one split (balanced, letters …), upright. Else as `read_mnist`; gzip.zip works too."""
     from torchvision.datasets import EMNIST
 
     def make(root: Path, **options: Any) -> Dataset:
@@ -45,12 +46,12 @@ def read_emnist(home: Path, alphabet: str, split: str, *, download: bool) -> tup
     files: Mapping[str, str | None] = {f"emnist-{split}-{part}-{content}-ubyte": None
                                     for part in ("train", "test") for content in ("images-idx3", "labels-idx1")}
     images, labels, test = _read("EMNIST", make, files, home, alphabet, download)
-    return np.ascontiguousarray(images.transpose(0, 2, 1)), labels, test  # it is stored column by column
+    return np.ascontiguousarray(images.transpose(0, 2, 1)), labels, test  # EMNIST is stored column by column
 
 
 def _read(name: str, make: Make, files: Mapping[str, str | None], home: Path, alphabet: str,
           download: bool) -> tuple[Glyphs, Ints, Bools]:
-    """The official training set and then the official test set, of the characters in the alphabet."""
+    """The official training set, then the official test set, of the characters in the alphabet."""
     with TemporaryDirectory(prefix="glyphs-") as scratch:
         raw = Path(scratch, name, "raw")
         raw.mkdir(parents=True)
@@ -72,7 +73,7 @@ def _read(name: str, make: Make, files: Mapping[str, str | None], home: Path, al
 
 @contextmanager
 def _complaining(place: Path) -> Iterator[None]:
-    """What a damaged file makes torchvision raise, as a ValueError that names it."""
+    """Turn torchvision's errors on damaged files into a ValueError with the file's name."""
     try:
         yield
     except (OSError, EOFError, RuntimeError, AssertionError, TypeError, ValueError, IndexError, KeyError, zlib.error,
@@ -86,7 +87,7 @@ def _brief(error: BaseException) -> str:
 
 
 def _pick(dataset: Dataset, alphabet: str) -> tuple[Glyphs, Ints, set[str]]:
-    """Images and labels of the alphabet's characters, and every character that is there."""
+    """Images and labels of the alphabet's characters, and all characters of the data set."""
     characters = [name[0] if " - " in name else name for name in dataset.classes]  # "7 - seven"
     targets, images = dataset.targets.numpy(), dataset.data.numpy()
     if images.shape != (len(targets), SIDE, SIDE) or not 0 <= targets.min() <= targets.max() < len(characters):
@@ -96,9 +97,9 @@ def _pick(dataset: Dataset, alphabet: str) -> tuple[Glyphs, Ints, set[str]]:
 
 
 def _gather(home: Path, files: Mapping[str, str | None], raw: Path) -> list[str]:
-    """Link or extract the files into `raw`, torchvision's layout, and name those that are nowhere. home stays as it is.
+    """Link or extract the files into `raw`, in torchvision's layout; return the missing ones. home is not changed.
 
-    files: the MD5 that each one's .gz should have, if known. Raises ValueError where it has another or is damaged.
+    files: the expected MD5 of each .gz, if known. Raises ValueError if it differs or the file is damaged.
     """
     from torchvision.datasets.utils import check_integrity, extract_archive
 
@@ -127,7 +128,7 @@ def _first(places: list[Path], name: str) -> Path | None:
 
 
 def _unzip(archive: Path | None, file: str, scratch: Path) -> Path | None:
-    """One .gz out of EMNIST's archive, or None where it is not there."""
+    """One .gz of EMNIST's archive, or None if the archive lacks it."""
     if archive is None:
         return None
     with zipfile.ZipFile(archive) as opened:
@@ -136,7 +137,7 @@ def _unzip(archive: Path | None, file: str, scratch: Path) -> Path | None:
 
 
 def _download(name: str, make: Make, home: Path, wanted: str) -> None:
-    """Download into home/name/raw, each file moved there whole, so that an interrupt leaves no half of one."""
+    """Download into home/name/raw. Each file is moved there when complete: an interrupt leaves no partial file."""
     raw = home / name / "raw"
     try:
         home.mkdir(parents=True, exist_ok=True)

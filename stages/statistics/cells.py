@@ -6,7 +6,6 @@ such as which noise reaches a threshold first, needs their means drawn together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from stages.schemas.words import CLEAN
 from stages.statistics.clustered import covariance_of_means, fewest_clusters
+from stages.statistics.design import Factor
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -47,12 +47,11 @@ class Cells:
         return np.concatenate([self.mean[None], np.clip(drawn, 0, 1)])
 
 
-def cell_means(success: NDArray[Any], reader: NDArray[Any], noise: NDArray[Any], level: NDArray[Any], *,
-               names: tuple[Sequence[str], Sequence[str]], unit: NDArray[Any], captcha: NDArray[Any],
-               glyphs: NDArray[Any]) -> Cells:
+def cell_means(success: NDArray[Any], reader: Factor, noise: Factor, level: NDArray[Any], *, unit: NDArray[Any],
+               captcha: NDArray[Any], glyphs: NDArray[Any]) -> Cells:
     """The cells that occur among N observations of 0 or 1.
 
-    reader and noise (N,) are codes of `names`; unit (N,) is what comes back in the cells with the same captcha and
+    unit (N,) is what comes back in the cells with the same captcha and
     glyphs: a whole captcha, or one of its characters. captcha (N,), and glyphs (N, T) or (N,), -1 where unknown.
 
     A cell that is all right or all wrong shows no variance. It gets p (1 - p) / G, as if x = G or 0 of its G clusters
@@ -60,11 +59,13 @@ def cell_means(success: NDArray[Any], reader: NDArray[Any], noise: NDArray[Any],
     Statistician 52:119.
     """
     levels, place = np.unique(np.asarray(level, np.float64), return_inverse=True)
-    readers, noises = names
-    cells, cell = np.unique((np.asarray(reader, np.int64) * len(noises) + noise) * len(levels) + place,
-                            return_inverse=True)
+    readers = reader.categories
+    noises = noise.categories
+    pair = reader.codes.astype(np.int64) * len(noises) + noise.codes
+    cells, cell = np.unique(pair * len(levels) + place, return_inverse=True)
     units, start, index = np.unique(unit, return_index=True, return_inverse=True)
-    M, U = len(cells), len(units)
+    M = len(cells)
+    U = len(units)
     rows = np.bincount(cell, minlength=M).astype(np.float64)
     mean = np.bincount(cell, success, M) / rows
     scores = np.bincount(index * M + cell, (success - mean[cell]) / rows[cell], U * M).reshape(U, M)

@@ -51,7 +51,8 @@ def class_report(truth: NDArray[Any], guess: NDArray[Any], alphabet_size: int) -
     beyond those of the text are in no row, and so in no share.
     Raises ValueError on no row, lengths that differ, or a label outside the alphabet.
     """
-    truth, guess = np.asarray(truth), np.asarray(guess)
+    truth = np.asarray(truth)
+    guess = np.asarray(guess)
     check_labels(truth, guess, alphabet_size)
     right = np.bincount(truth[truth == guess], minlength=alphabet_size + 1)[1:]
     support = np.bincount(truth, minlength=alphabet_size + 1)[1:]
@@ -102,7 +103,9 @@ def f1_interval(truth: NDArray[Any], guess: NDArray[Any], captcha: NDArray[Any],
         raise ValueError(f"f1_interval: captcha {captcha.shape} and truth {np.shape(truth)} should be alike (m,)")
     if not 0 < confidence < 1:
         raise ValueError(f"f1_interval: confidence should lie between 0 and 1, got {confidence}")
-    m, G, macro = len(captcha), fewest_clusters(captcha, glyphs), report.macro_f1
+    m = len(captcha)
+    G = fewest_clusters(captcha, glyphs)
+    macro = report.macro_f1
     if G < 2:
         raise ValueError(f"f1_interval: an interval needs at least two captchas, got {G}: take more")
     scores = _influence(np.asarray(truth), np.asarray(guess), report)[:, None]

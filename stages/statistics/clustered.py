@@ -83,7 +83,8 @@ def covariance_of_means(scores: NDArray[Any], captcha: NDArray[Any], glyphs: NDA
     are then those without the negative eigenvalues, and what a variance lacks is added to it alone, uncorrelated.
     Raises ValueError on shapes that do not fit, scores that are not finite, or fewer than two captchas.
     """
-    scores, captcha = np.asarray(scores, np.float64), np.asarray(captcha)
+    scores = np.asarray(scores, np.float64)
+    captcha = np.asarray(captcha)
     glyphs = glyph_columns(glyphs, len(captcha))
     if scores.ndim != 2 or captcha.ndim != 1 or len(scores) != len(captcha) or len(glyphs) != len(captcha):
         raise ValueError(f"covariance_of_means: scores {scores.shape}, captcha {captcha.shape} and glyphs "

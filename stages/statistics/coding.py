@@ -10,7 +10,7 @@ What the rows do not identify is dropped and said: a real run may lack a categor
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -60,8 +60,9 @@ def build_design(terms: Sequence[Term], variables: Variables) -> Design:
 def _refuse_functions_of_factors(term: Term, variables: Variables) -> None:
     for part in term:
         if (part.order or part.centred) and part.variable in variables.factors:
-            raise ValueError(f"term {'center' if part.centred else 'poly'}({part.variable}): {part.variable} is a "
-                             f"factor: expected a number ({', '.join(variables.numbers)})")
+            function = "center" if part.centred else "poly"
+            raise ValueError(f"term {function}({part.variable}): {part.variable} is a factor: expected a number "
+                             f"({', '.join(variables.numbers)})")
 
 
 def _of_full_rank(design: Design, incomplete: set[str], variables: Variables) -> Design:
@@ -89,8 +90,12 @@ def _text(term: Term) -> str:
 def _margin_is_coded(part: Part, term: Term, terms: Sequence[Term]) -> bool:
     """Whether the term's margin without this part is in the formula. That of a single part is the constant, which
     always is."""
-    margin = {other.key for other in term if other != part}
-    return not margin or any({one.key for one in other} == margin for other in terms)
+    margin = _keys(other for other in term if other != part)
+    return not margin or any(_keys(other) == margin for other in terms)
+
+
+def _keys(parts: Iterable[Part]) -> set[tuple[str, bool]]:
+    return {part.key for part in parts}
 
 
 def _identified(term: Term, terms: Sequence[Term], variables: Variables) -> tuple[Term | None, list[Dropped]]:
@@ -281,6 +286,8 @@ def orthogonal(x: Floats, order: int) -> list[Floats]:
         norm = float(weights @ p**2)
         centre = float(weights @ (values * p**2)) / norm
         following = np.polysub(np.polymul([1.0, -centre], now), norm / norm_before * before if found else np.zeros(1))
-        before, now, norm_before = now, following, norm
+        before = now
+        now = following
+        norm_before = norm
         found.append(following)
     return found

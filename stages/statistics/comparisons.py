@@ -11,7 +11,7 @@ from stages.schemas.regress import FormulaVariables
 from stages.statistics.contrasts import Means, contrasts, ranks
 from stages.statistics.design import Variables
 from stages.statistics.inference import Inference
-from stages.statistics.logit import Effects, effects_of
+from stages.statistics.marginal_effects import Effects, effects_of
 from stages.statistics.regression import Regression
 from stages.statistics.runs import PerRun
 from stages.statistics.tidy import Row, contrast, cost

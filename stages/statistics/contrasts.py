@@ -68,7 +68,8 @@ def contrasts(means: Means, *, confidence: float, rng: np.random.Generator) -> l
     """Every pair, the earlier category first."""
     pairs = _pairs(len(means.effects))
     weights = _weights(pairs, len(means.effects))
-    difference, error = weights @ means.effects, means.standard_error(weights)
+    difference = weights @ means.effects
+    error = means.standard_error(weights)
     known = np.where(error > 0, error, np.nan)
     critical = simultaneous(means, confidence, rng=rng)
     t = special.stdtrit(means.df, (1 + confidence) / 2)
@@ -88,7 +89,8 @@ def ranks(means: Means, *, confidence: float, rng: np.random.Generator) -> list[
     M = len(means.effects)
     pairs = _pairs(M)
     weights = _weights(pairs, M)
-    difference, error = weights @ means.effects, means.standard_error(weights)
+    difference = weights @ means.effects
+    error = means.standard_error(weights)
     half = simultaneous(means, confidence, rng=rng) * error
     ahead = np.zeros((M, M), bool)  # whether one is surely above another
     known = error > 0  # without an error nothing is sure, as in `contrasts`
@@ -157,5 +159,6 @@ def _weights(pairs: Ints, M: int) -> Floats:
     """(C, M): +1 for the first of each pair, -1 for the second."""
     weights = np.zeros((len(pairs), M))
     rows = np.arange(len(pairs))
-    weights[rows, pairs[:, 0]], weights[rows, pairs[:, 1]] = 1, -1
+    weights[rows, pairs[:, 0]] = 1
+    weights[rows, pairs[:, 1]] = -1
     return weights

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, product
 
 import numpy as np
 
@@ -53,16 +54,18 @@ def corruptions(cells: Cells, groups: Sequence[tuple[str, ...]], baseline: str, 
     if baseline not in readers:
         raise ValueError(f"the baseline {baseline!r} is no reader: there are {', '.join(readers)}")
     wrong = 1 - cells.draw(draws, rng=rng)  # (1 + B, M)
-    errors = {(reader, noise): wrong[:, cells.of(reader, noise)[0]]
-              for reader in readers for noise in dict.fromkeys(noise for group in groups for noise in group)}
-    return [_over(reader, noises, errors, baseline, confidence) for noises in groups for reader in readers]
+    noises = dict.fromkeys(chain.from_iterable(groups))
+    errors = {pair: wrong[:, cells.of(*pair)[0]] for pair in product(readers, noises)}
+    return [_over(reader, group, errors, baseline, confidence) for group, reader in product(groups, readers)]
 
 
 def _over(reader: str, noises: tuple[str, ...], errors: Mapping[tuple[str, str], Floats], baseline: str,
           confidence: float) -> Corruption:
-    ratios, relatives = [], []
+    ratios = []
+    relatives = []
     for noise in noises:
-        own, other = errors[reader, noise], errors[baseline, noise]
+        own = errors[reader, noise]
+        other = errors[baseline, noise]
         ratios.append(_ratio(own[:, 1:].sum(axis=1), other[:, 1:].sum(axis=1)))
         relatives.append(_ratio((own[:, 1:] - own[:, :1]).sum(axis=1), (other[:, 1:] - other[:, :1]).sum(axis=1)))
     return Corruption(reader, noises, float(errors[reader, noises[0]][0, 0]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -115,8 +116,8 @@ def without_terms(design: Design, moments: Moments) -> dict[str, float]:
     lost = {}
     for term in design.terms:
         gone = with_products(design, term)
-        kept = [k for k in range(len(design.columns)) if k not in gone]
-        lost[term] = whole - cross.adjusted_r2(moments.keep(kept))
+        retained = [k for k in range(len(design.columns)) if k not in gone]
+        lost[term] = whole - cross.adjusted_r2(moments.keep(retained))
     return lost
 
 
@@ -125,9 +126,11 @@ def without_categories(sample: Sample, design: Design, fit: Fit, confidence: flo
 
     Without a reference its factor's coefficients would compare with another category: they are left out.
     """
+    occurring = set(chain.from_iterable(_variables(column.term) for column in design.columns))
     factors = {name: factor for name, factor in sample.variables.factors.items()
-               if len(factor.categories) > 1 and any(name in _variables(column.term) for column in design.columns)}
-    interval, error = fit.interval(confidence), fit.standard_error
+               if len(factor.categories) > 1 and name in occurring}
+    interval = fit.interval(confidence)
+    error = fit.standard_error
     found = []
     for name, factor in factors.items():
         parts = category_moments(sample, design, name)
@@ -146,7 +149,8 @@ def category_moments(sample: Sample, design: Design, factor: str) -> list[Moment
     K = len(design.columns)
     found = [Moments(np.zeros((K, K)), np.zeros(K), 0.0, 0) for _ in categories]
     for rows in sample.slices():
-        X, y = design.block(sample.variables, rows), sample.success[rows].astype(np.float64)
+        X = design.block(sample.variables, rows)
+        y = sample.success[rows].astype(np.float64)
         codes = sample.variables.factors[factor].codes[rows]
         for code in np.unique(codes):
             found[code] += Moments.of(X[codes == code], y[codes == code])
@@ -211,7 +215,8 @@ def warnings(fit: Fit, ways: Sequence[str]) -> list[str]:
 
 
 def _about_leave_out(fit: Fit, clusters: str) -> Iterator[str]:
-    left, G = fit.leave_out, fit.clusters
+    left = fit.leave_out
+    G = fit.clusters
     if left is None or len(fit.names) == 1:
         return
     effective = np.fmin(left.effective_clusters, left.effective_clusters_equal)  # of the two the less; one may be NaN

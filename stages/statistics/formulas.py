@@ -60,14 +60,21 @@ def parse_formula(formula: str, variables: Collection[str], aliases: Mapping[str
         raise ValueError(f"{where}: {formula!r} is no formula: expected one right-hand side, without |")
     if not isinstance(parsed, SimpleFormula):
         raise ValueError(f"{where}: {formula!r}: give the right-hand side alone: what is explained is success")
-    texts = [[factor.expr for factor in term.factors] for term in parsed]
+    texts = [_factors(term) for term in parsed]
     if ["1"] not in texts:
         raise ValueError(f"{where}: {formula!r} leaves out the constant: R² and the references need it")
-    terms = [tuple(dict.fromkeys(_part(text, variables, aliases, where) for text in term))
-             for term in texts if term != ["1"]]
+    terms = [_term(text, variables, aliases, where) for text in texts if text != ["1"]]
     if not terms:
         raise ValueError(f"{where}: {formula!r} has no variable: there are {', '.join(variables)}")
     return list(dict.fromkeys(terms))  # an alias may name a variable twice
+
+
+def _factors(term: Any) -> list[str]:
+    return [factor.expr for factor in term.factors]
+
+
+def _term(texts: list[str], variables: Collection[str], aliases: Mapping[str, str], where: str) -> Term:
+    return tuple(dict.fromkeys(_part(text, variables, aliases, where) for text in texts))
 
 
 def _part(text: str, variables: Collection[str], aliases: Mapping[str, str], where: str) -> Part:

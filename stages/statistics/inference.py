@@ -72,7 +72,8 @@ class Inference:
 
         None where the clusters are too few to tell, or where one of them has no error.
         """
-        chosen, q = list(columns), len(columns)
+        chosen = list(columns)
+        q = len(columns)
         if q > self.df or not (self.standard_error[chosen] > 0).all():
             return None
         statistics = [_quadratic(self.beta[chosen], covariance[np.ix_(chosen, chosen)])

@@ -175,7 +175,8 @@ class LeaveOutSums:
 
     def result(self, beta: Floats, jackknife: Jackknife, *, total: float, N: int, G: int, variance: float) -> LeaveOut:
         """total is the sum of squares of y about its mean; variance is s², 0 of a fit without residuals."""
-        rows, clusters = self.rows, self.clusters
+        rows = self.rows
+        clusters = self.clusters
         scale = len(beta) * variance if variance > 0 else 1.0
         return LeaveOut(
             predicted_r2=1 - rows.press / total, press=rows.press,

@@ -24,16 +24,16 @@ def joint_dose_responses(cells: Cells, *, targets: Sequence[float], confidence: 
     """
     drawn = cells.draw(draws, rng=rng)  # (1 + B, M)
     found: dict[tuple[str, str], DoseResponse] = {}
-    placed: dict[tuple[str, str], list[Floats]] = {}
+    reached: dict[tuple[str, str], Floats] = {}  # levels (targets, B)
     for reader, noise in dict.fromkeys((reader, noise) for reader, noise, _ in cells.keys if noise != CLEAN):
         columns, levels = cells.of(reader, noise)
         shares = drawn[:, columns]
         found[reader, noise] = dose_response(shares, levels, targets=targets, confidence=confidence)
-        placed[reader, noise] = [level_at(shares, levels, target)[1:] for target in targets]
-    for (reader, noise), own in placed.items():
-        of_reader = [levels for (whose, _), levels in placed.items() if whose == reader]
-        earliest = [np.min([levels[i] for levels in of_reader], axis=0) for i in range(len(targets))]
-        found[reader, noise] = replace(found[reader, noise], thresholds=tuple(
-            replace(one, first=float((np.isfinite(level) & (level > 0) & (level <= least)).mean()))
-            for one, level, least in zip(found[reader, noise].thresholds, own, earliest, strict=True)))
+        reached[reader, noise] = np.array([level_at(shares, levels, target)[1:] for target in targets])
+    for (reader, noise), own in reached.items():
+        earliest = np.min([levels for (whose, _), levels in reached.items() if whose == reader], axis=0)
+        first = (np.isfinite(own) & (own > 0) & (own <= earliest)).mean(axis=1)
+        thresholds = tuple(replace(one, first=float(share))
+                           for one, share in zip(found[reader, noise].thresholds, first, strict=True))
+        found[reader, noise] = replace(found[reader, noise], thresholds=thresholds)
     return found

@@ -60,7 +60,9 @@ def cut(X: Floats, y: Floats, cluster: Ints, rows: int = BLOCK_ROWS) -> Blocks:
     """Arrays (N, K), (N,), (N,) as blocks of whole clusters; they are sorted where the labels do not ascend."""
     if len(cluster) and (cluster[1:] < cluster[:-1]).any():
         order = np.argsort(cluster, kind="stable")
-        X, y, cluster = X[order], y[order], cluster[order]
+        X = X[order]
+        y = y[order]
+        cluster = cluster[order]
     bounds = boundaries(cluster, rows)
 
     def blocks() -> Iterator[Block]:
@@ -126,7 +128,8 @@ def ascending_blocks(blocks: Blocks) -> Iterator[Block]:
 
 def checked(blocks: Blocks, names: Sequence[str]) -> Iterator[tuple[Floats, Floats]]:
     """X and y of each block, after a look at them."""
-    low, high = np.inf, -np.inf
+    low = np.inf
+    high = -np.inf
     for X, y, cluster in blocks():
         if X.ndim != 2 or y.shape != X.shape[:1] or cluster.shape != y.shape or len(names) != X.shape[1]:
             raise ValueError(f"expected X (N, K), y (N,), cluster (N,) and K names, got X {X.shape}, y {y.shape}, "
@@ -142,7 +145,8 @@ def checked(blocks: Blocks, names: Sequence[str]) -> Iterator[tuple[Floats, Floa
             raise ValueError(f"the first column, {names[0]}, should be of ones")
         if len(cluster) > 1 and (cluster[1:] < cluster[:-1]).any():
             raise ValueError("the labels of the clusters should ascend: sort the rows by cluster")
-        low, high = min(low, float(y.min())), max(high, float(y.max()))
+        low = min(low, float(y.min()))
+        high = max(high, float(y.max()))
         yield X, y
     if low == high:
         raise ValueError(f"the outcome is {low:g} in every row: there is nothing to explain")
@@ -208,7 +212,9 @@ class Sums:
 
 
 def _fit(moments: Moments, sums: Sums, names: tuple[str, ...]) -> Fit:
-    N, K, G = moments.rows, len(names), sums.clusters
+    N = moments.rows
+    K = len(names)
+    G = sums.clusters
     root = sums.root
     beta = sums.beta + root @ (root.T @ sums.score)  # a step of refinement: the exact solution's scores sum to 0
     size = np.sqrt(np.diag(moments.XX) / N) / np.sqrt(sums.total_squares / N)  # (K,) a typical value, in spreads of y

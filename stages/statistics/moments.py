@@ -64,10 +64,15 @@ def refuse_collinear(moments: Moments, names: Sequence[str]) -> None:
     """Raise ValueError where a column is a combination of those before it; both sides are named."""
     free, combined = independent(moments)
     if combined:
-        found = [f"{names[j]} = a combination of {', '.join(names[i] for i in others)}" if others
-                 else f"{names[j]} = 0" for j, others in combined.items()]
+        found = [_dependence(j, others, names) for j, others in combined.items()]
         raise ValueError(f"X has {len(names)} columns but rank {len(free)} ({'; '.join(found)}): "
                          "drop a collinear regressor")
+
+
+def _dependence(column: int, others: Sequence[int], names: Sequence[str]) -> str:
+    if not others:
+        return f"{names[column]} = 0"
+    return f"{names[column]} = a combination of {', '.join(names[k] for k in others)}"
 
 
 def solve(moments: Moments) -> tuple[Floats, float]:
@@ -81,11 +86,11 @@ def adjusted_r2(moments: Moments) -> float:
 
     NaN where y has one value, or each row a coefficient.
     """
-    kept = moments.keep(independent(moments)[0])
-    if kept.total <= 1e-12 * kept.yy or kept.rows == len(kept.Xy):
+    free = moments.keep(independent(moments)[0])
+    if free.total <= 1e-12 * free.yy or free.rows == len(free.Xy):
         return np.nan
-    share = solve(kept)[1] / kept.total
-    return 1 - share * (kept.rows - 1) / (kept.rows - len(kept.Xy))
+    share = solve(free)[1] / free.total
+    return 1 - share * (free.rows - 1) / (free.rows - len(free.Xy))
 
 
 def centred(moments: Moments) -> Floats:

@@ -7,6 +7,7 @@ are one reader.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ READER = FormulaVariables.reader
 RUN = "run"  # a training run
 SSIM_LOSS = FormulaVariables.ssim_loss
 NO_DENOISER = "none"
-KINDS = ("learns_from", "architecture", "denoise")  # parameters of a reader that a formula may name
+KINDS = ("train_on", "architecture", "denoise")  # parameters of a reader that a formula may name
 
 KEY = [*Predictions.row_key(), Predictions.truth]
 COLUMNS = [name for name in Predictions.names() if name != Predictions.confidence]
@@ -139,18 +140,20 @@ def rows_of_reader(sample: Sample, name: str) -> NDArray[np.int64]:
 
 def without_readers(terms: Sequence[Any]) -> list[Any]:
     """The terms that a regression of one reader has."""
-    return [term for term in terms if all(part.variable not in (READER, *KINDS) for part in term)]
+    of_readers = {READER, *KINDS}
+    return [term for term in terms if of_readers.isdisjoint(map(attrgetter("variable"), term))]
 
 
 def readers_without_own(sample: Sample, clusters: Clusters) -> dict[str, str]:
     """The readers whose rows alone identify nothing, or not with what error, and why."""
-    skipped, readers = {}, sample.variables.factors[READER]
+    skipped = {}
+    readers = sample.variables.factors[READER]
     for code, name in enumerate(readers.categories):
         rows = np.flatnonzero(readers.codes == code)
         mean = sample.success[rows].mean()
         single = [way for way, found in zip(clusters.names, clusters.labels, strict=True) if np.ptp(found[rows]) == 0]
         if mean in (0, 1):
-            skipped[name] = f"read {'every' if mean else 'no'} character right"
+            skipped[name] = "read every character right" if mean else "read no character right"
         elif single:
             skipped[name] = f"is one cluster by {single[0]}"
     return skipped

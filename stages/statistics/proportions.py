@@ -29,7 +29,8 @@ def clustered_proportion(success: NDArray[Any], captcha: NDArray[Any], glyphs: N
     and None where all are. Returns (estimate, low, high), each in [0, 1].
     Raises ValueError on lengths that differ, values other than 0 and 1, or fewer than two captchas.
     """
-    success, captcha = np.asarray(success, float), np.asarray(captcha)
+    success = np.asarray(success, float)
+    captcha = np.asarray(captcha)
     if success.ndim != 1 or success.shape != captcha.shape:
         raise ValueError(f"clustered_proportion: success {success.shape} and captcha {captcha.shape} "
                          "should be alike (N,)")
@@ -47,7 +48,8 @@ def clustered_proportion(success: NDArray[Any], captcha: NDArray[Any], glyphs: N
 
 def effective_size(success: NDArray[Any], captcha: NDArray[Any], glyphs: NDArray[Any] | None = None) -> float:
     """N / deff of the mean of success (N,)."""
-    N, p = len(success), float(success.mean())
+    N = len(success)
+    p = float(success.mean())
     variance = variance_of_mean(success, captcha, glyphs)
     return size_of(p * (1 - p) * N / (N - 1), variance, N, fewest_clusters(captcha, glyphs))
 

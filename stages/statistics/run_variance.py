@@ -41,8 +41,10 @@ def between_runs(sample: Sample, design: Design, fit: Fit, runs: TrainingRuns) -
     """V(run) - V(captcha x run), (K, K), and the fewest runs of a reader; sample is sorted by captcha (or another first
     way of clustering), `runs` are of its rows. One pass over blocks of rows."""
     groups = runs.readers()
-    K, R = len(fit.beta), int(runs.run.max()) + 1
-    totals, within = np.zeros((R, K)), np.zeros((K, K))
+    K = len(fit.beta)
+    R = int(runs.run.max()) + 1
+    totals = np.zeros((R, K))
+    within = np.zeros((K, K))
     for rows in sample.slices():
         X = design.block(sample.variables, rows)
         scores = X * (sample.success[rows] - X @ fit.beta)[:, None]

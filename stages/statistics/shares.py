@@ -23,7 +23,7 @@ def whole_captchas(predictions: Mapping[str, pa.Table], variables: Variables) ->
     exact = np.concatenate([pc.equal(table[Predictions.text], table[Predictions.reading]).to_numpy(zero_copy_only=False)
                             for table in predictions.values()])
     captcha = stacked(predictions, Predictions.captcha, np.int64)
-    return cells_of(exact[first], variables.take(first), captcha[first], captcha[first],
+    return _cells(exact[first], variables.take(first), captcha[first], captcha[first],
                     glyphs_of(predictions, captcha)[first])
 
 
@@ -33,7 +33,7 @@ def characters(predictions: Mapping[str, pa.Table], variables: Variables) -> Cel
     position = stacked(predictions, Predictions.position, np.int64)
     success = stacked(predictions, Predictions.success, np.uint8)
     glyph = stacked(predictions, Predictions.glyph, np.int64)
-    return cells_of(success, variables, captcha * (position.max() + 1) + position, captcha, glyph)
+    return _cells(success, variables, captcha * (position.max() + 1) + position, captcha, glyph)
 
 
 def glyphs_of(predictions: Mapping[str, pa.Table], captcha: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -45,11 +45,9 @@ def glyphs_of(predictions: Mapping[str, pa.Table], captcha: NDArray[np.int64]) -
     return np.asarray(texts[index])
 
 
-def cells_of(success: NDArray[Any], variables: Variables, unit: NDArray[Any], captcha: NDArray[Any],
+def _cells(success: NDArray[Any], variables: Variables, unit: NDArray[Any], captcha: NDArray[Any],
              glyphs: NDArray[Any]) -> Cells:
     """The cells of N observations; `unit`, `captcha` and `glyphs` as cell_means has them."""
-    reader = variables.factors[FormulaVariables.reader]
-    noise = variables.factors[FormulaVariables.noise]
-    level = variables.numbers[FormulaVariables.level]
-    return cell_means(success, reader.codes, noise.codes, level, unit=unit, captcha=captcha, glyphs=glyphs,
-                      names=(reader.categories, noise.categories))
+    return cell_means(success, variables.factors[FormulaVariables.reader],
+                      variables.factors[FormulaVariables.noise], variables.numbers[FormulaVariables.level],
+                      unit=unit, captcha=captcha, glyphs=glyphs)

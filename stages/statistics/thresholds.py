@@ -67,7 +67,8 @@ def dose_response(shares: ArrayLike, levels: ArrayLike, *, targets: Sequence[flo
     the draws, stretched to the study's own where all draws lie on one side of it. Raises ValueError on other shapes or
     values, levels that do not ascend from 0, and targets or confidence outside (0, 1).
     """
-    shares, levels = np.asarray(shares, np.float64), np.asarray(levels, np.float64)
+    shares = np.asarray(shares, np.float64)
+    levels = np.asarray(levels, np.float64)
     _check(shares, levels, targets, confidence)
     areas = area(shares, levels)
     return DoseResponse(tuple(_threshold(shares, levels, target, confidence) for target in targets),
@@ -110,11 +111,13 @@ def level_at(shares: Floats, levels: Floats, target: float) -> Floats:
 
 def _crossing(cubic: Floats, width: Floats) -> Floats:
     """Where cubics (4, B) that fall from above 0 to 0 or below cross it, in [0, width] (B,), by bisection."""
-    low, high = np.zeros_like(width), width.copy()
+    low = np.zeros_like(width)
+    high = width.copy()
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         value = ((cubic[0] * middle + cubic[1]) * middle + cubic[2]) * middle + cubic[3]
-        low, high = np.where(value > 0, middle, low), np.where(value > 0, high, middle)
+        low = np.where(value > 0, middle, low)
+        high = np.where(value > 0, high, middle)
     return high
 
 
@@ -136,7 +139,8 @@ def isotonic(values: Floats) -> Floats:
 
 def percentiles(drawn: Floats, confidence: float) -> tuple[float, float]:
     """The central interval of draws (B,): order statistics, outward, since infinities do not mix."""
-    ordered, last = np.sort(drawn), len(drawn) - 1
+    ordered = np.sort(drawn)
+    last = len(drawn) - 1
     tail = (1 - confidence) / 2
     return float(ordered[floor(tail * last)]), float(ordered[ceil((1 - tail) * last)])
 

@@ -41,7 +41,8 @@ from stages.statistics.diagnostics import AddedVariable, WithoutCategory, withou
 from stages.statistics.diagnostics import added_variables as plots_of
 from stages.statistics.inference import Test
 from stages.statistics.influence import LeaveOut
-from stages.statistics.logit import Effect, average_effects, clustered_too, fit_logit
+from stages.statistics.logit import clustered_too, fit_logit
+from stages.statistics.marginal_effects import Effect, average_effects
 from stages.statistics.regression import Regression
 from stages.statistics.runs import PerRun, coefficient
 from stages.statistics.sample import Sample, intersection

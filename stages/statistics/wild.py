@@ -43,7 +43,8 @@ def wild_p(clusters: list[Moments], draws: int, *, rng: np.random.Generator) -> 
     With the zero imposed on the residuals, 10 to 13 clusters take all 2^G signs (the smallest p is 2 / 2^G), fewer or
     more take `draws` of Webb's six points (p counts the estimate itself, so that it is never 0).
     """
-    A, b = np.stack([one.XX for one in clusters]), np.stack([one.Xy for one in clusters])  # (G, K, K), (G, K)
+    A = np.stack([one.XX for one in clusters])  # (G, K, K)
+    b = np.stack([one.Xy for one in clusters])  # (G, K)
     bread = np.linalg.inv(A.sum(axis=0))
     beta = bread @ b.sum(axis=0)
     drawn, complete = weights(len(clusters), draws, rng=rng)

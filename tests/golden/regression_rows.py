@@ -1,7 +1,7 @@
 """Draw the rows of regression_rows.csv, on which regression.R computes regression_r.csv.
 
-`python tests/golden/regression_rows.py`: 45 captchas of four characters, clean and under two noises at two levels; 30
-glyphs that are shared between captchas, whose rows are correlated, and so are those of a rendering.
+`python tests/golden/regression_rows.py`: 45 captchas of four characters, clean and under two noises at two levels, with
+30 glyphs shared between captchas. Rows of one glyph are correlated, and so are rows of one rendering.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The noises by name: one signature, level 0 is the identity to the bit, more is never less.
+"""The noises by name. They share one signature; level 0 is the identity to the bit; the change never falls with level.
 
-A noise is `(images, level, *, rng) -> images`: images (n, H, W, 3) uint8, never changed in place; level one dose in
-[0, 1] for all or one for each (n,). An image's random numbers do not depend on any level (common random numbers), and
-follow from its place in the batch alone.
+A noise is `(images, level, *, rng) -> images`: images (n, H, W, 3) uint8, never changed in place; level in [0, 1], one
+for all images or one per image (n,). An image's random numbers do not depend on any level (common random numbers); they
+follow only from its position in the batch.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ NOISES: Mapping[str, Noise] = MappingProxyType({
 
 
 def apply(name: str, images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
-    """The images under the named noise, or a copy of them under CLEAN, which draws nothing.
+    """The images under the named noise; under CLEAN a copy, and nothing is drawn.
 
-    Raises ValueError on a name that is not in NOISES, images that are not (n, H, W, 3) uint8, and a level that is not
-    one number in [0, 1] or one for each image.
+    Raises ValueError on a name that is not in NOISES, images that are not (n, H, W, 3) uint8, and levels that are not
+    one number in [0, 1] or one per image.
     """
     if name != CLEAN and name not in NOISES:
         raise ValueError(f"noise {name!r} does not exist: use {CLEAN} or one of {', '.join(NOISES)}")

@@ -1,4 +1,4 @@
-"""Blurs and lost resolution. Lengths scale with the glyphs (1 px where a glyph is 28 px high)."""
+"""Blur and loss of resolution. Lengths scale with the glyphs (1 px where a glyph is 28 px high)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from stages.captcha.noise.canvas import Floats, Image, Images, Levels, each, uni
 def gaussian_blur(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
     """Gaussian blur of sd 5 L px (Hendrycks & Dietterich 2019, gaussian_blur; cv2.GaussianBlur, border repeated).
 
-    L=1: a stroke is spread over a glyph's height and neighbours run into each other. Draws nothing.
+    L=1: a stroke is spread over the height of a glyph, and neighbours merge. Draws nothing.
     """
     sd = 5 * unit(images)
     return each(images, level, repeat(None, len(images)), lambda image, dose, _: cv2.GaussianBlur(
@@ -25,9 +25,9 @@ def gaussian_blur(images: Images, level: Levels, *, rng: np.random.Generator) ->
 
 
 def motion_blur(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
-    """Mean along a straight line of 1 + 24 L px at a random angle: a camera that moves evenly (cv2.filter2D).
+    """Mean along a straight line of 1 + 24 L px at a random angle: a camera in uniform motion (cv2.filter2D).
 
-    As Hendrycks & Dietterich (2019), motion_blur, but with an even two-sided line in place of ImageMagick's one-sided
+    As Hendrycks & Dietterich (2019), motion_blur, but with a uniform two-sided line instead of ImageMagick's one-sided
     normal. L=1: the line is nearly as long as a glyph is high.
     """
     length = 24 * unit(images)
@@ -37,7 +37,7 @@ def motion_blur(images: Images, level: Levels, *, rng: np.random.Generator) -> I
 
 
 def line_kernel(length: float, angle: float) -> Floats:
-    """Pixels moved `length` px to and fro along `angle` (radians from the x axis), odd square, sums to 1."""
+    """Kernel of a line of `length` px in both directions along `angle` (radians from the x axis); odd square, sum 1."""
     half = math.ceil(length / 2)
     count = 2 * math.ceil(length) + 1
     steps = length * ((np.arange(count) + 0.5) / count - 0.5)
@@ -51,7 +51,7 @@ def line_kernel(length: float, angle: float) -> Floats:
 def pixelate(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
     """Mean over square blocks whose side grows geometrically, 28^L px (imagecorruptions' pixelate shrinks linearly).
 
-    The grid has a random origin and its lines fall between pixels, so sides differ by 1 px at most.
+    The grid has a random origin and its lines lie between pixels, so sides differ by at most 1 px.
     L=0.5: 5 px blocks; L=1: one block for a glyph.
     """
     height, width = images.shape[1:3]
@@ -69,7 +69,7 @@ def pixelate(images: Images, level: Levels, *, rng: np.random.Generator) -> Imag
 
 
 def _lines(size: int, side: float, origin: float) -> NDArray[np.int64]:
-    """Where blocks of `side` px begin on an axis of `size` px, from 0, with `size` at the end; origin in blocks."""
+    """Starts of blocks of `side` px on an axis of `size` px, from 0, with `size` at the end; origin in blocks."""
     block = np.floor(np.arange(size) / side + origin)
     return np.concatenate([np.zeros(1, np.int64), np.flatnonzero(np.diff(block)) + 1, np.full(1, size)])
 
@@ -77,9 +77,9 @@ def _lines(size: int, side: float, origin: float) -> NDArray[np.int64]:
 def jpeg(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
     """JPEG of quality 100^(1-L), so that the quantiser's step grows geometrically (libjpeg through cv2.imencode).
 
-    Quality is whole: 100 at L=0, 10 at 0.5, 1 at 1. Colour is halved in resolution (4:2:0) from the first dose on.
-    Weak: a glyph is little more than three 8x8 blocks high, and even quality 1 leaves most digits legible.
-    One image's change need not rise at every step: a coarser quantiser may happen to suit its background.
+    Quality is an integer: 100 at L=0, 10 at 0.5, 1 at 1. Colour has half the resolution (4:2:0) at every level above 0.
+    Weak: a glyph is little more than three 8x8 blocks high, and even at quality 1 most digits are legible.
+    The change of a single image need not rise at every step: a coarser quantiser may happen to fit its background.
     Draws nothing.
     """
 

@@ -1,4 +1,4 @@
-"""What every noise needs to know of a canvas: its unit of length, background and ink, and how to go image by image."""
+"""What all noises share: the unit of length, background and ink of a canvas, and a loop over images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stages.captcha.glyphs import SIDE
 
 Images = NDArray[np.uint8]  # (n, H, W, 3), 0 black to 255 white
 Image = NDArray[np.uint8]  # (H, W, 3)
-Levels = float | NDArray[np.float64]  # one dose in [0, 1] for all, or one per image (n,)
+Levels = float | NDArray[np.float64]  # one level in [0, 1] for all, or one per image (n,)
 Floats = NDArray[np.float32]
 
 WEIGHTS = LUMA.astype(np.float32)  # of R, G and B
@@ -24,10 +24,10 @@ Change = Callable[[Image, float, Draw], NDArray[Any]]  # to an image; Any becaus
 
 
 def each(images: Images, level: Levels, draws: Iterable[Draw], change: Change[Draw]) -> Images:
-    """`change(image, dose, draw)` for each image; where the dose is 0 the image stays as it is, to the bit.
+    """`change(image, dose, draw)` per image. At dose 0 the image is unchanged, to the bit.
 
-    `draws` gives every image its random numbers, lazily and in order, whatever the level: so the same generator gives
-    the same numbers at every dose (common random numbers), and no image depends on another's dose.
+    `draws` yields the random numbers per image, in order and at any level. So one generator gives the same numbers at
+    every dose (common random numbers), and no image depends on the dose of another.
     """
     doses = np.broadcast_to(np.asarray(level, dtype=np.float64), len(images))
     changed = np.array(images, order="C")
@@ -38,25 +38,25 @@ def each(images: Images, level: Levels, draws: Iterable[Draw], change: Change[Dr
 
 
 def unit(images: Images) -> float:
-    """Length that scales with the glyphs, 1 px where a glyph is 28 px high.
+    """Unit of length that scales with the glyphs: 1 px where a glyph is 28 px high.
 
-    A canvas is taken to be 40/28 times as high as its glyphs, or just as high where it holds one (W <= 1.5 H).
+    A canvas is assumed to be 40/28 times as high as its glyphs, or equally high for a single glyph (W <= 1.5 H).
     """
     height, width = images.shape[1:3]
     return float(height / (SIDE if width <= 1.5 * height else 40))
 
 
 def background(images: Images) -> NDArray[np.uint8]:
-    """Median of the border pixels of each image by channel, (n, 3)."""
+    """Median of the border pixels per image and channel, (n, 3)."""
     border = np.concatenate([images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]], axis=1)
     return np.asarray(np.sort(border, axis=1)[:, border.shape[1] // 2])
 
 
 def ink_colour(images: Images) -> NDArray[np.uint8]:
-    """Colour farthest from the background of each image, (n, 3): the median by channel of the farthest 1 % of pixels.
+    """Colour farthest from the background per image, (n, 3): the median per channel of the farthest 1 % of the pixels.
 
-    The share is less than a lone thin glyph covers and more than a few stray pixels do; where even less differs from
-    the background, all that does counts. An image without ink gives its background.
+    A single thin glyph covers more than 1 %, a few stray pixels less. Where fewer pixels differ from the background,
+    all of these count. An image without ink gives its background.
     """
     inks = background(images)
     for i, ground in enumerate(inks.copy()):
@@ -70,7 +70,7 @@ def ink_colour(images: Images) -> NDArray[np.uint8]:
 
 
 def ink_places(image: Image, ground: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Where the ink is, (2, count) of x and y in px: pixels at least a quarter as far from `ground` as the farthest."""
+    """Places of ink, (2, count) of x and y in px: pixels at least a quarter as far from `ground` as the farthest."""
     away = distance(image, ground)
     y, x = np.nonzero(away >= max(1, int(away.max()) // 4))
     return np.stack([x, y])
@@ -83,7 +83,7 @@ def distance(image: Image, ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def blend(image: Image, colour: NDArray[np.uint8] | Floats | int, opacity: Floats | float) -> Image:
-    """Paint `colour`, one (3,) or grey by pixel (H, W), over the image, as far as `opacity`, one or (H, W), says."""
+    """Paint `colour`, one (3,) or grey per pixel (H, W), over the image with `opacity`, one or per pixel (H, W)."""
     height, width = image.shape[:2]
     x = image.reshape(height, 3 * width).astype(np.float32)
     paint = _by_channel(np.asarray(colour, dtype=np.float32), width)
@@ -92,7 +92,7 @@ def blend(image: Image, colour: NDArray[np.uint8] | Floats | int, opacity: Float
 
 
 def _by_channel(value: Floats, width: int) -> Floats:
-    """A number, colour (3,) or field (H, W) in the layout of rows (H, 3 W), over which numpy runs fast."""
+    """A number, colour (3,) or field (H, W) in the layout of rows (H, 3 W), in which numpy is fast."""
     if value.ndim == 2:
         return np.asarray(cv2.merge([value] * 3), dtype=np.float32).reshape(len(value), 3 * width)
     return np.tile(value, width) if value.ndim == 1 else value

@@ -1,6 +1,6 @@
-"""Clutter: what is drawn over the text. Nested: a higher dose adds strokes to those of a lower one.
+"""Clutter: strokes, dots and blocks over the text. Doses are nested: a higher one adds to the strokes of a lower one.
 
-Each image has one list of strokes; dose L draws the first share L of it, the last of them see-through so that the
+Each image has one list of strokes; dose L draws the first share L of it. The last stroke is transparent, so that the
 dose is continuous. Lengths scale with the glyphs (1 px where a glyph is 28 px high), numbers with the canvas' W/H.
 """
 
@@ -25,14 +25,14 @@ LINES = 20  # at L=1 on a square canvas
 CURVES = 10  # at L=1
 DOTS = 120  # at L=1 on a square canvas
 DOT = 1.5  # px, radius
-FINE = 4  # strokes are drawn on a canvas this many times as fine
+FINE = 4  # strokes are drawn on a canvas with this many times the resolution
 SUBPIXEL = 4  # bits of cv2's fractional coordinates
 
 
 def occlusion(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
-    """A share L of the canvas, exactly, under mid-grey blocks of 9 px (Zeiler & Fergus 2014's occluder; cutout).
+    """Mid-grey blocks of 9 px cover exactly a share L of the canvas (occluder of Zeiler & Fergus 2014; cutout).
 
-    The blocks lie on a grid with a random origin and are covered in a random order. L=1: mid-grey alone.
+    The blocks lie on a grid with a random origin and appear in random order. L=1: only mid-grey.
     """
     side = BLOCK * unit(images)
     draws = (_blocks(images, side, rng) for _ in images)
@@ -45,7 +45,7 @@ def occlusion(images: Images, level: Levels, *, rng: np.random.Generator) -> Ima
 
 
 def _blocks(images: Images, side: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """For each pixel, as shares of the canvas: the area covered before its block is, and its block's (H, W)."""
+    """Per pixel (H, W), as shares of the canvas: the area covered before its block, and the area of its block."""
     rows, columns = (np.floor(np.arange(size) / side + rng.random()).astype(int) for size in images.shape[1:3])
     area = np.outer(np.bincount(rows), np.bincount(columns)) / (len(rows) * len(columns))
     order = rng.permutation(area.size)
@@ -58,7 +58,7 @@ def _blocks(images: Images, side: float, rng: np.random.Generator) -> tuple[Floa
 def lines(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
     """The first 20 L W/H of a list of straight strokes in the text's colour, 1.5 px wide (cf. MNIST-C's dotted_line).
 
-    A stroke is 14 to 42 px long, its middle and direction random. L=1: the text drowns among strokes like its own.
+    A stroke is 14 to 42 px long, with random centre and direction. L=1: the text is lost among strokes like its own.
     """
     height, width = images.shape[1:3]
     count, glyph = round(LINES * width / height), SIDE * unit(images)
@@ -73,10 +73,10 @@ def lines(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
 
 
 def curves(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
-    """The first 10 L of a list of sine strikes through the text in its colour, 1.5 px wide (captcha's noise curve).
+    """The first 10 L of a list of sine curves through the text in its colour, 1.5 px wide (captcha's noise curve).
 
-    A strike crosses the whole canvas: height of its axis, amplitude (4 to 14 px), wavelength (28 to 112 px), phase and
-    tilt are random. L=1: two fifths of the canvas are struck.
+    A curve crosses the whole canvas: height of its axis, amplitude (4 to 14 px), wavelength (28 to 112 px), phase and
+    tilt are random. L=1: two fifths of the canvas are covered.
     """
     height, width = images.shape[1:3]
     glyph = SIDE * unit(images)
@@ -115,7 +115,7 @@ def dots(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
 
 
 def _struck(images: Images, level: Levels, draws: Iterable[Paths]) -> Images:
-    """Strike each image with its paths, the first share of them, in its ink; smoothed by FINE x FINE subpixels."""
+    """Draw the first share of each image's paths in its ink colour; antialiased by FINE x FINE subpixels."""
     height, width = images.shape[1:3]
     thickness = max(1, round(FINE * STROKE * unit(images)))
 

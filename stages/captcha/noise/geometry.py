@@ -1,7 +1,7 @@
-"""Geometry: where the ink goes. What comes in from beyond the canvas is background.
+"""Geometric noises: they move the ink. Pixels from beyond the canvas are background.
 
-The change of luma says little here: once strokes have left their place, going further changes no more pixels. So the
-dose is the way the ink goes: degrees, px, scale. Lengths scale with the glyphs (1 px where a glyph is 28 px high).
+The change of luma says little here: once strokes have left their place, a longer way changes no more pixels. So the
+dose is the distance that the ink moves: degrees, px, scale. Lengths scale with the glyphs (1 px at 28 px of height).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Colour = NDArray[np.uint8]  # (3,)
 
 
 def rotation(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
-    """Turn by 60 L degrees, clockwise or not, about the centre (MNIST-C's rotate, up to 60 degrees: a 6 stays a 6).
+    """Rotate by 60 L degrees about the centre, either way (MNIST-C's rotate; at most 60 degrees: a 6 stays a 6).
 
-    A wide captcha is shrunk just as far as its ink needs to stay on the canvas, so that reading it is hard and not
-    impossible: a four-digit one of 110x30 px on 40x128 to about 0.5 at L=0.5 and 0.4 at L=1, a lone glyph hardly.
+    A wide captcha is shrunk only as far as its ink must be to stay on the canvas: reading it is then hard but possible.
+    Four digits of 110x30 px on 40x128 shrink to about 0.5 at L=0.5 and 0.4 at L=1, a single glyph hardly.
     """
     turn = math.radians(60)
 
@@ -36,9 +36,9 @@ def rotation(images: Images, level: Levels, *, rng: np.random.Generator) -> Imag
 
 
 def translation(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
-    """Shift by 14 L px in a random direction (MNIST-C's translate, any direction). What leaves the canvas is lost.
+    """Shift by 14 L px in a random direction (MNIST-C's translate, any direction). Ink outside the canvas is lost.
 
-    L=1: half a glyph's height, so that up to half of every glyph is cut off.
+    L=1: half the height of a glyph, so that up to half of every glyph is cut off.
     """
     length = 14 * unit(images)
 
@@ -58,9 +58,9 @@ def zoom(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
 
 
 def shear(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
-    """Slant by 2 L px a row, left or right, about the middle row (MNIST-C's shear), shrunk as `rotation` where needed.
+    """Slant by 2 L px per row, left or right, about the middle row (MNIST-C's shear); shrunk like `rotation` if needed.
 
-    L=1: strokes that stood lean 63 degrees.
+    L=1: vertical strokes lean by 63 degrees.
     """
     draws = zip(background(images), (_sign(rng) for _ in images), strict=True)
     return each(images, level, draws, lambda image, dose, draw: _fit(
@@ -70,7 +70,7 @@ def shear(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
 def elastic(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
     """Random displacement of 8 L px rms, smoothed by a normal of sd 4 px (Simard et al. 2003, who used it on MNIST).
 
-    L=0.1 is a shaky hand; from L=0.5 the field folds, and at L=1 strokes are torn to pieces.
+    L=0.1 looks like a shaky hand; from L=0.5 the field folds; at L=1 strokes break into pieces.
     """
     height, width = images.shape[1:3]
     length, smoothing = 8 * unit(images), 4 * unit(images)
@@ -93,14 +93,14 @@ def _sign(rng: np.random.Generator) -> float:
 
 
 def _fit(image: Image, matrix: Matrix, colour: Colour) -> NDArray[Any]:
-    """Map about the centre, shrunk just as far as the ink needs to stay on the canvas."""
+    """Map about the centre, shrunk only as far as the ink must be to stay on the canvas."""
     half = np.array(image.shape[1::-1])[:, None] / 2
     ink = np.abs(matrix @ (ink_places(image, colour) + 0.5 - half))  # from the centre, px
     return _about_centre(image, matrix * np.min(half / np.maximum(ink, half), initial=1), colour)
 
 
 def _about_centre(image: NDArray[Any], matrix: Matrix, colour: Colour) -> NDArray[Any]:
-    """Map about the centre; what shrinks is smoothed first, lest thin strokes fall between the pixels."""
+    """Map about the centre. What shrinks is smoothed first, so that thin strokes do not fall between the pixels."""
     centre = np.array([[image.shape[1] - 1], [image.shape[0] - 1]]) / 2
     shrunk = abs(np.linalg.det(matrix))
     if shrunk < 1:

@@ -1,4 +1,4 @@
-"""Light: contrast, brightness, fog. They change every pixel by a map that grows with the level until it clips."""
+"""Photometric noises: contrast, brightness, fog. The change of every pixel grows with the level until it clips."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ OCTAVES = 5  # cells of 28, 14, 7, 3.5 and 1.75 px where a glyph is 28 px high
 
 
 def contrast(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
-    """Mean + (1 - L)(x - mean), by channel (Hendrycks & Dietterich 2019, contrast).
+    """Mean + (1 - L)(x - mean), per channel (Hendrycks & Dietterich 2019, contrast).
 
-    Towards the image's own mean and not mid-grey, so that it is no change of brightness, whatever the colours.
-    L=1: flat. What is left of the contrast is rounded to 8 bits. Draws nothing.
+    Pixels move towards the mean of the image and not towards mid-grey: brightness does not change, for any colours.
+    L=1: flat. The remaining contrast is rounded to 8 bits. Draws nothing.
     """
 
     def change(image: Image, dose: float, _: None) -> NDArray[Any]:
@@ -32,7 +32,7 @@ def contrast(images: Images, level: Levels, *, rng: np.random.Generator) -> Imag
 def brightness(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
     """x + L, clipped: over-exposure (MNIST-C's brightness, which adds to HSV's value: the same on grey).
 
-    L=1: white. What is white already does not change: black on white is lost only when black has reached white.
+    L=1: white. White pixels do not change: black on white is lost only when black has become white.
     Draws nothing.
     """
     return each(images, level, repeat(None, len(images)),
@@ -40,22 +40,22 @@ def brightness(images: Images, level: Levels, *, rng: np.random.Generator) -> Im
 
 
 def _mapped(image: Image, curve: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> NDArray[Any]:
-    """The image through a curve of 0 to 255 by channel (a table of 256 is quicker than arithmetic on the pixels)."""
+    """The image through a curve of 0 to 255 per channel (a table of 256 is faster than arithmetic on the pixels)."""
     values = np.repeat(np.arange(256.0)[:, None], 3, axis=1)
     return np.asarray(cv2.LUT(image, np.rint(curve(values)).astype(np.uint8)[:, None]))
 
 
 def fog(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
-    """(1 - L) x + L f with a grey fractal f in [0, 1], one an image (imagecorruptions' fog adds a plasma fractal).
+    """(1 - L) x + L f with a grey fractal f in [0, 1], one per image (imagecorruptions' fog adds a plasma fractal).
 
-    L=1: the texture alone, nothing of the captcha.
+    L=1: only the texture, nothing of the captcha.
     """
     draws = (fractal(images, rng) for _ in images)
     return each(images, level, draws, lambda image, dose, field: blend(image, field, dose))
 
 
 def fractal(images: Images, rng: np.random.Generator) -> Floats:
-    """Value noise in octaves, each of half the cell and half the weight of the one before (Ebert et al. 1994).
+    """Value noise in octaves, each with half the cell size and half the weight of the previous one (Ebert et al. 1994).
 
     Returns (H, W), stretched to [0, 255].
     """

@@ -1,10 +1,10 @@
 """Pixel noises. The level is the RMS change of luma (full scale = 1) that each image gets, after clipping.
 
-Clipping at black and white eats half of the energy there, and independent RGB noise has only 0.669 of grey noise's
-luma spread. So the strength is solved for each image with its own draws, and equal levels mean equal energy whatever
-the type, polarity or colour. A level beyond what an image can take gives the strongest noise of the type: all but
-`shot` and `speckle`, which cannot change black, then turn every pixel black or white, an RMS change of
-sqrt(mean((Y^2 + (1-Y)^2) / 2)): 0.707 on black and white, 0.5 on mid-grey.
+Clipping at black and white removes half of the energy there, and independent RGB noise has only 0.669 of the luma
+spread of grey noise. So the strength is solved per image, with the image's own draws: equal levels mean equal energy
+for any type, polarity and colour. A level that an image cannot reach gives the strongest noise of the type. That turns
+every pixel black or white, an RMS change of sqrt(mean((Y^2 + (1-Y)^2) / 2)): 0.707 on black and white, 0.5 on mid-grey.
+Exceptions are `shot` and `speckle`, which cannot change black.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from stages.captcha.noise.canvas import WEIGHTS, Floats, Image, Images, Levels, 
 
 STRONGEST = 64.0  # strength at which a level counts as unreachable: nearly every pixel is clipped
 TOLERANCE = 1e-3  # of the RMS change, relative
-TRIALS = 12  # most evaluations of the RMS change; four or five are usual
+TRIALS = 12  # maximum number of evaluations of the RMS change; four or five are typical
 
 
 def gaussian(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
-    """Grey normal noise, as of a sensor's electronics (Hendrycks & Dietterich 2019, gaussian_noise, sd solved).
+    """Grey normal noise, like that of sensor electronics (Hendrycks & Dietterich 2019, gaussian_noise, sd solved).
 
     L is the RMS change of luma; reached up to about 0.707 on black and white, 0.5 on mid-grey. L=1: random black and
     white, nothing of the captcha.
@@ -46,7 +46,7 @@ def gaussian_rgb(images: Images, level: Levels, *, rng: np.random.Generator) -> 
 def uniform(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
     """Grey uniform noise (Geirhos et al. 2018, uniform noise, half-width solved).
 
-    L is the RMS change of luma (half-width / sqrt(3) where nothing is clipped); reached as by `gaussian`.
+    L is the RMS change of luma (half-width / sqrt(3) without clipping); reachable levels as for `gaussian`.
     """
     draws = (rng.random((*images.shape[1:3], 1), dtype=np.float32) * 2 - 1 for _ in images)
     return each(images, level, draws, lambda image, dose, z: _add(image, z, dose))
@@ -55,9 +55,9 @@ def uniform(images: Images, level: Levels, *, rng: np.random.Generator) -> Image
 def shot(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
     """Photon noise x + s sqrt(x) z: the normal limit of Poisson(x c) / c with c = 1/s^2 photons at white.
 
-    The variance follows the signal (Foi et al. 2008; MNIST-C's shot_noise); the normal limit lets one draw serve every
-    level. L is the RMS change of luma. Black stays black, so a share w of white on black reaches 0.707 sqrt(w) only,
-    black on white about 0.707.
+    The variance follows the signal (Foi et al. 2008; MNIST-C's shot_noise). The normal limit lets one draw serve every
+    level. L is the RMS change of luma. Black stays black: a share w of white on black reaches only 0.707 sqrt(w), black
+    on white about 0.707.
     """
     draws = (_normal(images, 1, rng) for _ in images)
     return each(images, level, draws, lambda image, dose, z: _add(image, z * np.sqrt(image, dtype=np.float32), dose))
@@ -66,17 +66,17 @@ def shot(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
 def speckle(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
     """Multiplicative noise x (1 + s z), as of coherent light (Hendrycks & Dietterich 2019, speckle_noise, s solved).
 
-    L is the RMS change of luma; reached as by `shot`.
+    L is the RMS change of luma; reachable levels as for `shot`.
     """
     draws = (_normal(images, 1, rng) for _ in images)
     return each(images, level, draws, lambda image, dose, z: _add(image, z * image.astype(np.float32), dose))
 
 
 def salt_and_pepper(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
-    """Pixels set to black or white, evenly (MNIST-C's impulse_noise, share solved).
+    """Pixels set to black or white, with equal chance (MNIST-C's impulse_noise, share solved).
 
-    L is the RMS change of luma: pixels are hit in a random order until it is reached, a share 2 L^2 of them on black
-    and white. All are hit, and nothing is left of the captcha, from L = 0.707 there, from 0.5 on mid-grey.
+    L is the RMS change of luma: pixels are hit in random order until it is reached. On black and white that is a share
+    2 L^2. From L = 0.707 there, and from 0.5 on mid-grey, all pixels are hit and nothing of the captcha is left.
     """
     size = images.shape[1] * images.shape[2]
     draws = ((rng.permutation(size), rng.integers(2, size=size, dtype=np.uint8) * np.uint8(255)) for _ in images)
@@ -84,7 +84,7 @@ def salt_and_pepper(images: Images, level: Levels, *, rng: np.random.Generator) 
 
 
 def _strike(image: Image, dose: float, draw: tuple[NDArray[np.int64], NDArray[np.uint8]]) -> Image:
-    """Set the pixels that come first in `draw`'s order to its black or white, until the luma change is the dose."""
+    """Set the first pixels in the order of `draw` to its black or white, until the change of luma is the dose."""
     order, extremes = draw
     pixels = image.reshape(-1, 3).copy()
     energy = np.square(pixels @ WEIGHTS - extremes)
@@ -130,9 +130,9 @@ def _rms(field: Floats) -> float:
 
 
 def _solve(change: Callable[[float], float], dose: float) -> None:
-    """Call `change` (it rises, and change(s) <= s) until it returns the dose; with STRONGEST last where none will.
+    """Call `change` (increasing, change(s) <= s) until it returns the dose; if no strength does, last with STRONGEST.
 
-    A secant in log-log scale, kept between the last strengths known to be too weak and too strong.
+    Secant method in log-log scale, bounded by the last strengths that were too weak and too strong.
     """
     weak, strong, strength, slope = 0.0, math.inf, min(1.4 * dose, STRONGEST), 1.0
     before: tuple[float, float] | None = None

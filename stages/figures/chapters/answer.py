@@ -8,7 +8,7 @@ import numpy as np
 
 from stages.figures import ranking, visible
 from stages.figures.figure import Chapter, Figure, Words
-from stages.figures.numbers import ARCHITECTURES, LEARNS, estimate_of, percent, points
+from stages.figures.numbers import ARCHITECTURES, TRAINED_ON, estimate_of, percent, points
 from stages.figures.study import Study
 from stages.figures.style import words
 from stages.schemas.regress import Costs, DoseResponses, Thresholds
@@ -24,7 +24,7 @@ def _nature(study: Study, name: str) -> str:
     one = study.params.readers[study.runs[name][0]]
     clean = float(np.mean([study.metrics[run].clean_exact_match for run in study.runs[name]]))
     what = ARCHITECTURES.get(one.architecture, f"architecture {one.architecture}")
-    return (f"`{name}`: {what}, trained on {LEARNS[one.learns_from].removesuffix(' only')}; reads {percent(clean)} of "
+    return (f"`{name}`: {what}, trained on {TRAINED_ON[one.train_on].removesuffix(' only')}; reads {percent(clean)} of "
             "clean ones whole.")
 
 

@@ -1,4 +1,4 @@
-"""Whether a confidence means what it says: calibration, and answering only when sure.
+"""Calibration (ECE, Brier) and selective prediction (coverage at an accuracy).
 
 A confidence is a probability that a reading is right. Rows are characters, or whole captchas. Their order never
 matters, and equal confidences are never told apart. Which rows to take: what the reader can know when it reads. A true
@@ -30,27 +30,6 @@ class ReliabilityCurve:
     confidence: Floats  # (K,) mean
     accuracy: Floats    # (K,)
     count: Ints         # (K,)
-
-
-@dataclass(frozen=True)
-class Decomposition:
-    """score = reliability - resolution + uncertainty + within."""
-
-    score: float        # Brier's
-    reliability: float  # what wrong confidences cost
-    resolution: float   # what telling right from wrong gains
-    uncertainty: float  # of the outcome itself
-    within: float       # left inside the bins; 0 where each bin has one confidence
-
-
-@dataclass(frozen=True)
-class RiskCoverage:
-    """What answering the surest alone risks; one point a distinct confidence, from the surest."""
-
-    coverage: Floats   # (K,) share answered, the last 1
-    risk: Floats       # (K,) share of these that is wrong
-    threshold: Floats  # (K,) the least confidence answered
-    area: float        # mean risk over the rows (AURC)
 
 
 @dataclass(frozen=True)
@@ -132,7 +111,9 @@ def squared_calibration_error(confidence: ArrayLike, success: ArrayLike, bins: i
     of one row, which shows no spread, is taken to have that of a calibrated one.
     """
     curve = reliability_curve(confidence, success, bins, equal)
-    q, p, n = curve.accuracy, curve.confidence, curve.count
+    q = curve.accuracy
+    p = curve.confidence
+    n = curve.count
     chance = np.where(n > 1, q * (1 - q) / np.maximum(n - 1, 1), p * (1 - p))
     return float(n @ (np.square(q - p) - chance) / n.sum())
 
@@ -143,30 +124,12 @@ def brier_score(confidence: ArrayLike, success: ArrayLike) -> float:
     return float(np.square(p - y).mean())
 
 
-def brier_decomposition(confidence: ArrayLike, success: ArrayLike, bins: int | None = None,
-                        equal: Equal = "mass") -> Decomposition:
-    """Murphy's (1973) parts of the Brier score, over the distinct confidences or, with their spread, over bins.
-
-    Distinct confidences of one row each would make resolution of every outcome. Within bins two more terms complete
-    the identity, here their sum: Stephenson, Coelho & Jolliffe (2008), Weather and Forecasting 23:752.
-    """
-    p, y = _checked(confidence, success)
-    index = np.unique(p, return_inverse=True)[1] if bins is None else bin_of(p, bins, equal)
-    count = np.maximum(np.bincount(index), 1)
-    mean, accuracy = ((np.bincount(index, values) / count)[index] for values in (p, y))  # (N,) each row's bin's
-    spread = np.zeros_like(p) if bins is None else p - mean  # exactly: a mean of equals may round
-    base = float(y.mean())
-    return Decomposition(
-        score=brier_score(p, y), reliability=float(np.square(mean - accuracy).mean()),
-        resolution=float(np.square(accuracy - base).mean()), uncertainty=base * (1 - base),
-        within=float((np.square(spread) - 2 * (y - accuracy) * spread).mean()))
-
-
 def calibration_by_group(confidence: ArrayLike, success: ArrayLike, noise: ArrayLike, level: ArrayLike,
                          bins: int = BINS, equal: Equal = "mass") -> list[Group]:
     """One row for each noise (N,) and level (N,) that occur together, sorted."""
     p, y = _checked(confidence, success)
-    kind, dose = np.asarray(noise), np.asarray(level, dtype=np.float64)
+    kind = np.asarray(noise)
+    dose = np.asarray(level, dtype=np.float64)
     if kind.shape != p.shape or dose.shape != p.shape:
         raise ValueError(f"noise {kind.shape} and level {dose.shape} should have a value for each of {len(p)} rows")
     (kinds, i), (doses, j) = (np.unique(values, return_inverse=True) for values in (kind, dose))
@@ -174,42 +137,12 @@ def calibration_by_group(confidence: ArrayLike, success: ArrayLike, noise: Array
     order = np.argsort(code, kind="stable")
     groups = []
     for rows in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
-        a, b = p[rows], y[rows]
+        a = p[rows]
+        b = y[rows]
         groups.append(Group(str(kinds[i[rows[0]]]), float(doses[j[rows[0]]]), len(rows), float(b.mean()),
                             float(a.mean()), expected_calibration_error(a, b, bins, equal),
                             rms_calibration_error(a, b, bins, equal), brier_score(a, b)))
     return groups
-
-
-def captcha_confidence(confidence: ArrayLike, rendering: ArrayLike, n: int) -> Floats:
-    """The product of the confidences (m,) of the characters read in each of n renderings, (n,): all of them right, were
-    they independent. 0 where nothing was read, since a captcha holds something. rendering (m,) from 0 to n - 1.
-
-    It knows nothing of characters that were overlooked, as the posterior of the whole text does (`ctc_losses`).
-    """
-    if not np.size(confidence):
-        return np.zeros(n)
-    p, _ = _checked(confidence, np.zeros(np.shape(confidence)))
-    of = np.asarray(rendering)
-    if of.shape != p.shape or of.dtype.kind not in "iu" or of.min() < 0 or of.max() >= n:
-        raise ValueError(f"rendering should be a whole number from 0 to {n - 1} for each of {len(p)} characters")
-    product = np.ones(n)
-    np.multiply.at(product, of, p)
-    product[np.bincount(of, minlength=n) == 0] = 0
-    return product
-
-
-def risk_coverage(confidence: ArrayLike, success: ArrayLike) -> RiskCoverage:
-    """Risk against coverage, answering the surest first: El-Yaniv & Wiener (2010); Geifman, Uziel & El-Yaniv (2019).
-
-    Equal confidences are answered together; the area is its mean over the orders that they could have.
-    """
-    p, y = _checked(confidence, success)
-    values, index, count = np.unique(-p, return_inverse=True, return_counts=True)
-    right, answered = np.bincount(index, y), np.cumsum(count)
-    wrong = np.cumsum(np.repeat(1 - right / count, count))  # (N,) among the first, by expectation
-    return RiskCoverage(answered / len(p), 1 - np.cumsum(right) / answered, 0.0 - values,
-                        float((wrong / np.arange(1, len(p) + 1)).mean()))
 
 
 def selection(confidence: ArrayLike, success: ArrayLike, threshold: float) -> Selection:
@@ -279,7 +212,8 @@ def _most(weights: Ints, right: Floats, ends: Ints, accuracy: float) -> Ints:
 
 
 def _checked(confidence: ArrayLike, success: ArrayLike) -> tuple[Floats, Floats]:
-    p, y = np.asarray(confidence, dtype=np.float64), np.asarray(success, dtype=np.float64)
+    p = np.asarray(confidence, dtype=np.float64)
+    y = np.asarray(success, dtype=np.float64)
     if p.ndim != 1 or p.shape != y.shape or not len(p):
         raise ValueError(f"confidence {p.shape} and success {y.shape} should be alike (N,) with a row at least")
     if not ((p >= 0) & (p <= 1)).all():

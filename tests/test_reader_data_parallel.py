@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages.reader.halves import HALVES, LossOf, one_thread, replicas
+from stages.reader.data_parallel import HALVES, LossOf, replicas
+from stages.reader.threads import one_thread
 
 CPU = torch.device("cpu")
 

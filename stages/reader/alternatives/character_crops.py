@@ -38,7 +38,8 @@ def cells_of(images: Tensor, positions: int) -> Tensor:
     border = torch.cat([luma[:, 0], luma[:, -1], luma[:, 1:-1, 0], luma[:, 1:-1, -1]], 1).sort(1).values
     middle = border.shape[1] // 2  # of an even number
     contrast = luma - border[:, middle - 1 : middle + 1].mean(1)[:, None, None]
-    down, across = _averaging(height, CELL).to(luma), _averaging(width, positions * CELL).to(luma)
+    down = _averaging(height, CELL).to(luma)
+    across = _averaging(width, positions * CELL).to(luma)
     cells = (down @ contrast @ across.T).view(-1, CELL, positions, CELL).transpose(1, 2)
     side = torch.where(cells.sum((2, 3), keepdim=True) < 0, -1.0, 1.0)
     ink: Tensor = (cells * side).clamp(min=0) / 255_000
@@ -62,12 +63,14 @@ def upright(ink: Tensor) -> Tensor:
     mass = (ink - FAINT * ink.amax((1, 2), keepdim=True)).clamp(min=0)
     mass = mass / mass.sum((1, 2), keepdim=True).clamp(min=1e-9)
     x, y = ((mass * axis).sum((1, 2))[:, None, None] for axis in (place, place[:, None]))
-    dx, dy = place - x, place[:, None] - y
+    dx = place - x
+    dy = place[:, None] - y
     slant = (mass * dx * dy).sum((1, 2)) / (mass * dy.square()).sum((1, 2)).clamp(min=1e-9)
     turn = torch.zeros(len(ink), 2, 3, dtype=ink.dtype, device=ink.device)  # -1 to 1 is the cell's breadth
     turn[:, 0, 0] = turn[:, 1, 1] = 1
     turn[:, 0, 1] = slant.clamp(-SLANT, SLANT)
-    turn[:, 0, 2], turn[:, 1, 2] = x[:, 0, 0] / (CELL / 2), y[:, 0, 0] / (CELL / 2)
+    turn[:, 0, 2] = x[:, 0, 0] / (CELL / 2)
+    turn[:, 1, 2] = y[:, 0, 0] / (CELL / 2)
     grid = functional.affine_grid(turn, [len(ink), 1, CELL, CELL], align_corners=False)
     sampled: Tensor = functional.grid_sample(ink[:, None], grid, align_corners=False)[:, 0]
     return sampled

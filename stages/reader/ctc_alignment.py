@@ -50,7 +50,8 @@ def _viterbi(emitted: NDArray[np.float64], skip: NDArray[np.bool_], end: Ints) -
     steps = np.zeros((n, S, states), np.int8)  # states back
     for column in range(1, S):
         reach = np.full((3, n, states), -np.inf)
-        reach[0], reach[1, :, 1:] = score, score[:, :-1]
+        reach[0] = score
+        reach[1, :, 1:] = score[:, :-1]
         reach[2, :, 2:] = np.where(skip[:, 2:], score[:, :-2], -np.inf)
         steps[:, column] = reach.argmax(0)
         score = reach.max(0) + emitted[:, column]

@@ -1,4 +1,4 @@
-"""Training steps on the two halves of a batch, side by side, each on one core."""
+"""Two-way data-parallel training: the halves of a batch side by side, each on one core."""
 
 from __future__ import annotations
 
@@ -8,30 +8,33 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from stages.reader.dropout import reseed
+from stages.reader.alternatives.dropout import reseed
+from stages.reader.threads import one_thread_each
 
 HALVES = 2  # a constant, not the number of cores: batch normalisation sees a half, so it is part of the result
 
-LossOf = Callable[[nn.Module, slice], Tensor]  # mean loss of these rows of the batch
+Module = TypeVar("Module", bound=nn.Module)
+LossOf = Callable[[Module, slice], Tensor]  # mean loss of these rows of the batch
 
 
 @dataclass(frozen=True)
-class Replicas:
+class Replicas(Generic[Module]):
     """A network and its twin, which has the same weights (the same memory) and gradients of its own.
 
     Torch's own threads meet at every operation, hundreds of times a step; when another program takes one of two cores,
     each meeting waits for it, and training slows down twentyfold (docs/measurements.md). Halves meet once a step.
     """
 
-    network: nn.Module
-    twins: tuple[nn.Module, ...]
+    network: Module
+    twins: tuple[Module, ...]
     pool: ThreadPoolExecutor
 
-    def backward(self, loss_of: LossOf, size: int) -> float:
+    def backward(self, loss_of: LossOf[Module], size: int) -> float:
         """Put the gradient of the mean loss of a batch of `size` rows into the network; returns that loss."""
         networks = [self.network, *self.twins][: max(1, min(size, 1 + len(self.twins)))]
         bounds = [size * i // len(networks) for i in range(len(networks) + 1)]
@@ -65,33 +68,22 @@ class Replicas:
                 buffers[0].copy_(torch.stack(buffers).mean(0))
 
 
-def _backward(network: nn.Module, loss_of: LossOf, rows: slice, size: int) -> float:
+def _backward(network: Module, loss_of: LossOf[Module], rows: slice, size: int) -> float:
     loss = loss_of(network, rows) * ((rows.stop - rows.start) / size)
     loss.backward()
     return float(loss.item())
 
 
 @contextmanager
-def replicas(network: nn.Module, device: torch.device) -> Iterator[Replicas]:
+def replicas(network: Module, device: torch.device) -> Iterator[Replicas[Module]]:
     """The network with one twin a further half on the CPU; alone elsewhere, where one batch fills the device."""
     twins = tuple(_twin(network) for _ in range(HALVES - 1)) if device.type == "cpu" else ()
-    with one_thread(), ThreadPoolExecutor(1 + len(twins), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with one_thread_each(1 + len(twins)) as pool:
         yield Replicas(network, twins, pool)
 
 
-def _twin(network: nn.Module) -> nn.Module:
+def _twin(network: Module) -> Module:
     twin = copy.deepcopy(network)
     for parameter, other in zip(network.parameters(), twin.parameters(), strict=True):
         other.data = parameter.data
     return twin
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Operations run on one core inside the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -1,6 +1,6 @@
 """The networks of the projects that this one descends from, layer for layer, to be run beside ours.
 
-They take images (B, 3, H, W) uint8 and return logits (B, S, A + 1) float32, as those of `networks` do. Their layers,
+They are built by `networks.build`, as ours are. Their layers,
 and so the numbers of their weights, are those of the ancestors at the ancestors' own image sizes; elsewhere the first
 dense layer follows the size of the image. Where an ancestor gave one answer and a captcha has several positions, the
 last layer answers once a position. Convolutions have Keras's `valid` padding, and pools are 2 x 2 and round down. The
@@ -10,16 +10,16 @@ full length.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from itertools import count
-from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.captcha.colour import LUMA
-from stages.reader.dropout import Dropout
+from stages.reader.alternatives.dropout import Dropout
+from stages.reader.architectures import Sizes
+from stages.reader.networks import Network
 
 NO_CHARACTER = -1e4  # the logit of class 0: its probability is 0 in float32, its logarithm finite
 MEAN = (1 / 3, 1 / 3, 1 / 3)
@@ -37,26 +37,30 @@ class Grey(nn.Module):
         return red + green + blue
 
 
-class Abreast(nn.ModuleList):
-    """Networks that see the same features (B, F); their outputs (B, A) stand side by side, (B, S * A)."""
+class ParallelHeads(nn.ModuleList):
+    """Concatenates the outputs (B, A) of independent heads on the same features (B, F): (B, S * A)."""
 
     def forward(self, features: Tensor) -> Tensor:
         return torch.cat([head(features) for head in self], 1)
 
 
-class Ancestor(nn.Module):
+class Ancestor(Network):
     """Features of images, and what says for each position which of A characters stands there: (B, S * A)."""
 
-    def __init__(self, features: nn.Sequential, classifier: nn.Module, positions: int) -> None:
+    empty_positions = False
+
+    def __init__(self, features: nn.Sequential, classifier: nn.Module, sizes: Sizes) -> None:
         super().__init__()
-        self.features, self.classifier, self.positions = features, classifier, positions
+        self.features = features
+        self.classifier = classifier
+        self.positions = sizes.positions
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(images))
         return functional.pad(logits.view(len(images), self.positions, -1).float(), (1, 0), value=NO_CHARACTER)
 
 
-def themlaw(alphabet_size: int, height: int, width: int, positions: int) -> Ancestor:
+def themlaw(sizes: Sizes) -> Ancestor:
     """Themlaw/Python-Data-2A-ENSAE: 1,074,536 weights for 4 of 10 digits on 100 x 110 px.
 
     Kernels of 3 x 3 leave 10 x 12 x 64 = 7,680 features; each position has a hidden layer of its own.
@@ -67,24 +71,24 @@ def themlaw(alphabet_size: int, height: int, width: int, positions: int) -> Ance
         nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(64, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
     )  # fmt: skip
-    trunk.extend([nn.Linear(flattened(trunk, height, width), 128), nn.ReLU()])
-    heads = Abreast(nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, alphabet_size))
-                    for _ in range(positions))
-    return Ancestor(trunk, heads, positions)
+    trunk.extend([nn.Linear(flattened(trunk, sizes), 128), nn.ReLU()])
+    heads = ParallelHeads(nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, sizes.alphabet_size))
+                          for _ in range(sizes.positions))
+    return Ancestor(trunk, heads, sizes)
 
 
-def kaggle(alphabet_size: int, height: int, width: int, positions: int) -> Ancestor:
+def kaggle(sizes: Sizes) -> Ancestor:
     """The Kaggle digit recogniser with a drawing window: 1,199,882 weights for 10 digits on 28 x 28 px."""
     trunk = nn.Sequential(
         Grey(MEAN),
         nn.Conv2d(1, 32, 3), nn.ReLU(),
         nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), Dropout(0.25), nn.Flatten(),
     )  # fmt: skip
-    trunk.extend([nn.Linear(flattened(trunk, height, width), 128), nn.ReLU(), Dropout(0.5)])
-    return Ancestor(trunk, nn.Linear(128, positions * alphabet_size), positions)
+    trunk.extend([nn.Linear(flattened(trunk, sizes), 128), nn.ReLU(), Dropout(0.5)])
+    return Ancestor(trunk, nn.Linear(128, outputs(sizes)), sizes)
 
 
-def ukrainian(alphabet_size: int, height: int, width: int, positions: int) -> Ancestor:
+def ukrainian(sizes: Sizes) -> Ancestor:
     """psemchyshyn/ukr-letter-deep_learning: 42,962 weights for 32 capitals on 36 x 36 px.
 
     Kernels of 5 x 5 leave 720 features; pools and dropout come before ReLU, which changes no value.
@@ -94,24 +98,24 @@ def ukrainian(alphabet_size: int, height: int, width: int, positions: int) -> An
         nn.Conv2d(1, 10, 5), nn.MaxPool2d(2), nn.ReLU(),
         nn.Conv2d(10, 20, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(),
     )  # fmt: skip
-    trunk.extend([nn.Linear(flattened(trunk, height, width), 50), Dropout(0.5), nn.ReLU()])
-    return Ancestor(trunk, nn.Linear(50, positions * alphabet_size), positions)
+    trunk.extend([nn.Linear(flattened(trunk, sizes), 50), Dropout(0.5), nn.ReLU()])
+    return Ancestor(trunk, nn.Linear(50, outputs(sizes)), sizes)
 
 
-def essmaw_dense(alphabet_size: int, height: int, width: int, positions: int) -> Ancestor:
+def essmaw_dense(sizes: Sizes) -> Ancestor:
     """Essmaw/noisy-mnist-classification, DNN: 235,146 weights for 10 digits on 28 x 28 px.
 
     The dropout is taken to follow both hidden layers; the number of weights does not tell.
     """
     trunk = nn.Sequential(
         Grey(MEAN), nn.Flatten(),
-        nn.Linear(height * width, 256), nn.ReLU(), Dropout(0.3),
+        nn.Linear(sizes.height * sizes.width, 256), nn.ReLU(), Dropout(0.3),
         nn.Linear(256, 128), nn.ReLU(), Dropout(0.3),
     )  # fmt: skip
-    return Ancestor(trunk, nn.Linear(128, positions * alphabet_size), positions)
+    return Ancestor(trunk, nn.Linear(128, outputs(sizes)), sizes)
 
 
-def essmaw_small(alphabet_size: int, height: int, width: int, positions: int) -> Ancestor:
+def essmaw_small(sizes: Sizes) -> Ancestor:
     """Essmaw/noisy-mnist-classification, CNN 1: 46,186 weights for 10 digits on 28 x 28 px.
 
     Of square kernels up to 7 x 7, with padding or without, only 3 x 3 twice without gives that number.
@@ -121,10 +125,10 @@ def essmaw_small(alphabet_size: int, height: int, width: int, positions: int) ->
         nn.Conv2d(1, 128, 3), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(128, 32, 3), nn.ReLU(), nn.MaxPool2d(2), Dropout(0.3), nn.Flatten(),
     )  # fmt: skip
-    return Ancestor(trunk, nn.Linear(flattened(trunk, height, width), positions * alphabet_size), positions)
+    return Ancestor(trunk, nn.Linear(flattened(trunk, sizes), outputs(sizes)), sizes)
 
 
-def essmaw_large(alphabet_size: int, height: int, width: int, positions: int) -> Ancestor:
+def essmaw_large(sizes: Sizes) -> Ancestor:
     """Essmaw/noisy-mnist-classification, CNN 2: 282,058 numbers for 10 digits on 28 x 28 px.
 
     Keras counts the means and variances of batch normalisation, 384 of them; 281,674 are trained. Kernels are 3 x 3, no
@@ -136,8 +140,8 @@ def essmaw_large(alphabet_size: int, height: int, width: int, positions: int) ->
         nn.Conv2d(1, 128, 3), nn.ReLU(), normalisation(128), nn.MaxPool2d(2),
         nn.Conv2d(128, 64, 3), nn.ReLU(), normalisation(64), nn.MaxPool2d(2), Dropout(0.3), nn.Flatten(),
     )  # fmt: skip
-    trunk.extend([nn.Linear(flattened(trunk, height, width), 128), nn.ReLU(), Dropout(0.3)])
-    return Ancestor(trunk, nn.Linear(128, positions * alphabet_size), positions)
+    trunk.extend([nn.Linear(flattened(trunk, sizes), 128), nn.ReLU(), Dropout(0.3)])
+    return Ancestor(trunk, nn.Linear(128, outputs(sizes)), sizes)
 
 
 def normalisation(channels: int) -> nn.BatchNorm2d:
@@ -145,16 +149,22 @@ def normalisation(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
-def flattened(trunk: nn.Sequential, height: int, width: int) -> int:
+def outputs(sizes: Sizes) -> int:
+    """Logits of all positions; an ancestor has none for "no character"."""
+    return sizes.positions * sizes.alphabet_size
+
+
+def flattened(trunk: nn.Sequential, sizes: Sizes) -> int:
     """How many features the convolutions and pools of the trunk leave of one image.
 
     Raises ValueError where they leave none.
     """
-    rows, columns = (_left(trunk, size) for size in (height, width))
+    rows = _left(trunk, sizes.height)
+    columns = _left(trunk, sizes.width)
     if min(rows, columns) < 1:
         least = next(size for size in count(1) if _left(trunk, size) >= 1)
-        raise ValueError(f"its convolutions and pools need images of {least} x {least} px or more, got {height} x "
-                         f"{width} (height x width): make the captchas larger, or choose another architecture")
+        raise ValueError(f"its convolutions and pools need images of {least} x {least} px or more, got {sizes.height} "
+                         f"x {sizes.width} (height x width): make the captchas larger, or choose another architecture")
     channels = [layer.out_channels for layer in trunk if isinstance(layer, nn.Conv2d)]
     return channels[-1] * rows * columns
 
@@ -167,22 +177,3 @@ def _left(trunk: nn.Sequential, size: int) -> int:
         elif isinstance(layer, nn.MaxPool2d):
             size //= 2
     return size
-
-
-ANCESTORS: Mapping[str, Callable[[int, int, int, int], Ancestor]] = MappingProxyType({
-    "themlaw": themlaw, "kaggle": kaggle, "ukrainian": ukrainian, "essmaw_dense": essmaw_dense,
-    "essmaw_small": essmaw_small, "essmaw_large": essmaw_large,
-})  # fmt: skip
-
-
-def build_ancestor(name: str, *, alphabet_size: int, height: int, width: int, positions: int) -> nn.Module:
-    """An ancestor's network with undefined weights, for images of height x width px.
-
-    Raises ValueError on an unknown name, or on an image that is too small for its convolutions and pools.
-    """
-    if name not in ANCESTORS:
-        raise ValueError(f"ancestor: expected one of {', '.join(ANCESTORS)}, got {name!r}")
-    try:
-        return ANCESTORS[name](alphabet_size, height, width, positions)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None

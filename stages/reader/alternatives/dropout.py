@@ -36,7 +36,8 @@ class Dropout(nn.Module):
 
     def restart(self, seed: int) -> None:
         """Begin the stream of this seed, at its first number."""
-        self.seed, self.generator = seed, None
+        self.seed = seed
+        self.generator = None
 
     def __getstate__(self) -> dict[str, Any]:
         generator = self.generator

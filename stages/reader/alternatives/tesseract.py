@@ -1,4 +1,4 @@
-"""An outside reader that nobody here trained: Tesseract's program, through pytesseract.
+"""An external reader that nobody here trained: Tesseract's program, through pytesseract.
 
 What is fair to it (Tesseract's own advice, "Improving the quality of the output", and the manual page tesseract(1)):
 one line of text (page segmentation 7, or 10 where a text is one character); no character outside the alphabet; a
@@ -32,13 +32,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.reader.alternatives.external import ExternalReader
 from stages.reader.batches import Images
 from stages.reader.decoding import Doubles, Readings, encode
-from stages.reader.reading import BATCH, Whole, cores
+from stages.reader.inference import BATCH, unchanged
+from stages.reader.protocol import TextPrediction
+from stages.reader.threads import cores
 
 Grey = NDArray[np.uint8]  # (H', W'), 0 black to 255 white
 
-ARCHITECTURE = "tesseract"
 OLDEST = (5, 0)   # lists where its languages lie, and heeds a whitelist with the neural engine (as 4.1 does)
 LINE = 40         # px, least height of an image that it gets, for capitals of about 30 px
 MARGIN = 10       # px around it
@@ -50,21 +52,32 @@ LEAST = 1e-4      # confidence of a character that was read; 0 means that one wa
 HOW = "install it (apt-get install tesseract-ocr; pip install pytesseract) or leave such readers out"
 
 
-class Tesseract:
+class Tesseract(ExternalReader):
     """Tesseract made ready to read texts of an alphabet, of one character each where `positions` is 1.
 
     `denoiser` sees the images first, as it does those of other readers.
     """
 
     def __init__(self, alphabet: str, *, positions: int,
-                 denoiser: Callable[[Images], Images] = lambda images: images) -> None:
+                 denoiser: Callable[[Images], Images] = unchanged) -> None:
         """Raises ValueError, one line, where Tesseract is absent or knows no language with this alphabet."""
-        require_tesseract()
-        self.alphabet, self.denoiser = alphabet, denoiser
+        self.version = require_tesseract()
+        self.alphabet = alphabet
+        self.denoiser = denoiser
         self.config = shlex.join([
             "--oem", "1", "--psm", "10" if positions == 1 else "7", "--dpi", str(RESOLUTION),
             "-c", "hocr_char_boxes=1", "-c", f"tessedit_char_whitelist={alphabet}"])
         self.language, self.unknown = choose_language(alphabet)
+        if self.unknown:
+            self.caution = (f"Tesseract's language {self.language} does not know {self.unknown}: these count as "
+                            "misread")
+
+    @property
+    def title(self) -> str:
+        return f"Tesseract {self.version}"
+
+    def record(self) -> dict[str, str]:
+        return {"tesseract": self.version, "language": self.language, "unknown": self.unknown}
 
     def read(self, images: Images) -> Readings:
         """What it reads in images (n, H, W, 3); nothing read is an empty row.
@@ -79,13 +92,13 @@ class Tesseract:
             found = [symbols for batch in pool.map(self._read, batches) for symbols in batch]
         return to_readings(found, self.alphabet)
 
-    def read_whole(self, images: Images, top: int = 0) -> Whole:
+    def predict(self, images: Images, top: int = 0) -> TextPrediction:
         """Its readings; the probability of a text is the product over its characters, and no text has a rival."""
         readings = self.read(images)
         probability = whole_probability(readings)
         texts = [(tuple(row[row > 0].tolist()), float(share))
                  for row, share in zip(readings.labels, probability, strict=True)]
-        return Whole(readings, probability, [[text] if top and text[0] else [] for text in texts])
+        return TextPrediction(readings, probability, [[text] if top and text[0] else [] for text in texts])
 
     def _read(self, images: Images) -> list[list[tuple[str, float]]]:
         """The symbols of each image, from one process."""
@@ -186,7 +199,8 @@ def to_line(image: NDArray[np.uint8]) -> Grey:
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     ground = ground_of(grey)
     if grey.mean() > ground:
-        grey, ground = 255 - grey, 255 - ground
+        grey = 255 - grey
+        ground = 255 - ground
     scale = max(1.0, LINE / len(grey))
     large = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
     line: Grey = cv2.copyMakeBorder(large, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_CONSTANT, value=ground)

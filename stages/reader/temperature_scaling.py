@@ -1,4 +1,4 @@
-"""One temperature that makes a reader's confidences mean what they say: Guo et al. (2017), section 4.2."""
+"""Temperature scaling: one number that calibrates a reader's confidences (Guo et al. 2017, section 4.2)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from stages.reader.alignment import MISSED, align
+from stages.reader.alignment import UNANSWERED, align
 from stages.reader.decoding import softmax
 
 Floats = NDArray[np.float64]
@@ -18,21 +18,12 @@ Ints = NDArray[np.int64]
 TEMPERATURES = (0.05, 20.0)  # ends of the search; of a reader that is never wrong, the lower is "best"
 
 
-def temperature_of(logits: ArrayLike, labels: ArrayLike, *, ctc: bool) -> float:
-    """The temperature of a reader from captchas that it did not learn from: logits (n, S, A + 1), labels (n, T).
-
-    1 where these tell none: nothing was read, all of it right, or it is no better than chance.
-    """
-    z, y = np.asarray(logits), np.asarray(labels)
-    if ctc:
-        rows, truth = peaks(z, y)
-    else:
-        padded = np.zeros(z.shape[:2], np.int64)
-        padded[:, : y.shape[1]] = y[:, : z.shape[1]]
-        rows, truth = z.reshape(-1, z.shape[2]), padded.ravel()
-    if not len(rows):
+def best_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
+    """`fit_temperature`, but 1 where these rows tell none: there is none, all are right, or they are no better than
+    chance."""
+    if not len(np.asarray(labels)):
         return 1.0
-    found = fit_temperature(rows, truth)
+    found = fit_temperature(logits, labels)
     return 1.0 if found in TEMPERATURES else found
 
 
@@ -41,16 +32,18 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
 
     Guo et al. (2017), section 4.2. The negative log-likelihood is convex in 1 / T: its slope crosses 0 once. A result
     at an end of TEMPERATURES says that none is best: all labels are the likeliest class, or no better than chance.
-    Rows for a CTC reader: `peaks`. For heads and dense: every position, where no character is label 0.
+    Which rows to take, a decoder's `confidences` says.
     """
-    z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    z = np.asarray(logits, dtype=np.float64)
+    y = np.asarray(labels)
     _check_logits(z, y, (2, 1))
     true = z[np.arange(len(z)), y.astype(np.int64)]
 
     def slope(log_beta: float) -> float:
         return float(((softmax(exp(log_beta) * z) * z).sum(axis=1) - true).mean())
 
-    low, high = -log(TEMPERATURES[1]), -log(TEMPERATURES[0])
+    low = -log(TEMPERATURES[1])
+    high = -log(TEMPERATURES[0])
     if slope(low) >= 0:
         return TEMPERATURES[1]
     if slope(high) <= 0:
@@ -68,7 +61,8 @@ def peaks(logits: ArrayLike, labels: ArrayLike) -> tuple[Floats, Ints]:
     """
     z, truth = _checked_ctc(logits, labels)
     posterior = softmax(np.asarray(logits))  # in their own precision, as they were read
-    best, surely = posterior.argmax(axis=2), posterior.max(axis=2)  # (n, S)
+    best = posterior.argmax(axis=2)
+    surely = posterior.max(axis=2)  # (n, S)
     starts = np.ones(best.shape, bool)
     starts[:, 1:] = best[:, 1:] != best[:, :-1]  # runs, as in decode_ctc
     run = np.cumsum(starts) - 1
@@ -76,19 +70,21 @@ def peaks(logits: ArrayLike, labels: ArrayLike) -> tuple[Floats, Ints]:
     at_peak = np.flatnonzero(surely.ravel() == highest[run])
     chosen = at_peak[np.unique(run[at_peak], return_index=True)[1]]
     chosen = chosen[best.ravel()[chosen] > 0]
-    read, text = best.ravel()[chosen], chosen // best.shape[1]
+    read = best.ravel()[chosen]
+    text = chosen // best.shape[1]
     classes = np.zeros(len(chosen), np.int64)
     ends = np.searchsorted(text, np.arange(len(z) + 1))
     for i, (start, end) in enumerate(pairwise(ends)):
         true = truth[i, truth[i] > 0].tolist()
         for label, answer in zip(true, align(true, read[start:end].tolist()), strict=True):
-            if answer != MISSED:
+            if answer != UNANSWERED:
                 classes[start + answer] = label
     return z.reshape(-1, z.shape[2])[chosen], classes
 
 
 def _checked_ctc(logits: ArrayLike, labels: ArrayLike) -> tuple[Floats, Ints]:
-    z, y = np.asarray(logits, dtype=np.float64), np.asarray(labels)
+    z = np.asarray(logits, dtype=np.float64)
+    y = np.asarray(labels)
     _check_logits(z, y, (3, 2))
     if ((y[:, :-1] == 0) & (y[:, 1:] > 0)).any():
         raise ValueError("labels should be 0 only after the end of a text")

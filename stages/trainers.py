@@ -1,0 +1,186 @@
+"""How each family of readers is trained: `TRAINERS[family](task)` gives a `Trained`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stages import artifacts, checkpoints, reader_files
+from stages.command import progress
+from stages.params import Reader as ReaderParams
+from stages.reader.alternatives.classical import class_of
+from stages.reader.alternatives.classical_fitting import fit_classical
+from stages.reader.architectures import Family
+from stages.reader.batches import Part
+from stages.reader.fitting import Epoch, Fitted, Schedule, State, fit, on_cpu, scores, validate
+from stages.reader.inference import NetworkReader, unchanged
+from stages.reader.networks import Network, initialise
+from stages.reader.precision import arithmetic
+from stages.reader.transfer import transfer
+from stages.reader_files import Description
+from stages.training_data import Split, in_memory
+
+NO_INIT = Path("pretrained/none")  # readers.<name>.init of a reader that starts from nothing
+
+
+@dataclass(frozen=True)
+class Start:
+    """The reader that a training starts from: none, where the folder is NO_INIT."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, init: str) -> Start:
+        """Raises ValueError where the folder holds no reader."""
+        folder = Path(init)
+        if folder != NO_INIT and not (folder / "reader.json").is_file():
+            raise ValueError(f"readers: init: {init} holds no reader (no reader.json): name the folder of a trained "
+                             f"one, as data/readers/<name>, or {NO_INIT}")
+        return cls(folder)
+
+    def files(self) -> list[Path]:
+        return [] if self.folder == NO_INIT else [self.folder / "reader.json", self.folder / "weights.safetensors"]
+
+    def fill(self, network: Network, alphabet: str) -> None:
+        """Give the network what the other reader has learned."""
+        if self.folder == NO_INIT:
+            return
+        other, description, _ = reader_files.load_reader(self.folder)
+        try:
+            known = transfer(network, other.state_dict(), known=description.alphabet, alphabet=alphabet)
+        except ValueError as error:
+            raise ValueError(f"readers: init: {self.folder} does not fit: {error}") from None
+        progress(f"starts from {self.folder}, which knows {known} of {len(alphabet)} characters")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be trained, from what, and where its checkpoint lies. The splits are denoised already."""
+
+    reader: ReaderParams
+    description: Description
+    train: Split
+    validation: Split
+    fresh: Callable[[int], Sequence[Part]] | None  # the training captchas of an epoch after the first, if drawn anew
+    start: Start
+    scratch: Path
+    seed: int
+    precision: str
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A reader that has learned what it can."""
+
+    reader: NetworkReader | None  # to be calibrated; None where it has no logits
+    weights: dict[str, Tensor]
+    history: list[Epoch]  # empty where nothing was learned
+    record: dict[str, Any]  # what reader.json says of the training
+    metrics: dict[str, float | str]
+
+
+def train_network(task: Task) -> Trained:
+    """By gradients, from the start or from the checkpoint in `task.scratch`."""
+    reader = task.reader
+    schedule = Schedule(epochs=reader.epochs, patience=reader.patience, batch=reader.batch,
+                        learning_rate=reader.learning_rate, weight_decay=reader.weight_decay, precision=task.precision,
+                        seed=task.seed, augment=reader.augment, optimiser=reader.optimiser)
+    network = initialise(task.description.build(), generator=torch.Generator().manual_seed(task.seed))
+    task.start.fill(network, task.train.alphabet)
+    weights = sum(parameter.numel() for parameter in network.parameters())
+    captchas = sum(len(part.labels) for part in task.train.parts)
+    made_with = arithmetic(task.precision, task.device)
+    progress(f"{weights} weights, {captchas} renderings an epoch, {made_with}")
+    with timed():
+        fitted = fit(network, task.train.parts, task.validation.parts, schedule, device=task.device, fresh=task.fresh,
+                     state=resumed(task.scratch), report=progress,
+                     keep=lambda state: checkpoints.write_checkpoint(task.scratch, state.to_bytes()))
+    network = task.description.build()
+    network.load_state_dict(fitted.weights)
+    best = NetworkReader(network, precision=task.precision, device=task.device)
+    return trained(best, fitted, {"weights": weights, "arithmetic": made_with})
+
+
+def train_classical(task: Task) -> Trained:
+    """By scikit-learn, on the CPU; its one "epoch" is the best of its grid."""
+    kind = task.reader.architecture
+    cpu = torch.device("cpu")
+    with timed():
+        most = class_of(kind).MOST
+        found = fit_classical(kind, in_memory(task.train, most), in_memory(task.validation, most),
+                              alphabet_size=len(task.description.alphabet), positions=task.description.positions,
+                              seed=task.seed, report=progress)
+        train_loss, *_ = validate(found.module, task.train.parts[:1], task.precision, cpu)
+        epoch = Epoch(1, train_loss, *validate(found.module, task.validation.parts, task.precision, cpu))
+        weights = on_cpu(found.module)
+        progress(f"{kind} with {found.chosen}: validation characters {epoch.validation_character_accuracy:.2%}, whole "
+                 f"captchas {epoch.validation_exact_match:.2%}")
+    grid = [{key: value for key, value in row.items() if key != "seconds"} for row in found.grid]
+    best = NetworkReader(found.module, precision=task.precision, device=cpu)
+    return trained(best, Fitted(weights, [epoch]), {
+        "weights": sum(tensor.numel() for tensor in weights.values()), "chosen": found.chosen, "grid": grid,
+        "arithmetic": arithmetic(task.precision, cpu)})
+
+
+def train_external(task: Task) -> Trained:
+    """It learns nothing: what it is, and how it reads the validation captchas."""
+    reader = task.description.external(unchanged)
+    if reader.caution:
+        progress(reader.caution)
+    found = [scores(part.labels, reader.read(part.images())) for part in task.validation.parts if len(part.labels)]
+    right, characters, whole, captchas = np.sum(found, axis=0).tolist()
+    reached = {"validation_character_accuracy": artifacts.rounded(right / characters),
+               "validation_exact_match": artifacts.rounded(whole / captchas), "weights": 0}
+    progress(f"{reader.title}: validation characters {right / characters:.2%}, whole captchas {whole / captchas:.2%}")
+    return Trained(None, {}, [], reader.record() | reached, reached)
+
+
+TRAINERS: Mapping[Family, Callable[[Task], Trained]] = {
+    "network": train_network, "classical": train_classical, "external": train_external}
+
+
+def trained(reader: NetworkReader, fitted: Fitted, record: Mapping[str, Any]) -> Trained:
+    """Nothing here depends on time, so that equal trainings give equal bytes."""
+    best = {key: artifacts.rounded(value) for key, value in asdict(fitted.best).items()}
+    epochs = {"epochs": len(fitted.history), "best_epoch": best["epoch"]}
+    metrics = {name: best[name] for name in ("validation_character_accuracy", "validation_exact_match",
+                                             "validation_loss")}
+    metrics |= epochs | {name: record[name] for name in ("weights", "arithmetic")}
+    return Trained(reader, fitted.weights, fitted.history, {**epochs, "best": best, **artifacts.rounded(record)},
+                   metrics)
+
+
+@contextmanager
+def timed() -> Iterator[None]:
+    """Tell how long the block took; here alone: no artifact depends on the clock."""
+    started = time.monotonic()
+    yield
+    progress(f"learned in {time.monotonic() - started:.0f} s")
+
+
+def resumed(scratch: Path) -> State | None:
+    """The state of an interrupted training of the same key and precision, if there is one that can be read."""
+    content = checkpoints.read_checkpoint(scratch)
+    if content is None:
+        key, _, precision = scratch.name.rpartition("-")
+        for other in sorted(scratch.parent.glob(f"{key}-*/checkpoint")):
+            if other.parent != scratch:  # as it is where CAPTCHA_FRESH=1
+                progress(f"{other} was trained in {other.parent.name.rpartition('-')[2]}, and this training is in "
+                         f"{precision}: starting anew")
+        return None
+    try:
+        state = State.from_bytes(content)
+    except ValueError as error:
+        progress(f"{scratch}: {error}: starting anew")
+        return None
+    progress(f"going on after epoch {len(state.history)} of an interrupted training ({scratch})")
+    return state
