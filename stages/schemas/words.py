@@ -1,0 +1,10 @@
+"""Words that stand in tables for something that is no name."""
+
+CLEAN = "none"
+"""The noise of a captcha without noise."""
+
+POOLED = "all"
+"""The reader, or the noise, of a row over all of them together."""
+
+MISSED = "missed"
+"""The character read where the reader gave none."""
