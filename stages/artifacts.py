@@ -11,27 +11,36 @@ import io
 import json
 import math
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from stages.schemas.record import Record
 from stages.schemas.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
+    from _typeshed import DataclassInstance
+
+    D = TypeVar("D", bound=DataclassInstance)
+
+R = TypeVar("R", bound=Record)
 
 CAPTCHAS = Path("data/captchas")        # <split>/part-<i>.parquet
 GLYPHS = Path("data/glyphs.parquet")    # label, count by split, mean glyph
 READERS = Path("data/readers")          # <name>/weights.safetensors, <name>/reader.json
 PREDICTIONS = Path("data/predictions")  # <name>.parquet
 REGRESSION = Path("data/regression")
-EXPLAIN = Path("data/explain")          # pictures.npz, notes.json
+EXPLAIN = Path("data/explain")          # <part>/note.json, <part>/arrays.npz
 METRICS = Path("metrics")
 PLOTS = Path("plots")
 SPLITS = ("train", "validation", "test")
@@ -146,6 +155,16 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} is damaged ({error}): remove it and run `dvc repro`") from None
 
 
+def write_record(path: Path, record: Record) -> None:
+    """A JSON object of the record's keys, numbers to six significant digits."""
+    write_json(path, rounded(record.to_json()))
+
+
+def read_record(path: Path, kind: type[R]) -> R:
+    """A JSON object of this kind. Raises ValueError, one line, where the file is missing, damaged or of other keys."""
+    return kind.from_json(read_json(path), str(path))
+
+
 def write_table(path: Path, kind: type[Table], table: Sequence[Mapping[str, Any]] | pd.DataFrame) -> None:
     """A CSV of this kind, numbers to six significant digits. Raises ValueError on other columns than it declares."""
     if not isinstance(table, Sequence):
@@ -180,6 +199,33 @@ def read_table(path: Path, kind: type[Table]) -> pd.DataFrame:
                                for name, column in kind.columns.items() if column.kind is not str})
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run `dvc repro`") from None
+
+
+def write_arrays(path: Path, arrays: DataclassInstance) -> None:
+    """The fields of a dataclass of arrays, texts and numbers as a compressed NumPy archive."""
+    buffer = io.BytesIO()
+    content = {one.name: np.asarray(getattr(arrays, one.name)) for one in fields(arrays)}
+    np.savez_compressed(buffer, **content)  # type: ignore[arg-type]
+    write_bytes(path, buffer.getvalue())
+
+
+def read_arrays(path: Path, kind: type[D]) -> D:
+    """The arrays of this kind; a text or a number comes back as one.
+
+    Raises ValueError, one line, where the file is missing, damaged or holds other fields.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = dict(file)
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing: run `dvc repro`") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is damaged ({error}): remove it and run `dvc repro`") from None
+    names = [one.name for one in fields(kind)]
+    if list(found) != names:
+        raise ValueError(f"{path}: expected the arrays {', '.join(names)}, got {', '.join(found)}: it was written by "
+                         "another version; run `dvc repro -f`")
+    return kind(**{name: array if array.ndim else array.item() for name, array in found.items()})
 
 
 def part_path(split: str, part: int, root: Path = CAPTCHAS) -> Path:

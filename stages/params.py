@@ -49,6 +49,7 @@ Architecture = Literal[
     "themlaw", "kaggle", "ukrainian", "essmaw_dense", "essmaw_small", "essmaw_large",
     "tesseract",
 ]  # fmt: skip
+ExplainPart = Literal["saliency", "reader_space", "characters", "autoencoders", "unseen"]
 CLUSTERS = ("captcha", "glyph", "text", "condition", "noise", "colour", "digit", "reader", "run")
 
 Count = Annotated[int, Within(1)]
@@ -160,6 +161,7 @@ class Regression:
 
 @dataclass(frozen=True)
 class Explain:
+    parts: Annotated[tuple[ExplainPart, ...], Within(1)]
     reader: str
     captchas: Count
     latent: Annotated[int, Within(2, 64)]
@@ -338,7 +340,7 @@ def _contradictions(params: Params) -> Iterator[str]:
     if glyphs.validation + glyphs.test >= 1:
         yield f"glyphs: validation {glyphs.validation:g} and test {glyphs.test:g} leave nothing to train on"
     for key, characters in (("glyphs.alphabet", glyphs.alphabet), ("colour.schemes", params.colour.schemes),
-                            ("noise.types", params.noise.types)):
+                            ("noise.types", params.noise.types), ("explain.parts", params.explain.parts)):
         if len(set(characters)) < len(characters):
             yield f"{key}: has an entry twice"
     if not set(unseen(params.noise)) < set(params.noise.types):

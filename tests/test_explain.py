@@ -15,7 +15,7 @@ from synthetic_study import HEIGHT, WIDTH, write_study
 from stages import artifacts, explain
 from stages.command import run
 from stages.figures.study import parse_table
-from stages.insight.looks import Renderings
+from stages.insight.saliency_sample import Renderings
 from stages.plot import draw_explained, read_explained
 from stages.reader import classical
 from stages.reader_files import Description, write_reader

@@ -22,7 +22,7 @@ from stages.figures.latent import (
     verdicts,
 )
 from stages.figures.style import svg
-from stages.insight.separation import COLLAPSED, COLUMNS, MEASURES, MERGED, Space, plane_table, separation
+from stages.insight.class_separation import COLLAPSED, COLUMNS, MEASURES, MERGED, Space, plane_table, separation
 
 LEVELS = (0.3, 0.6)
 NOISES = {"gaussian": (0.4, 1.0), "motion_blur": (1.0, 2.0), "fog": (0.5, 2.0), "shift": (1.0, 1.0), "gone": (0.0, 1.0)}

@@ -18,9 +18,9 @@ from stages.insight.classes import (
     ALL,
     LEAST,
     THRESHOLDS,
-    accuracy_by_level,
+    character_accuracy_by_level,
     draw_shares,
-    headlines,
+    class_headlines,
     noises_of,
     place_probabilities,
     rank_intervals,
@@ -69,7 +69,7 @@ def abc() -> pd.DataFrame:
 
 
 def test_accuracy_by_level_is_the_mean_of_each_cell(abc: pd.DataFrame) -> None:
-    table = accuracy_by_level(abc, "abc", confidence=0.95)
+    table = character_accuracy_by_level(abc, "abc", confidence=0.95)
     assert list(table.columns) == ACCURACY
     assert list(dict.fromkeys(table["noise"])) == ["fog", "lines", ALL]
     for row in table.itertuples():
@@ -84,7 +84,7 @@ def test_accuracy_by_level_is_the_mean_of_each_cell(abc: pd.DataFrame) -> None:
 
 def test_a_character_of_few_captchas_has_no_interval_but_a_note() -> None:
     rows = read_characters("ab", 0, 2, texts=["aa"] * 30 + ["ab"] * (LEAST - 1))
-    table = accuracy_by_level(rows, "abz", confidence=0.95)
+    table = character_accuracy_by_level(rows, "abz", confidence=0.95)
     few = table[table["character"] == "b"]
     assert few["accuracy"].notna().all()
     assert few[["low", "high"]].isna().all(axis=None)
@@ -109,7 +109,7 @@ def with_glyphs(rows: pd.DataFrame, each: int) -> pd.DataFrame:
 
 def test_glyphs_that_come_back_widen_every_interval_of_a_character(abc: pd.DataFrame) -> None:
     rows, how = with_glyphs(abc, 6), {"confidence": 0.95, "draws": 300, "seed": 1}
-    for table in (lambda own: accuracy_by_level(own, "abc", confidence=0.95),
+    for table in (lambda own: character_accuracy_by_level(own, "abc", confidence=0.95),
                   lambda own: ranking(own, "abc", **how).table):
         alone, both = (table(own) for own in (rows.assign(glyph=-1), rows))
         wide, narrow = (one["high"] - one["low"] for one in (both, alone))
@@ -259,13 +259,13 @@ def test_33_letters_in_texts_of_one_character_work() -> None:
     table = thresholds_by_character(rows, UKRAINIAN, confidence=0.95, draws=50, seed=1)
     assert order.table["place"].tolist() == list(range(1, 34))
     assert len(table) == 33 * 3
-    assert len(accuracy_by_level(rows, UKRAINIAN, confidence=0.95)) == 33 * 3 * 5
+    assert len(character_accuracy_by_level(rows, UKRAINIAN, confidence=0.95)) == 33 * 3 * 5
 
 
 @pytest.mark.parametrize("table", [
     lambda rows: ranking(rows, "abc", confidence=0.95, draws=50, seed=1),
     lambda rows: thresholds_by_character(rows, "abc", confidence=0.95, draws=10, seed=1),
-    lambda rows: accuracy_by_level(rows, "abc", confidence=0.95),
+    lambda rows: character_accuracy_by_level(rows, "abc", confidence=0.95),
 ], ids=["ranking", "thresholds", "accuracy"])  # fmt: skip
 def test_steps_grow_slower_than_captchas(table: Callable[[pd.DataFrame], object], abc: pd.DataFrame) -> None:
     assert steps(lambda: table(four_times(abc))) < 3 * steps(lambda: table(abc))
@@ -274,12 +274,12 @@ def test_steps_grow_slower_than_captchas(table: Callable[[pd.DataFrame], object]
 def test_the_headlines_are_finite(abc: pd.DataFrame) -> None:
     order = ranking(abc, "abc", confidence=0.95, draws=100, seed=1)
     table = thresholds_by_character(abc, "abc", confidence=0.95, draws=50, seed=1)
-    told = headlines(order, table)
+    told = class_headlines(order, table)
     assert told["class_best"] - told["class_worst"] == pytest.approx(told["class_spread"])
     assert told["class_threshold_least"] < told["class_threshold_most"]
     assert np.isfinite(list(told.values())).all()
     few = abc[abc["captcha"] < 20]
-    assert headlines(ranking(few, "abc", confidence=0.95, draws=50, seed=1),
+    assert class_headlines(ranking(few, "abc", confidence=0.95, draws=50, seed=1),
                      thresholds_by_character(few, "abc", confidence=0.95, draws=50, seed=1)) == {}
 
 
@@ -294,7 +294,7 @@ def test_noise_types_come_in_their_order_and_clean_is_none(abc: pd.DataFrame) ->
 def test_characters_outside_the_alphabet_and_no_characters_are_refused(
         abc: pd.DataFrame, alphabet: str, level: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        accuracy_by_level(abc[abc["level"] >= level], alphabet, confidence=0.95)
+        character_accuracy_by_level(abc[abc["level"] >= level], alphabet, confidence=0.95)
 
 
 def test_a_ranking_of_clean_renderings_is_refused(abc: pd.DataFrame) -> None:

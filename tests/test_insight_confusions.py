@@ -25,7 +25,7 @@ from stages.insight.confusions import (
     confusion_tests,
     confusions_by_level,
     frequent,
-    headlines,
+    confusion_headlines,
 )
 
 
@@ -174,7 +174,7 @@ def test_steps_grow_slower_than_captchas(table: Callable[[pd.DataFrame], object]
 
 def test_the_headlines_count(abcd: pd.DataFrame) -> None:
     tests = confusion_tests(abcd, "abcd", confidence=0.95)
-    told = headlines(tests, confusion_matrices(abcd, "abcd"))
+    told = confusion_headlines(tests, confusion_matrices(abcd, "abcd"))
     assert told["missed_noisy"] == pytest.approx((abcd.loc[abcd["level"] > 0, "guess"] == "").mean())
     assert told["confusion_top"] == tests[(tests["noise"] == ALL) & (tests["read_as"] != MISSED)]["share"].max()
     assert told["confusions_told"] <= told["confusions_seen"] <= 16

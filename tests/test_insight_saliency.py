@@ -15,7 +15,7 @@ from stages.insight.faithfulness import (
     area,
     ends_of,
     glyph_masks,
-    headline,
+    saliency_headlines,
     ink_map,
     mass_share,
     mean_by_captcha,
@@ -309,7 +309,7 @@ def test_the_whole_account_pairs_each_map_with_the_controls() -> None:
     layers = summarise_randomised(drawn, confidence=0.9, draws=50, seed=0)
     assert drawn["layers"].max() == 7
     assert drawn["spearman"].median() < 0.9 < drawn["whole"].max()
-    numbers = headline(table, layers, found.residual)
+    numbers = saliency_headlines(table, layers, found.residual)
     assert np.isfinite(list(numbers.values())).all()
     assert numbers["saliency_input_x_gradient_mass"] > numbers["saliency_mass_chance"]
     told = summarise_curves(curves, confidence=0.9, draws=50, seed=0)

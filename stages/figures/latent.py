@@ -1,6 +1,6 @@
 """Where the classes lie: the plane, what the autoencoder draws, and whether noise merges the classes or widens them.
 
-The tables are those of stages.insight.separation and of losses_table.
+The tables are those of stages.insight.class_separation and of losses_table.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stages.figures.numbers import between, interval_name, listed, percent, percent_range, signed
 from stages.figures.samples import chosen_levels, draw_sheet
 from stages.figures.style import INK, MUTED, PALETTE, WIDTH, level_ticks, neutral_look, small_multiples, styled, words
-from stages.insight.separation import CLEAN, COLLAPSED, MERGED
+from stages.insight.class_separation import CLEAN, COLLAPSED, MERGED
 
 Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
 
@@ -30,7 +30,7 @@ TELLS = {"distance": "because class means draw together", "spread": "because cla
 def draw_plane(plane: pd.DataFrame, noise: str) -> Figure:
     """One panel a level of the noise, clean first; a dot a point, a colour and, at the mean, a letter a class.
 
-    `plane` is the table of stages.insight.separation.plane_table, of one space.
+    `plane` is the table of stages.insight.class_separation.plane_table, of one space.
     """
     rows = plane[plane["noise"].isin([CLEAN, noise])]
     levels = chosen_levels(sorted(set(rows["level"])))

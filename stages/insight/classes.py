@@ -85,7 +85,7 @@ def share_of(characters: pd.DataFrame, confidence: float) -> tuple[float, float,
                  characters["glyph"].to_numpy(), confidence)
 
 
-def accuracy_by_level(characters: pd.DataFrame, alphabet: str, *, confidence: float) -> pd.DataFrame:
+def character_accuracy_by_level(characters: pd.DataFrame, alphabet: str, *, confidence: float) -> pd.DataFrame:
     """Share of each character read right, by noise type (and ALL together) and level (ACCURACY).
 
     Level 0 is the clean rendering and comes once for every type. A character that was not shown has no row.
@@ -278,7 +278,7 @@ def rank_intervals(estimate: Floats, drawn: Floats, confidence: float) -> tuple[
     return each.astype(float), together.astype(float), float((t > joint[:, None]).sum() / (R * (R - 1) / 2))
 
 
-def headlines(order: Ranking, thresholds: pd.DataFrame) -> dict[str, float]:
+def class_headlines(order: Ranking, thresholds: pd.DataFrame) -> dict[str, float]:
     """The finite ones of: class_best and class_worst (noisy accuracy), class_spread (points between them, as a share),
     class_best_probability, class_worst_probability, class_order_probability, class_pairs_told_apart,
     class_threshold_least and class_threshold_most (level of ALL noise types together at which the first and the last

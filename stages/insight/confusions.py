@@ -207,7 +207,7 @@ def confusions_by_level(characters: pd.DataFrame, pairs: Sequence[tuple[str, str
     return pd.DataFrame(rows, columns=BY_LEVEL)
 
 
-def headlines(tests: pd.DataFrame, matrices: pd.DataFrame, significance: float = 0.05) -> dict[str, float]:
+def confusion_headlines(tests: pd.DataFrame, matrices: pd.DataFrame, significance: float = 0.05) -> dict[str, float]:
     """The finite ones of: confusion_top (share of the most frequent confusion under ALL noise), confusion_top_clean
     (the same when clean), missed_noisy and missed_clean (share of characters for which nothing was read),
     confusions_seen (kinds of error under ALL noise), confusions_told (kinds whose share exceeds the clean one after

@@ -327,7 +327,7 @@ def _sampled(picture: Maps, window: tuple[float, float, float], size: int) -> Ma
     return np.where(inside, taken, 0).astype(np.float32)
 
 
-def headline(summary: pd.DataFrame, layers: pd.DataFrame, residual: Doubles | None) -> dict[str, float]:
+def saliency_headlines(summary: pd.DataFrame, layers: pd.DataFrame, residual: Doubles | None) -> dict[str, float]:
     """The numbers of plots/explain/summary.json, by method: mass and the gains over the controls on clean renderings,
     drift over all noisy ones, and the likeness left on the glyph when all layers are drawn anew; the chance of mass,
     and the median residual of integrated gradients. What was not measured is left out."""

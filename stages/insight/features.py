@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from stages.captcha.colour import luma
 from stages.captcha.noise import apply
-from stages.insight.columns import aligned_columns
+from stages.insight.ctc_alignment import aligned_columns
 from stages.reader.batches import Images, Labels
 from stages.reader.classical import Classical
 from stages.reader.halves import one_thread

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from stages.captcha.noise.canvas import background
-from stages.insight.columns import aligned_columns
+from stages.insight.ctc_alignment import aligned_columns
 from stages.reader.alignment import answers
 from stages.reader.batches import Images, Labels
 from stages.reader.classical import Classical

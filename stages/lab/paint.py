@@ -18,7 +18,7 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from stages.captcha.glyphs import SIDE, Glyphs
-from stages.insight.columns import aligned_columns
+from stages.insight.ctc_alignment import aligned_columns
 from stages.insight.saliency import Effort, Targets, gradient_maps, has_gradients, undenoised
 from stages.lab.desk import Desk
 from stages.lab.refusals import RefusedError

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from stages.insight.columns import aligned_columns
+from stages.insight.ctc_alignment import aligned_columns
 from stages.reader.decoding import softmax
 
 

@@ -322,7 +322,7 @@ def plane_table(space: Space, alphabet: str, most: int = 250) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def headlines(table: pd.DataFrame) -> dict[str, float]:
+def separation_headlines(table: pd.DataFrame) -> dict[str, float]:
     """For metrics: of each space, clean purity, silhouette and Fisher ratio, and of each noise at its strongest level
     the purity, the change of log Fisher and its part that is merging; only what is a finite number."""
     strongest = table[table["level"] == table.groupby(["space", "noise"])["level"].transform("max")]

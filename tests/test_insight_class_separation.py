@@ -18,9 +18,9 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
 from stages.captcha.noise import apply
-from stages.insight.columns import aligned_columns
+from stages.insight.ctc_alignment import aligned_columns
 from stages.insight.features import Features, by_dose, penultimate, render_glyphs
-from stages.insight.separation import (
+from stages.insight.class_separation import (
     COLLAPSED,
     COLUMNS,
     MEASURES,
@@ -28,7 +28,7 @@ from stages.insight.separation import (
     Space,
     drift,
     fit_scale,
-    headlines,
+    separation_headlines,
     plane_table,
     principal_plane,
     purity,
@@ -175,7 +175,7 @@ def test_blocks_of_distances_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     points, labels = clouds(20)
     weights = resampled(np.arange(60), 5, rng=np.random.default_rng(0))
     whole = silhouette(points, labels, weights), purity(points, labels, points[:40], labels[:40])
-    monkeypatch.setattr("stages.insight.separation.BLOCK", 8 * 60 * 7)
+    monkeypatch.setattr("stages.insight.class_separation.BLOCK", 8 * 60 * 7)
     parts = silhouette(points, labels, weights), purity(points, labels, points[:40], labels[:40])
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
@@ -306,7 +306,7 @@ def test_headlines_are_finite_and_of_the_strongest_level() -> None:
     points = clouds(20)[0]
     table = separation(space_of({("n", 0.2): points, ("n", 0.4): points * 0.9, ("x", 0.4): np.zeros((60, 4))}),
                        rng=np.random.default_rng(0), draws=20)
-    found = headlines(table)
+    found = separation_headlines(table)
     assert found["toy_purity_clean"] > 0.8
     strongest = table[(table["level"] == 0.4) & (table["noise"] == "n")].set_index("measure")["value"]
     assert found["toy_merging_n"] == strongest["merging"]

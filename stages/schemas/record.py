@@ -1,0 +1,39 @@
+"""A record: a frozen dataclass with the keys of a JSON object, all of them and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Self
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the dataclasses of JSON files inherit.
+
+    `artifacts.write_record` and `artifacts.read_record` check a file against its class.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, tree: object, where: str) -> Self:
+        """Raise ValueError, one line, where keys are missing or unknown, or a value has another type."""
+        from pydantic import TypeAdapter, ValidationError  # takes a moment: only for those who read records
+
+        try:
+            found: Self = TypeAdapter(cls).validate_python(tree)
+        except ValidationError as error:
+            reasons = "; ".join(_reasons(error.errors(include_url=False, include_input=False)))
+            raise ValueError(f"{where}: {reasons}: it was written by another version; run `dvc repro -f`") from None
+        return found
+
+
+def _reasons(errors: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    words = {"missing": "is missing", "unexpected_keyword_argument": "is unknown"}
+    for error in errors:
+        key = ".".join(map(str, error["loc"])) or "the content"
+        yield f"{key} {words.get(error['type'], 'is wrong: ' + error['msg'])}"
