@@ -342,7 +342,8 @@ def autoencoders(inputs: Inputs) -> Findings:
         plane_share_vae=shares["vae"], plane_share_vae_classified=shares["vae_classified"],
         drawings=np.stack(list(drawn.values())), drawings_rows=np.array(list(drawn)), active_units=active,
         latent=inputs.params.explain.latent)
-    numbers = {"vae_active_units": active, "vae_reconstruction_clean": float(losses[GlyphLosses.reconstruction].iloc[0])}
+    clean = float(losses[GlyphLosses.reconstruction].iloc[0])
+    numbers = {"vae_active_units": active, "vae_reconstruction_clean": clean}
     return joined([*parts, Findings({"losses": losses}, numbers, arrays)])
 
 

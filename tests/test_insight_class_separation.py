@@ -18,8 +18,6 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
 from stages.captcha.noise import apply
-from stages.insight.ctc_alignment import aligned_columns
-from stages.insight.features import Features, by_dose, penultimate, render_glyphs
 from stages.insight.class_separation import (
     COLLAPSED,
     COLUMNS,
@@ -28,16 +26,18 @@ from stages.insight.class_separation import (
     Space,
     drift,
     fit_scale,
-    separation_headlines,
     plane_table,
     principal_plane,
     purity,
     resampled,
     scatter,
     separation,
+    separation_headlines,
     silhouette,
     too_few,
 )
+from stages.insight.ctc_alignment import aligned_columns
+from stages.insight.features import Features, by_dose, penultimate, render_glyphs
 from stages.reader.classical import Logistic
 from stages.reader.networks import build, initialise
 from stages.reader.reading import Recogniser

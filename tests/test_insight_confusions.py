@@ -21,11 +21,11 @@ from stages.insight.confusions import (
     MATRIX,
     MISSED,
     TESTED,
+    confusion_headlines,
     confusion_matrices,
     confusion_tests,
     confusions_by_level,
     frequent,
-    confusion_headlines,
 )
 
 

@@ -264,8 +264,8 @@ def _check(pools: Sequence[LabelledGlyphs], renderings: Sequence[Rendering], alp
     for one in renderings:
         if len(one.validation) != len(pools[1].labels) or len(one.test) != len(pools[2].labels):
             raise ValueError(f"anomalies: {one.noise} at level {one.level:g} has {len(one.validation)} validation and "
-                             f"{len(one.test)} test glyphs, expected {len(pools[1].labels)} and {len(pools[2].labels)}: render "
-                             "the very glyphs")
+                             f"{len(one.test)} test glyphs, expected {len(pools[1].labels)} and "
+                             f"{len(pools[2].labels)}: render the very glyphs")
 
 
 def _stream(seed: int, *identity: int) -> int:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from stages.captcha.glyphs import SIDE
 from stages.insight.faithfulness import (
     glyph_masks,
-    saliency_headlines,
     mean_maps,
     measure,
     randomised,
+    saliency_headlines,
     summarise,
     summarise_curves,
     summarise_randomised,
@@ -51,8 +51,8 @@ class RenderingSample:
 
     def rows(self, chosen: Bools | NDArray[np.int64]) -> RenderingSample:
         index = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
-        return RenderingSample(self.images[index], [self.texts[i] for i in index], self.captcha[index], self.noise[index],
-                          self.level[index])
+        return RenderingSample(self.images[index], [self.texts[i] for i in index], self.captcha[index],
+                               self.noise[index], self.level[index])
 
     @property
     def lengths(self) -> NDArray[np.int64]:
