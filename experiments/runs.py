@@ -82,8 +82,8 @@ def collect() -> None:
         runs = list(per_run.runs_apart(predictions, groups, params.readers, terms, chosen))
     found = per_run.PerRun(per_run.joined(runs), {**chosen.specifications, **chosen.checks}, chosen.dose,
                            asdict(chosen.references))
-    artifacts.write_text(regress.RUNS, per_run.written(artifacts.rounded(
-        per_run.to_json(found, per_run.compared(params, groups)))))
+    artifacts.write_text(regress.RUNS, per_run.text_of(artifacts.rounded(
+        per_run.record_of(found, per_run.compared(params, groups)).to_json())))
     progress(f"{regress.RUNS}: {len(found.estimates)} estimates of {len(runs)} runs of {', '.join(groups)}")
 
 

@@ -24,6 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from stages.schemas.captchas import Captchas, MeanGlyphs
+from stages.schemas.predict import Predictions
 from stages.schemas.record import Record
 from stages.schemas.table import Table
 
@@ -47,49 +49,40 @@ SPLITS = ("train", "validation", "test")
 
 VERSION = "1"  # of the tables below; raise it when a column changes
 
-FACTORS = [
-    pa.field("noise", pa.dictionary(pa.int8(), pa.string())),  # "none" where the rendering is clean
-    pa.field("level", pa.float64()),                           # dose in [0, 1]; 0 where clean
-    pa.field("colour", pa.dictionary(pa.int8(), pa.string())),
-    pa.field("contrast", pa.float32()),                        # foreground minus background luma, -1 to 1
-    pa.field("rmse", pa.float32()),                            # of luma, against the clean rendering; full scale = 1
-    pa.field("ssim", pa.float32()),
-]
+ARROW: dict[str, pa.DataType] = {  # what the schemas call pyarrow's types
+    "bool": pa.bool_(),
+    "category": pa.dictionary(pa.int8(), pa.string()),
+    "float32": pa.float32(),
+    "float64": pa.float64(),
+    "int8": pa.int8(),
+    "int16": pa.int16(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "list<float32>": pa.list_(pa.float32()),
+    "list<int32>": pa.list_(pa.int32()),
+    "list<string>": pa.list_(pa.string()),
+    "string": pa.string(),
+}
+
+
+def arrow_schema(kind: type[Table], image: int = 0) -> pa.Schema:
+    """The columns of a Parquet table; a picture in it has `image` bytes."""
+    types = ARROW | {"image": pa.binary(image)}
+    return pa.schema([pa.field(name, types[column.arrow]) for name, column in kind.columns.items()])
 
 
 def captcha_schema(height: int, width: int, metadata: Mapping[str, str]) -> pa.Schema:
     """Schema of a captcha table whose images are (height, width, 3); `metadata` needs alphabet and source."""
-    fields = [
-        pa.field("captcha", pa.int32()),
-        pa.field("condition", pa.int16()),
-        pa.field("text", pa.string()),
-        pa.field("glyphs", pa.list_(pa.int32())),            # ids in the source; empty for a captcha folder
-        *FACTORS[:3],
-        pa.field("foreground", pa.list_(pa.string())),       # #rrggbb by character; empty for "original"
-        pa.field("background", pa.string()),                 # #rrggbb
-        pa.field("hue", pa.list_(pa.float32())),             # of the foreground by character, degrees
-        pa.field("saturation", pa.list_(pa.float32())),      # of the foreground by character, 0 to 1
-        pa.field("background_hue", pa.float32()),
-        pa.field("background_saturation", pa.float32()),
-        *FACTORS[3:],
-        pa.field("image", pa.binary(height * width * 3)),
-    ]
-    return pa.schema(fields, {"version": VERSION, "height": str(height), "width": str(width), **metadata})
+    stated = {"version": VERSION, "height": str(height), "width": str(width), **metadata}
+    return arrow_schema(Captchas, height * width * 3).with_metadata(stated)
 
 
-PREDICTION_SCHEMA = pa.schema([
-    pa.field("captcha", pa.int32()),
-    pa.field("condition", pa.int16()),
-    pa.field("position", pa.int8()),       # from 0
-    pa.field("text", pa.string()),         # the whole truth
-    pa.field("reading", pa.string()),      # the whole guess
-    pa.field("truth", pa.string()),        # one character
-    pa.field("guess", pa.string()),        # one character, "" where it was missed
-    pa.field("confidence", pa.float32()),  # of the guess, 0 where it was missed
-    pa.field("success", pa.bool_()),
-    pa.field("glyph", pa.int32()),         # id in the source, -1 where unknown
-    *FACTORS,
-])  # fmt: skip
+def glyph_schema(side: int) -> pa.Schema:
+    """Schema of the mean glyphs, `side` px square."""
+    return arrow_schema(MeanGlyphs, side**2)
+
+
+PREDICTION_SCHEMA = arrow_schema(Predictions)
 
 
 @contextmanager
@@ -194,11 +187,19 @@ def read_table(path: Path, kind: type[Table]) -> pd.DataFrame:
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run `dvc repro`") from None
     kind.check(found.columns, str(path))
+    for name, column in kind.columns.items():
+        if column.kind is not str:
+            found[name] = _numbers(found[name], column.kind, f"{path}, column {name}")
+    return found
+
+
+def _numbers(texts: pd.Series[str], kind: type, where: str) -> pd.Series[Any]:
+    """A column of numbers; an empty cell is NaN. Raises ValueError, one line, on a text, and on what is not whole."""
     try:
-        return found.assign(**{name: found[name].replace("", "nan").astype(column.kind)
-                               for name, column in kind.columns.items() if column.kind is not str})
+        return texts.replace("", "nan").astype(kind)
     except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): remove it and run `dvc repro`") from None
+        raise ValueError(f"{where}: expected {'whole ' * (kind is int)}numbers ({error}): remove the file and run "
+                         "`dvc repro`") from None
 
 
 def write_arrays(path: Path, arrays: DataclassInstance) -> None:
@@ -238,7 +239,8 @@ def write_captchas(path: Path, table: pa.Table, *, part: int, parts: int) -> Non
     check_columns(path, table.schema, captcha_schema(*image_size(table.schema, path), {}))
     with replacing(path) as temporary:
         pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd", compression_level=1,
-                       use_dictionary=["text", "noise", "colour", "background"], write_statistics=False)
+                       use_dictionary=[Captchas.text, Captchas.noise, Captchas.colour, Captchas.background],
+                       write_statistics=False)
 
 
 def parts_of(split: str, root: Path = CAPTCHAS) -> list[Path]:
@@ -265,6 +267,13 @@ def read_captchas(path: Path, columns: list[str] | None = None) -> pa.Table:
     return table
 
 
+def read_glyphs(side: int) -> pa.Table:
+    """How many glyphs each character has, and their mean, `side` px square. Raises ValueError on another schema."""
+    table = _read_parquet(GLYPHS)
+    check_columns(GLYPHS, table.schema, glyph_schema(side))
+    return table
+
+
 def image_size(schema: pa.Schema, path: Path) -> tuple[int, int]:
     """Height and width, px, that a captcha table states."""
     metadata = schema.metadata or {}
@@ -281,7 +290,7 @@ def alphabet_of(schema: pa.Schema) -> str:
 def images_of(table: pa.Table) -> NDArray[np.uint8]:
     """The images of a captcha table, (n, H, W, 3) uint8, read-only."""
     height, width = image_size(table.schema, Path("table"))
-    column = table["image"].combine_chunks()
+    column = table[Captchas.image].combine_chunks()
     column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
     flat = np.frombuffer(column.buffers()[1], dtype=np.uint8, count=len(column) * height * width * 3,
                          offset=column.offset * height * width * 3)
@@ -289,7 +298,7 @@ def images_of(table: pa.Table) -> NDArray[np.uint8]:
 
 
 def images_array(images: NDArray[np.uint8]) -> pa.Array:
-    """Images (n, H, W, 3) uint8 as the column `image`."""
+    """Images (n, H, W, 3) uint8 as a column of pictures."""
     flat = np.ascontiguousarray(images)
     return pa.Array.from_buffers(pa.binary(int(np.prod(images.shape[1:]))), len(images), [None, pa.py_buffer(flat)])
 

@@ -30,10 +30,11 @@ from stages.artifacts import SPLITS
 from stages.captcha.colour import hexadecimal, hue_saturation
 from stages.captcha.composition import Bases
 from stages.captcha.design import Renderings, render_crossed, render_random
-from stages.captcha.glyphs import GlyphSet
+from stages.captcha.glyphs import SIDE, GlyphSet
 from stages.command import die_with_parent, progress, run, worker_count
 from stages.drawing import Study, bases_of, identity_of, prepare
 from stages.params import read
+from stages.schemas.captchas import Captchas
 
 
 @dataclass(frozen=True)
@@ -121,26 +122,26 @@ def to_table(study: Study, bases: Bases, renderings: Renderings) -> pa.Table:
     backgrounds = [hue_saturation(colour) for colour in colours.background]
     foregrounds = [[hue_saturation(colour) for colour in foreground] for foreground in colours.foreground]
     columns: dict[str, Sequence[Any] | NDArray[Any]] = {
-        "captcha": np.repeat(bases.captcha, repeats),
-        "condition": renderings.condition,
-        "text": [text for text in bases.texts for _ in range(repeats)],
-        "glyphs": [ids for ids in bases.glyphs for _ in range(repeats)],
-        "noise": renderings.noise,
-        "level": renderings.level,
-        "colour": colours.scheme,
-        "foreground": [[hexadecimal(colour) for colour in foreground] for foreground in colours.foreground],
-        "background": [hexadecimal(colour) for colour in colours.background],
-        "hue": [[hue for hue, _ in pairs] for pairs in foregrounds],
-        "saturation": [[saturation for _, saturation in pairs] for pairs in foregrounds],
-        "background_hue": [hue for hue, _ in backgrounds],
-        "background_saturation": [saturation for _, saturation in backgrounds],
-        "contrast": renderings.contrast,
-        "rmse": renderings.rmse,
-        "ssim": renderings.ssim,
+        Captchas.captcha: np.repeat(bases.captcha, repeats),
+        Captchas.condition: renderings.condition,
+        Captchas.text: [text for text in bases.texts for _ in range(repeats)],
+        Captchas.glyphs: [ids for ids in bases.glyphs for _ in range(repeats)],
+        Captchas.noise: renderings.noise,
+        Captchas.level: renderings.level,
+        Captchas.colour: colours.scheme,
+        Captchas.foreground: [[hexadecimal(colour) for colour in foreground] for foreground in colours.foreground],
+        Captchas.background: [hexadecimal(colour) for colour in colours.background],
+        Captchas.hue: [[hue for hue, _ in pairs] for pairs in foregrounds],
+        Captchas.saturation: [[saturation for _, saturation in pairs] for pairs in foregrounds],
+        Captchas.background_hue: [hue for hue, _ in backgrounds],
+        Captchas.background_saturation: [saturation for _, saturation in backgrounds],
+        Captchas.contrast: renderings.contrast,
+        Captchas.rmse: renderings.rmse,
+        Captchas.ssim: renderings.ssim,
     }
     schema = artifacts.captcha_schema(study.layout.height, study.layout.width,
                                       {"alphabet": study.folding.alphabet, "source": study.source})
-    arrays = [artifacts.images_array(renderings.images) if field.name == "image"
+    arrays = [artifacts.images_array(renderings.images) if field.name == Captchas.image
               else artifacts.array_of(columns[field.name], field.type) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
 
@@ -154,7 +155,7 @@ def say(study: Study, tallies: list[Tally]) -> None:
 
 def write_glyphs(glyphs: GlyphSet | None) -> None:
     """One row a drawn character, folded or not: its glyphs in each split and their mean; none for captchas found."""
-    schema = pa.schema([("label", pa.string()), *((split, pa.int64()) for split in SPLITS), ("mean", pa.binary(784))])
+    schema = artifacts.glyph_schema(SIDE)
     if glyphs is None:
         table = pa.Table.from_batches([], schema)
     else:

@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
@@ -202,13 +202,13 @@ class Selected:
         return getattr(self._params, section)
 
 
-def read(*sections: str, path: Path = Path("params.yaml")) -> Selected:
+def read(*sections: str, path: Path = Path("params.yaml")) -> Params:
     """The named sections of `path`, after the whole file was checked.
 
     Raises ValueError, one line, on a file that is no YAML 1.2 or has unknown, missing or bad keys (all are named).
     """
     refuse_foreign_code()
-    return Selected(parse(load(path), str(path)), sections)
+    return cast(Params, Selected(parse(load(path), str(path)), sections))
 
 
 def refuse_foreign_code() -> None:

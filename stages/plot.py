@@ -10,18 +10,17 @@ Params  seed, glyphs, captcha, colour, noise, readers, regression, explain, plot
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
 from stages import artifacts
+from stages.captcha.glyphs import SIDE
 from stages.command import die_with_parent, progress, run, worker_count
 from stages.figures.chapters.contents import CHAPTERS, QUESTIONS
 from stages.figures.conclusions import answer
@@ -32,21 +31,24 @@ from stages.figures.publication import publication_table
 from stages.figures.regressed import COLUMNS as REGRESSED
 from stages.figures.regressed import Regressed
 from stages.figures.report import Rendered, figures_in, tree_of
-from stages.figures.study import EPOCHS, MEASURED, Explained, Study, parse_table, pool
+from stages.figures.study import Explained, Study, parse_table, pool
 from stages.figures.style import png, svg
-from stages.params import read, runs_of
+from stages.params import Params, read, runs_of
+from stages.schemas.captchas import Captchas, Condition, Measures
+from stages.schemas.figures import FIGURE_TABLES, Learning, PixelChanges
+from stages.schemas.predict import Answers, PredictionDetails, PredictionMetrics, Predictions
+from stages.schemas.train import Epochs, TrainingRecord
 
 FIGURES = artifacts.PLOTS / "figures"
-OBSERVED = ["captcha", "condition", "position", "text", "reading", "truth", "guess", "success", "noise", "level",
-            "colour", "confidence", "glyph"]  # fmt: skip
+OBSERVED = [*Answers.names(), *Condition.names()]
+LOOKED_AT = [Captchas.captcha, Captchas.condition, Captchas.text, *Condition.names(), Captchas.rmse, Captchas.ssim]
 
 
 def main() -> None:
     study = load(read("seed", "glyphs", "captcha", "colour", "noise", "readers", "regression", "explain", "plot"))
     progress(f"{len(study.observations)} readers, {len(study.measured)} test characters each")
     for name, table in study.tables.items():
-        text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-        artifacts.write_text(FIGURES / f"{name}.csv", text)
+        artifacts.write_table(FIGURES / f"{name}.csv", FIGURE_TABLES[name], table)
     chapters = [(chapter, chapter.parts(study)) for chapter in CHAPTERS]
     figures = [figure for _, parts in chapters for figure in figures_in(parts)]
     rendered = {}
@@ -101,34 +103,33 @@ def write(drawing: Rendered) -> None:
         artifacts.write_text(FIGURES / f"{drawing.name}.svg", drawing.svg)
 
 
-def load(params: Any) -> Study:
+def load(params: Params) -> Study:
     """Everything that the figures need; runs of one reader are pooled here, and nowhere else."""
-    entries, runs = list(params.readers), runs_of(params.readers)
+    entries = list(params.readers)
+    runs = runs_of(params.readers)
     first, alphabet = first_test_part()
     explained = read_explained(params, alphabet)
     observations = pool(runs, {name: artifacts.read_predictions(name, OBSERVED).to_pandas() for name in entries})
     reader = next(name for name, those in runs.items() if params.plot.reader in those)
-    texts = observations[reader].drop_duplicates("captcha")["text"].tolist()
+    texts = observations[reader].drop_duplicates(Predictions.captcha)[Predictions.text].tolist()
     return Study(
         params=params, alphabet=alphabet, runs=runs, observations=observations, first=first,
-        measured=artifacts.read_predictions(reader, MEASURED).to_pandas(),
-        texts={"train": train_texts(), "test": texts}, glyphs=pq.read_table(artifacts.GLYPHS).to_pandas(),
+        measured=artifacts.read_predictions(reader, Measures.names()).to_pandas(),
+        texts={"train": train_texts(), "test": texts}, glyphs=artifacts.read_glyphs(SIDE).to_pandas(),
         regressed=Regressed({name: read_regressed(name) for name in REGRESSED},
                             artifacts.read_json(artifacts.REGRESSION / "fits.json"), reader),
         learning=pd.concat([read_epochs(name) for name in entries], ignore_index=True),
-        predicted={name: read_predicted(name) for name in entries},
-        trained={name: artifacts.read_json(artifacts.PLOTS / "train" / f"{name}.json") for name in entries},
+        trained={name: artifacts.read_record(artifacts.PLOTS / "train" / f"{name}.json", TrainingRecord)
+                 for name in entries},
+        metrics={name: artifacts.read_record(artifacts.METRICS / "predict" / f"{name}.json", PredictionMetrics)
+                 for name in entries},
+        details={name: artifacts.read_record(artifacts.PLOTS / "predict" / f"{name}.json", PredictionDetails)
+                 for name in entries},
         explained=explained,
         regression_table=publication_table(artifacts.read_json(artifacts.PLOTS / "regress" / "table.json")))
 
 
-def read_predicted(name: str) -> dict[str, Any]:
-    """What predict recorded of a run: the metrics and what stands beside them."""
-    metrics: Mapping[str, Any] = artifacts.read_json(artifacts.METRICS / "predict" / f"{name}.json")
-    return {**metrics, **artifacts.read_json(artifacts.PLOTS / "predict" / f"{name}.json")}
-
-
-def read_explained(params: Any, alphabet: str) -> Explained:
+def read_explained(params: Params, alphabet: str) -> Explained:
     tables = {path.stem: parse_table(path.stem, path.read_text(encoding="utf-8"))
               for path in sorted((artifacts.PLOTS / "explain").glob("*.csv"))}
     with np.load(artifacts.EXPLAIN / "pictures.npz", allow_pickle=False) as pictures:
@@ -141,16 +142,16 @@ def first_test_part() -> tuple[pd.DataFrame, str]:
     table = artifacts.read_captchas(artifacts.part_path("test", 0))
     images = artifacts.images_of(table)
     means, spreads = luma_statistics(images)
-    frame = table.select(["captcha", "condition", "text", "noise", "level", "colour", "rmse", "ssim"]).to_pandas()
-    return (frame.assign(image=list(images), luma_mean=means, luma_sd=spreads), artifacts.alphabet_of(table.schema))
+    added = {Captchas.image: list(images), PixelChanges.luma_mean: means, PixelChanges.luma_sd: spreads}
+    return table.select(LOOKED_AT).to_pandas().assign(**added), artifacts.alphabet_of(table.schema)
 
 
 def train_texts() -> list[str]:
     """The texts of the training captchas, one a captcha."""
     texts: list[str] = []
     for path in artifacts.parts_of("train"):
-        part = artifacts.read_captchas(path, ["captcha", "text"]).to_pandas()
-        texts += part.drop_duplicates("captcha")["text"].tolist()
+        part = artifacts.read_captchas(path, [Captchas.captcha, Captchas.text]).to_pandas()
+        texts += part.drop_duplicates(Captchas.captcha)[Captchas.text].tolist()
     return texts
 
 
@@ -164,13 +165,8 @@ def read_regressed(name: str) -> pd.DataFrame:
 
 def read_epochs(name: str) -> pd.DataFrame:
     """One row an epoch; none for a reader that learned nothing here."""
-    path = artifacts.PLOTS / "train" / f"{name}.csv"
-    epochs = pd.read_csv(path)
-    missing = [column for column in EPOCHS if column not in epochs]
-    if missing:
-        raise ValueError(f"{path}: expected the columns {', '.join(EPOCHS)}, got {', '.join(epochs.columns)}: run "
-                         f"`dvc repro -f train@{name}`")
-    return epochs[EPOCHS].assign(reader=name).astype(dict.fromkeys(EPOCHS[1:], float) | {"epoch": int})
+    epochs = artifacts.read_table(artifacts.PLOTS / "train" / f"{name}.csv", Epochs)
+    return epochs.assign(**{Learning.reader: name})[Learning.names()]
 
 
 if __name__ == "__main__":

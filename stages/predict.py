@@ -12,7 +12,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,16 @@ from stages.reader.calibration import brier_score, coverage_interval, expected_c
 from stages.reader.decoding import Floats, Ints, Readings, encode, to_texts
 from stages.reader.reading import Outside, Recogniser, choose_device, read_whole, read_with
 from stages.reader_files import Description, check_reader, load_recogniser
+from stages.schemas.captchas import Captchas, Factors
+from stages.schemas.predict import PredictionDetails, PredictionMetrics, Predictions
+from stages.schemas.words import CLEAN
 from stages.statistics.classification import macro_scores
 from stages.statistics.proportions import clustered_proportion
 from stages.statistics.sharing import error_ratio
 
-FACTORS = [field.name for field in artifacts.FACTORS]
-NEEDED = ["captcha", "condition", "text", "glyphs", *FACTORS, "image"]
+REPEATED = [Predictions.captcha, Predictions.condition, Predictions.text, *Factors.names()]  # of the captcha table
+NEEDED = [*REPEATED, Captchas.glyphs, Captchas.image]
+ENDS = ("", "_low", "_high")  # of a metric's name: the estimate and its interval
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Scores:
 
     captcha: NDArray[np.int32]  # (n,)
     glyphs: NDArray[np.int64]  # (n, T), ids in the source, -1 where unknown or absent
-    noise: NDArray[np.str_]  # (n,), "none" where clean
+    noise: NDArray[np.str_]  # (n,), CLEAN where clean
     exact: NDArray[np.bool_]  # (n,), read whole
     probability: NDArray[np.float64]  # (n,), of the whole reading, calibrated; 0 where nothing was read
     truth: NDArray[np.int64]  # (m,), label of each character, from 1
@@ -66,9 +70,9 @@ def main() -> None:
     if (found.glyph < 0).any():
         progress("the glyphs are unknown, as they are in a captcha folder: intervals are clustered by captcha alone")
     metrics = shares_of(found)
-    artifacts.write_metrics(artifacts.METRICS / "predict" / f"{name}.json", metrics)
-    artifacts.write_metrics(artifacts.PLOTS / "predict" / f"{name}.json",
-                            details_of(found, len(description.alphabet)) | made)
+    details = replace(details_of(found, len(description.alphabet)), arithmetic=made.get("arithmetic"))
+    artifacts.write_metrics(artifacts.METRICS / "predict" / f"{name}.json", metrics.to_json())
+    artifacts.write_metrics(artifacts.PLOTS / "predict" / f"{name}.json", details.to_json())
     say(metrics)
 
 
@@ -92,7 +96,7 @@ def predict_parts(paths: Sequence[Path], recogniser: Recogniser | Outside, descr
 
 def predict_part(captchas: pa.Table, recogniser: Recogniser | Outside, alphabet: str) -> tuple[pa.Table, Scores]:
     """The prediction table of a captcha table, one row a true character, and its scores."""
-    texts = captchas["text"].to_pylist()
+    texts = captchas[Captchas.text].to_pylist()
     labels = encode(texts, alphabet)
     whole = read_whole(recogniser, artifacts.images_of(captchas))
     readings = whole.readings
@@ -101,8 +105,10 @@ def predict_part(captchas: pa.Table, recogniser: Recogniser | Outside, alphabet:
     exact = np.array([reading == text for reading, text in zip(to_texts(readings.labels, alphabet), texts,
                                                                strict=True)], bool)
     rendering, _ = np.nonzero(labels)
-    captcha, noise = captchas["captcha"].to_pylist(), captchas["noise"].to_pylist()  # to_numpy would import pandas
-    glyphs, shown = glyph_ids(captchas["glyphs"].to_pylist(), labels), labels > 0
+    captcha = captchas[Captchas.captcha].to_pylist()  # to_numpy would import pandas
+    noise = captchas[Captchas.noise].to_pylist()
+    glyphs = glyph_ids(captchas[Captchas.glyphs].to_pylist(), labels)
+    shown = labels > 0
     return table, Scores(np.array(captcha, np.int32), glyphs, np.array(noise, str), exact,
                          np.where(readings.lengths > 0, whole.probability, 0.0), labels[shown], guess[shown],
                          confidence[shown], rendering, glyphs[shown])
@@ -112,17 +118,17 @@ def to_table(captchas: pa.Table, labels: Ints, readings: Readings, guess: Ints, 
              alphabet: str) -> pa.Table:
     """Rows in the order of the captchas and of their characters."""
     row, position = np.nonzero(labels)
-    repeated = captchas.select(["captcha", "condition", "text", *FACTORS]).take(artifacts.array_of(row, pa.int64()))
+    repeated = captchas.select(REPEATED).take(artifacts.array_of(row, pa.int64()))
     characters = np.array(["", *alphabet])
     reading = np.array(to_texts(readings.labels, alphabet), object)
     columns: Mapping[str, Any] = {
-        "position": position,
-        "reading": reading[row],
-        "truth": characters[labels[row, position]],
-        "guess": characters[guess[row, position]],
-        "confidence": confidence[row, position],
-        "success": (guess == labels)[row, position],
-        "glyph": glyph_ids(captchas["glyphs"].to_pylist(), labels)[row, position],
+        Predictions.position: position,
+        Predictions.reading: reading[row],
+        Predictions.truth: characters[labels[row, position]],
+        Predictions.guess: characters[guess[row, position]],
+        Predictions.confidence: confidence[row, position],
+        Predictions.success: (guess == labels)[row, position],
+        Predictions.glyph: glyph_ids(captchas[Captchas.glyphs].to_pylist(), labels)[row, position],
     }
     arrays = [artifacts.array_of(columns[field.name], field.type) if field.name in columns else repeated[field.name]
               for field in artifacts.PREDICTION_SCHEMA]
@@ -169,9 +175,9 @@ def pooled(scores: Sequence[Scores]) -> Pooled:
     return Pooled(**joined, rendering=rendering, glyphs=np.concatenate(glyphs))
 
 
-def shares_of(found: Pooled) -> dict[str, float]:
+def shares_of(found: Pooled) -> PredictionMetrics:
     """The metrics: whole captchas and characters read right, of the clean ones and of all, with 95 % intervals."""
-    clean = found.noise == "none"
+    clean = found.noise == CLEAN
     metrics: dict[str, float] = {}
     for prefix, shown in (("", clean | True), ("clean_", clean)):
         rows = shown[found.rendering]
@@ -179,23 +185,23 @@ def shares_of(found: Pooled) -> dict[str, float]:
                   "exact_match": (found.exact[shown], found.captcha[shown], found.glyphs[shown])}
         for name, observed in shares.items():
             values = clustered_proportion(*observed)
-            metrics |= {f"{prefix}{name}{end}": value for end, value in zip(("", "_low", "_high"), values, strict=True)}
-    return metrics
+            metrics |= {f"{prefix}{name}{end}": value for end, value in zip(ENDS, values, strict=True)}
+    return PredictionMetrics(**metrics)
 
 
-def details_of(found: Pooled, alphabet_size: int) -> dict[str, float]:
+def details_of(found: Pooled, alphabet_size: int) -> PredictionDetails:
     """What the report tells beside the metrics: macro averages over the characters of the alphabet, how far the
     confidences can be believed, and the exact match of each noise type at all levels."""
-    clean = found.noise == "none"
-    details: dict[str, float] = {}
+    clean = found.noise == CLEAN
+    numbers: dict[str, Any] = trust(found)
     for prefix, shown in (("", clean | True), ("clean_", clean)):
         rows = shown[found.rendering]
         scores = macro_scores(found.truth[rows], found.guess[rows], found.captcha[found.rendering][rows],
                               alphabet_size, glyphs=found.glyph[rows])
-        details |= {prefix + name: value for name, value in scores.items()}
-    kinds = sorted(set(found.noise.tolist()) - {"none"})
-    return details | trust(found) | {f"exact_match_{kind}": float(found.exact[found.noise == kind].mean())
-                                     for kind in kinds}
+        numbers |= {prefix + name: value for name, value in scores.items()}
+    kinds = sorted(set(found.noise.tolist()) - {CLEAN})
+    shares = {kind: float(found.exact[found.noise == kind].mean()) for kind in kinds}
+    return PredictionDetails(**numbers, exact_match_by_noise=shares)
 
 
 def trust(found: Pooled) -> dict[str, float]:
@@ -209,12 +215,12 @@ def trust(found: Pooled) -> dict[str, float]:
     covered = coverage_interval(np.minimum(1.0, found.probability), found.exact, found.captcha, 0.99,
                                 error_ratio=partial(error_ratio, captcha=found.captcha, glyphs=found.glyphs),
                                 draws=500, rng=np.random.default_rng(0))
-    return details | dict(zip(("coverage_99", "coverage_99_low", "coverage_99_high"), covered, strict=True))
+    return details | {f"coverage_99{end}": value for end, value in zip(ENDS, covered, strict=True)}
 
 
-def say(metrics: Mapping[str, float]) -> None:
+def say(metrics: PredictionMetrics) -> None:
     for kind in ("clean_exact_match", "exact_match"):
-        share, low, high = (100 * metrics[kind + end] for end in ("", "_low", "_high"))
+        share, low, high = (100 * getattr(metrics, kind + end) for end in ENDS)
         progress(f"{kind.replace('_', ' ')} {share:.1f} % ({low:.1f} to {high:.1f})")
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,14 +19,31 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from stages import artifacts
 from stages.command import progress, run
-from stages.params import cluster_ways, read, runs_of, unseen
+from stages.params import Params, cluster_ways, read, runs_of, unseen
+from stages.schemas.regress import (
+    TABLES,
+    Areas,
+    Coefficients,
+    Contrasts,
+    CorruptionErrors,
+    Costs,
+    DoseResponses,
+    Fits,
+    JointTests,
+    MarginalEffects,
+    Publication,
+    RandomisationTest,
+    Thresholds,
+)
+from stages.schemas.table import Table
+from stages.schemas.words import CLEAN, POOLED
 from stages.statistics import runs as per_run
 from stages.statistics import tidy
-from stages.statistics.cells import CLEAN, Cells
+from stages.statistics.cells import Cells
 from stages.statistics.comparisons import contrast_rows, cost_rows, factor_effects
 from stages.statistics.corruption import Corruption, corruptions
 from stages.statistics.doses import response_rows
-from stages.statistics.formulas import terms_of
+from stages.statistics.formulas import Term, terms_of
 from stages.statistics.joint import joint_dose_responses
 from stages.statistics.observations import (
     COLUMNS,
@@ -42,7 +58,7 @@ from stages.statistics.observations import (
 )
 from stages.statistics.randomisation import randomisation
 from stages.statistics.regression import Clusters, Regression, estimate
-from stages.statistics.runs import POOLED, PerRun, runs_apart
+from stages.statistics.runs import PerRun, runs_apart
 from stages.statistics.sample import Sample
 from stages.statistics.shares import characters, whole_captchas
 from stages.statistics.tables import publication, to_latex, to_markdown
@@ -51,35 +67,52 @@ from stages.statistics.thresholds import DoseResponse
 FOLDER = artifacts.PLOTS / "regress"
 RUNS = Path("experiments/runs.json")  # estimates by training run, of experiments/runs.py
 
+Rows = dict[type[Table], list[tidy.Row]]  # of the tables in plots/regress
+Terms = Mapping[str, list[Term]]          # of each formula
+
 
 def main() -> None:
     params = read("seed", "glyphs", "captcha", "colour", "noise", "readers", "regression")
-    groups, chosen = runs_of(params.readers), params.regression
     if POOLED in params.readers:
         raise ValueError(f"readers.{POOLED}: this name stands for all readers together: choose another")
     name_strays(tuple(params.readers))
+    groups = runs_of(params.readers)
     predictions = read_all(tuple(params.readers))
-    clusters = clusters_of(predictions, groups, cluster_ways(chosen.cluster))
-    if "glyph" in cluster_ways(chosen.cluster) and "glyph" not in clusters.names:
-        progress(f"regression.cluster {chosen.cluster}: the glyphs are unknown, so rows are clustered by captcha "
-                 "without glyph")
-    sample = sample_of(predictions, groups, params.readers, chosen.references)
+    clusters = clusters_of(predictions, groups, cluster_ways(params.regression.cluster))
+    report_unknown_glyphs(clusters, params.regression.cluster)
+    sample = sample_of(predictions, groups, params.readers, params.regression.references)
     skipped = readers_without_own(sample, clusters)
-    terms = terms_of(chosen, sample.variables.names)
+    terms = terms_of(params.regression, sample.variables.names)
     with threadpool_limits(1):  # on X so narrow more threads of BLAS only wait, for three times the CPU time
         regressions = list(fits(terms, sample, clusters, params, [name for name in groups if name not in skipped]))
-        say(regressions, skipped)
+        report_fits(regressions, skipped)
         between = estimates_by_run(predictions, params, terms)
-        headline = next(one for one in regressions if one.specification == chosen.headline)
-        looks = look(headline, sample, clusters, chosen)
-        whole = whole_captchas(predictions, sample.variables)
-        curves = dose_responses(whole, chosen, params.seed)
-        looks |= comparisons(regressions, sample, between, params)
-        shares = characters(predictions, sample.variables)
-        looks["corruption"] = tidy.corruption(robustness(shares, params), seen_by(params))
-        looks["dose_response"] = response_rows(sample, by_reader(regressions, chosen, list(groups)), whole, chosen.dose)
-        dealt = randomised(sample, predictions, params)
-    write(regressions, looks, curves, skipped, dealt, between, clusters, guess_of_characters(predictions), params)
+        tables = regression_tables(regressions, between, params)
+        tables |= headline_tables(headline_of(regressions, params), sample, clusters, params)
+        tables |= comparisons(regressions, sample, between, params)
+        tables |= dose_tables(predictions, sample, regressions, between, params)
+        randomised = randomisation_of_colour(sample, predictions, params)
+    guess_rate = guess_of_characters(predictions)
+    write_tables(tables)
+    write_publication(publication_of(regressions, clusters, guess_rate, between, params))
+    record = record_of(regressions, tables[Coefficients], clusters, guess_rate, randomised, skipped, params)
+    artifacts.write_record(artifacts.REGRESSION / "fits.json", record)
+    artifacts.write_metrics(artifacts.METRICS / "regress.json", metrics(regressions, tables[Costs], params))
+
+
+def report_unknown_glyphs(clusters: Clusters, asked: str) -> None:
+    if "glyph" in cluster_ways(asked) and "glyph" not in clusters.names:
+        progress(f"regression.cluster {asked}: the glyphs are unknown, so rows are clustered by captcha without glyph")
+
+
+def distribution(clusters: Clusters) -> str:
+    if clusters.runs is None:
+        return "t with G-1 degrees of freedom"
+    return "t with one degree of freedom less than the fewest training runs of a reader"
+
+
+def headline_of(regressions: Sequence[Regression], params: Params) -> Regression:
+    return next(one for one in regressions if one.specification == params.regression.headline)
 
 
 def name_strays(names: Sequence[str]) -> None:
@@ -104,7 +137,7 @@ def read_all(names: Sequence[str]) -> dict[str, pa.Table]:
     return predictions
 
 
-def fits(terms: Mapping[str, list[Any]], sample: Sample, clusters: Clusters, params: Any,
+def fits(terms: Terms, sample: Sample, clusters: Clusters, params: Params,
          names: Sequence[str]) -> Iterator[Regression]:
     """Every specification on all readers, the headline confirmed by other libraries, the one that is asked for on each
     reader alone, and the checks."""
@@ -126,48 +159,75 @@ def stream(seed: int, *what: str) -> np.random.Generator:
     return np.random.default_rng([seed, *"/".join(what).encode()])
 
 
-def look(headline: Regression, sample: Sample, clusters: Clusters, chosen: Any) -> dict[str, list[tidy.Row]]:
+def regression_tables(regressions: Sequence[Regression], between: PerRun, params: Params) -> Rows:
+    """The coefficients and joint tests of every regression."""
+    coefficients = [tidy.coefficients(one, params.regression.confidence, between) for one in regressions]
+    return {Coefficients: [row for rows in coefficients for row in rows],
+            JointTests: [row for one in regressions for row in tidy.tests(one)]}
+
+
+def rows_of_fit(coefficients: Sequence[tidy.Row], one: Regression) -> list[tidy.Row]:
+    """The coefficients of one regression among those of all."""
+    return [row for row in coefficients
+            if (row[Coefficients.specification], row[Coefficients.reader]) == (one.specification, one.reader)]
+
+
+def headline_tables(headline: Regression, sample: Sample, clusters: Clusters, params: Params) -> Rows:
     """The tables about the headline's regression."""
+    confidence = params.regression.confidence
     ordered = sample.by(clusters.labels[0])
-    effects = tidy.linear_effects(headline, ordered.variables, chosen.confidence)
+    effects = tidy.linear_effects(headline, ordered.variables, confidence)
     try:
-        effects += tidy.logit_effects(headline, sample, clusters.labels, chosen.confidence)
+        effects += tidy.logit_effects(headline, sample, clusters.labels, confidence)
         if clusters.runs is not None:
             progress("the standard errors of the logit do not hold the variance between training runs")
     except ValueError as error:
         progress(f"{error}: no logit beside the linear probability model")
-    return {"marginal_effects": effects, **tidy.looks(headline, ordered, chosen.confidence)}
+    return {MarginalEffects: effects, **tidy.headline_diagnostics(headline, ordered, confidence)}
 
 
-def comparisons(regressions: Sequence[Regression], sample: Sample, between: PerRun,
-                params: Any) -> dict[str, list[tidy.Row]]:
+def comparisons(regressions: Sequence[Regression], sample: Sample, between: PerRun, params: Params) -> Rows:
     """Costs of the noise types and contrasts of all categories, by the specification by_reader."""
     chosen = params.regression
-    tables: dict[str, list[tidy.Row]] = {"costs": [], "contrasts": []}
+    tables: Rows = {Costs: [], Contrasts: []}
     for one in regressions:
         if one.specification != chosen.by_reader:
             continue
         rows = sample if one.reader == POOLED else sample.take(rows_of_reader(sample, one.reader))
         for effects in factor_effects(one, rows.variables):
             given = one, effects, CLEAN, between, chosen.confidence
-            tables["contrasts"] += contrast_rows(
+            tables[Contrasts] += contrast_rows(
                 *given, rng=stream(params.seed, "contrasts", one.reader, effects.variable))
             if effects.variable == "noise" and "noise" in one.design.terms:
-                tables["costs"] += cost_rows(*given, rng=stream(params.seed, "costs", one.reader))
-    if not tables["costs"]:
+                tables[Costs] += cost_rows(*given, rng=stream(params.seed, "costs", one.reader))
+    if not tables[Costs]:
         progress(f"regression.by_reader: {chosen.by_reader} has no term noise: no costs of noise types")
     return tables
 
 
-def randomised(sample: Sample, predictions: Mapping[str, pa.Table], params: Any) -> dict[str, Any] | None:
+def dose_tables(predictions: Mapping[str, pa.Table], sample: Sample, regressions: Sequence[Regression],
+                between: PerRun, params: Params) -> Rows:
+    """What noise does at each level: thresholds, areas, observed means and corruption errors."""
+    whole = whole_captchas(predictions, sample.variables)
+    curves = dose_responses(whole, params)
+    shares = characters(predictions, sample.variables)
+    lines = by_reader(regressions, params)
+    return {Thresholds: tidy.thresholds(curves, lambda *key: between.cells(per_run.threshold(*key))),
+            Areas: tidy.areas(curves),
+            CorruptionErrors: tidy.corruption(robustness(shares, params), seen_by(params)),
+            DoseResponses: response_rows(sample, lines, whole, params.regression.dose)}
+
+
+def randomisation_of_colour(sample: Sample, predictions: Mapping[str, pa.Table],
+                            params: Params) -> RandomisationTest | None:
     """The randomisation test of colour; None where there is one colour."""
     found = randomisation(sample.success, sample.cluster, stacked(predictions, "condition", np.int64),
                           sample.variables.factors["colour"].codes.astype(np.int64),
                           part=params.captcha.part, rng=stream(params.seed, "randomisation", "colour"))
-    return None if found is None else {"factor": "colour", **asdict(found)}
+    return None if found is None else RandomisationTest("colour", found.statistic, found.draws, found.p)
 
 
-def estimates_by_run(predictions: Mapping[str, pa.Table], params: Any, terms: Mapping[str, list[Any]]) -> PerRun:
+def estimates_by_run(predictions: Mapping[str, pa.Table], params: Params, terms: Terms) -> PerRun:
     """Per-run estimates of this study where readers have several runs, else of experiments/runs.json where that study
     is alike."""
     chosen, groups = params.regression, runs_of(params.readers)
@@ -186,14 +246,15 @@ def estimates_by_run(predictions: Mapping[str, pa.Table], params: Any, terms: Ma
     return found.known(formula, chosen.dose, asdict(chosen.references))
 
 
-def dose_responses(whole: Cells, chosen: Any, seed: int) -> dict[tuple[str, str], DoseResponse]:
+def dose_responses(whole: Cells, params: Params) -> dict[tuple[str, str], DoseResponse]:
     """Thresholds and areas of whole captchas of every reader and noise type, by captcha and glyph whatever the
     regression clusters by."""
+    chosen = params.regression
     return joint_dose_responses(whole, targets=chosen.thresholds, confidence=chosen.confidence, draws=chosen.draws,
-                                rng=stream(seed, "thresholds"))
+                                rng=stream(params.seed, "thresholds"))
 
 
-def robustness(cells: Cells, params: Any) -> list[Corruption]:
+def robustness(cells: Cells, params: Params) -> list[Corruption]:
     """Corruption errors of every reader: each noise type, all, and those that training had and had not."""
     types = tuple(dict.fromkeys(noise for _, noise, _ in cells.keys if noise != CLEAN))
     apart = set(unseen(params.noise)) & set(types)
@@ -204,32 +265,24 @@ def robustness(cells: Cells, params: Any) -> list[Corruption]:
                        draws=chosen.draws, rng=stream(params.seed, "corruption"))
 
 
-def seen_by(params: Any) -> dict[str, tuple[str, ...]]:
+def seen_by(params: Params) -> dict[str, tuple[str, ...]]:
     """The noise types that each reader trained on; a denoiser that learned from noise counts."""
     learned = tuple(noise for noise in params.noise.types if noise not in unseen(params.noise))
     return {name: () if reader.learns_from == "clean" and reader.denoise != "learned" else learned
             for name, reader in params.readers.items()}
 
 
-def by_reader(regressions: Sequence[Regression], chosen: Any, names: Sequence[str]) -> dict[str, Regression]:
-    return {one.reader: one for one in regressions if one.specification == chosen.by_reader and one.reader in names}
+def by_reader(regressions: Sequence[Regression], params: Params) -> dict[str, Regression]:
+    """Each reader's own regression."""
+    return {one.reader: one for one in regressions
+            if one.specification == params.regression.by_reader and one.reader != POOLED}
 
 
-def say(regressions: Sequence[Regression], skipped: Mapping[str, str]) -> None:
+def report_fits(regressions: Sequence[Regression], skipped: Mapping[str, str]) -> None:
     """A line for everything that is not in the tables, and for what was fitted."""
     for name, reason in skipped.items():
         progress(f"reader {name} {reason}: no regression of its own")
-    said: dict[str, list[str]] = {}  # what is said of several regressions is said once
-    for one in regressions:
-        whose = f"{one.specification}, {one.reader}"
-        for dropped in one.design.dropped:
-            said.setdefault(f"{dropped.term} {dropped.reason}: dropped from", []).append(one.specification)
-        if unmeasured := tidy.unmeasured(one):
-            said.setdefault(f"all clusters agree exactly on {', '.join(unmeasured)}: no standard error in",
-                            []).append(whose)
-        for warning in one.warnings:
-            said.setdefault(f"warning: {warning}: in", []).append(whose)
-    for line, where in said.items():
+    for line, where in remarks_on(regressions).items():
         progress(f"{line} {'; '.join(dict.fromkeys(where))}")
     for one in regressions:
         fitted = one.fit
@@ -237,49 +290,75 @@ def say(regressions: Sequence[Regression], skipped: Mapping[str, str]) -> None:
                  f"{' × '.join(map(str, fitted.cluster_counts))} clusters, R² {fitted.r2:.4f}")
 
 
-def write(regressions: Sequence[Regression], looks: Mapping[str, Sequence[tidy.Row]],
-          curves: Mapping[tuple[str, str], DoseResponse], skipped: Mapping[str, str], dealt: Mapping[str, Any] | None,
-          between: PerRun, clusters: Clusters, chance: float, params: Any) -> None:
+def remarks_on(regressions: Sequence[Regression]) -> dict[str, list[str]]:
+    """Each remark once, with the regressions that it is about."""
+    remarks: dict[str, list[str]] = {}
+    for one in regressions:
+        whose = f"{one.specification}, {one.reader}"
+        for dropped in one.design.dropped:
+            remarks.setdefault(f"{dropped.term} {dropped.reason}: dropped from", []).append(one.specification)
+        if unmeasured := tidy.unmeasured(one):
+            remarks.setdefault(f"all clusters agree exactly on {', '.join(unmeasured)}: no standard error in",
+                               []).append(whose)
+        for warning in one.warnings:
+            remarks.setdefault(f"warning: {warning}: in", []).append(whose)
+    return remarks
+
+
+def publication_of(regressions: Sequence[Regression], clusters: Clusters, guess_rate: float, between: PerRun,
+                   params: Params) -> Publication:
     chosen = params.regression
-    coefficients = [tidy.coefficients(one, chosen.confidence, str, between) for one in regressions]
-    tables = {"coefficients": [row for rows in coefficients for row in rows],
-              "tests": [row for one in regressions for row in tidy.tests(one)],
-              "thresholds": tidy.thresholds(curves, lambda *key: between.cells(per_run.threshold(*key))),
-              "areas": tidy.areas(curves), **looks}
-    for name, rows in tables.items():
-        artifacts.write_text(FOLDER / f"{name}.csv", tidy.as_csv(tidy.COLUMNS[name], artifacts.rounded(rows)))
     shown = [one for one in regressions if one.specification in chosen.specifications]
     checks = [one for one in regressions if one.specification in chosen.checks]
-    table = publication(shown, checks, clusters, chosen.confidence, chance, between)
-    for suffix, text in (("md", to_markdown(table)), ("tex", to_latex(table))):
-        artifacts.write_text(FOLDER / f"table.{suffix}", text)
-    artifacts.write_json(FOLDER / "table.json", asdict(table))
-    artifacts.write_json(artifacts.REGRESSION / "fits.json", {
-        "estimator": "ordinary least squares (linear probability model)",
-        "cluster": [*clusters.names, *(["run"] if clusters.runs is not None else [])],
-        "cluster_asked": cluster_ways(chosen.cluster), "covariance": "CV3, the cluster jackknife",
-        "small_sample_factor": "(G-1)/G; of CV1 beside it G/(G-1) * (N-1)/(N-K)",
-        "distribution": "t with G-1 degrees of freedom" if clusters.runs is None else (
-            "t with one degree of freedom less than the fewest training runs of a reader"),
-        "confidence": chosen.confidence, "dose": chosen.dose, "headline": chosen.headline,
-        "by_reader": chosen.by_reader, "checks": list(chosen.checks),
-        "formulas": {**chosen.specifications, **chosen.checks}, "runs": runs_of(params.readers),
-        "guess_rate": artifacts.rounded(chance), "randomisation": artifacts.rounded(dealt),
-        "fits": [artifacts.rounded({**tidy.summary(one, str), "coefficients": rows})
-                 for one, rows in zip(regressions, coefficients, strict=True)],
-        "skipped_readers": dict(skipped)})
-    artifacts.write_metrics(artifacts.METRICS / "regress.json", metrics(regressions, looks["costs"], chosen))
+    return publication(shown, checks, clusters, chosen.confidence, guess_rate, between)
 
 
-def metrics(regressions: Sequence[Regression], costs: Sequence[tidy.Row], chosen: Any) -> dict[str, Any]:
+def record_of(regressions: Sequence[Regression], coefficients: Sequence[tidy.Row], clusters: Clusters,
+              guess_rate: float, randomised: RandomisationTest | None, skipped: Mapping[str, str],
+              params: Params) -> Fits:
+    """How the regressions were estimated, and each of them in full."""
+    chosen = params.regression
+    return Fits(
+        estimator="ordinary least squares (linear probability model)",
+        cluster=[*clusters.names, *(["run"] if clusters.runs is not None else [])],
+        cluster_asked=cluster_ways(chosen.cluster),
+        covariance="CV3, the cluster jackknife",
+        small_sample_factor="(G-1)/G; of CV1 beside it G/(G-1) * (N-1)/(N-K)",
+        distribution=distribution(clusters),
+        confidence=chosen.confidence,
+        dose=chosen.dose,
+        headline=chosen.headline,
+        by_reader=chosen.by_reader,
+        checks=list(chosen.checks),
+        formulas={**chosen.specifications, **chosen.checks},
+        runs=runs_of(params.readers),
+        guess_rate=guess_rate,
+        randomisation=randomised,
+        fits=[tidy.summary(one, rows_of_fit(coefficients, one)) for one in regressions],
+        skipped_readers=dict(skipped),
+    )
+
+
+def write_tables(tables: Rows) -> None:
+    for name, kind in TABLES.items():
+        artifacts.write_table(FOLDER / f"{name}.csv", kind, tables[kind])
+
+
+def write_publication(table: Publication) -> None:
+    artifacts.write_text(FOLDER / "table.md", to_markdown(table))
+    artifacts.write_text(FOLDER / "table.tex", to_latex(table))
+    artifacts.write_record(FOLDER / "table.json", table)
+
+
+def metrics(regressions: Sequence[Regression], costs: Sequence[tidy.Row], params: Params) -> dict[str, tidy.Cell]:
     """What a pull request compares: how well the headline's regression explains, and what noise costs the reference's
     reader."""
-    headline = next(one.fit for one in regressions if one.specification == chosen.headline)
-    found: dict[str, Any] = {"adjusted_r2": headline.adjusted_r2, "observations": headline.observations}
+    headline = headline_of(regressions, params).fit
+    found: dict[str, tidy.Cell] = {"adjusted_r2": headline.adjusted_r2, "observations": headline.observations}
     if headline.leave_out is not None:
         found["predicted_r2"] = headline.leave_out.predicted_r2
-    reader = chosen.references.reader
-    own = {f"cost_{row['noise']}": row["cost"] for row in costs if row["reader"] == reader}
+    reader = params.regression.references.reader
+    own = {f"cost_{row[Costs.noise]}": row[Costs.cost] for row in costs if row[Costs.reader] == reader}
     if costs and not own:
         progress(f"regression.references.reader: {reader} has no regression of its own: no metrics cost_*")
     return found | own

@@ -135,8 +135,8 @@ def test_coefficients_against_another_reference_are_not_known() -> None:
 
 def test_an_estimate_that_a_run_lacks_is_null_in_the_file_and_has_no_spread() -> None:
     key = per_run.threshold("a", "fog", 0.5)
-    tree = per_run.to_json(per_run.PerRun({key: (0.5, np.nan)}, {}, "level", {}), {})
+    tree = per_run.record_of(per_run.PerRun({key: (0.5, np.nan)}, {}, "level", {}), {}).to_json()
     assert tree["estimates"] == [[*key, [0.5, None]]]
-    read, _ = per_run.from_json(json.loads(per_run.written(tree)), "here")
+    read, _ = per_run.from_json(json.loads(per_run.text_of(tree)), "here")
     assert read.spread(key) is None
     assert read.cells(key) == per_run.EMPTY

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from stages.figures.accuracy import (
-    COLUMNS,
     PALE,
     about_breakdown,
     about_levels,
@@ -21,6 +20,7 @@ from stages.figures.accuracy import (
     glyphs_of,
 )
 from stages.figures.style import PALETTE, line_look
+from stages.schemas.figures import Accuracy
 from stages.statistics.proportions import clustered_proportion
 
 
@@ -64,7 +64,7 @@ def test_a_cell_is_what_counting_by_hand_gives(reader: str, noise: str, level: f
 
 def test_every_noise_type_starts_at_the_same_clean_captchas() -> None:
     table = accuracy_by_level(READ, ["fog", "elastic"], 0.95)
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == Accuracy.names()
     starts = table[table["level"] == 0].groupby("reader")[["character_accuracy", "exact_match"]].nunique()
     assert (starts == 1).all(axis=None)
     assert len(table) == 2 * (3 + 2)
@@ -138,7 +138,7 @@ def test_a_breakdown_shows_every_interval_whole() -> None:
 
 LEVELS = pd.DataFrame([["noisy", noise, level, 0.9 * exact, 0.88 * exact, 0.92 * exact, exact, exact - 0.04,
                         exact + 0.04, 100, 10] for noise, shares in (("fog", (0.9, 0.2)), ("gaussian_blur", (0.9, 0.8)))
-                       for level, exact in zip((0.0, 0.8), shares, strict=True)], columns=COLUMNS)
+                       for level, exact in zip((0.0, 0.8), shares, strict=True)], columns=Accuracy.names())
 
 
 def test_the_range_over_noise_types_is_told_at_the_strongest_level_with_intervals() -> None:

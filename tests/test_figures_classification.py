@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import MISSING, fields
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from stages.figures.classification import (
-    COLUMNS,
     about_classification,
     classification_report,
     classification_table,
@@ -18,6 +18,9 @@ from stages.figures.classification import (
 )
 from stages.figures.figure import Table
 from stages.figures.readers import Described, calculated, means_table, nature_table, scores_table
+from stages.schemas.figures import Classification
+from stages.schemas.predict import PredictionDetails, PredictionMetrics
+from stages.schemas.train import TrainingRecord
 
 UKRAINIAN = "АБВГҐДЕЄЖЗИІЇЙКЛМНОПРСТУФХЦЧШЩЬЮЯ"
 
@@ -32,10 +35,15 @@ def texts(table: Table, *, foot: bool = False) -> list[list[str]]:
     return [[cell.text for cell in line] for line in (table.foot if foot else table.body)]
 
 
-def predicted(**others: float) -> dict[str, float]:
+def metrics() -> PredictionMetrics:
     shares = ("character_accuracy", "exact_match", "clean_character_accuracy", "clean_exact_match")
-    return {f"{name}{end}": value for name in shares
-            for end, value in (("", 0.5), ("_low", 0.4), ("_high", 0.625))} | others
+    ends = (("", 0.5), ("_low", 0.4), ("_high", 0.625))
+    return PredictionMetrics(**{f"{name}{end}": value for name in shares for end, value in ends})
+
+
+def details(**others: object) -> PredictionDetails:
+    needed = [field.name for field in fields(PredictionDetails) if field.default is MISSING and field.default_factory is MISSING]
+    return PredictionDetails(**(dict.fromkeys(needed, 0.5) | others))  # type: ignore[arg-type]
 
 
 def test_characters_become_their_place_in_the_alphabet_and_a_missed_one_zero() -> None:
@@ -46,7 +54,7 @@ def test_characters_become_their_place_in_the_alphabet_and_a_missed_one_zero() -
 def test_all_and_clean_renderings_are_told_apart() -> None:
     rows = pd.concat([observed("abab", "abab"), observed("abab", "ab b", 0.8)])
     table = classification_table({"r": rows}, "ab")
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == Classification.names()
     assert table["renderings"].tolist() == ["all"] * 3 + ["clean"] * 3
     assert macro_of(table, "r")["recall"] == pytest.approx((0.75 + 1) / 2)
     assert macro_of(table, "r")["accuracy"] == 7 / 8
@@ -94,13 +102,15 @@ def test_a_reader_that_reads_nothing_is_reported_with_zeros() -> None:
 
 def test_the_tables_of_the_readers_tell_what_each_is_and_reads() -> None:
     table = classification_table({"net": observed("abab", "abab"), "tree": observed("abab", "abaa")}, "ab")
-    trained = {"weights": 12345, "best_epoch": 3, "epochs": 5, "arithmetic": "fp32 on x"}
-    runs = {"net": Described("ctc", "both", "median", trained,
-                             predicted(calibration_error=0.0321) | {"arithmetic": "bf16 on x"}),
-            "tree": Described("knn", "clean", "none", {"best_epoch": 1, "epochs": 1}, predicted())}
+    reached = {"validation_character_accuracy": 0.5, "validation_exact_match": 0.25}
+    net = TrainingRecord(weights=12345, best_epoch=3, epochs=5, arithmetic="fp32 on x", **reached)
+    tree = TrainingRecord(weights=56, best_epoch=1, epochs=1, **reached)
+    read = details(calibration_error=0.0321, arithmetic="bf16 on x")
+    runs = {"net": Described("ctc", "both", "median", net, metrics(), read),
+            "tree": Described("knn", "clean", "none", tree, metrics(), details())}
     assert texts(nature_table(runs)) == [
         ["net", "ctc", "12,345", "clean and noisy captchas", "median", "3 of 5"],
-        ["tree", "knn", "–", "clean captchas only", "none", "–"]]
+        ["tree", "knn", "56", "clean captchas only", "none", "–"]]
     assert calculated(runs) == ["Trained in fp32 on x (net).", "Read in bf16 on x (net)."]
     scores = scores_table(runs)
     assert texts(scores) == [["net", *["50.0\u00a0%"] * 4, "3.2\u00a0%"], ["tree", *["50.0\u00a0%"] * 4, "–"]]

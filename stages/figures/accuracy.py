@@ -1,8 +1,7 @@
 """How much is read, and how sure that is: by noise and level, by character, by colour.
 
-An observation is one character of one rendering: a row of a prediction table, as columns captcha, condition, position,
-text, reading, truth, guess, success, noise, level, colour, glyph. Intervals are clustered by captcha and glyph (-1
-where unknown), since both come back.
+An observation is one character of one rendering: a row of a prediction table (Predictions). Intervals are clustered by
+captcha and glyph (-1 where unknown), since both come back.
 """
 
 from __future__ import annotations
@@ -31,55 +30,62 @@ from stages.figures.style import (
     styled,
     words,
 )
+from stages.schemas.figures import Accuracy, OfReader, Shares
+from stages.schemas.predict import Predictions
 from stages.statistics.proportions import clustered_proportion
 from stages.statistics.sharing import fewest_clusters, of_one_glyph
 
 Ints = NDArray[np.int64]
 
-RENDERING = ["captcha", "condition"]  # what one rendering's rows have in common
+RENDERING = [Predictions.captcha, Predictions.condition]  # what one rendering's rows have in common
 LINE = 0.15  # inches, of a label
 PALE = "#98a2b3"  # of the readers beside the report's
-READ = {"character": "characters read right", "exact": "captchas read whole"}
-COLUMNS = ["reader", "noise", "level", "character_accuracy", "character_low", "character_high",
-           "exact_match", "exact_low", "exact_high", "observations", "clusters"]  # fmt: skip
+CHARACTERS_READ = "characters read right"
+READ = {"character": CHARACTERS_READ, "exact": "captchas read whole"}
+READ_WHOLE = "read_whole"  # a column that is added to the observations here
+ESTIMATES = {"character": (Accuracy.character_accuracy, Accuracy.character_low, Accuracy.character_high),
+             "exact": (Accuracy.exact_match, Accuracy.exact_low, Accuracy.exact_high)}
 
 
 def accuracy_by_level(observations: Mapping[str, pd.DataFrame], noises: Sequence[str],
                       confidence: float) -> pd.DataFrame:
-    """Character accuracy and exact match of each reader under each noise type and level, with intervals (COLUMNS).
+    """Character accuracy and exact match of each reader under each noise type and level, with intervals (Accuracy).
 
     Level 0 is the clean rendering, which every noise type shares: its row comes once for each.
     """
     rows = []
     for reader, characters in observations.items():
-        characters = characters.assign(exact=characters["text"].to_numpy(str) == characters["reading"].to_numpy(str))
-        clean = characters["level"].to_numpy() == 0
+        whole = characters[Predictions.text].to_numpy(str) == characters[Predictions.reading].to_numpy(str)
+        characters = characters.assign(**{READ_WHOLE: whole})
+        clean = characters[Predictions.level].to_numpy() == 0
         start = _cell(characters[clean], confidence)
         for noise in noises:
             rows.append([reader, noise, 0.0, *start])
-            doses = characters[~clean & (characters["noise"] == noise).to_numpy()]
-            rows += [[reader, noise, level, *_cell(cell, confidence)] for level, cell in doses.groupby("level")]
-    return pd.DataFrame(rows, columns=COLUMNS)
+            doses = characters[~clean & (characters[Predictions.noise] == noise).to_numpy()]
+            rows += [[reader, noise, level, *_cell(cell, confidence)]
+                     for level, cell in doses.groupby(Predictions.level)]
+    return pd.DataFrame(rows, columns=Accuracy.names())
 
 
 def _cell(characters: pd.DataFrame, confidence: float) -> list[float]:
-    """The last eight COLUMNS of one cell of the design."""
+    """The last eight columns of Accuracy for one cell of the design."""
     whole = characters.drop_duplicates(RENDERING)
-    return [*_interval(characters, "success", characters["glyph"].to_numpy(), confidence),
-            *_interval(whole, "exact", glyphs_of(characters), confidence), len(characters), whole["captcha"].nunique()]
+    return [*_interval(characters, Predictions.success, characters[Predictions.glyph].to_numpy(), confidence),
+            *_interval(whole, READ_WHOLE, glyphs_of(characters), confidence),
+            len(characters), whole[Predictions.captcha].nunique()]
 
 
 def glyphs_of(characters: pd.DataFrame) -> Ints:
     """The glyphs (n, T) of each rendering, in the order in which renderings come; -1 where unknown or absent."""
     rendering = characters.groupby(RENDERING, sort=False).ngroup().to_numpy()
-    found = np.full((rendering.max(initial=-1) + 1, characters["position"].max() + 1), -1, np.int64)
-    found[rendering, characters["position"].to_numpy()] = characters["glyph"].to_numpy()
+    found = np.full((rendering.max(initial=-1) + 1, characters[Predictions.position].max() + 1), -1, np.int64)
+    found[rendering, characters[Predictions.position].to_numpy()] = characters[Predictions.glyph].to_numpy()
     return found
 
 
 def _interval(rows: pd.DataFrame, column: str, glyphs: Ints, confidence: float) -> tuple[float, float, float]:
     """Share and interval of a column of truths; of a single captcha or glyph no interval is known (NaN)."""
-    values, captchas = rows[column].to_numpy(), rows["captcha"].to_numpy()
+    values, captchas = rows[column].to_numpy(), rows[Predictions.captcha].to_numpy()
     if fewest_clusters(captchas, glyphs) < 2 or of_one_glyph(glyphs):
         return float(values.mean()), np.nan, np.nan
     return clustered_proportion(values, captchas, glyphs, confidence=confidence)
@@ -89,7 +95,7 @@ def accuracy_by(factor: str, observations: Mapping[str, pd.DataFrame], values: I
                 confidence: float) -> pd.DataFrame:
     """Character accuracy of each reader by `factor`, a column of the observations, over all conditions.
 
-    Columns reader, `factor`, accuracy, low, high, observations, clusters; in the order of `values`, those that occur.
+    Columns reader, `factor` and those of Shares; in the order of `values`, those that occur.
     """
     rows = []
     for reader, characters in observations.items():
@@ -97,9 +103,9 @@ def accuracy_by(factor: str, observations: Mapping[str, pd.DataFrame], values: I
         for value in values:
             if value in cells:
                 cell = cells[value]
-                interval = _interval(cell, "success", cell["glyph"].to_numpy(), confidence)
-                rows.append([reader, value, *interval, len(cell), cell["captcha"].nunique()])
-    return pd.DataFrame(rows, columns=["reader", factor, "accuracy", "low", "high", "observations", "clusters"])
+                interval = _interval(cell, Predictions.success, cell[Predictions.glyph].to_numpy(), confidence)
+                rows.append([reader, value, *interval, len(cell), cell[Predictions.captcha].nunique()])
+    return pd.DataFrame(rows, columns=[OfReader.reader, factor, *Shares.names()])
 
 
 @styled
@@ -109,21 +115,22 @@ def draw_levels(table: pd.DataFrame, measure: str, guess: float, reader: str) ->
     `table` is what accuracy_by_level gives. The line of `reader` has the colour of the noise, the others are pale; each
     is named at its end.
     """
-    estimate = "character_accuracy" if measure == "character" else "exact_match"
-    noises, readers = list(dict.fromkeys(table["noise"])), list(dict.fromkeys(table["reader"]))
+    estimate, _, _ = ESTIMATES[measure]
+    noises, readers = list(dict.fromkeys(table[Accuracy.noise])), list(dict.fromkeys(table[Accuracy.reader]))
     figure, panels = small_multiples(len(noises), 0.25, 1.85)
     for panel, noise in zip(panels, noises, strict=False):
         panel.set_title(words(noise))
         ends = []
         for index, name in enumerate(readers):
-            line = table[(table["noise"] == noise) & (table["reader"] == name)].sort_values("level")
-            _line(panel, line, estimate, measure, _look(name == reader, index, noise, noises))
+            line = table[(table[Accuracy.noise] == noise) & (table[Accuracy.reader] == name)]
+            line = line.sort_values(Accuracy.level)
+            _line(panel, line, ESTIMATES[measure], _look(name == reader, index, noise, noises))
             ends.append(float(line[estimate].iloc[-1]))
         panel.axhline(guess, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
         percent_axis(panel)
         panel.tick_params(labelbottom=True)
-        level_ticks(panel, sorted(set(table["level"])))
-        label_ends(panel, float(table["level"].max()), ends, readers, 0.11)
+        level_ticks(panel, sorted(set(table[Accuracy.level])))
+        label_ends(panel, float(table[Accuracy.level].max()), ends, readers, 0.11)
     for panel in panels[len(noises):]:
         panel.set_visible(False)
     figure.supxlabel(f"level of the noise; dotted, what guessing gets: {100 * guess:.2g} %", fontsize=8.5, color=MUTED)
@@ -137,57 +144,60 @@ def _look(own: bool, index: int, noise: str, noises: Sequence[str]) -> dict[str,
     return {**line_look(index), "color": PALE, "linewidth": 1.2, "zorder": 2}
 
 
-def _line(axes: Axes, line: pd.DataFrame, estimate: str, measure: str, look: dict[str, Any]) -> None:
+def _line(axes: Axes, line: pd.DataFrame, columns: tuple[str, str, str], look: dict[str, Any]) -> None:
     """A line with its intervals: a band for the eye that sees colour, whiskers for the one that does not."""
-    x, low, high = line["level"], line[f"{measure}_low"], line[f"{measure}_high"]
+    x = line[Accuracy.level]
+    estimate, low, high = (line[name] for name in columns)
     axes.fill_between(x, low, high, color=look["color"], alpha=0.13, linewidth=0)
     axes.vlines(x, low, high, color=look["color"], linewidth=0.8)
-    axes.plot(x, line[estimate], **look)
+    axes.plot(x, estimate, **look)
 
 
 @styled
 def draw_fans(table: pd.DataFrame, readers: Sequence[str]) -> Figure:
     """One panel a reader, one line a noise type, named at its end: exact match against level."""
-    noises = list(dict.fromkeys(table["noise"]))
+    noises = list(dict.fromkeys(table[Accuracy.noise]))
     height = max(2.2, LINE * len(noises))  # inches, of the panels
     figure = Figure((WIDTH, height + 0.8))
     panels = figure.subplots(1, len(readers), sharey=True, squeeze=False)[0]
     for panel, reader in zip(panels, readers, strict=True):
-        lines = table[table["reader"] == reader]
+        lines = table[table[Accuracy.reader] == reader]
         ends = []
         for noise in noises:
-            line, look = lines[lines["noise"] == noise].sort_values("level"), noise_look(noise, noises)
-            panel.vlines(line["level"], line["exact_low"], line["exact_high"], color=look["color"], linewidth=0.7,
-                         alpha=0.7)
-            panel.plot(line["level"], line["exact_match"], **look)
-            ends.append(float(line["exact_match"].iloc[-1]))
+            line = lines[lines[Accuracy.noise] == noise].sort_values(Accuracy.level)
+            look = noise_look(noise, noises)
+            panel.vlines(line[Accuracy.level], line[Accuracy.exact_low], line[Accuracy.exact_high],
+                         color=look["color"], linewidth=0.7, alpha=0.7)
+            panel.plot(line[Accuracy.level], line[Accuracy.exact_match], **look)
+            ends.append(float(line[Accuracy.exact_match].iloc[-1]))
         panel.axhline(0.5, color=INK, linewidth=0.7, linestyle=(0, (2, 3)), zorder=1)
         percent_axis(panel, READ["exact"] if panel is panels[0] else "")
-        level_ticks(panel, sorted(set(table["level"])), "level of the noise")
+        level_ticks(panel, sorted(set(table[Accuracy.level])), "level of the noise")
         panel.set_title(reader)
-        label_ends(panel, float(table["level"].max()), ends, [words(noise) for noise in noises],
+        label_ends(panel, float(table[Accuracy.level].max()), ends, [words(noise) for noise in noises],
                    1.06 * LINE / height)
     return figure
 
 
 def about_levels(levels: pd.DataFrame, reader: str, measure: str) -> str:
     """The range of one reader at the strongest level; `measure` is "character" or "exact"."""
-    rows = levels[levels["reader"] == reader]
+    rows = levels[levels[Accuracy.reader] == reader]
     if rows.empty:
         return "No noise was tested."
-    column = "character_accuracy" if measure == "character" else "exact_match"
+    column, least, most = ESTIMATES[measure]
     what = "of the characters" if measure == "character" else "of the captchas whole"
 
     def said(row: pd.Series) -> str:
-        return share_told(row[column], row[f"{measure}_low"], row[f"{measure}_high"])
+        return share_told(row[column], row[least], row[most])
 
-    strongest = rows[rows["level"] == rows["level"].max()]
+    strongest = rows[rows[Accuracy.level] == rows[Accuracy.level].max()]
     low, high = lowest(strongest, column), highest(strongest, column)
-    clean = rows[rows["level"] == 0].iloc[0]
-    start = f"Without noise `{reader}` reads {said(clean)} {what}; at level {low['level']:g} "
+    clean = rows[rows[Accuracy.level] == 0].iloc[0]
+    start = f"Without noise `{reader}` reads {said(clean)} {what}; at level {low[Accuracy.level]:g} "
     if len(strongest) == 1:
-        return start + f"of {words(low['noise'])}, {said(low)}."
-    return start + f"between {said(low)} under {words(low['noise'])} and {said(high)} under {words(high['noise'])}."
+        return start + f"of {words(low[Accuracy.noise])}, {said(low)}."
+    return start + (f"between {said(low)} under {words(low[Accuracy.noise])} and {said(high)} under "
+                    f"{words(high[Accuracy.noise])}.")
 
 
 @styled
@@ -196,24 +206,24 @@ def draw_breakdown(tables: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
     figure = Figure((WIDTH, 0.4 + 2.2 * len(tables)))
     panels = figure.subplots(len(tables), 1, sharey=True, squeeze=False)[:, 0]
     for panel, (factor, table) in zip(panels, tables, strict=True):
-        names, readers = list(dict.fromkeys(table[factor])), list(dict.fromkeys(table["reader"]))
+        names, readers = list(dict.fromkeys(table[factor])), list(dict.fromkeys(table[OfReader.reader]))
         for index, reader in enumerate(readers):
-            part = table[table["reader"] == reader]
+            part = table[table[OfReader.reader] == reader]
             shift = 0.44 * (index / (len(readers) - 1) - 0.5) if len(readers) > 1 else 0.0
             x = np.array([names.index(name) for name in part[factor]]) + shift
             look = {**neutral_look(index), "linestyle": "none"}
-            panel.vlines(x, part["low"], part["high"], color=look["color"], linewidth=1.1)
-            panel.plot(x, part["accuracy"], label=reader, **look)
+            panel.vlines(x, part[Shares.low], part[Shares.high], color=look["color"], linewidth=1.1)
+            panel.plot(x, part[Shares.accuracy], label=reader, **look)
         panel.set_xticks(range(len(names)), [words(str(name)) for name in names])
         panel.set_xlim(-0.6, len(names) - 0.4)
         panel.grid(False, axis="x")
         panel.set_title(f"by {factor}")
-    lowest = min(float(table[["low", "accuracy"]].min(axis=None)) for _, table in tables)
+    lowest = min(float(table[[Shares.low, Shares.accuracy]].min(axis=None)) for _, table in tables)
     bottom = min(0.9, np.floor(lowest * 10) / 10)
     ticks = np.arange(round(100 * bottom), 101, 10 if bottom >= 0.4 else 20)
     panels[0].set_yticks(ticks / 100, [f"{tick} %" for tick in ticks])
     panels[0].set_ylim(bottom - 0.01, 1.01)
-    figure.supylabel(READ["character"], fontsize=8.5, color=MUTED)
+    figure.supylabel(CHARACTERS_READ, fontsize=8.5, color=MUTED)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=5)
     return figure
 
@@ -222,11 +232,10 @@ def about_breakdown(tables: Sequence[tuple[str, pd.DataFrame]], reader: str) -> 
     """The hardest and the easiest of each factor; whether two differ is told by the contrasts."""
     said = []
     for factor, table in tables:
-        rows = table[table["reader"] == reader]
+        rows = table[table[OfReader.reader] == reader]
         if len(rows) > 1:
-            low, high = lowest(rows, "accuracy"), highest(rows, "accuracy")
-            ends = [f"{share_told(row['accuracy'], row['low'], row['high'])} for “{words(str(row[factor]))}”"
-                    for row in (low, high)]
+            ends = [f"{share_told(*row[[Shares.accuracy, Shares.low, Shares.high]])} for “{words(str(row[factor]))}”"
+                    for row in (lowest(rows, Shares.accuracy), highest(rows, Shares.accuracy))]
             said.append(f"by {factor} from {ends[0]} to {ends[1]}")
     return (f"Over all conditions the accuracy of `{reader}` runs {', and '.join(said)}." if said
             else "There is one character and one colour in this run.")

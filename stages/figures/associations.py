@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stages.figures.confusion import heat_map, number_cells
 from stages.figures.numbers import highest
 from stages.figures.style import styled, words
+from stages.schemas.figures import Associations
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -23,12 +24,12 @@ def associations(factors: pd.DataFrame) -> pd.DataFrame:
     """Strength of association, 0 to 1, of each pair of columns: |r| of two numbers, the correlation ratio (eta) of a
     category and a number, Cramér's V of two categories. A column with one value goes with nothing (0).
 
-    Columns a, b, measure, strength; every ordered pair, so that they make a square.
+    As Associations has it; every ordered pair, so that they make a square.
     """
     columns = {name: column.to_numpy(float) if pd.api.types.is_numeric_dtype(column) else pd.factorize(column)[0]
                for name, column in factors.items()}
     rows = [[a, b, *_association(columns[a], columns[b])] for a in columns for b in columns]
-    return pd.DataFrame(rows, columns=["a", "b", "measure", "strength"])
+    return pd.DataFrame(rows, columns=Associations.names())
 
 
 def _association(a: NDArray[Any], b: NDArray[Any]) -> tuple[str, float]:
@@ -67,8 +68,8 @@ def _cramers_v(a: Codes, b: Codes) -> float:
 @styled
 def draw_associations(table: pd.DataFrame) -> Figure:
     """The square of strengths as a heat map; `table` is what associations gives."""
-    names = list(dict.fromkeys(table["a"]))
-    strengths = table["strength"].to_numpy(float).reshape(len(names), len(names))
+    names = list(dict.fromkeys(table[Associations.a]))
+    strengths = table[Associations.strength].to_numpy(float).reshape(len(names), len(names))
     figure = Figure((6.4, 0.44 * len(names) + 0.5))
     axes = figure.subplots()
     heat_map(axes, strengths, [words(name) for name in names], [words(name) for name in names])
@@ -78,10 +79,13 @@ def draw_associations(table: pd.DataFrame) -> Figure:
 
 def about_associations(table: pd.DataFrame, designed: Sequence[str]) -> str:
     """The strongest association between two factors that the design sets apart."""
-    pairs = table[table["a"].isin(list(designed)) & table["b"].isin(list(designed)) & (table["a"] < table["b"])]
+    a, b = table[Associations.a], table[Associations.b]
+    pairs = table[a.isin(list(designed)) & b.isin(list(designed)) & (a < b)]
     if pairs.empty:
         return "Only one factor varies in this run."
-    most = highest(pairs, "strength")
-    verdict = "as good as independent" if most["strength"] < 0.1 else "not independent, so read their effects together"
+    most = highest(pairs, Associations.strength)
+    strength = most[Associations.strength]
+    verdict = "as good as independent" if strength < 0.1 else "not independent, so read their effects together"
     return (f"Between the factors that the design sets apart ({', '.join(words(name) for name in designed)}) the "
-            f"strongest association is {most['strength']:.2f} ({words(most['a'])} and {words(most['b'])}): {verdict}.")
+            f"strongest association is {strength:.2f} ({words(most[Associations.a])} and "
+            f"{words(most[Associations.b])}): {verdict}.")

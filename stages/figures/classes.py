@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from stages.figures.confusion import MISSED, heat_map, share_matrix
+from stages.figures.confusion import heat_map, share_matrix
 from stages.figures.numbers import highest, listed, lowest, percent, percent_range, quoted
 from stages.figures.style import (
     INK,
@@ -31,6 +31,7 @@ from stages.figures.style import (
     styled,
     words,
 )
+from stages.schemas.words import MISSED
 
 Floats = NDArray[np.float64]
 

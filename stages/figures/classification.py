@@ -10,32 +10,35 @@ from numpy.typing import NDArray
 
 from stages.figures.figure import Cell, Table, row
 from stages.figures.numbers import highest, lowest, percent, percent_range, quoted
+from stages.schemas.figures import Classification
+from stages.schemas.predict import Predictions
 from stages.statistics.classification import ClassReport, class_report, f1_interval
 from stages.statistics.sharing import fewest_clusters
 
 MACRO = "macro"  # in the place of a character: the mean over all of them
 RENDERINGS = {"all": "all renderings", "clean": "clean renderings"}
-SHARES = {"precision": "precision", "recall": "recall", "f1": "F1"}
-COLUMNS = ["reader", "renderings", "character", *SHARES, "f1_low", "f1_high", "accuracy", "support"]
+SHARES = {Classification.precision: "precision", Classification.recall: "recall", Classification.f1: "F1"}
 
 
 def classification_table(observations: Mapping[str, pd.DataFrame], alphabet: str) -> pd.DataFrame:
-    """A row a reader, set of renderings and character, in the order of the alphabet, and one of the means (COLUMNS).
+    """Classification: a row per reader, set of renderings and character, in the order of the alphabet, then the means.
 
-    Only the row of the means has the accuracy, and the interval of the macro F1: of 95 %, clustered by captcha and
+    Only the row of means has the accuracy, and the interval of the macro F1: of 95 %, clustered by captcha and
     glyph, as in what predict writes; NaN where there is a single captcha.
     """
     rows: list[list[object]] = []
     for reader, characters in observations.items():
-        truth, guess = (labels(characters[name], alphabet) for name in ("truth", "guess"))
-        captcha, glyph = characters["captcha"].to_numpy(), characters["glyph"].to_numpy()
-        clean = characters["level"].to_numpy() == 0
+        truth = labels(characters[Predictions.truth], alphabet)
+        guess = labels(characters[Predictions.guess], alphabet)
+        captcha = characters[Predictions.captcha].to_numpy()
+        glyph = characters[Predictions.glyph].to_numpy()
+        clean = characters[Predictions.level].to_numpy() == 0
         for renderings, shown in (("all", clean | True), ("clean", clean)):
             if shown.any():
                 report = class_report(truth[shown], guess[shown], len(alphabet))
                 interval = _interval(truth[shown], guess[shown], captcha[shown], glyph[shown], report)
                 rows += [[reader, renderings, *row] for row in _rows(report, alphabet, interval)]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=Classification.names())
 
 
 def labels(characters: pd.Series, alphabet: str) -> NDArray[np.int64]:
@@ -61,20 +64,20 @@ def _rows(report: ClassReport, alphabet: str, interval: tuple[float, float]) -> 
 
 def macro_of(table: pd.DataFrame, reader: str, renderings: str = "all") -> pd.Series:
     """The row of the means."""
-    return table[(table["reader"] == reader) & (table["renderings"] == renderings)
-                 & (table["character"] == MACRO)].iloc[0]
+    return table[(table[Classification.reader] == reader) & (table[Classification.renderings] == renderings)
+                 & (table[Classification.character] == MACRO)].iloc[0]
 
 
 def classification_report(table: pd.DataFrame, reader: str) -> Table:
     """One reader's report: characters down, the sets of renderings side by side, the means last."""
-    own = table[table["reader"] == reader]
-    parts = dict(iter(own.groupby("renderings", sort=False)))
+    own = table[table[Classification.reader] == reader]
+    parts = dict(iter(own.groupby(Classification.renderings, sort=False)))
     columns = [*SHARES.values(), "characters"]
     over = [Cell(""), *(Cell(RENDERINGS[str(name)], span=len(columns), scope="colgroup") for name in parts)]
     head = [Cell("character", scope="col"),
             *(Cell(name, scope="col", starts=name == columns[0]) for _ in parts for name in columns)]
     lines = [row(str(character), *(cell for rows in parts.values() for cell in _cells(rows.iloc[index])))
-             for index, character in enumerate(next(iter(parts.values()))["character"])]
+             for index, character in enumerate(next(iter(parts.values()))[Classification.character])]
     lines[-1][0] = Cell("macro mean", scope="row")
     return Table(f"Classification report of {reader}, in per cent", [over, head], lines[:-1], lines[-1:],
                  kind="classes")
@@ -82,22 +85,24 @@ def classification_report(table: pd.DataFrame, reader: str) -> Table:
 
 def _cells(line: pd.Series) -> list[Cell]:
     """Those of one character and set of renderings; F1 has a bar."""
-    shares = [Cell(f"{100 * line[name]:.1f}", bar=f"{100 * line[name]:.1f}" if name == "f1" else "",
+    shares = [Cell(f"{100 * line[name]:.1f}", bar=f"{100 * line[name]:.1f}" if name == Classification.f1 else "",
                    starts=name == next(iter(SHARES))) for name in SHARES]
-    return [*shares, Cell(f"{line['support']:,}")]
+    return [*shares, Cell(f"{line[Classification.support]:,}")]
 
 
 def about_classification(table: pd.DataFrame, reader: str) -> str:
     """Which character is recognised best and worst, and what never came."""
-    own = table[(table["reader"] == reader) & (table["renderings"] == "all") & (table["character"] != MACRO)]
-    shown = own[own["support"] > 0]
-    worst, best, macro = lowest(shown, "f1"), highest(shown, "f1"), macro_of(table, reader)
-    said = f"Over all renderings the macro F1 of `{reader}` is {percent(macro['f1'])}"
-    if np.isfinite(macro["f1_low"]):
-        said += f" (95\u00a0% interval {percent_range(macro['f1_low'], macro['f1_high'])})"
-    if len(shown) > 1 and worst["f1"] < best["f1"]:
-        said += (f", from {percent(worst['f1'])} for {quoted(worst['character'])} to {percent(best['f1'])} for "
-                 f"{quoted(best['character'])}")
+    own = table[(table[Classification.reader] == reader) & (table[Classification.renderings] == "all")]
+    own = own[own[Classification.character] != MACRO]
+    shown = own[own[Classification.support] > 0]
+    worst, best, macro = lowest(shown, Classification.f1), highest(shown, Classification.f1), macro_of(table, reader)
+    said = f"Over all renderings the macro F1 of `{reader}` is {percent(macro[Classification.f1])}"
+    if np.isfinite(macro[Classification.f1_low]):
+        said += f" (95\u00a0% interval {percent_range(macro[Classification.f1_low], macro[Classification.f1_high])})"
+    if len(shown) > 1 and worst[Classification.f1] < best[Classification.f1]:
+        ends = [f"{percent(shares[Classification.f1])} for {quoted(shares[Classification.character])}"
+                for shares in (worst, best)]
+        said += f", from {ends[0]} to {ends[1]}"
     absent = len(own) - len(shown)
     return said + "." + (f" {absent} of the {len(own)} characters never occur in the test captchas and count as 0."
                          if absent else "")

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from stages.figures.numbers import highest, percent, quoted
 from stages.figures.style import INK, SEQUENTIAL, styled
+from stages.schemas.figures import Confusion
+from stages.schemas.predict import Predictions
+from stages.schemas.words import MISSED
 
-MISSED = "missed"  # the column of characters for which nothing was read
 MOST_NUMBERED = 24  # characters; with more, only cells of at least 5 % are numbered
 
 Floats = NDArray[np.float64]
@@ -22,25 +24,26 @@ Floats = NDArray[np.float64]
 def confusion_table(observations: Mapping[str, pd.DataFrame], alphabet: str) -> pd.DataFrame:
     """Cells of each reader's confusion matrix that are not empty, in the order of the alphabet, missed last.
 
-    Columns reader, actual, predicted, count, share (of the characters that are `actual`).
+    As Confusion has it.
     """
     rows = []
     for reader, characters in observations.items():
-        counts = characters.groupby(["truth", "guess"], observed=True).size()
-        totals = characters.groupby("truth", observed=True).size()
+        counts = characters.groupby([Predictions.truth, Predictions.guess], observed=True).size()
+        totals = characters.groupby(Predictions.truth, observed=True).size()
         for actual in alphabet:
             for predicted in [*alphabet, ""]:
                 count = int(counts.get((actual, predicted), 0))
                 if count:
                     rows.append([reader, actual, predicted or MISSED, count, count / totals[actual]])
-    return pd.DataFrame(rows, columns=["reader", "actual", "predicted", "count", "share"])
+    return pd.DataFrame(rows, columns=Confusion.names())
 
 
 def share_matrix(cells: pd.DataFrame, alphabet: str) -> Floats:
     """Shares (A, A + 1) of one reader's cells: rows actual, columns predicted, the last one missed."""
     matrix = np.zeros((len(alphabet), len(alphabet) + 1))
     columns = {character: column for column, character in enumerate([*alphabet, MISSED])}
-    for actual, predicted, share in zip(cells["actual"], cells["predicted"], cells["share"], strict=True):
+    drawn = cells[[Confusion.actual, Confusion.predicted, Confusion.share]]
+    for actual, predicted, share in drawn.itertuples(index=False):
         matrix[columns[actual], columns[predicted]] = share
     return matrix
 
@@ -85,12 +88,12 @@ def number_cells(axes: Axes, values: Floats, shown: NDArray[np.bool_], dark: NDA
 
 
 def about_confusion(cells: pd.DataFrame, reader: str) -> str:
-    rows = cells[cells["reader"] == reader]
-    wrong = rows[(rows["actual"] != rows["predicted"]) & (rows["predicted"] != MISSED)]
-    missed = rows.loc[rows["predicted"] == MISSED, "count"].sum() / rows["count"].sum()
+    rows = cells[cells[Confusion.reader] == reader]
+    wrong = rows[(rows[Confusion.actual] != rows[Confusion.predicted]) & (rows[Confusion.predicted] != MISSED)]
+    missed = rows.loc[rows[Confusion.predicted] == MISSED, Confusion.count].sum() / rows[Confusion.count].sum()
     if wrong.empty:
         return f"`{reader}` took no character for another; it missed {percent(missed)} of them."
-    most = highest(wrong, "share")
-    return (f"The commonest mistake of `{reader}` is to read {quoted(most['actual'])} as "
-            f"{quoted(most['predicted'])} ({percent(most['share'])} of them); it misses {percent(missed)} of all "
-            "characters.")
+    most = highest(wrong, Confusion.share)
+    return (f"The commonest mistake of `{reader}` is to read {quoted(most[Confusion.actual])} as "
+            f"{quoted(most[Confusion.predicted])} ({percent(most[Confusion.share])} of them); it misses "
+            f"{percent(missed)} of all characters.")

@@ -10,32 +10,34 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from stages.captcha.glyphs import SIDE
 from stages.figures.confusion import heat_map, number_cells
 from stages.figures.style import WIDTH, picture_axes, styled
+from stages.schemas.captchas import GlyphCounts
+from stages.schemas.figures import Counts
 
 MOST_NUMBERED = 40  # characters; with more, the numbers would be too small to read
-SIDE = 28  # px, of a mean glyph
 COLUMNS, GAP, LINE = 13, 6, 13  # of the sheet of mean glyphs; gap and line of lettering in px
 
 
 def count_characters(texts: Mapping[str, Iterable[str]], alphabet: str) -> pd.DataFrame:
-    """How often a character stands at a position (from 1), by split; columns split, character, position, count."""
+    """How often a character stands at a position (from 1), by split (Counts)."""
     rows = []
     for split, captchas in texts.items():
         counts = Counter(place for text in captchas for place in enumerate(text, start=1))
         longest = max((position for position, _ in counts), default=0)
         rows += [[split, character, position, counts[position, character]]
                  for character in alphabet for position in range(1, longest + 1)]
-    return pd.DataFrame(rows, columns=["split", "character", "position", "count"])
+    return pd.DataFrame(rows, columns=Counts.names())
 
 
 @styled
 def draw_counts(table: pd.DataFrame) -> Figure:
     """One heat map a split: positions down, characters across; `table` is what count_characters gives."""
-    splits = list(dict.fromkeys(table["split"]))
-    squares = [table[table["split"] == split].pivot(index="position", columns="character", values="count")
-               for split in splits]
-    characters = list(dict.fromkeys(table["character"]))
+    splits = list(dict.fromkeys(table[Counts.split]))
+    by_split = [table[table[Counts.split] == split] for split in splits]
+    squares = [rows.pivot(index=Counts.position, columns=Counts.character, values=Counts.count) for rows in by_split]
+    characters = list(dict.fromkeys(table[Counts.character]))
     figure = Figure((WIDTH, sum(0.55 + 0.27 * len(square) for square in squares) + 0.2))
     panels = figure.subplots(len(splits), 1, squeeze=False, height_ratios=[len(square) for square in squares])[:, 0]
     for panel, split, square in zip(panels, splits, squares, strict=True):
@@ -67,15 +69,15 @@ def draw_mean_glyphs(means: NDArray[np.uint8], labels: list[str], counts: list[i
 
 def about_counts(counts: pd.DataFrame) -> str:
     said = []
-    for split, rows in counts.groupby("split", sort=False):
-        rarest, commonest = rows["count"].min(), rows["count"].max()
+    for split, rows in counts.groupby(Counts.split, sort=False):
+        rarest, commonest = rows[Counts.count].min(), rows[Counts.count].max()
         often = f"{rarest:,}" if rarest == commonest else f"between {rarest:,} and {commonest:,}"
         said.append(f"{often} times in {split}")
     return f"Each character stands at each position {' and '.join(said)}."
 
 
 def about_glyphs(glyphs: pd.DataFrame) -> str:
-    """`glyphs` has label, train, validation and test."""
-    rarest, commonest = glyphs["train"].min(), glyphs["train"].max()
+    """`glyphs` is GlyphCounts."""
+    rarest, commonest = glyphs[GlyphCounts.train].min(), glyphs[GlyphCounts.train].max()
     number = f"{rarest:,}" if rarest == commonest else f"between {rarest:,} and {commonest:,}"
     return f"Each character has {number} glyphs to train on."

@@ -7,21 +7,21 @@ from matplotlib.figure import Figure
 
 from stages.figures.numbers import highest, percent
 from stages.figures.style import WIDTH, line_look, percent_axis, styled
+from stages.schemas.figures import Learning
 
-LOSSES = {"train_loss": "training", "validation_loss": "validation"}
-ACCURACIES = {"validation_character_accuracy": "validation characters read",
-              "validation_exact_match": "validation captchas read whole"}  # fmt: skip
-COLUMNS = ["epoch", *LOSSES, *ACCURACIES]
+LOSSES = {Learning.train_loss: "training", Learning.validation_loss: "validation"}
+ACCURACIES = {Learning.validation_character_accuracy: "validation characters read",
+              Learning.validation_exact_match: "validation captchas read whole"}  # fmt: skip
 
 
 @styled
 def draw_learning(table: pd.DataFrame) -> Figure:
-    """Four panels, one line a reader; `table` has reader and COLUMNS, one row an epoch."""
+    """Four panels, one line a reader; `table` is Learning."""
     figure = Figure((WIDTH, 4.4))
     panels = figure.subplots(2, 2, sharex=True).ravel()
     for panel, column in zip(panels, [*LOSSES, *ACCURACIES], strict=True):
-        for index, (reader, epochs) in enumerate(table.groupby("reader", sort=False)):
-            panel.plot(epochs["epoch"], epochs[column], label=reader, **line_look(index))
+        for index, (reader, epochs) in enumerate(table.groupby(Learning.reader, sort=False)):
+            panel.plot(epochs[Learning.epoch], epochs[column], label=reader, **line_look(index))
         panel.tick_params(labelbottom=True)
         if column in ACCURACIES:
             panel.set_title(ACCURACIES[column])
@@ -29,7 +29,7 @@ def draw_learning(table: pd.DataFrame) -> Figure:
         else:
             panel.set_title(f"{LOSSES[column]} loss")
             panel.set_ylim(0)
-    last = int(table["epoch"].max())
+    last = int(table[Learning.epoch].max())
     panels[0].set_xticks(range(1, last + 1, -(-last // 12)))
     figure.supxlabel("epoch", fontsize=8.5)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=5)
@@ -40,7 +40,8 @@ def about_learning(table: pd.DataFrame) -> str:
     if table.empty:
         return "No reader learned anything here."
     said = []
-    for reader, epochs in table.groupby("reader", sort=False):
-        best = highest(epochs, "validation_exact_match")
-        said.append(f"`{reader}` {percent(best['validation_exact_match'])} (epoch {best['epoch']} of {len(epochs)})")
+    for reader, epochs in table.groupby(Learning.reader, sort=False):
+        best = highest(epochs, Learning.validation_exact_match)
+        whole = percent(best[Learning.validation_exact_match])
+        said.append(f"`{reader}` {whole} (epoch {best[Learning.epoch]} of {len(epochs)})")
     return "Validation captchas read whole at best: " + ", ".join(said) + "."

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from stages.captcha.measures import lumas
 from stages.figures.numbers import highest, lowest
 from stages.figures.style import WIDTH, level_ticks, noise_look, styled, words
+from stages.schemas.figures import PixelChanges
 
 Floats = NDArray[np.float64]
 
 BLOCK = 256  # images whose luma is in memory at once
-MEASURES = {"luma_mean": "mean luma", "luma_sd": "spread of luma (sd)", "rmse": "change of luma (RMSE)",
-            "ssim": "similarity to clean (SSIM)"}  # fmt: skip
+LUMA = [PixelChanges.luma_mean, PixelChanges.luma_sd]
+CHANGE = [PixelChanges.rmse, PixelChanges.ssim]
+MEASURES = {PixelChanges.luma_mean: "mean luma", PixelChanges.luma_sd: "spread of luma (sd)",
+            PixelChanges.rmse: "change of luma (RMSE)", PixelChanges.ssim: "similarity to clean (SSIM)"}  # fmt: skip
 
 
 def luma_statistics(images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
@@ -35,38 +38,43 @@ def pixels_by_level(images: pd.DataFrame, renderings: pd.DataFrame, noises: Sequ
     """Means by noise type and level, level 0 (clean) under each type.
 
     `images` has noise, level, luma_mean, luma_sd of some renderings; `renderings` has noise, level, rmse, ssim of all.
-    Columns noise, level, luma_mean, luma_sd, rmse, ssim.
+    As PixelChanges has it.
     """
     parts = []
     for noise in noises:
-        luma, change = (table[(table["level"] == 0) | (table["noise"] == noise)].groupby("level")
-                        for table in (images, renderings))
-        joined = luma[["luma_mean", "luma_sd"]].mean().join(change[["rmse", "ssim"]].mean(), how="inner")
-        parts.append(joined.reset_index().assign(noise=noise))
-    return pd.concat(parts, ignore_index=True)[["noise", "level", *MEASURES]]
+        luma = _by_level(images, noise)[LUMA].mean()
+        joined = luma.join(_by_level(renderings, noise)[CHANGE].mean(), how="inner")
+        parts.append(joined.reset_index().assign(**{PixelChanges.noise: noise}))
+    return pd.concat(parts, ignore_index=True)[PixelChanges.names()]
+
+
+def _by_level(table: pd.DataFrame, noise: str) -> pd.api.typing.DataFrameGroupBy:
+    """The rows of a noise type and the clean ones, by level."""
+    return table[(table[PixelChanges.level] == 0) | (table[PixelChanges.noise] == noise)].groupby(PixelChanges.level)
 
 
 @styled
 def draw_pixels(table: pd.DataFrame) -> Figure:
     """One panel a measure, one line a noise type; `table` is what pixels_by_level gives."""
-    noises = list(dict.fromkeys(table["noise"]))  # in the order of params.yaml
+    noises = list(dict.fromkeys(table[PixelChanges.noise]))  # in the order of params.yaml
     figure = Figure((WIDTH, 4.6 + 0.17 * (len(noises) // 4)))
     panels = figure.subplots(2, 2, sharex=True).ravel()
     for panel, (measure, title) in zip(panels, MEASURES.items(), strict=True):
         for noise in noises:
-            line = table[table["noise"] == noise]
-            panel.plot(line["level"], line[measure], label=words(noise), **noise_look(noise, noises))
+            line = table[table[PixelChanges.noise] == noise]
+            panel.plot(line[PixelChanges.level], line[measure], label=words(noise), **noise_look(noise, noises))
         panel.set_title(title)
         panel.set_ylim(0, 1.06 * float(table[measure].max()))
         panel.tick_params(labelbottom=True)
-        level_ticks(panel, sorted(set(table["level"])))
+        level_ticks(panel, sorted(set(table[PixelChanges.level])))
     figure.supxlabel("level of the noise", fontsize=8.5)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
     return figure
 
 
 def about_pixels(pixels: pd.DataFrame) -> str:
-    strongest = pixels[pixels["level"] == pixels["level"].max()]
-    low, high = lowest(strongest, "rmse"), highest(strongest, "rmse")
-    return (f"At level {low['level']:g} the luma changes by {low['rmse']:.2f} ({words(low['noise'])}) to "
-            f"{high['rmse']:.2f} ({words(high['noise'])}) of full scale, root mean square.")
+    strongest = pixels[pixels[PixelChanges.level] == pixels[PixelChanges.level].max()]
+    low, high = lowest(strongest, PixelChanges.rmse), highest(strongest, PixelChanges.rmse)
+    ends = [f"{row[PixelChanges.rmse]:.2f} ({words(row[PixelChanges.noise])})" for row in (low, high)]
+    return (f"At level {low[PixelChanges.level]:g} the luma changes by {ends[0]} to {ends[1]} of full scale, root mean "
+            "square.")

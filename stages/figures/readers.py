@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,10 +11,13 @@ import pandas as pd
 from stages.figures.classification import macro_of
 from stages.figures.figure import Cell, Table, heads, row
 from stages.figures.numbers import LEARNS, percent, percent_range
+from stages.schemas.figures import Classification
+from stages.schemas.predict import PredictionDetails, PredictionMetrics
+from stages.schemas.train import TrainingRecord
 
 SHARES = {"clean_character_accuracy": "characters, clean", "clean_exact_match": "whole, clean",
-          "character_accuracy": "characters, all", "exact_match": "whole, all"}
-MEANS = {"precision": "macro precision", "recall": "macro recall"}
+          "character_accuracy": "characters, all", "exact_match": "whole, all"}  # metrics
+MEANS = {Classification.precision: "macro precision", Classification.recall: "macro recall"}
 NONE = "–"
 
 
@@ -26,8 +28,9 @@ class Described:
     architecture: str
     learns_from: str
     denoise: str
-    trained: Mapping[str, Any]
-    predicted: Mapping[str, Any]
+    trained: TrainingRecord
+    metrics: PredictionMetrics
+    details: PredictionDetails
 
 
 def nature_table(runs: Mapping[str, Described]) -> Table:
@@ -40,7 +43,7 @@ def nature_table(runs: Mapping[str, Described]) -> Table:
 def scores_table(runs: Mapping[str, Described]) -> Table:
     """What each run reads. Intervals are of 95 %, as predict writes them, whatever the regression's are."""
     return Table("Share read right, with 95 % intervals", heads(*SHARES.values(), "calibration error"),
-                 [row(name, *(_share(run.predicted, column) for column in SHARES), _trust(run.predicted))
+                 [row(name, *(_share(run.metrics, metric) for metric in SHARES), _trust(run.details))
                   for name, run in runs.items()], kind="metrics")
 
 
@@ -53,12 +56,12 @@ def means_table(classification: pd.DataFrame, readers: Mapping[str, object]) -> 
 def calculated(runs: Mapping[str, Described]) -> list[str]:
     """In what precision and on which kind of processor the readers were trained, and read: a sentence each."""
     said = []
-    for deed, records in (("Trained", {name: run.trained for name, run in runs.items()}),
-                          ("Read", {name: run.predicted for name, run in runs.items()})):
+    for deed, used in (("Trained", {name: run.trained.arithmetic for name, run in runs.items()}),
+                       ("Read", {name: run.details.arithmetic for name, run in runs.items()})):
         names: dict[str, list[str]] = {}
-        for name, record in records.items():
-            if "arithmetic" in record:
-                names.setdefault(record["arithmetic"], []).append(name)
+        for name, arithmetic in used.items():
+            if arithmetic is not None:
+                names.setdefault(arithmetic, []).append(name)
         if names:
             parts = [f"in {arithmetic} ({', '.join(those)})" for arithmetic, those in names.items()]
             said.append(f"{deed} {' and '.join(parts)}.")
@@ -66,23 +69,24 @@ def calculated(runs: Mapping[str, Described]) -> list[str]:
 
 
 def _nature(run: Described) -> list[str]:
-    """Classical readers have no epochs, and none but networks must have weights."""
+    """Classical readers have one epoch, external ones none."""
     trained = run.trained
-    weights = f"{trained['weights']:,}" if "weights" in trained else NONE
-    epoch = f"{trained['best_epoch']} of {trained['epochs']}" if trained.get("epochs", 0) > 1 else NONE
-    return [run.architecture, weights, LEARNS[run.learns_from], run.denoise, epoch]
+    epoch = f"{trained.best_epoch} of {trained.epochs}" if trained.epochs is not None and trained.epochs > 1 else NONE
+    return [run.architecture, f"{trained.weights:,}", LEARNS[run.learns_from], run.denoise, epoch]
 
 
 def _means(line: pd.Series) -> list[Cell]:
-    interval = percent_range(line["f1_low"], line["f1_high"]) if np.isfinite(line["f1_low"]) else ""
-    return [*(Cell(percent(line[name])) for name in MEANS), Cell(percent(line["f1"]), interval)]
+    low, high = line[Classification.f1_low], line[Classification.f1_high]
+    interval = percent_range(low, high) if np.isfinite(low) else ""
+    return [*(Cell(percent(line[name])) for name in MEANS), Cell(percent(line[Classification.f1]), interval)]
 
 
-def _trust(predicted: Mapping[str, Any]) -> str:
+def _trust(details: PredictionDetails) -> str:
     """The calibration error; a reader that read nothing has none."""
-    return percent(predicted["calibration_error"]) if "calibration_error" in predicted else NONE
+    return NONE if details.calibration_error is None else percent(details.calibration_error)
 
 
-def _share(metrics: Mapping[str, Any], name: str) -> Cell:
+def _share(metrics: PredictionMetrics, name: str) -> Cell:
     """A share of the metrics with its interval."""
-    return Cell(percent(metrics[name]), percent_range(metrics[f"{name}_low"], metrics[f"{name}_high"]))
+    share, low, high = (getattr(metrics, name + end) for end in ("", "_low", "_high"))
+    return Cell(percent(share), percent_range(low, high))

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.figures.accuracy import accuracy_by, accuracy_by_level
+from stages.figures.accuracy import RENDERING, accuracy_by, accuracy_by_level
 from stages.figures.associations import associations
 from stages.figures.calibration import calibration, reliability
 from stages.figures.classification import classification_table
@@ -24,10 +24,14 @@ from stages.figures.pixels import pixels_by_level
 from stages.figures.readers import Described
 from stages.figures.regressed import NUMBERS, Regressed
 from stages.reader.calibration import calibration_by_group, reliability_curve
+from stages.schemas.captchas import Captchas, GlyphCounts, Measures
+from stages.schemas.figures import CharacterAccuracy, ColourAccuracy
+from stages.schemas.predict import PredictionDetails, PredictionMetrics, Predictions
+from stages.schemas.train import TrainingRecord
 
-DESIGNED = ["noise", "level", "colour", "character", "position"]  # level goes with noise, since clean is level 0
-MEASURED = ["contrast", "rmse", "ssim"]
-EPOCHS = ["epoch", "train_loss", "validation_loss", "validation_character_accuracy", "validation_exact_match"]
+CHARACTER = CharacterAccuracy.character  # the true character, Predictions.truth, in what is drawn
+DESIGNED = [Predictions.noise, Predictions.level, Predictions.colour, CHARACTER,
+            Predictions.position]  # level goes with noise, since clean is level 0
 TEXTS = frozenset({"noise", "method", "measure", "note", "curve", "layer", "space", "character", "actual", "read_as",
                    "side", "neighbour", "pair", "kind", "end", "text", "what", "held_out"})  # fmt: skip
 BESIDE = {"saliency_curves": "renderings"}  # a table that has one more column of text
@@ -56,7 +60,7 @@ class Study:
     """What the stages before have made. A reader with several training runs is pooled: its observations are those of
     all of its runs, whose conditions are numbered on, so that captcha, condition and position remain a key."""
 
-    params: Any
+    params: Any  # Params; figures know no grammar of parameters
     alphabet: str
     runs: Mapping[str, Sequence[str]]  # the entries of `readers` that are runs of each reader
     observations: Mapping[str, pd.DataFrame]  # by reader, see figures.accuracy
@@ -66,8 +70,9 @@ class Study:
     glyphs: pd.DataFrame  # label, count by split, mean; no rows for a captcha folder
     regressed: Regressed
     learning: pd.DataFrame  # of every run
-    predicted: Mapping[str, Mapping[str, Any]]  # what predict recorded of every run
-    trained: Mapping[str, Mapping[str, Any]]  # what train recorded of every run
+    trained: Mapping[str, TrainingRecord]  # of every run
+    metrics: Mapping[str, PredictionMetrics]  # of every run
+    details: Mapping[str, PredictionDetails]  # of every run
     explained: Explained
     regression_table: Table
 
@@ -103,7 +108,7 @@ class Study:
     def words(self) -> dict[str, str]:
         """What the fixed texts of a figure may hold."""
         return {"interval": f"{100 * self.confidence:g} %", "reader": self.reader,
-                "first": f"{self.first['captcha'].nunique():,}", "dose": NUMBERS[self.regressed.dose],
+                "first": f"{self.first[Captchas.captcha].nunique():,}", "dose": NUMBERS[self.regressed.dose],
                 "cluster": self.regressed.cluster, "centred": self._centred}
 
     @property
@@ -126,24 +131,24 @@ class Study:
     def tables(self) -> dict[str, pd.DataFrame]:
         """All that is counted here; each becomes a CSV of this name."""
         observations, confidence = self.observations, self.confidence
-        renamed = {name: rows.rename(columns={"truth": "character"}) for name, rows in observations.items()}
+        renamed = {name: rows.rename(columns={Predictions.truth: CHARACTER}) for name, rows in observations.items()}
         own = renamed[self.reader].iloc[:len(self.measured)].join(self.measured)
         coefficients = self.regressed.tables["coefficients"]
         return {
             "accuracy": accuracy_by_level(observations, self.noises, confidence),
-            "characters": accuracy_by("character", renamed, self.alphabet, confidence),
-            "colours": accuracy_by("colour", observations, self.params.colour.schemes, confidence),
+            "characters": accuracy_by(CharacterAccuracy.character, renamed, self.alphabet, confidence),
+            "colours": accuracy_by(ColourAccuracy.colour, observations, self.params.colour.schemes, confidence),
             "confusion": confusion_table(observations, self.alphabet),
             "classification": classification_table(observations, self.alphabet),
             "slopes": dose_slopes(coefficients, list(observations), self.regressed.by_reader, self.regressed.dose),
             "effects": factor_effects(coefficients, self.regressed.fits["headline"]),
-            "learning": self.learning[["reader", *EPOCHS]],
+            "learning": self.learning,
             "reliability": reliability(observations, reliability_curve),
             "calibration": calibration(observations, calibration_by_group),
             "counts": count_characters(self.texts, self.alphabet),
-            "glyphs": self.glyphs.drop(columns="mean"),
-            "pixels": pixels_by_level(self.first, own.drop_duplicates(["captcha", "condition"]), self.noises),
-            "associations": associations(own[[*DESIGNED, *MEASURED]]),
+            "glyphs": self.glyphs[GlyphCounts.names()],
+            "pixels": pixels_by_level(self.first, own.drop_duplicates(RENDERING), self.noises),
+            "associations": associations(own[[*DESIGNED, *Measures.names()]]),
         }
 
 
@@ -160,14 +165,19 @@ def pool(runs: Mapping[str, Sequence[str]], entries: Mapping[str, pd.DataFrame])
     pooled = {}
     for reader, names in runs.items():
         first = entries[names[0]]
-        step = int(first["condition"].max()) + 1
-        tables = [entries[name].assign(condition=entries[name]["condition"].astype(int) + step * number)
-                  for number, name in enumerate(names)]
+        step = int(first[Predictions.condition].max()) + 1
+        tables = [_renumbered(entries[name], step * number) for number, name in enumerate(names)]
         pooled[reader] = pd.concat(tables, ignore_index=True) if len(names) > 1 else first
     return pooled
+
+
+def _renumbered(rows: pd.DataFrame, more: int) -> pd.DataFrame:
+    """Observations whose conditions are numbered from `more` on."""
+    return rows.assign(**{Predictions.condition: rows[Predictions.condition].astype(int) + more})
 
 
 def described(study: Study) -> dict[str, Described]:
     """Every training run, as params.yaml and the records of train and predict describe it."""
     return {name: Described(reader.architecture, reader.learns_from, reader.denoise, study.trained[name],
-                            study.predicted[name]) for name, reader in study.params.readers.items()}
+                            study.metrics[name], study.details[name])
+            for name, reader in study.params.readers.items()}

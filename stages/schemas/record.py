@@ -15,6 +15,7 @@ class Record:
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
+    remedy: ClassVar[str] = "it was written by another version; run `dvc repro -f`"  # ends the line of an error
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -28,7 +29,7 @@ class Record:
             found: Self = TypeAdapter(cls).validate_python(tree)
         except ValidationError as error:
             reasons = "; ".join(_reasons(error.errors(include_url=False, include_input=False)))
-            raise ValueError(f"{where}: {reasons}: it was written by another version; run `dvc repro -f`") from None
+            raise ValueError(f"{where}: {reasons}: {cls.remedy}") from None
         return found
 
 

@@ -9,7 +9,9 @@ A class per table, its columns in their order:
         cost = Number("share of the characters that the noise costs, 0 to 1")
 
 `Costs.noise` is the string "noise": `frame[Costs.noise]` is checked by mypy, and no other module writes the name.
-`artifacts.write_table` and `artifacts.read_table` check a file against its class.
+`artifacts.write_table` and `artifacts.read_table` check a file against its class. A table that is Parquet says its
+types there as well (`arrow`); `artifacts` makes pyarrow's schema of them. A class of several tables has the columns of
+each, in the order of its bases, before its own.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ from typing import ClassVar
 class Column:
     """A column of a `Table`: its meaning, and whether it is part of the row key."""
 
-    kind: ClassVar[type[str] | type[float] | type[int]]
+    kind: ClassVar[type]
+    default: ClassVar[str]  # type in Parquet where a column names no other
 
-    def __init__(self, meaning: str, *, key: bool = False) -> None:
+    def __init__(self, meaning: str, *, key: bool = False, arrow: str = "") -> None:
         self.meaning = meaning
         self.key = key
+        self.arrow = arrow or type(self).default
         self.name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -39,18 +43,42 @@ class Text(Column):
     """A text; "NA" and "1" stay texts."""
 
     kind = str
+    default = "string"
 
 
 class Number(Column):
     """A float; NaN in memory and an empty cell in a file where there is none."""
 
     kind = float
+    default = "float64"
 
 
 class Whole(Column):
     """An integer, never missing."""
 
     kind = int
+    default = "int64"
+
+
+class Flag(Column):
+    """True or false; only in Parquet."""
+
+    kind = bool
+    default = "bool"
+
+
+class Several(Column):
+    """A list of values; only in Parquet."""
+
+    kind = list
+    default = "list<string>"
+
+
+class Image(Column):
+    """A picture's bytes; only in Parquet, which says how many there are."""
+
+    kind = bytes
+    default = "image"
 
 
 class Table:
@@ -60,8 +88,10 @@ class Table:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        own = {name: column for name, column in vars(cls).items() if isinstance(column, Column)}
-        cls.columns = {**cls.columns, **own}
+        found: dict[str, Column] = {}
+        for base in cls.__bases__:
+            found |= getattr(base, "columns", {})
+        cls.columns = found | {name: column for name, column in vars(cls).items() if isinstance(column, Column)}
 
     @classmethod
     def names(cls) -> list[str]:

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.schemas.words import CLEAN
 from stages.statistics.sharing import covariance_of_means, fewest_clusters
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-CLEAN = "none"  # the noise type of a clean rendering, whose level is 0
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.statistics.cells import CLEAN, Cells
+from stages.schemas.regress import DoseResponses
+from stages.schemas.words import CLEAN
+from stages.statistics.cells import Cells
 from stages.statistics.regression import Regression
 from stages.statistics.sample import Sample
-from stages.statistics.tidy import Row, told
+from stages.statistics.tidy import Row, blank_if_nan
 
 Ints = NDArray[np.int64]
 
@@ -38,8 +40,15 @@ def _responses(sample: Sample, reader: str, noise: str, line: Regression | None,
         line.design.block(variables, slice(None)) @ line.fit.beta)
     for cell, value in zip(*whole.of(reader, noise), strict=True):
         here = level == value
-        yield {"reader": reader, "noise": noise, "level": float(value),
-               **{name: float(variables.numbers[of][here].mean())
-                  for name, of in (("dose", dose), ("rmse", "rmse"), ("ssim_loss", "ssim_loss"))},
-               "rows": int(here.sum()), "accuracy": float(sample.success[rows][here].mean()),
-               "line": told(float(fitted[here].mean())), "exact": float(whole.mean[cell])}
+        yield {
+            DoseResponses.reader: reader,
+            DoseResponses.noise: noise,
+            DoseResponses.level: float(value),
+            DoseResponses.dose: float(variables.numbers[dose][here].mean()),
+            DoseResponses.rmse: float(variables.numbers["rmse"][here].mean()),
+            DoseResponses.ssim_loss: float(variables.numbers["ssim_loss"][here].mean()),
+            DoseResponses.rows: int(here.sum()),
+            DoseResponses.accuracy: float(sample.success[rows][here].mean()),
+            DoseResponses.line: blank_if_nan(float(fitted[here].mean())),
+            DoseResponses.exact: float(whole.mean[cell]),
+        }

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.statistics.cells import CLEAN, Cells
+from stages.schemas.words import CLEAN
+from stages.statistics.cells import Cells
 from stages.statistics.thresholds import DoseResponse, dose_response, level_at
 
 Floats = NDArray[np.float64]

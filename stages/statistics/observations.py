@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from stages.statistics.cells import CLEAN
+from stages.schemas.words import CLEAN
 from stages.statistics.design import Factor, Variables, make_factor
 from stages.statistics.regression import Clusters
 from stages.statistics.run_variance import TrainingRuns

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from stages.schemas.regress import Coefficients, RunEstimates
+from stages.schemas.words import CLEAN, POOLED
 from stages.statistics import moments as cross
-from stages.statistics.cells import CLEAN, Cells
+from stages.statistics.cells import Cells
 from stages.statistics.design import build_design
 from stages.statistics.formulas import Term
 from stages.statistics.observations import sample_of, without_readers
@@ -24,7 +26,6 @@ from stages.statistics.sample import Sample
 from stages.statistics.shares import whole_captchas
 from stages.statistics.thresholds import level_at
 
-POOLED = "all"   # stands for the readers together
 READ = ("captcha", "condition", "level", "text", "reading", "success")  # columns of predictions behind accuracies
 FREE = ("seed", "precision", "device")  # parameters of a reader that are ignored when studies are compared
 
@@ -53,10 +54,10 @@ class Spread:
     runs: int
 
     def cells(self) -> dict[str, float | int]:
-        return {"sd_between_runs": self.sd, "runs": self.runs}
+        return {Coefficients.sd_between_runs: self.sd, Coefficients.runs: self.runs}
 
 
-EMPTY: dict[str, str] = {"sd_between_runs": "", "runs": ""}  # cells where it is unknown
+EMPTY: dict[str, str] = {Coefficients.sd_between_runs: "", Coefficients.runs: ""}  # cells where it is unknown
 
 
 @dataclass(frozen=True)
@@ -179,34 +180,34 @@ def _plain(section: Any) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(section).items()}
 
 
-def to_json(found: PerRun, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """As experiments/runs.json holds it: `estimates` has a list per quantity, with null where a run has no estimate."""
-    return {"parameters": parameters, "dose": found.dose, "references": dict(found.references),
-            "formulas": dict(found.formulas),
-            "estimates": [[*key, [value if math.isfinite(value) else None for value in values]]
-                          for key, values in found.estimates.items()]}
+def record_of(found: PerRun, parameters: Mapping[str, Any]) -> RunEstimates:
+    """As experiments/runs.json holds it: a list per quantity, with None where a run has no estimate."""
+    estimates = [_line(key, values) for key, values in found.estimates.items()]
+    return RunEstimates(parameters, found.dose, dict(found.references), dict(found.formulas), estimates)
 
 
-def written(tree: Mapping[str, Any]) -> str:
-    """The file, an estimate a line."""
+def _line(key: Key, values: Sequence[float]) -> list[str | Sequence[float | None]]:
+    return [*key, [value if math.isfinite(value) else None for value in values]]
+
+
+def text_of(tree: Mapping[str, Any]) -> str:
+    """The file, one estimate per line; `tree` is the record's JSON."""
+    lines = ",\n".join("    " + json.dumps(line, ensure_ascii=False) for line in tree["estimates"])
     head = json.dumps({name: value for name, value in tree.items() if name != "estimates"}, indent=2,
                       ensure_ascii=False)
-    lines = ",\n".join("    " + json.dumps(line, ensure_ascii=False) for line in tree["estimates"])
     return head.removesuffix("\n}") + f',\n  "estimates": [\n{lines}\n  ]\n}}\n'
 
 
-def from_json(tree: Any, where: str) -> tuple[PerRun, Mapping[str, Any]]:
+def from_json(tree: object, where: str) -> tuple[PerRun, Mapping[str, Any]]:
     """The estimates and the parameters of the study that they are of. Raises ValueError on another content."""
-    try:
-        estimates = dict(_estimates(tree["estimates"]))
-        return (PerRun(estimates, dict(tree["formulas"]), str(tree["dose"]), dict(tree["references"])),
-                dict(tree["parameters"]))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise ValueError(f"{where}: expected what `python -m experiments.runs --collect` writes, got {error!r}: "
-                         "restore it from git, or collect it again") from None
+    found = RunEstimates.from_json(tree, where)
+    if not all(line and not isinstance(line[-1], str) for line in found.estimates):
+        raise ValueError(f"{where}: an estimate has no values: {found.remedy}")
+    estimates = dict(map(_estimate, found.estimates))
+    return PerRun(estimates, found.formulas, found.dose, found.references), found.parameters
 
 
-def _estimates(lines: Sequence[Sequence[Any]]) -> Iterator[tuple[Key, tuple[float, ...]]]:
-    for line in lines:
-        *key, values = line
-        yield tuple(map(str, key)), tuple(math.nan if value is None else float(value) for value in values)
+def _estimate(line: Sequence[str | Sequence[float | None]]) -> tuple[Key, tuple[float, ...]]:
+    """The key of a quantity and its values by run, from a line of the file."""
+    *key, values = line
+    return tuple(map(str, key)), tuple(math.nan if value is None else float(value) for value in values)

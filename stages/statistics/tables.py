@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
+from stages.schemas.regress import Publication, PublicationLine
+from stages.schemas.words import POOLED
 from stages.statistics.design import CONSTANT, Column
 from stages.statistics.inference import Test
 from stages.statistics.regression import Clusters, Regression
-from stages.statistics.runs import POOLED, PerRun, coefficient
+from stages.statistics.runs import PerRun, coefficient
 
 DIGITS = 4   # decimals of a share or R² in the publication table
 POINTS = 2   # decimals of a coefficient, in percentage points
@@ -20,28 +21,6 @@ LATEX = str.maketrans({"\\": r"\textbackslash{}", "_": r"\_", "%": r"\%", "&": r
                        "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
                        "×": r"$\times$", "²": "$^2$", "−": "$-$", "·": r"$\cdot$", "<": "$<$", "–": "--"})  # fmt: skip
 MARKDOWN = str.maketrans({"|": r"\|", "_": r"\_", "*": r"\*", "<": "&lt;", "`": r"\`"})
-
-
-@dataclass(frozen=True)
-class Line:
-    """A coefficient of the publication table: one entry a regression, "" where it has none."""
-
-    heading: str             # stands above the line where a term begins, else ""
-    label: str
-    values: tuple[str, ...]
-    errors: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Publication:
-    """The table of a publication, before it is written in any language."""
-
-    title: str
-    header: tuple[str, ...]            # (1), (2) …
-    readers: tuple[str, ...]           # second line of the header
-    lines: tuple[Line, ...]
-    summary: Mapping[str, tuple[str, ...]]
-    notes: tuple[str, ...]
 
 
 def publication(regressions: Sequence[Regression], checks: Sequence[Regression], clusters: Clusters,
@@ -148,7 +127,7 @@ def to_latex(table: Publication) -> str:
     return "\n".join(written) + "\n"
 
 
-def _lines(regressions: Sequence[Regression], runs: PerRun) -> Iterator[Line]:
+def _lines(regressions: Sequence[Regression], runs: PerRun) -> Iterator[PublicationLine]:
     """A line for every coefficient of any regression, terms in the order they first came, the constant last."""
     columns = list(dict.fromkeys(column for r in regressions for column in r.columns))
     terms = list(dict.fromkeys(column.term for column in columns))
@@ -158,7 +137,7 @@ def _lines(regressions: Sequence[Regression], runs: PerRun) -> Iterator[Line]:
         term = column.term
 
 
-def _line(column: Column, heading: str, regressions: Sequence[Regression], runs: PerRun) -> Line:
+def _line(column: Column, heading: str, regressions: Sequence[Regression], runs: PerRun) -> PublicationLine:
     values, errors = [], []
     for r in regressions:
         found = column in r.columns
@@ -168,7 +147,7 @@ def _line(column: Column, heading: str, regressions: Sequence[Regression], runs:
     label = column.label if ":" in column.term else column.category or "per unit"
     if column.term == CONSTANT:
         label = "intercept"
-    return Line(heading, _named(column.term, label), tuple(values), tuple(errors))
+    return PublicationLine(heading, _named(column.term, label), tuple(values), tuple(errors))
 
 
 def _named(term: str, name: str) -> str:

@@ -1,9 +1,10 @@
-"""Regressions as tidy rows, one dictionary a line of a CSV file; "" stands where there is no number."""
+"""Regressions as tidy rows, one dictionary per line of a CSV file, with the columns of stages.schemas.regress.
+
+"" stands where there is no number.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,12 +12,35 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.schemas.regress import (
+    AddedVariables,
+    Areas,
+    Categories,
+    ClusterInfluence,
+    ClusterLeverage,
+    ClusterRows,
+    Coefficients,
+    Contrasts,
+    Correlations,
+    CorruptionErrors,
+    Costs,
+    DroppedTerm,
+    FitSummary,
+    JointTests,
+    LargestCook,
+    MarginalEffects,
+    ResetTest,
+    Thresholds,
+)
+from stages.schemas.table import Table
 from stages.statistics import moments as cross
 from stages.statistics.contrasts import Contrast, Rank
 from stages.statistics.corruption import Corruption
 from stages.statistics.design import Variables
 from stages.statistics.diagnostics import AddedVariable, WithoutCategory, without_categories
 from stages.statistics.diagnostics import added_variables as plots_of
+from stages.statistics.inference import Test
+from stages.statistics.least_squares import LeaveOut
 from stages.statistics.logit import Effect, average_effects, clustered_too, fit_logit
 from stages.statistics.regression import Regression
 from stages.statistics.runs import PerRun, coefficient
@@ -28,124 +52,155 @@ Ints = NDArray[np.int64]
 Cell = str | int | float
 Row = dict[str, Cell]
 
-COLUMNS = {name: tuple(columns.split()) for name, columns in {
-    "coefficients": "specification reader term category label estimate standard_error standard_error_cv1 t p "
-                    "minus_log10_p low high p_holm p_bh p_wild vif least least_without most most_without "
-                    "effective_clusters effective_clusters_equal partial_leverage partial_leverage_cluster "
-                    "sd_between_runs runs",
-    "tests": "specification reader term F df1 df2 p minus_log10_p adjusted_r2_lost",
-    "costs": "reader noise cost standard_error low high rank rank_low rank_high first sd_between_runs runs",
-    "contrasts": "factor reader a b difference standard_error low high simultaneous_low simultaneous_high probability "
-                 "detectable equivalence sd_between_runs runs",
-    "categories": "factor category rows adjusted_r2 moved before after errors outside",
-    "influence": "cluster rows leverage distance moves by_errors",
-    "correlations": "a b r",
-    "added_variables": "term category label x y rows line",
-    "marginal_effects": "model variable category estimate standard_error low high",
-    "thresholds": "reader noise share level low high reached first sd_between_runs runs",
-    "areas": "reader noise area low high",
-    "dose_response": "reader noise level dose rmse ssim_loss rows accuracy line exact",
-    "corruption": "reader noise types seen clean_error error ratio ratio_low ratio_high relative relative_low "
-                  "relative_high"}.items()}
 
-
-def told(value: float) -> Cell:
-    """A number, or "" where it is none."""
+def blank_if_nan(value: float) -> Cell:
+    """A number, or "" where it is not finite."""
     return float(value) if math.isfinite(value) else ""
 
 
-def as_csv(columns: Sequence[str], rows: Sequence[Row]) -> str:
-    """A header, and the rows. Raises ValueError on a row of other columns."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        if list(row) != list(columns):
-            raise ValueError(f"a row should have the columns {', '.join(columns)}, got {', '.join(row)}")
-        writer.writerow(row.values())
-    return text.getvalue()
+def minus_log10(log_p: float) -> float:
+    return 0.0 - log_p / math.log(10)  # no -0 of p = 1
 
 
-def coefficients(regression: Regression, confidence: float, cluster_name: Callable[[int], str],
-                 runs: PerRun) -> list[Row]:
+def coefficients(regression: Regression, confidence: float, runs: PerRun) -> list[Row]:
     """One row per coefficient, in the order of X; no t, p or interval where no error was measured."""
     fit = regression.fit
-    ends, holm, bh = fit.interval(confidence), regression.adjusted_p("holm"), regression.adjusted_p("fdr_bh")
+    ends = fit.interval(confidence)
+    holm = regression.adjusted_p("holm")
+    benjamini_hochberg = regression.adjusted_p("fdr_bh")
     inflation = [math.nan, *cross.variance_inflation(fit.moments)] if len(fit.names) > 1 else [math.nan]
     rows: list[Row] = []
     for k, column in enumerate(regression.columns):
         log_p = float(fit.log_p[k])
-        row: Row = {"specification": regression.specification, "reader": regression.reader, "term": column.term,
-                    "category": column.category, "label": column.label, "estimate": float(fit.beta[k]),
-                    "standard_error": float(fit.standard_error[k]),
-                    "standard_error_cv1": float(fit.standard_error_cv1[k]), "t": told(fit.t[k]),
-                    "p": told(math.exp(log_p)), "minus_log10_p": told(0.0 - log_p / math.log(10)),  # no -0 of p = 1
-                    "low": told(ends[k, 0]), "high": told(ends[k, 1]), "p_holm": told(holm[k]), "p_bh": told(bh[k]),
-                    "p_wild": "" if regression.wild is None else told(regression.wild[k]),
-                    "vif": told(inflation[k])}
+        row: Row = {
+            Coefficients.specification: regression.specification,
+            Coefficients.reader: regression.reader,
+            Coefficients.term: column.term,
+            Coefficients.category: column.category,
+            Coefficients.label: column.label,
+            Coefficients.estimate: float(fit.beta[k]),
+            Coefficients.standard_error: float(fit.standard_error[k]),
+            Coefficients.standard_error_cv1: float(fit.standard_error_cv1[k]),
+            Coefficients.t: blank_if_nan(fit.t[k]),
+            Coefficients.p: blank_if_nan(math.exp(log_p)),
+            Coefficients.minus_log10_p: blank_if_nan(minus_log10(log_p)),
+            Coefficients.low: blank_if_nan(ends[k, 0]),
+            Coefficients.high: blank_if_nan(ends[k, 1]),
+            Coefficients.p_holm: blank_if_nan(holm[k]),
+            Coefficients.p_bh: blank_if_nan(benjamini_hochberg[k]),
+            Coefficients.p_wild: "" if regression.wild is None else blank_if_nan(regression.wild[k]),
+            Coefficients.vif: blank_if_nan(inflation[k]),
+        }
         between = runs.cells(coefficient(regression.specification, regression.reader, column.term, column.category))
-        rows.append({**row, **_without_clusters(regression, k, cluster_name), **between})
+        rows.append({**row, **_without_clusters(regression, k), **between})
     return rows
 
 
 def cost(reader: str, noise: str, value: float, error: float, ends: tuple[float, float], rank: Rank,
          between: Mapping[str, Cell]) -> Row:
     """Clean accuracy less the mean accuracy under a noise type, a share."""
-    return {"reader": reader, "noise": noise, "cost": value, "standard_error": error, "low": told(ends[0]),
-            "high": told(ends[1]), "rank": rank.rank, "rank_low": rank.low, "rank_high": rank.high,
-            "first": rank.first, **between}
+    return {
+        Costs.reader: reader,
+        Costs.noise: noise,
+        Costs.cost: value,
+        Costs.standard_error: error,
+        Costs.low: blank_if_nan(ends[0]),
+        Costs.high: blank_if_nan(ends[1]),
+        Costs.rank: rank.rank,
+        Costs.rank_low: rank.low,
+        Costs.rank_high: rank.high,
+        Costs.first: rank.first,
+        **between,
+    }
 
 
 def contrast(factor: str, reader: str, found: Contrast, between: Mapping[str, Cell]) -> Row:
     """Success under category a less that under b."""
-    return {"factor": factor, "reader": reader, "a": found.a, "b": found.b, "difference": found.difference,
-            "standard_error": found.standard_error, "low": told(found.low), "high": told(found.high),
-            "simultaneous_low": told(found.simultaneous_low), "simultaneous_high": told(found.simultaneous_high),
-            "probability": told(found.probability), "detectable": told(found.detectable),
-            "equivalence": told(found.equivalence), **between}
+    return {
+        Contrasts.factor: factor,
+        Contrasts.reader: reader,
+        Contrasts.a: found.a,
+        Contrasts.b: found.b,
+        Contrasts.difference: found.difference,
+        Contrasts.standard_error: found.standard_error,
+        Contrasts.low: blank_if_nan(found.low),
+        Contrasts.high: blank_if_nan(found.high),
+        Contrasts.simultaneous_low: blank_if_nan(found.simultaneous_low),
+        Contrasts.simultaneous_high: blank_if_nan(found.simultaneous_high),
+        Contrasts.probability: blank_if_nan(found.probability),
+        Contrasts.detectable: blank_if_nan(found.detectable),
+        Contrasts.equivalence: blank_if_nan(found.equivalence),
+        **between,
+    }
 
 
-def _without_clusters(regression: Regression, k: int, cluster_name: Callable[[int], str]) -> Row:
+def _left_out(regression: Regression) -> LeaveOut:
     left = regression.fit.leave_out
     assert left is not None  # the stage always leaves out
-    return {"least": float(left.lowest[k]), "least_without": cluster_name(int(left.lowest_cluster[k])),
-            "most": float(left.highest[k]), "most_without": cluster_name(int(left.highest_cluster[k])),
-            "effective_clusters": float(left.effective_clusters[k]),
-            "effective_clusters_equal": told(left.effective_clusters_equal[k]),
-            "partial_leverage": float(left.partial_max[k]),
-            "partial_leverage_cluster": cluster_name(int(left.partial_cluster[k]))}
+    return left
+
+
+def _without_clusters(regression: Regression, k: int) -> Row:
+    left = _left_out(regression)
+    return {
+        Coefficients.least: float(left.lowest[k]),
+        Coefficients.least_without: str(left.lowest_cluster[k]),
+        Coefficients.most: float(left.highest[k]),
+        Coefficients.most_without: str(left.highest_cluster[k]),
+        Coefficients.effective_clusters: float(left.effective_clusters[k]),
+        Coefficients.effective_clusters_equal: blank_if_nan(left.effective_clusters_equal[k]),
+        Coefficients.partial_leverage: float(left.partial_max[k]),
+        Coefficients.partial_leverage_cluster: str(left.partial_cluster[k]),
+    }
 
 
 def tests(regression: Regression) -> list[Row]:
-    """One row a term: the joint test that it has no effect, and what adjusted R² loses without it."""
-    rows: list[Row] = []
-    for term, test in regression.tests.items():
-        row: Row = {"specification": regression.specification, "reader": regression.reader, "term": term}
-        row |= dict.fromkeys(("F", "df1", "df2", "p", "minus_log10_p"), "") if test is None else {
-            "F": test.F, "df1": test.df1, "df2": test.df2, "p": math.exp(test.log_p),
-            "minus_log10_p": 0.0 - test.log_p / math.log(10)}
-        rows.append({**row, "adjusted_r2_lost": regression.lost[term]})
-    return rows
+    """One row per term: the joint test that it has no effect, and what adjusted R² loses without it."""
+    return [{
+        JointTests.specification: regression.specification,
+        JointTests.reader: regression.reader,
+        JointTests.term: term,
+        JointTests.F: "" if test is None else test.F,
+        JointTests.df1: "" if test is None else test.df1,
+        JointTests.df2: "" if test is None else test.df2,
+        JointTests.p: "" if test is None else math.exp(test.log_p),
+        JointTests.minus_log10_p: "" if test is None else minus_log10(test.log_p),
+        JointTests.adjusted_r2_lost: regression.lost[term],
+    } for term, test in regression.tests.items()]
 
 
 def categories(found: Sequence[WithoutCategory]) -> list[Row]:
-    return [{"factor": one.factor, "category": one.category, "rows": one.rows, "adjusted_r2": told(one.adjusted_r2),
-             "moved": one.moved, "before": told(one.before), "after": told(one.after), "errors": told(one.errors),
-             "outside": "; ".join(one.outside)} for one in found]
+    return [{
+        Categories.factor: one.factor,
+        Categories.category: one.category,
+        Categories.rows: one.rows,
+        Categories.adjusted_r2: blank_if_nan(one.adjusted_r2),
+        Categories.moved: one.moved,
+        Categories.before: blank_if_nan(one.before),
+        Categories.after: blank_if_nan(one.after),
+        Categories.errors: blank_if_nan(one.errors),
+        Categories.outside: "; ".join(one.outside),
+    } for one in found]
 
 
-def influence(regression: Regression, cluster_name: Callable[[int], str]) -> list[Row]:
+def influence(regression: Regression) -> list[Row]:
     """The clusters that move the fit most, with the coefficient that each moves most, in standard errors."""
-    left, error = regression.fit.leave_out, regression.fit.standard_error
-    assert left is not None  # the stage always leaves out
+    found = _left_out(regression).influence
+    error = regression.fit.standard_error
     rows: list[Row] = []
-    moved = left.influence.moved
-    for m, cluster in enumerate(left.influence.cluster):
-        shift = np.divide(moved[m], error, out=np.zeros_like(error), where=error > 0) if moved is not None else error
+    for m, cluster in enumerate(found.cluster):
+        shift = error
+        if found.moved is not None:
+            shift = np.divide(found.moved[m], error, out=np.zeros_like(error), where=error > 0)
         k = int(np.abs(shift[1:]).argmax()) + 1 if len(shift) > 1 else 0
-        rows.append({"cluster": cluster_name(int(cluster)), "rows": int(left.influence.rows[m]),
-                     "leverage": float(left.influence.leverage[m]), "distance": float(left.influence.distance[m]),
-                     "moves": regression.fit.names[k], "by_errors": float(shift[k])})
+        rows.append({
+            ClusterInfluence.cluster: str(cluster),
+            ClusterInfluence.rows: int(found.rows[m]),
+            ClusterInfluence.leverage: float(found.leverage[m]),
+            ClusterInfluence.distance: float(found.distance[m]),
+            ClusterInfluence.moves: regression.fit.names[k],
+            ClusterInfluence.by_errors: float(shift[k]),
+        })
     return rows
 
 
@@ -153,20 +208,35 @@ def correlations(regression: Regression) -> list[Row]:
     """Pearson's r of every ordered pair of regressors, so that they make a square."""
     names = [column.label for column in regression.columns[1:]]
     r = cross.correlations(regression.fit.moments)
-    return [{"a": a, "b": b, "r": float(r[i, j])} for i, a in enumerate(names) for j, b in enumerate(names)]
+    return [{Correlations.a: a, Correlations.b: b, Correlations.r: float(r[i, j])}
+            for i, a in enumerate(names) for j, b in enumerate(names)]
 
 
 def added_variables(regression: Regression, plots: Sequence[AddedVariable]) -> list[Row]:
-    return [{"term": column.term, "category": column.category, "label": column.label, "x": float(x), "y": float(y),
-             "rows": int(rows), "line": float(regression.fit.beta[k] * x)}
-            for k, (column, plot) in enumerate(zip(regression.columns[1:], plots, strict=True), start=1)
-            for x, y, rows in zip(plot.x, plot.y, plot.rows, strict=True)]
+    rows: list[Row] = []
+    for k, (column, plot) in enumerate(zip(regression.columns[1:], plots, strict=True), start=1):
+        rows += [{
+            AddedVariables.term: column.term,
+            AddedVariables.category: column.category,
+            AddedVariables.label: column.label,
+            AddedVariables.x: float(x),
+            AddedVariables.y: float(y),
+            AddedVariables.rows: int(count),
+            AddedVariables.line: float(regression.fit.beta[k] * x),
+        } for x, y, count in zip(plot.x, plot.y, plot.rows, strict=True)]
+    return rows
 
 
 def marginal_effects(model: str, effects: Sequence[Effect]) -> list[Row]:
-    return [{"model": model, "variable": effect.variable, "category": effect.category, "estimate": effect.estimate,
-             "standard_error": effect.standard_error, "low": told(effect.low), "high": told(effect.high)}
-            for effect in effects]
+    return [{
+        MarginalEffects.model: model,
+        MarginalEffects.variable: effect.variable,
+        MarginalEffects.category: effect.category,
+        MarginalEffects.estimate: effect.estimate,
+        MarginalEffects.standard_error: effect.standard_error,
+        MarginalEffects.low: blank_if_nan(effect.low),
+        MarginalEffects.high: blank_if_nan(effect.high),
+    } for effect in effects]
 
 
 def linear_effects(regression: Regression, variables: Variables, confidence: float) -> list[Row]:
@@ -179,7 +249,8 @@ def logit_effects(regression: Regression, sample: Sample, labels: Sequence[Ints]
 
     Raises ValueError where there is no logit.
     """
-    ordered, design = sample.by(labels[0]), regression.design
+    ordered = sample.by(labels[0])
+    design = regression.design
     logit = fit_logit(ordered.blocks(design), design.names)
     if len(labels) == 2:
         logit = clustered_too(logit, *(sample.by(found).blocks(design) for found in (labels[1], intersection(*labels))))
@@ -187,80 +258,123 @@ def logit_effects(regression: Regression, sample: Sample, labels: Sequence[Ints]
                                                      confidence=confidence))
 
 
-def looks(regression: Regression, sample: Sample, confidence: float) -> dict[str, list[Row]]:
+def headline_diagnostics(regression: Regression, sample: Sample, confidence: float) -> dict[type[Table], list[Row]]:
     """The tables about one regression; `sample` are its rows, sorted by their first dimension of clustering."""
-    design, fit = regression.design, regression.fit
-    return {"categories": categories(without_categories(sample, design, fit, confidence)),
-            "influence": influence(regression, str), "correlations": correlations(regression),
-            "added_variables": added_variables(regression, plots_of(sample.blocks(design), fit))}
+    design = regression.design
+    fit = regression.fit
+    return {
+        Categories: categories(without_categories(sample, design, fit, confidence)),
+        ClusterInfluence: influence(regression),
+        Correlations: correlations(regression),
+        AddedVariables: added_variables(regression, plots_of(sample.blocks(design), fit)),
+    }
 
 
 def thresholds(curves: Mapping[tuple[str, str], DoseResponse],
                between: Callable[[str, str, float], Mapping[str, Any]]) -> list[Row]:
-    """One row a reader, noise and share of the captchas; `level` is empty where it is not reached, and so is each end.
+    """One row per reader, noise and share of the captchas; `level` is blank where it is not reached, and so is each
+    end.
 
     `between` gives sd_between_runs and runs of a reader, noise and share.
     """
-    return [{"reader": reader, "noise": noise, "share": one.share, "level": told(one.level), "low": told(one.low),
-             "high": told(one.high), "reached": one.reached, "first": told(one.first),
-             **between(reader, noise, one.share)}
-            for (reader, noise), curve in curves.items() for one in curve.thresholds]
+    return [{
+        Thresholds.reader: reader,
+        Thresholds.noise: noise,
+        Thresholds.share: one.share,
+        Thresholds.level: blank_if_nan(one.level),
+        Thresholds.low: blank_if_nan(one.low),
+        Thresholds.high: blank_if_nan(one.high),
+        Thresholds.reached: one.reached,
+        Thresholds.first: blank_if_nan(one.first),
+        **between(reader, noise, one.share),
+    } for (reader, noise), curve in curves.items() for one in curve.thresholds]
 
 
 def areas(found: Mapping[tuple[str, str], DoseResponse]) -> list[Row]:
     """One row per reader and noise: the area under its curve."""
-    return [{"reader": reader, "noise": noise, "area": one.area.value, "low": one.area.low, "high": one.area.high}
-            for (reader, noise), one in found.items()]
+    return [{
+        Areas.reader: reader,
+        Areas.noise: noise,
+        Areas.area: one.area.value,
+        Areas.low: one.area.low,
+        Areas.high: one.area.high,
+    } for (reader, noise), one in found.items()]
 
 
 def corruption(found: Sequence[Corruption], seen: Mapping[str, Sequence[str]]) -> list[Row]:
-    """One row a reader and noise type (CE), and a reader and group of types (mCE); `seen` are the types that a reader
-    trained on."""
-    rows: list[Row] = []
-    for one in found:
-        known = sum(noise in seen[one.reader] for noise in one.noises)
-        rows.append({"reader": one.reader, "noise": "+".join(one.noises), "types": len(one.noises),
-                     "seen": "all" if known == len(one.noises) else "some" if known else "none",
-                     "clean_error": one.clean, "error": one.error, "ratio": told(one.ratio.value),
-                     "ratio_low": told(one.ratio.low), "ratio_high": told(one.ratio.high),
-                     "relative": told(one.relative.value), "relative_low": told(one.relative.low),
-                     "relative_high": told(one.relative.high)})
-    return rows
+    """One row per reader and noise type (CE), and per reader and group of types (mCE); `seen` are the types that a
+    reader trained on."""
+    return [{
+        CorruptionErrors.reader: one.reader,
+        CorruptionErrors.noise: "+".join(one.noises),
+        CorruptionErrors.types: len(one.noises),
+        CorruptionErrors.seen: _share_seen(one.noises, seen[one.reader]),
+        CorruptionErrors.clean_error: one.clean,
+        CorruptionErrors.error: one.error,
+        CorruptionErrors.ratio: blank_if_nan(one.ratio.value),
+        CorruptionErrors.ratio_low: blank_if_nan(one.ratio.low),
+        CorruptionErrors.ratio_high: blank_if_nan(one.ratio.high),
+        CorruptionErrors.relative: blank_if_nan(one.relative.value),
+        CorruptionErrors.relative_low: blank_if_nan(one.relative.low),
+        CorruptionErrors.relative_high: blank_if_nan(one.relative.high),
+    } for one in found]
 
 
-def summary(regression: Regression, cluster_name: Callable[[int], str]) -> dict[str, object]:
-    """A fit in full but for its coefficients, which `coefficients` has."""
-    fit, left = regression.fit, regression.fit.leave_out
-    assert left is not None  # the stage always leaves out
-    return {
-        "specification": regression.specification, "reader": regression.reader,
-        "terms": list(regression.design.terms), "observations": fit.observations, "clusters": list(fit.cluster_counts),
-        "mean": regression.mean, "clean": None if math.isnan(regression.clean) else regression.clean,
-        "regressors": len(fit.names), "df": fit.df, "r2": fit.r2, "adjusted_r2": fit.adjusted_r2,
-        "predicted_r2": left.predicted_r2, "out_of_cluster_r2": left.out_of_cluster_r2, "press": left.press,
-        "references": dict(regression.design.references),
-        "dropped": [{"term": one.term, "reason": one.reason} for one in regression.design.dropped],
-        "without_standard_error": unmeasured(regression),
-        "cluster_rows": dict(zip(("least", "mean", "most"), left.sizes, strict=True)),
-        "cluster_leverage": {"mean": len(fit.names) / fit.clusters, "most": left.leverage_max,
-                             "of": cluster_name(left.leverage_cluster), "coefficient_of_variation": left.leverage_cv},
-        "effective_clusters": float(left.effective_clusters[1:].min(initial=np.inf)),
-        "effective_clusters_equal": _least(left.effective_clusters_equal[1:]),
-        "largest_cook": {"distance": left.cook, "of": cluster_name(left.cook_cluster)},
-        "singular_clusters": left.singular, "lonely_rows": left.lonely,
-        "condition_number": cross.condition_number(fit.moments),
-        "largest_vif": float(cross.variance_inflation(fit.moments).max()) if len(fit.names) > 1 else 1.0,
-        "fitted_outside": fit.outside / fit.observations,
-        "reset": None if regression.reset is None else {
-            "F": regression.reset.F, "df1": regression.reset.df1, "df2": regression.reset.df2,
-            "p": math.exp(regression.reset.log_p)},
-        "confirmed_by": ["linearmodels", "statsmodels"] if regression.confirmed else [],
-        "warnings": list(regression.warnings)}
+def _share_seen(noises: Sequence[str], seen: Sequence[str]) -> str:
+    known = sum(noise in seen for noise in noises)
+    if known == len(noises):
+        return "all"
+    return "some" if known else "none"
 
 
-def _least(values: Floats) -> float | None:
-    told_ones = values[np.isfinite(values)]
-    return float(told_ones.min()) if len(told_ones) else None
+def summary(regression: Regression, rows: Sequence[Row]) -> FitSummary:
+    """A fit in full; `rows` are its coefficients."""
+    fit = regression.fit
+    left = _left_out(regression)
+    least, mean, most = left.sizes
+    return FitSummary(
+        specification=regression.specification,
+        reader=regression.reader,
+        terms=list(regression.design.terms),
+        observations=fit.observations,
+        clusters=list(fit.cluster_counts),
+        mean=regression.mean,
+        clean=None if math.isnan(regression.clean) else regression.clean,
+        regressors=len(fit.names),
+        df=fit.df,
+        r2=fit.r2,
+        adjusted_r2=fit.adjusted_r2,
+        predicted_r2=left.predicted_r2,
+        out_of_cluster_r2=left.out_of_cluster_r2,
+        press=left.press,
+        references=dict(regression.design.references),
+        dropped=[DroppedTerm(one.term, one.reason) for one in regression.design.dropped],
+        without_standard_error=unmeasured(regression),
+        cluster_rows=ClusterRows(least, mean, most),
+        cluster_leverage=ClusterLeverage(mean=len(fit.names) / fit.clusters, most=left.leverage_max,
+                                         of=str(left.leverage_cluster), coefficient_of_variation=left.leverage_cv),
+        effective_clusters=float(left.effective_clusters[1:].min(initial=np.inf)),
+        effective_clusters_equal=_least_finite(left.effective_clusters_equal[1:]),
+        largest_cook=LargestCook(distance=left.cook, of=str(left.cook_cluster)),
+        singular_clusters=left.singular,
+        lonely_rows=left.lonely,
+        condition_number=cross.condition_number(fit.moments),
+        largest_vif=float(cross.variance_inflation(fit.moments).max()) if len(fit.names) > 1 else 1.0,
+        fitted_outside=fit.outside / fit.observations,
+        reset=None if regression.reset is None else _reset(regression.reset),
+        confirmed_by=["linearmodels", "statsmodels"] if regression.confirmed else [],
+        warnings=list(regression.warnings),
+        coefficients=rows,
+    )
+
+
+def _reset(test: Test) -> ResetTest:
+    return ResetTest(F=test.F, df1=test.df1, df2=test.df2, p=math.exp(test.log_p))
+
+
+def _least_finite(values: Floats) -> float | None:
+    finite = values[np.isfinite(values)]
+    return float(finite.min()) if len(finite) else None
 
 
 def unmeasured(regression: Regression) -> list[str]:

@@ -22,7 +22,7 @@ def readers(study: Study) -> Iterator[Words]:
 
 def _nature(study: Study, name: str) -> str:
     one = study.params.readers[study.runs[name][0]]
-    clean = float(np.mean([study.predicted[run]["clean_exact_match"] for run in study.runs[name]]))
+    clean = float(np.mean([study.metrics[run].clean_exact_match for run in study.runs[name]]))
     what = ARCHITECTURES.get(one.architecture, f"architecture {one.architecture}")
     return (f"`{name}`: {what}, trained on {LEARNS[one.learns_from].removesuffix(' only')}; reads {percent(clean)} of "
             "clean ones whole.")

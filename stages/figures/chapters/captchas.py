@@ -9,36 +9,41 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from stages.captcha.doses import DOSES
+from stages.captcha.glyphs import SIDE
+from stages.figures.accuracy import RENDERING
 from stages.figures.associations import about_associations, draw_associations
-from stages.figures.counts import SIDE, about_counts, about_glyphs, draw_counts, draw_mean_glyphs
+from stages.figures.counts import about_counts, about_glyphs, draw_counts, draw_mean_glyphs
 from stages.figures.figure import Chapter, Figure, Fold, Words
 from stages.figures.numbers import listed
 from stages.figures.pixels import about_pixels, draw_pixels
 from stages.figures.samples import MOST_COLUMNS, chosen_levels, draw_sheet
 from stages.figures.study import DESIGNED, Study
 from stages.figures.style import words
+from stages.schemas.captchas import Captchas, GlyphCounts, MeanGlyphs
+from stages.schemas.predict import Predictions
 
-SPLITS = ["train", "validation", "test"]
+SPLITS = [GlyphCounts.train, GlyphCounts.validation, GlyphCounts.test]
 Rows = list[tuple[str, pd.DataFrame]]  # of a sheet: name, and the renderings in it
 
 
 def sample_rows(study: Study) -> tuple[Rows, list[str]]:
     """The first test captcha under every noise, and the names of the columns."""
-    shown = study.first[study.first["captcha"] == study.first["captcha"].iloc[0]]
-    clean = shown[shown["level"] == 0].head(1)
-    levels = chosen_levels(sorted(set(shown["level"]) - {0.0}))
-    noisy = shown[shown["level"].isin(levels)]
-    rows = [(words(noise), pd.concat([clean, noisy[noisy["noise"] == noise].sort_values("level")]))
+    shown = study.first[study.first[Captchas.captcha] == study.first[Captchas.captcha].iloc[0]]
+    clean = shown[shown[Captchas.level] == 0].head(1)
+    levels = chosen_levels(sorted(set(shown[Captchas.level]) - {0.0}))
+    noisy = shown[shown[Captchas.level].isin(levels)]
+    rows = [(words(noise), pd.concat([clean, noisy[noisy[Captchas.noise] == noise].sort_values(Captchas.level)]))
             for noise in study.noises]
     return rows, ["clean", *(f"level {level:g}" for level in levels)]
 
 
 def scheme_rows(study: Study) -> Rows:
     """Some clean captchas of each colour scheme."""
-    clean = study.first[study.first["level"] == 0]
+    clean = study.first[study.first[Captchas.level] == 0]
     rows = []
     for scheme in study.params.colour.schemes:
-        chosen = clean[clean["colour"] == scheme].drop_duplicates("captcha").head(study.params.plot.samples)
+        own = clean[clean[Captchas.colour] == scheme]
+        chosen = own.drop_duplicates(Captchas.captcha).head(study.params.plot.samples)
         rows += [(words(scheme) if start == 0 else "", chosen[start:start + MOST_COLUMNS])
                  for start in range(0, len(chosen), MOST_COLUMNS)]
     return rows
@@ -49,23 +54,25 @@ def readings_of(study: Study, rows: Rows) -> list[list[tuple[str, bool]]]:
 
     Raises ValueError where it has not read one of them.
     """
-    own = study.own[study.own["captcha"] <= study.first["captcha"].max()].drop_duplicates(["captcha", "condition"])
-    readings = dict(zip(zip(own["captcha"], own["condition"], strict=True), own["reading"], strict=True))
+    own = study.own[study.own[Predictions.captcha] <= study.first[Captchas.captcha].max()].drop_duplicates(RENDERING)
+    renderings = own[RENDERING].itertuples(index=False, name=None)
+    readings = dict(zip(renderings, own[Predictions.reading], strict=True))
     found = []
     for _, row in rows:
-        keys = list(zip(row["captcha"], row["condition"], strict=True))
+        keys = list(row[RENDERING].itertuples(index=False, name=None))
         unread = [key for key in keys if key not in readings]
         if unread:
             raise ValueError(f"data/predictions/{study.runs[study.reader][0]}.parquet has no reading of captcha "
                              f"{unread[0][0]}, condition {unread[0][1]}: run `dvc repro -f predict`")
-        found.append([(readings[key], readings[key] == text) for key, text in zip(keys, row["text"], strict=True)])
+        texts = zip(keys, row[Captchas.text], strict=True)
+        found.append([(readings[key], readings[key] == text) for key, text in texts])
     return found
 
 
 def sheet(study: Study, rows: Rows, columns: Sequence[str]) -> Drawing:
     """A sheet of renderings in named rows with what was read beneath."""
     read = readings_of(study, rows)
-    return draw_sheet([row["image"].tolist() for _, row in rows], [name for name, _ in rows], columns,
+    return draw_sheet([row[Captchas.image].tolist() for _, row in rows], [name for name, _ in rows], columns,
                       [[reading for reading, _ in line] for line in read],
                       [[good for _, good in line] for line in read])
 
@@ -74,8 +81,8 @@ def about_sheet(study: Study, rows: Rows) -> str:
     """How many are read, each rendering counted once."""
     read = {}
     for (_, row), line in zip(rows, readings_of(study, rows), strict=True):
-        read.update({key: good for key, (_, good) in zip(
-            zip(row["captcha"], row["condition"], row["level"] > 0, strict=True), line, strict=True)})
+        keys = zip(row[Captchas.captcha], row[Captchas.condition], row[Captchas.level] > 0, strict=True)
+        read.update({key: good for key, (_, good) in zip(keys, line, strict=True)})
     noisy, clean = ([good for key, good in read.items() if key[2] == there] for there in (True, False))
     said = [f"{sum(those)} of these {len(those)} {name} pictures"
             for those, name in ((noisy, "noisy"), (clean, "clean")) if len(those) > 1]
@@ -101,11 +108,12 @@ def about_schemes(study: Study) -> str:
 
 
 def draw_glyphs(study: Study) -> Drawing | None:
-    means = study.glyphs["mean"]
+    means = study.glyphs[MeanGlyphs.mean]
     if not len(means):
         return None
     pictures = np.stack([np.frombuffer(mean, np.uint8).reshape(SIDE, SIDE) for mean in means])
-    return draw_mean_glyphs(pictures, study.glyphs["label"].tolist(), study.glyphs[SPLITS].sum(axis=1).tolist())
+    counts = study.glyphs[SPLITS].sum(axis=1).tolist()
+    return draw_mean_glyphs(pictures, study.glyphs[MeanGlyphs.label].tolist(), counts)
 
 
 def about_mean_glyphs(study: Study) -> str:
@@ -135,7 +143,7 @@ def draw_factors(study: Study) -> Drawing:
 
 
 def about_factors(study: Study) -> str:
-    return about_associations(study.tables["associations"], [name for name in DESIGNED if name != "level"])
+    return about_associations(study.tables["associations"], [name for name in DESIGNED if name != Predictions.level])
 
 
 def scales(study: Study) -> Iterator[Fold]:

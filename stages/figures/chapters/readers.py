@@ -12,6 +12,8 @@ from stages.figures.figure import Chapter, Figure, Part, Table, Words
 from stages.figures.learning import about_learning, draw_learning
 from stages.figures.readers import calculated, means_table, nature_table, scores_table
 from stages.figures.study import Study, described
+from stages.schemas.figures import Calibration
+from stages.schemas.words import POOLED
 
 
 def tables(study: Study) -> Iterator[Part]:
@@ -23,7 +25,7 @@ def tables(study: Study) -> Iterator[Part]:
 
 
 def pairs_of_readers(study: Study) -> Iterator[Table]:
-    yield from contrasts_table(study, "reader", "all", "Pairs of readers")
+    yield from contrasts_table(study, "reader", POOLED, "Pairs of readers")
 
 
 def draw_epochs(study: Study) -> Drawing | None:
@@ -36,7 +38,7 @@ def about_epochs(study: Study) -> str:
 
 
 def _read(study: Study) -> bool:
-    return bool((study.tables["calibration"]["reader"] == study.reader).any())
+    return bool((study.tables["calibration"][Calibration.reader] == study.reader).any())
 
 
 def draw_confidence(study: Study) -> Drawing | None:
@@ -47,8 +49,9 @@ def about_confidence(study: Study) -> str:
     if not _read(study):
         return f"`{study.reader}` read no character at all, so it had no confidence in any."
     run = study.runs[study.reader][0]
-    return about_calibration(study.tables["calibration"], study.reader, study.predicted[run],
-                             study.trained[run].get("temperature", 1.0))
+    temperature = study.trained[run].temperature
+    return about_calibration(study.tables["calibration"], study.reader, study.details[run],
+                             1.0 if temperature is None else temperature)
 
 
 LEARNING = Figure(
