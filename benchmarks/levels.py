@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from stages.statistics.sharing import covariance_of_means
+from stages.statistics.clustered import covariance_of_means
 from stages.statistics.thresholds import area, level_at
 
 Floats = NDArray[np.float64]

@@ -32,8 +32,8 @@ from stages.schemas.captchas import Captchas, Factors
 from stages.schemas.predict import PredictionDetails, PredictionMetrics, Predictions
 from stages.schemas.words import CLEAN
 from stages.statistics.classification import macro_scores
+from stages.statistics.clustered import error_ratio
 from stages.statistics.proportions import clustered_proportion
-from stages.statistics.sharing import error_ratio
 
 REPEATED = [Predictions.captcha, Predictions.condition, Predictions.text, *Factors.names()]  # of the captcha table
 NEEDED = [*REPEATED, Captchas.glyphs, Captchas.image]

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from stages.statistics.clustered import covariance_of_means
 from stages.statistics.contrasts import Means, simultaneous
-from stages.statistics.sharing import covariance_of_means
 from stages.statistics.thresholds import level_at
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from clustered_rows import Floats
 
-from stages.statistics.design import Design, Variables, build_design, make_factor
+from stages.statistics.coding import build_design
+from stages.statistics.design import Design, Variables, make_factor
 from stages.statistics.diagnostics import reset
 from stages.statistics.formulas import parse_formula
 from stages.statistics.inference import Inference

@@ -32,6 +32,7 @@ from stages.insight.anomaly import (
     unseen_headlines,
 )
 from stages.insight.autoencoder import Autoencoder, draw, fit_autoencoder, reconstruction_loss, to_ink
+from stages.statistics.bootstrap import index_counts
 
 CPU = torch.device("cpu")
 COLUMNS = ["held_out", "method", "noise", "level", "n_normal", "n_anomalous", "auroc", "low", "high", "aupr",
@@ -207,7 +208,7 @@ def test_a_resample_is_the_auroc_of_the_glyphs_drawn() -> None:
     beyond = scores > 5
     got = detection._resampled(scores, truth, beyond, 3, np.random.default_rng(7))
     again = np.random.default_rng(7)
-    normals, anomalies = (detection._counts(n, 3, again) for n in ((~truth).sum(), truth.sum()))
+    normals, anomalies = (index_counts(n, 3, rng=again) for n in ((~truth).sum(), truth.sum()))
     for i in range(3):
         drawn = np.concatenate([np.repeat(np.sort(scores[~truth]), normals[i]), np.repeat(scores[truth], anomalies[i])])
         labels = np.repeat([False, True], [(~truth).sum(), truth.sum()])

@@ -29,7 +29,6 @@ from stages.insight.class_separation import (
     plane_table,
     principal_plane,
     purity,
-    resampled,
     scatter,
     separation,
     separation_headlines,
@@ -41,6 +40,7 @@ from stages.insight.features import Features, by_dose, penultimate, render_glyph
 from stages.reader.classical import Logistic
 from stages.reader.networks import build, initialise
 from stages.reader.reading import Recogniser
+from stages.statistics.bootstrap import cluster_weights
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -173,7 +173,7 @@ def test_a_weighted_silhouette_leaves_out_each_point_s_own_copies() -> None:
 
 def test_blocks_of_distances_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     points, labels = clouds(20)
-    weights = resampled(np.arange(60), 5, rng=np.random.default_rng(0))
+    weights = cluster_weights(np.arange(60), 5, rng=np.random.default_rng(0))
     whole = silhouette(points, labels, weights), purity(points, labels, points[:40], labels[:40])
     monkeypatch.setattr("stages.insight.class_separation.BLOCK", 8 * 60 * 7)
     parts = silhouette(points, labels, weights), purity(points, labels, points[:40], labels[:40])
@@ -201,7 +201,7 @@ def test_a_move_that_all_points_make_is_common_drift() -> None:
 
 def test_resamples_draw_whole_clusters() -> None:
     clusters = np.array([4, 4, 7, 9, 9, 9])
-    weights = resampled(clusters, 300, rng=np.random.default_rng(0))
+    weights = cluster_weights(clusters, 300, rng=np.random.default_rng(0))
     assert (weights[0] == 1).all()
     assert (weights[:, [0, 3, 4]] == weights[:, [1, 4, 5]]).all()
     assert (weights[:, [0, 2, 3]].sum(1) == 3).all()
@@ -278,7 +278,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
     hits = np.zeros(2)
     for seed in range(150):
         points, labels = clouds(12, seed=seed)
-        draws = scatter(points, labels, resampled(np.arange(36), 200, rng=np.random.default_rng(seed)))
+        draws = scatter(points, labels, cluster_weights(np.arange(36), 200, rng=np.random.default_rng(seed)))
         low, high = np.quantile(np.array(draws)[:, 1:], (0.05, 0.95), axis=1)
         hits += (low < [1, 4.5]) & (high > [1, 4.5])
     assert (hits / 150 > 0.8).all()

@@ -34,7 +34,7 @@ from stages.reader.calibration import (
     squared_calibration_error,
 )
 from stages.reader.temperature import TEMPERATURES, fit_temperature, peaks
-from stages.statistics.sharing import error_ratio
+from stages.statistics.clustered import error_ratio
 
 # Eighths tie often, and their sums are exact in any order.
 rows = st.lists(st.tuples(st.integers(0, 8).map(lambda k: k / 8), st.booleans()), min_size=1, max_size=40)

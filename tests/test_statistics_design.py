@@ -10,7 +10,8 @@ from formulaic import model_matrix
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.statistics.design import Design, Dropped, Factor, Variables, build_design, make_factor, orthogonal
+from stages.statistics.coding import build_design, orthogonal
+from stages.statistics.design import Design, Dropped, Factor, Variables, make_factor
 from stages.statistics.formulas import parse_formula
 
 NOISE = ("fog", "gaussian", "none")

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.diagnostic import linear_reset
 
-from stages.statistics.design import Design, Factor, Variables, build_design
+from stages.statistics.coding import build_design
+from stages.statistics.design import Design, Factor, Variables
 from stages.statistics.diagnostics import (
     WithoutCategory,
     added_variables,

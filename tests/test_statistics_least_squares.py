@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from linearmodels.datasets import wage_panel
 
-from stages.statistics import leave_out
+from stages.statistics import influence
 from stages.statistics.least_squares import Fit, boundaries, cut, least_squares, two_way
 from stages.statistics.moments import Moments
 from stages.statistics.sample import intersection
@@ -105,7 +105,7 @@ def test_the_jackknife_of_grunfelds_firms_is_that_of_r_packages() -> None:
                                                           cluster[19])
     assert (left.predicted_r2, left.out_of_cluster_r2) == pytest.approx((0.795693, 0.701752), abs=5.1e-7)
     np.testing.assert_allclose(left.effective_clusters, [7.58954, 2.71685, 3.47493], atol=5.1e-6)
-    assert (left.sizes, left.singular, left.lonely) == ((20, 20, 20), 0, 0)
+    assert (left.sizes, left.singular, left.leverage_one) == ((20, 20, 20), 0, 0)
 
 
 def test_statas_simulated_panel_is_reproduced() -> None:
@@ -233,7 +233,7 @@ def test_the_influence_table_is_every_cluster_by_its_distance(seed: int) -> None
 def test_the_influence_table_keeps_the_most_influential_however_rows_come(monkeypatch: pytest.MonkeyPatch) -> None:
     X, y, cluster = ragged(12, clusters=90, K=3, largest=4)
     every = fitted(X, y, cluster).leave_out
-    monkeypatch.setattr(leave_out, "KEPT", 7)
+    monkeypatch.setattr(influence, "MOST_INFLUENTIAL", 7)
     few = fitted(X, y, cluster, rows=5).leave_out
     assert every is not None
     assert few is not None
@@ -346,7 +346,7 @@ def test_rows_that_alone_tell_a_coefficient_are_counted_and_not_foretold() -> No
     left = fitted(X, y, cluster).leave_out
     without = sm.OLS(np.delete(y, 5), np.delete(X, 5, axis=0)[:, :2]).fit().get_influence()
     assert left is not None
-    assert left.lonely == 1
+    assert left.leverage_one == 1
     assert left.press == pytest.approx(without.ess_press)
 
 

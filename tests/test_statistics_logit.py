@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import expit
 
-from stages.statistics.design import Design, Factor, Variables, build_design, make_factor
+from stages.statistics.coding import build_design
+from stages.statistics.design import Design, Factor, Variables, make_factor
 from stages.statistics.formulas import parse_formula
 from stages.statistics.inference import Inference
 from stages.statistics.least_squares import Blocks, cut, least_squares

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from clustered_rows import Floats
 
-from stages.statistics.design import Design, Variables, build_design, make_factor
+from stages.statistics.coding import build_design
+from stages.statistics.design import Design, Variables, make_factor
 from stages.statistics.formulas import parse_formula
 from stages.statistics.least_squares import Fit, boundaries, least_squares
 from stages.statistics.regression import Clusters, estimate, with_runs

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from stages.statistics.bootstrap import resampled_shares
 from stages.statistics.thresholds import (
     DoseResponse,
     area,
@@ -20,7 +21,6 @@ from stages.statistics.thresholds import (
     isotonic,
     level_at,
     percentiles,
-    resampled,
 )
 
 Array = NDArray[Any]
@@ -43,7 +43,7 @@ def shown(P: Array, captchas: int, characters: int, rng: np.random.Generator, rh
 
 def study(right: Array, seen: Array, *, draws: int = 200, seed: int = 1, targets: tuple[float, ...] = (0.5, 0.75),
           confidence: float = 0.95) -> DoseResponse:
-    shares = resampled(right, seen, draws, rng=np.random.default_rng(seed))
+    shares = resampled_shares(right, seen, draws, rng=np.random.default_rng(seed))
     return dose_response(shares, LEVELS, targets=targets, confidence=confidence)
 
 
@@ -104,7 +104,7 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
     truth = level_at(P[None], LEVELS, 0.5)[0]
     for _ in range(studies):
         right, seen = shown(P, 150, 5, rng, rho=0.5)
-        shares = resampled(right, seen, 200, rng=rng)
+        shares = resampled_shares(right, seen, 200, rng=rng)
         half = dose_response(shares, LEVELS, targets=(0.5,), confidence=0.95).thresholds[0]
         covered += half.low <= truth <= half.high
         total = seen.sum(axis=0)
@@ -155,16 +155,16 @@ def test_the_area_is_that_of_trapezoids() -> None:
 
 def test_resamples_start_with_the_sample_and_take_whole_clusters() -> None:
     right, seen = np.array([[4.0, 0.0], [0.0, 0.0]]), np.array([[4.0, 2.0], [1.0, 2.0]])
-    shares = resampled(right, seen, 500, rng=np.random.default_rng(1))
+    shares = resampled_shares(right, seen, 500, rng=np.random.default_rng(1))
     assert shares[0].tolist() == [0.8, 0.0]
     assert set(shares[1:, 0].round(6)) == {0.0, 0.8, 1.0}
 
 
 def test_resamples_without_a_character_at_some_level_are_drawn_again_or_refused() -> None:
     seen = np.array([[1.0, 0.0], [1.0, 1.0]])
-    assert np.isfinite(resampled(seen, seen, 100, rng=np.random.default_rng(2))).all()
+    assert np.isfinite(resampled_shares(seen, seen, 100, rng=np.random.default_rng(2))).all()
     with pytest.raises(ValueError, match="show more captchas at each level"):
-        resampled(np.eye(30), np.eye(30), 10, rng=np.random.default_rng(3))
+        resampled_shares(np.eye(30), np.eye(30), 10, rng=np.random.default_rng(3))
 
 
 def test_percentiles_are_outward_and_take_infinities() -> None:

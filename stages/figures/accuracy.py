@@ -32,8 +32,8 @@ from stages.figures.style import (
 )
 from stages.schemas.figures import Accuracy, OfReader, Shares
 from stages.schemas.predict import Predictions
+from stages.statistics.clustered import fewest_clusters, of_one_glyph
 from stages.statistics.proportions import clustered_proportion
-from stages.statistics.sharing import fewest_clusters, of_one_glyph
 
 Ints = NDArray[np.int64]
 

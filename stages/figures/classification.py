@@ -13,7 +13,7 @@ from stages.figures.numbers import highest, lowest, percent, percent_range, quot
 from stages.schemas.figures import Classification
 from stages.schemas.predict import Predictions
 from stages.statistics.classification import ClassReport, class_report, f1_interval
-from stages.statistics.sharing import fewest_clusters
+from stages.statistics.clustered import fewest_clusters
 
 MACRO = "macro"  # in the place of a character: the mean over all of them
 RENDERINGS = {"all": "all renderings", "clean": "clean renderings"}

@@ -36,8 +36,8 @@ def about_surroundings(tests: pd.DataFrame, effects: pd.DataFrame, confidence: f
     untold = [TERMS[row[CombinationTests.term]] for row in tests.to_dict("records")
               if row[CombinationTests.term] not in set(known[CombinationTests.term])]
     missing = f" Nothing is known of {listed(untold)}." if untold else ""
-    return (f"Beyond the character itself and its position, joint tests with clustered errors ask about {listed(parts)}: "
-            f"{verdict}.{missing}{_repeated(effects, confidence)}")
+    return (f"Beyond the character itself and its position, joint tests with clustered errors ask about "
+            f"{listed(parts)}: {verdict}.{missing}{_repeated(effects, confidence)}")
 
 
 def _repeated(effects: pd.DataFrame, confidence: float) -> str:

@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from stages.reader.fitting import deterministic
 from stages.reader.halves import one_thread
+from stages.statistics.bootstrap import multinomial_counts, percentile_interval
 
 Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
 Ints = NDArray[np.int64]
@@ -213,9 +214,8 @@ def losses_table(network: Autoencoder, glyphs: Mapping[tuple[str, float], Glyphs
     rows: list[list[float | str]] = []
     for (noise, level), images in glyphs.items():
         losses = _by_part(network, to_ink(images), lambda x: torch.stack(network.elbo(x), 1)).astype(np.float64)
-        weights = rng.multinomial(len(losses), np.full(len(losses), 1 / len(losses)), size=draws) / len(losses)
-        tails = ((1 - confidence) / 2, (1 + confidence) / 2)
-        ends = np.quantile(weights @ losses, tails, axis=0) if len(losses) > 1 else np.full((2, 2), np.nan)
+        weights = multinomial_counts(len(losses), draws, rng=rng) / len(losses)
+        ends = percentile_interval(weights @ losses, confidence) if len(losses) > 1 else np.full((2, 2), np.nan)
         rows.append([noise, level, *(float(x) for i in range(2) for x in (losses[:, i].mean(), *ends[:, i]))])
     return pd.DataFrame(rows, columns=["noise", "level", *(f"{name}{end}" for name in ("reconstruction", "divergence")
                                                            for end in ("", "_low", "_high"))])

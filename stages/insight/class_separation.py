@@ -22,6 +22,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages.statistics.bootstrap import cluster_weights
+
 Floats = NDArray[np.float64]
 Points = NDArray[np.float32] | NDArray[np.float64]  # (m, F) before the scale, (m, D) after it
 Ints = NDArray[np.int64]
@@ -125,14 +127,6 @@ def shrunk_covariance(off: Floats) -> Floats:
     return result
 
 
-def resampled(clusters: NDArray[np.integer], draws: int, *, rng: np.random.Generator) -> Floats:
-    """Weights (1 + draws, m): all ones, then how often a resample of whole clusters (m,) holds each point."""
-    names, owner = np.unique(clusters, return_inverse=True)
-    counts = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
-    weights: Floats = np.concatenate([np.ones((1, len(owner))), counts[:, owner]])
-    return weights
-
-
 def scatter(points: Floats, labels: Ints, weights: Floats) -> tuple[Floats, Floats]:
     """spread^2 and distance^2 (B,) of points (m, D) under weights (B, m), whose first row is all ones.
 
@@ -233,7 +227,7 @@ def separation(space: Space, *, rng: np.random.Generator, draws: int = 200, conf
     scale = fit_scale(space.reference, space.reference_labels)
     reference, clean = scale(space.reference), scale(space.clean)
     note = too_few(space.labels, space.clusters)
-    weights = resampled(space.clusters, 0 if note else draws, rng=rng)
+    weights = cluster_weights(space.clusters, 0 if note else draws, rng=rng)
     start = [_logarithm(squares) for squares in scatter(clean, space.labels, weights)]
     rows: list[list[object]] = []
     for (noise, level), points in [((CLEAN, 0.0), clean), *((dose, scale(p)) for dose, p in space.noisy.items())]:

@@ -16,9 +16,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.captcha.design import stream
+from stages.statistics.bootstrap import exponential_weights, parts_of, resampled_shares
+from stages.statistics.clustered import of_one_glyph
 from stages.statistics.proportions import clustered_proportion
-from stages.statistics.sharing import of_one_glyph
-from stages.statistics.thresholds import Threshold, dose_response, resampled
+from stages.statistics.thresholds import Threshold, dose_response
 
 Floats = NDArray[np.float64]
 
@@ -148,7 +149,7 @@ def _threshold(shown: pd.DataFrame, target: float, confidence: float, draws: int
     cell, size = codes * len(levels) + column, len(clusters) * len(levels)
     right, seen = (np.bincount(cell, weights, size).reshape(len(clusters), len(levels)).astype(float)
                    for weights in (shown["success"].to_numpy(float), np.ones(len(cell))))
-    shares = resampled(right, seen, draws, rng=rng)
+    shares = resampled_shares(right, seen, draws, rng=rng)
     return dose_response(shares, levels, targets=(target,), confidence=confidence).thresholds[0]
 
 
@@ -235,8 +236,8 @@ def draw_shares(characters: pd.DataFrame, order: list[str], *, draws: int, seed:
                    for weights in (characters["success"].to_numpy(float), np.ones(len(kept))))
     rng = stream(seed, "captchas")
     parts = []
-    for start in range(0, draws, BLOCK):
-        weights = rng.exponential(size=(min(BLOCK, draws - start), len(labels)))
+    for count in parts_of(draws, BLOCK):
+        weights = exponential_weights(len(labels), count, rng=rng)
         with np.errstate(invalid="ignore"):
             parts.append((weights @ right) / (weights @ seen))
     return np.concatenate(parts)

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from stages.insight.classes import check_characters
 from stages.schemas.explain import CombinationEffects, Combinations, CombinationTests
+from stages.statistics.clustered import fewest_clusters
 from stages.statistics.design import Factor, Variables, make_factor
 from stages.statistics.formulas import parse_formula
 from stages.statistics.inference import Test, adjusted
 from stages.statistics.proportions import clustered_proportion
 from stages.statistics.regression import Clusters, Regression, estimate
 from stages.statistics.sample import Sample
-from stages.statistics.sharing import fewest_clusters
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]

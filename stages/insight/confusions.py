@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from stages.insight.classes import ALL, LEAST, TOO_FEW, check_characters, noises_of, share
+from stages.statistics.clustered import ratio_scores, standard_error
 from stages.statistics.inference import adjusted
 
 Floats = NDArray[np.float64]
@@ -84,7 +85,7 @@ def confusion_tests(characters: pd.DataFrame, alphabet: str, *, confidence: floa
     """Each confusion that occurred under a noise type (or ALL), the most frequent first, against its clean share.
 
     Columns TESTED. The same captchas are clean and noisy, so that the difference of the two shares is paired: its error
-    is that of a difference of ratios linearised by captcha (Liang & Zeger 1986, times G/(G-1)), its t has G-1 degrees,
+    is that of a difference of ratios linearised by captcha (statistics.clustered), its t has G-1 degrees of freedom,
     G being the captchas that show the character. p_holm adjusts (Holm 1979) for all `tests` confusions that could have
     occurred, A² by noise type for the types together and A² for ALL: one that never occurred counts, with p = 1, since
     which ones occur is known only afterwards. Noise adds some of every error: `times_even` tells how many times as
@@ -162,8 +163,7 @@ def _test(wrong: Ints, wrong_clean: Ints, shown: Ints, shown_clean: Ints, confid
         return told | {"note": TOO_FEW.format(what="captchas", count=G)}
     if count:
         told["low"], told["high"] = _share_interval(wrong, shown, confidence)
-    moved = (wrong - ratio * shown) / shown.sum() - (wrong_clean - ratio_clean * shown_clean) / shown_clean.sum()
-    error = float(np.sqrt(G / (G - 1) * (moved @ moved)))
+    error = standard_error(ratio_scores(wrong, shown) - ratio_scores(wrong_clean, shown_clean))
     if error < 1e-12:  # all captchas agree, so that no error was measured; what never occurs did not change
         return told | ({"note": "all captchas agree"} if difference else {"p": 1.0})
     half, t = float(stats.t.ppf((1 + confidence) / 2, G - 1)) * error, difference / error

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.schemas.explain import UnseenScores
+from stages.statistics.bootstrap import index_counts, parts_of, percentile_interval
 
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -57,8 +58,7 @@ def detection_row(scores: Doubles, anomalous: Bools, threshold: float, draws: in
     beyond = scores > threshold
     ends = np.full((2, 2), np.nan)
     if not few:
-        tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-        ends = np.quantile(_resampled(scores, anomalous, beyond, draws, rng), tails, axis=0)
+        ends = percentile_interval(_resampled(scores, anomalous, beyond, draws, rng), confidence)
     return {UnseenScores.n_normal: int((~anomalous).sum()), UnseenScores.n_anomalous: int(anomalous.sum()),
             UnseenScores.auroc: auroc(scores, anomalous), UnseenScores.low: ends[0, 0], UnseenScores.high: ends[1, 0],
             UnseenScores.aupr: aupr(scores, anomalous), UnseenScores.tpr_at_5: _share(beyond[anomalous]),
@@ -76,17 +76,10 @@ def _resampled(scores: Doubles, anomalous: Bools, beyond: Bools, draws: int, rng
     low, high = _places(scores, anomalous)
     N, M = int((~anomalous).sum()), int(anomalous.sum())
     found = []
-    for start in range(0, draws, CHUNK):
-        count = min(CHUNK, draws - start)
+    for count in parts_of(draws, CHUNK):
         below = np.zeros((count, N + 1), np.int32)  # drawn normals among the i lowest
-        np.cumsum(_counts(N, count, rng), axis=1, out=below[:, 1:])
-        drawn = _counts(M, count, rng)
+        np.cumsum(index_counts(N, count, rng=rng), axis=1, out=below[:, 1:])
+        drawn = index_counts(M, count, rng=rng)
         ranks = np.einsum("dm,dm->d", drawn, below[:, low] + below[:, high]) / 2
         found.append(np.column_stack([ranks / (N * M), drawn @ beyond[anomalous] / M]))
     return np.concatenate(found)
-
-
-def _counts(size: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """How often each of `size` is drawn in `count` resamples, (count, size)."""
-    drawn = rng.integers(size, size=(count, size)) + np.arange(count)[:, None] * size
-    return np.bincount(drawn.ravel(), minlength=count * size).reshape(count, size)

@@ -22,6 +22,7 @@ from stages.insight.saliency import GRADIENTS, Effort, Explanation, Maps, Target
 from stages.reader.batches import Images
 from stages.reader.decoding import Doubles, Ints
 from stages.reader.reading import Outside, Recogniser
+from stages.statistics.bootstrap import multinomial_counts, percentile_interval
 
 Bools = NDArray[np.bool_]
 Score = Callable[[Images, Ints], Doubles]  # images (b, H, W, 3) and their rows (b,) to posteriors (b,)
@@ -229,8 +230,8 @@ def mean_by_captcha(values: Doubles, captcha: Ints, *, confidence: float, draws:
     count, total = np.bincount(group).astype(float), np.bincount(group, values[kept])
     if G < FEW:
         return total.sum() / count.sum(), np.nan, np.nan, G, f"{G} captcha(s): too few for an interval"
-    weights = np.random.default_rng(seed).multinomial(G, np.full(G, 1 / G), size=draws)
-    low, high = np.quantile((weights @ total) / (weights @ count), [(1 - confidence) / 2, (1 + confidence) / 2])
+    weights = multinomial_counts(G, draws, rng=np.random.default_rng(seed))
+    low, high = percentile_interval((weights @ total) / (weights @ count), confidence)
     return total.sum() / count.sum(), float(low), float(high), G, ""
 
 

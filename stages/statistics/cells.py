@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.schemas.words import CLEAN
-from stages.statistics.sharing import covariance_of_means, fewest_clusters
+from stages.statistics.clustered import covariance_of_means, fewest_clusters
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -38,8 +38,8 @@ class Cells:
     def draw(self, draws: int, *, rng: np.random.Generator) -> Floats:
         """The means, and draws of what they could have been: (1 + B, M), the sample's own first.
 
-        Multivariate normal, cut at 0 and 1: captchas and glyphs cannot be resampled together (see `sharing`), but means
-        of hundreds of captchas are near enough to normal.
+        Multivariate normal, cut at 0 and 1: captchas and glyphs cannot be resampled together (see `clustered`), but
+        means of hundreds of captchas are near enough to normal.
         """
         values, vectors = np.linalg.eigh(self.covariance)
         root = vectors * np.sqrt(np.maximum(values, 0))  # (M, M)

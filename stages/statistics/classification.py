@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from stages.statistics.clustered import covariance_of_means, fewest_clusters
 from stages.statistics.proportions import size_of, wilson
-from stages.statistics.sharing import covariance_of_means, fewest_clusters
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -93,9 +93,9 @@ def f1_interval(truth: NDArray[Any], guess: NDArray[Any], captcha: NDArray[Any],
                 confidence: float = 0.95, *, glyphs: NDArray[Any] | None = None) -> tuple[float, float]:
     """Interval (low, high) of the macro F1, where characters may err together that share a captcha or a glyph.
 
-    The variance is the delta method's, by `sharing.covariance_of_means`; the interval is Wilson's at the size of sample
-    that would give a share this variance, m at most, and G where the variance is zero: as clustered_proportion does for
-    a plain share, so that there is a width where all is right. glyphs (m,), -1 where unknown.
+    The variance is the delta method's (see `clustered`). The interval is Wilson's at the size of sample that would give
+    a share this variance, m at most, and G where the variance is zero, as clustered_proportion has it for a plain
+    share: so there is a width where all is right. glyphs (m,), -1 where unknown.
     Takahashi et al. (2022), Applied Intelligence 52:4961 (delta method); Korn & Graubard (1998) for the rest.
     Raises ValueError on fewer than two captchas, a captcha of another length, or a confidence outside 0 to 1.
     """

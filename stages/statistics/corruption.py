@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.statistics.bootstrap import percentile_interval
 from stages.statistics.cells import Cells
 
 Floats = NDArray[np.float64]
@@ -80,5 +81,5 @@ def _interval(values: Floats, confidence: float) -> Ratio:
     drawn = values[1:][np.isfinite(values[1:])]
     if not np.isfinite(values[0]) or not len(drawn):
         return Ratio(float(values[0]), np.nan, np.nan)
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+    low, high = percentile_interval(drawn, confidence)
     return Ratio(float(values[0]), float(min(low, values[0])), float(max(high, values[0])))

@@ -228,5 +228,5 @@ def _about_leave_out(fit: Fit, clusters: str) -> Iterator[str]:
     if left.singular:
         yield (f"without each of {left.singular} clusters by {clusters} some coefficient is not identified: the "
                "jackknife takes a generalised inverse there")
-    if left.lonely:
-        yield f"{left.lonely} rows alone identify a coefficient: no other row predicts them"
+    if left.leverage_one:
+        yield f"{left.leverage_one} rows alone identify a coefficient: no other row predicts them"

@@ -1,7 +1,8 @@
 """Ordinary least squares whose errors may correlate within a cluster, in two passes over blocks of rows.
 
-The first pass sums the cross-products, the second the clusters' scores and what leaving each out would change, so that
-memory holds a block and K x K numbers however many rows there are.
+The first pass sums cross-products, the second the clusters' scores and what leaving each out would change. What is
+streamed is X: it is made a block of whole clusters at a time, in either pass anew, and is never whole. What it is made
+of is in memory (the predictions: a number or code per row and variable, the outcome, the labels), as are K x K sums.
 """
 
 from __future__ import annotations
@@ -12,49 +13,23 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import solve_triangular
 
 from stages.statistics import moments as cross
+from stages.statistics.arrays import Floats, Ints
+from stages.statistics.clustered import run_starts, sandwich
 from stages.statistics.inference import Inference
-from stages.statistics.leave_out import Influence, Sums
+from stages.statistics.influence import Jackknife, LeaveOut, LeaveOutSums
+from stages.statistics.leave_out import ClusterBatch, batches
 from stages.statistics.moments import Moments
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Block = tuple[Floats, Floats, Ints]    # X (n, K), y (n,), cluster (n,): labels ascend, a cluster is in one block
-Blocks = Callable[[], Iterable[Block]]  # each call streams all rows again
+Blocks = Callable[[], Iterable[Block]]  # each call gives all rows again
 
-ROWS = 4096        # of a block that is cut from arrays: large enough for BLAS, small enough for the cache
+BLOCK_ROWS = 4096  # of a block: large enough for BLAS, small enough for the cache
 NEGLIGIBLE = 1e-9  # of the outcome's spread: an effect or error below it is a rounding error of an exact zero
 CANCELLED = 1e-13  # of the largest variance: what is left where the terms of a variance that is 0 cancel
-
-
-@dataclass(frozen=True)
-class LeaveOut:
-    """What changes where one row, or one cluster, is left out; clusters are named by their labels."""
-
-    predicted_r2: float            # 1 - PRESS / total: of rows that the fit without them foretells (Allen 1974)
-    press: float
-    out_of_cluster_r2: float       # the same of rows that the fit without their cluster foretells
-    lonely: int                    # rows that alone tell a coefficient: nothing foretells them
-    cook: float                    # greatest Cook's distance of a row, and the row's cluster
-    cook_cluster: int
-    singular: int                  # clusters without which X has no full rank
-    lowest: Floats                 # (K,) least estimate over the fits without one cluster, and the cluster
-    lowest_cluster: Ints
-    highest: Floats
-    highest_cluster: Ints
-    sizes: tuple[int, float, int]  # rows a cluster: least, mean, greatest
-    leverage_max: float            # of a cluster, tr H_gg; their mean is K / G
-    leverage_cluster: int
-    leverage_cv: float             # their standard deviation over their mean
-    partial_max: Floats            # (K,) greatest share of a cluster in what tells the coefficient; their mean is 1 / G
-    partial_cluster: Ints
-    effective_clusters: Floats     # (K,) G* at correlation 0 within clusters (Carter, Schnepel & Steigerwald 2017)
-    effective_clusters_equal: Floats  # (K,) G* at correlation 1; NaN where the regressor's weights cancel in clusters
-    covariance_centred: Floats     # (K, K) CV3J: the jackknife about the mean of the leave-out estimates
-    influence: Influence
+ROUNDING = 1e-9    # of a probability: no further outside [0, 1] than it is known
 
 
 @dataclass(frozen=True)
@@ -81,7 +56,7 @@ class Fit(Inference):
         return 1 - (1 - self.r2) * (self.observations - 1) / (self.observations - len(self.names))
 
 
-def cut(X: Floats, y: Floats, cluster: Ints, rows: int = ROWS) -> Blocks:
+def cut(X: Floats, y: Floats, cluster: Ints, rows: int = BLOCK_ROWS) -> Blocks:
     """Arrays (N, K), (N,), (N,) as blocks of whole clusters; they are sorted where the labels do not ascend."""
     if len(cluster) and (cluster[1:] < cluster[:-1]).any():
         order = np.argsort(cluster, kind="stable")
@@ -94,9 +69,9 @@ def cut(X: Floats, y: Floats, cluster: Ints, rows: int = ROWS) -> Blocks:
     return blocks
 
 
-def boundaries(cluster: Ints, rows: int = ROWS) -> list[int]:
+def boundaries(cluster: Ints, rows: int = BLOCK_ROWS) -> list[int]:
     """Where to cut sorted labels (N,), so that a block has whole clusters and, if they allow, at most `rows` rows."""
-    starts = np.r_[np.flatnonzero(np.r_[True, cluster[1:] != cluster[:-1]]), len(cluster)]
+    starts = np.r_[run_starts(cluster), len(cluster)]
     bounds = [0]
     while bounds[-1] < len(cluster):
         end = int(np.searchsorted(starts, bounds[-1] + rows, side="right")) - 1
@@ -117,22 +92,36 @@ def least_squares(blocks: Blocks, names: Sequence[str], *, leave_out: bool = Tru
     and on columns that are combinations of others (both sides are named).
     """
     total = cross.total_of(Moments.of(X, y) for X, y in checked(blocks, names))
+    root = identified_root(total, names)
+    beta, _ = cross.solve(total)
+    mean = float(total.Xy[0]) / total.rows
+    sums = Sums(root, beta, mean, jackknife=leave_out if jackknife is None else jackknife, leave_out=leave_out)
+    for X, y, cluster in in_order(blocks):
+        sums.add(X, y, cluster)
+    return _fit(total, sums, tuple(names))
+
+
+def identified_root(total: Moments, names: Sequence[str]) -> Floats:
+    """L'^-1 of X'X = L L', (K, K). Raises ValueError on fewer rows than columns, or dependent columns, named."""
     if total.rows <= len(names):
         raise ValueError(f"{total.rows} rows cannot tell {len(names)} coefficients: use more captchas or fewer factors")
     cross.refuse_collinear(total, names)
-    beta, _ = cross.solve(total)
-    root: Floats = solve_triangular(np.linalg.cholesky(total.XX), np.eye(len(names)), lower=True).T  # L'^-1
-    sums = Sums(root, beta, float(total.Xy[0]) / total.rows, leave_out=leave_out,
-                jackknife=leave_out if jackknife is None else jackknife)
+    root: Floats = solve_triangular(np.linalg.cholesky(total.XX), np.eye(len(names)), lower=True).T
+    return root
+
+
+def in_order(blocks: Blocks) -> Iterator[Block]:
+    """The blocks. Raises ValueError where a cluster comes again, or all rows are in one."""
+    first: int | None = None
     last: int | None = None
     for X, y, cluster in blocks():
         if last is not None and cluster[0] <= last:
             raise ValueError(f"cluster {cluster[0]} comes after {last}: labels should ascend, a cluster in one block")
+        first = int(cluster[0]) if first is None else first
         last = int(cluster[-1])
-        sums.add(X, y, cluster)
-    if sums.clusters < 2:
+        yield X, y, cluster
+    if first == last:
         raise ValueError("all rows are in one cluster: an error clustered so needs at least two")
-    return _fit(total, sums, tuple(names))
 
 
 def checked(blocks: Blocks, names: Sequence[str]) -> Iterator[tuple[Floats, Floats]]:
@@ -178,47 +167,61 @@ def _either(first: Floats, second: Floats, both: Floats) -> tuple[Floats, ...]:
     return first + second - both, first, second
 
 
+class Sums:
+    """What the second pass adds up; `add` takes blocks of whole clusters."""
+
+    def __init__(self, root: Floats, beta: Floats, mean: float, *, jackknife: bool, leave_out: bool) -> None:
+        """root (K, K) is L'^-1; mean is of y."""
+        K = len(beta)
+        self.root = root
+        self.beta = beta
+        self.mean = mean
+        self.score = np.zeros(K)         # X'e: 0 but for rounding
+        self.meat = np.zeros((K, K))     # sum of s_g s_g'
+        self.residual_squares = 0.0
+        self.total_squares = 0.0         # of y about its mean
+        self.clusters = 0
+        self.outside = 0                 # fitted values below 0 or above 1
+        self.jackknife = Jackknife(root) if jackknife else None
+        self.leave_out = LeaveOutSums(root) if leave_out else None
+
+    def add(self, X: Floats, y: Floats, cluster: Ints) -> None:
+        """X (n, K), y (n,), labels (n,) alike in adjacent rows."""
+        fitted = X @ self.beta
+        e = y - fitted
+        self.score += e @ X
+        self.residual_squares += float(e @ e)
+        self.total_squares += float(np.square(y - self.mean).sum())
+        self.outside += int(((fitted < -ROUNDING) | (fitted > 1 + ROUNDING)).sum())
+        for batch in batches(X @ self.root, e, cluster):
+            self._add_batch(batch)
+
+    def _add_batch(self, batch: ClusterBatch) -> None:
+        self.clusters += len(batch.label)
+        self.meat += batch.score.T @ batch.score
+        if self.jackknife is None:
+            return
+        w = batch.shortest_displacement(self.root, self.beta)
+        self.jackknife.add(w, batch.displacement.singular)
+        if self.leave_out is not None:
+            self.leave_out.add(batch, w)
+
+
 def _fit(moments: Moments, sums: Sums, names: tuple[str, ...]) -> Fit:
     N, K, G = moments.rows, len(names), sums.clusters
     root = sums.root
-    beta = sums.beta + root @ (root.T @ sums.scores)  # a step of refinement: the exact solution's scores sum to 0
-    size = np.sqrt(np.diag(moments.XX) / N) / np.sqrt(sums.total / N)  # (K,) of a typical value, in spreads of y
-    factor = G / (G - 1) * (N - 1) / (N - K)
-    cv1 = _without_rounding_errors(factor * root @ sums.meat @ root.T, size)
-    cv3 = _without_rounding_errors((G - 1) / G * root @ sums.jackknife @ root.T, size) if sums.with_jackknife else cv1
-    variance = sums.squares / (N - K)
+    beta = sums.beta + root @ (root.T @ sums.score)  # a step of refinement: the exact solution's scores sum to 0
+    size = np.sqrt(np.diag(moments.XX) / N) / np.sqrt(sums.total_squares / N)  # (K,) a typical value, in spreads of y
+    cv1 = _without_rounding_errors(sandwich(root, sums.meat, rows=N, clusters=G), size)
+    cv3 = cv1 if sums.jackknife is None else _without_rounding_errors(sums.jackknife.covariance(G), size)
+    variance = sums.residual_squares / (N - K)
+    left_out = None
+    if sums.leave_out is not None and sums.jackknife is not None:
+        left_out = sums.leave_out.result(beta, sums.jackknife, total=sums.total_squares, N=N, G=G, variance=variance)
     return Fit(beta=np.where(np.abs(beta) * size < NEGLIGIBLE, 0.0, beta), df=G - 1, covariances=(cv3,),
                covariances_cv1=(cv1,), names=names, moments=moments, bread=root @ root.T, residual_variance=variance,
-               observations=N, cluster_counts=(G,), r2=1 - sums.squares / sums.total, outside=sums.outside,
-               leave_out=_left_out(beta, sums, N, variance) if sums.leave_out else None)
-
-
-def _left_out(beta: Floats, sums: Sums, N: int, variance: float) -> LeaveOut:
-    K, G = len(beta), sums.clusters
-    sums.influence.trim()
-    scale = K * variance if variance > 0 else 1.0  # a perfect fit has no residuals, and no distances
-    sums.influence.distance = sums.influence.distance / scale
-    spread = max(0.0, sums.leverage_squares / G - (K / G) ** 2)
-    told = sums.joint > 1e-9 * G * sums.spread  # weights that cancel within every cluster leave rounding errors alone
-    equal = np.divide(np.square(sums.joint), sums.joint_squares, out=np.full(K, np.nan), where=told)
-    return LeaveOut(
-        predicted_r2=1 - sums.press / sums.total, press=sums.press,
-        out_of_cluster_r2=1 - sums.out_of_cluster / sums.total, lonely=sums.lonely,
-        cook=sums.cook / scale, cook_cluster=sums.cook_cluster, singular=sums.singular,
-        lowest=beta - sums.moved.high, lowest_cluster=sums.moved.high_cluster,
-        highest=beta - sums.moved.low, highest_cluster=sums.moved.low_cluster,
-        sizes=(sums.smallest, N / G, sums.largest), leverage_max=sums.leverage_max,
-        leverage_cluster=sums.leverage_cluster, leverage_cv=float(np.sqrt(spread)) * G / K,
-        partial_max=sums.partial.high, partial_cluster=sums.partial.high_cluster,
-        effective_clusters=1 / sums.partial_squares, effective_clusters_equal=equal,
-        covariance_centred=_centred_jackknife(sums), influence=sums.influence)
-
-
-def _centred_jackknife(sums: Sums) -> Floats:
-    G = sums.clusters
-    about = sums.jackknife - np.outer(sums.shift, sums.shift) / G
-    covariance: Floats = (G - 1) / G * sums.root @ about @ sums.root.T
-    return covariance
+               observations=N, cluster_counts=(G,), r2=1 - sums.residual_squares / sums.total_squares,
+               outside=sums.outside, leave_out=left_out)
 
 
 def _without_rounding_errors(covariance: Floats, size: Floats) -> Floats:

@@ -13,18 +13,16 @@ from functools import reduce
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.linalg import solve_triangular
 from scipy.special import expit
 
 from stages.statistics import moments as cross
+from stages.statistics.arrays import Floats
+from stages.statistics.clustered import sandwich
 from stages.statistics.design import Design, Factor, Variables
 from stages.statistics.inference import Inference
-from stages.statistics.least_squares import ROWS, Blocks, checked
-from stages.statistics.leave_out import same_sized
+from stages.statistics.least_squares import BLOCK_ROWS, Blocks, checked, identified_root, in_order
+from stages.statistics.leave_out import batches
 from stages.statistics.moments import Moments
-
-Floats = NDArray[np.float64]
 
 ROUNDS = 50        # of Newton's method; a dozen are many where there is an estimate
 STILL = 1e-10      # root mean square change of the log-odds in a round below which the estimate stands
@@ -67,10 +65,7 @@ def fit_logit(blocks: Blocks, names: Sequence[str], *, rounds: int = ROUNDS) -> 
     some columns tell success from failure without fail (Albert & Anderson 1984): these are named.
     """
     total = cross.total_of(Moments.of(X, _binary(y)) for X, y in checked(blocks, names))
-    if total.rows <= len(names):
-        raise ValueError(f"{total.rows} rows cannot tell {len(names)} coefficients: use more captchas or fewer factors")
-    cross.refuse_collinear(total, names)
-    root: Floats = solve_triangular(np.linalg.cholesky(total.XX), np.eye(len(names)), lower=True).T  # L'^-1
+    root = identified_root(total, names)
     gamma, found = _maximum(blocks, root, total, names, rounds)
     N = total.rows
     covariance, G = _clustered(blocks, root, gamma, found.information, N)
@@ -94,9 +89,7 @@ def clustered_too(fit: Logit, second: Blocks, both: Blocks) -> Logit:
 def _clustered(blocks: Blocks, root: Floats, gamma: Floats, information: Floats, N: int) -> tuple[Floats, int]:
     """CV1 (K, K) in the clusters of these blocks, and their number G."""
     meat, G = _meat(blocks, root, gamma)
-    bread = root @ np.linalg.inv(information)
-    covariance: Floats = G / (G - 1) * (N - 1) / (N - len(gamma)) * bread @ meat @ bread.T
-    return covariance, G
+    return sandwich(root @ np.linalg.inv(information), meat, rows=N, clusters=G), G
 
 
 def _binary(y: Floats) -> Floats:
@@ -151,21 +144,13 @@ def _likelihood(blocks: Blocks, root: Floats, gamma: Floats) -> Likelihood:
 
 def _meat(blocks: Blocks, root: Floats, gamma: Floats) -> tuple[Floats, int]:
     """Sum of s_g s_g' (K, K) over the clusters' scores in the coordinates of Z, and how many clusters there are."""
-    meat, clusters = np.zeros((len(gamma), len(gamma))), 0
-    last: int | None = None
-    for X, y, cluster in blocks():
-        if last is not None and cluster[0] <= last:
-            raise ValueError(f"cluster {cluster[0]} comes after {last}: labels should ascend, a cluster in one block")
-        last = int(cluster[-1])
-        starts = np.flatnonzero(np.r_[True, cluster[1:] != cluster[:-1]])
-        sizes = np.diff(np.r_[starts, len(y)])
+    meat = np.zeros((len(gamma), len(gamma)))
+    clusters = 0
+    for X, y, cluster in in_order(blocks):
         Z = X @ root
-        for _, Z_g, e_g in same_sized(Z, y - expit(Z @ gamma), cluster, starts, sizes):
-            scores = (e_g[:, None, :] @ Z_g)[:, 0]  # (g, K)
-            meat += scores.T @ scores
-        clusters += len(starts)
-    if clusters < 2:
-        raise ValueError("all rows are in one cluster: an error clustered so needs at least two")
+        for batch in batches(Z, y - expit(Z @ gamma), cluster):
+            meat += batch.score.T @ batch.score
+            clusters += len(batch.label)
     return meat, clusters
 
 
@@ -221,7 +206,7 @@ class Effects:
 
 
 def average_effects(design: Design, variables: Variables, fit: Inference, *, link: Literal["logit", "identity"],
-                    confidence: float, rows: int = ROWS) -> list[Effect]:
+                    confidence: float, rows: int = BLOCK_ROWS) -> list[Effect]:
     """The average effect of each variable of a design, in the order of its terms, over rows that exist; see effects_of.
 
     Errors by the delta method, the rows taken as given (Stata's margins), with the covariances and degrees of freedom
@@ -245,7 +230,7 @@ def average_effects(design: Design, variables: Variables, fit: Inference, *, lin
 
 
 def effects_of(design: Design, variables: Variables, beta: Floats, *, link: Literal["logit", "identity"],
-               rows: int = ROWS) -> list[Effects]:
+               rows: int = BLOCK_ROWS) -> list[Effects]:
     """The average effect of each variable of a design, in the order of its terms.
 
     Of a factor's category: the mean over all rows of P(the row with that category) - P(the same with the first), what

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from stages.statistics.sharing import covariance_of_means, fewest_clusters
+from stages.statistics.clustered import fewest_clusters, variance_of_mean
 
 ROUNDING = 1e-12  # a variance of a share below this over N is none
 
@@ -21,7 +21,7 @@ def clustered_proportion(success: NDArray[Any], captcha: NDArray[Any], glyphs: N
     Wilson's (1927) interval, with the effective sample size N / deff in the place of N and Student's t with G - 1
     degrees of freedom in the place of the normal: Korn & Graubard (1998), Survey Methodology 24:193; Dean & Pagano
     (2015), Statistics in Medicine 34:3125. G is the number of captchas or of glyphs, whichever is less. deff is the
-    variance of the mean by `sharing.covariance_of_means` over p (1 - p) / (N - 1). The effective size is N at most,
+    variance of the mean by `clustered.covariance_of_means` over p (1 - p) / (N - 1). The effective size is N at most,
     and G where that variance is zero (all alike, or the clusters' sums of deviations vanish): the share is then known
     from G clusters, and no better.
 
@@ -48,7 +48,7 @@ def clustered_proportion(success: NDArray[Any], captcha: NDArray[Any], glyphs: N
 def effective_size(success: NDArray[Any], captcha: NDArray[Any], glyphs: NDArray[Any] | None = None) -> float:
     """N / deff of the mean of success (N,)."""
     N, p = len(success), float(success.mean())
-    variance = float(covariance_of_means((success - p)[:, None] / N, captcha, glyphs)[0, 0])
+    variance = variance_of_mean(success, captcha, glyphs)
     return size_of(p * (1 - p) * N / (N - 1), variance, N, fewest_clusters(captcha, glyphs))
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.statistics import oracles
-from stages.statistics.design import Column, Design, build_design
+from stages.statistics.coding import build_design
+from stages.statistics.design import Column, Design
 from stages.statistics.diagnostics import FEW_CLUSTERS, reset, warnings, with_products, without_terms
 from stages.statistics.formulas import Term
 from stages.statistics.inference import Test, adjusted

@@ -19,7 +19,7 @@ from stages.schemas.regress import Coefficients, RunEstimates
 from stages.schemas.words import CLEAN, POOLED
 from stages.statistics import moments as cross
 from stages.statistics.cells import Cells
-from stages.statistics.design import build_design
+from stages.statistics.coding import build_design
 from stages.statistics.formulas import Term
 from stages.statistics.observations import sample_of, without_readers
 from stages.statistics.sample import Sample

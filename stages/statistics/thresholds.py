@@ -21,7 +21,6 @@ Floats = NDArray[np.float64]  # B curves (the study's own, or one per draw), L l
 
 HALVINGS = 50  # of the bracket: to the last digit of a float
 STEEP = 0.8    # share of the clean accuracy: a fall by so much between two tested levels leaves no slope to interpolate
-REDRAWS = 100  # rounds in which a draw may be replaced
 
 
 @dataclass(frozen=True)
@@ -92,26 +91,6 @@ def ends(found: Floats, shares: Floats, levels: Floats) -> tuple[Floats, Floats]
     rows = np.arange(len(found))
     steep = inside & (falling[rows, after - 1] - falling[rows, after] > STEEP * falling[:, 0])
     return np.where(steep, levels[after - 1], found), np.where(steep, levels[after], found)
-
-
-def resampled(right: Floats, seen: Floats, draws: int, *, rng: np.random.Generator) -> Floats:
-    """Shares (1 + B, L) of what is read right, by sums over G clusters of right and seen (G, L): the sample's own
-    first, then B = draws resamples of whole clusters with replacement.
-
-    A draw in which a level shows nothing is drawn again. Raises ValueError where that goes on: the clusters of some
-    level are too few.
-    """
-    G, L = right.shape
-    both = np.concatenate([right, seen], axis=1)
-    sums = np.concatenate([both.sum(axis=0, keepdims=True), np.zeros((draws, 2 * L))])
-    for _ in range(REDRAWS):
-        missing = np.flatnonzero((sums[:, L:] == 0).any(axis=1))
-        if not len(missing):
-            return np.asarray(sums[:, :L] / sums[:, L:])
-        chosen = rng.integers(G, size=(len(missing), G)) + G * np.arange(len(missing))[:, None]
-        weights = np.bincount(chosen.ravel(), minlength=len(missing) * G).reshape(len(missing), G)
-        sums[missing] = weights.astype(np.float64) @ both
-    raise ValueError("resampled clusters leave some level without a character: show more captchas at each level")
 
 
 def level_at(shares: Floats, levels: Floats, target: float) -> Floats:

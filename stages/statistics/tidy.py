@@ -40,7 +40,7 @@ from stages.statistics.design import Variables
 from stages.statistics.diagnostics import AddedVariable, WithoutCategory, without_categories
 from stages.statistics.diagnostics import added_variables as plots_of
 from stages.statistics.inference import Test
-from stages.statistics.least_squares import LeaveOut
+from stages.statistics.influence import LeaveOut
 from stages.statistics.logit import Effect, average_effects, clustered_too, fit_logit
 from stages.statistics.regression import Regression
 from stages.statistics.runs import PerRun, coefficient
@@ -357,7 +357,7 @@ def summary(regression: Regression, rows: Sequence[Row]) -> FitSummary:
         effective_clusters_equal=_least_finite(left.effective_clusters_equal[1:]),
         largest_cook=LargestCook(distance=left.cook, of=str(left.cook_cluster)),
         singular_clusters=left.singular,
-        lonely_rows=left.lonely,
+        lonely_rows=left.leverage_one,
         condition_number=cross.condition_number(fit.moments),
         largest_vif=float(cross.variance_inflation(fit.moments).max()) if len(fit.names) > 1 else 1.0,
         fitted_outside=fit.outside / fit.observations,

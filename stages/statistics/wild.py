@@ -9,12 +9,11 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stages.statistics.arrays import Floats
+from stages.statistics.clustered import run_starts
 from stages.statistics.least_squares import Blocks
 from stages.statistics.moments import Moments
-
-Floats = NDArray[np.float64]
 
 WEBB = np.sqrt([0.5, 1.0, 1.5])  # Webb (2023), Canadian J. of Economics 56:839: six points, these and their negatives
 ALL = range(10, 14)              # clusters for which every one of the 2^G signs is drawn, once
@@ -25,7 +24,7 @@ def cluster_moments(blocks: Blocks) -> list[Moments]:
     """The cross-products of each cluster, (X'X, X'y); for few clusters."""
     found = []
     for X, y, cluster in blocks():
-        starts = np.flatnonzero(np.r_[True, cluster[1:] != cluster[:-1]])
+        starts = run_starts(cluster)
         found += [Moments.of(X[start:end], y[start:end])
                   for start, end in zip(starts, np.r_[starts[1:], len(y)], strict=True)]
     return found

@@ -1,4 +1,4 @@
-"""Covariance of means under shared captchas and glyphs: by every pair of observations, its repair, and coverage."""
+"""Clustered variances of means, ratios and differences, under shared captchas and glyphs: repair and coverage."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 
+from stages.statistics.clustered import (
+    UNKNOWN,
+    covariance_of_means,
+    fewest_clusters,
+    mean_scores,
+    ratio_scores,
+    run_starts,
+    standard_error,
+    sums_by_cluster,
+)
 from stages.statistics.proportions import clustered_proportion
-from stages.statistics.sharing import UNKNOWN, covariance_of_means, fewest_clusters
 
 Array = NDArray[Any]
 
@@ -28,6 +38,32 @@ def crossed(captchas: int, T: int, glyphs: int, conditions: int, rng: np.random.
     """Rows of whole captchas: captcha (N,) and glyphs (N, T), each captcha under every condition."""
     drawn = rng.integers(glyphs, size=(captchas, T))
     return np.repeat(np.arange(captchas), conditions), np.repeat(drawn, conditions, axis=0)
+
+
+def test_of_clusters_of_one_the_error_of_a_mean_is_the_textbooks() -> None:
+    values = np.random.default_rng(1).normal(size=50)
+    assert standard_error(mean_scores(values)) == pytest.approx(stats.sem(values))
+
+
+def test_the_error_of_a_difference_of_two_readings_of_the_same_rows_is_the_paired_one() -> None:
+    first, second = np.random.default_rng(2).normal(size=(2, 50)) + np.random.default_rng(3).normal(size=50)
+    assert standard_error(mean_scores(first) - mean_scores(second)) == pytest.approx(stats.sem(first - second))
+
+
+def test_the_scores_of_a_ratio_are_what_a_little_more_of_a_row_adds_to_it() -> None:
+    rng = np.random.default_rng(4)
+    part, whole = rng.random(12), rng.integers(1, 9, 12).astype(float)
+    scores = ratio_scores(part, whole)
+    weights = np.eye(12) * 1e-6 + 1
+    moved = weights @ part / (weights @ whole) - part.sum() / whole.sum()
+    np.testing.assert_allclose(scores, moved / 1e-6, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(ratio_scores(part, np.ones(12)), mean_scores(part))
+
+
+def test_sums_by_cluster_are_those_of_sorted_runs() -> None:
+    cluster, scores = np.array([0, 0, 1, 2, 2, 2]), np.arange(12.0).reshape(6, 2)
+    np.testing.assert_array_equal(run_starts(cluster), [0, 2, 3])
+    np.testing.assert_array_equal(sums_by_cluster(scores, cluster), np.add.reduceat(scores, run_starts(cluster)))
 
 
 @pytest.mark.parametrize("T", [1, 3])
