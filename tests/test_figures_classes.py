@@ -16,14 +16,14 @@ from test_insight_classes import UKRAINIAN, read_characters
 
 from stages.figures.classes import (
     about_class_levels,
+    about_class_ranking,
     about_class_thresholds,
     about_confusions,
-    about_ranking,
     about_top_confusions,
     draw_class_levels,
+    draw_class_ranking,
     draw_class_thresholds,
     draw_confusions,
-    draw_ranking,
     draw_top_confusions,
 )
 from stages.figures.combinations import about_pairs, about_repeated, about_texts, draw_pairs, draw_texts
@@ -89,7 +89,7 @@ def two() -> Tables:
 DRAW: dict[str, Callable[[Tables], Figure]] = {
     "class_levels": lambda one: draw_class_levels(one.levels),
     "class_thresholds": lambda one: draw_class_thresholds(one.thresholds, list(one.ranking["character"]), 1.0),
-    "ranking": lambda one: draw_ranking(one.ranking),
+    "ranking": lambda one: draw_class_ranking(one.ranking),
     "confusions": lambda one: draw_confusions(one.matrices, one.alphabet),
     "top_confusions": lambda one: draw_top_confusions(one.by_level, ["fog", "lines"]),
     "pairs": lambda one: draw_pairs(one.pairs, one.alphabet),
@@ -98,7 +98,7 @@ DRAW: dict[str, Callable[[Tables], Figure]] = {
 TELL: dict[str, Callable[[Tables], str]] = {
     "class_levels": lambda one: about_class_levels(one.thresholds, 0.95),
     "class_thresholds": lambda one: about_class_thresholds(one.thresholds, 0.95),
-    "ranking": lambda one: about_ranking(one.ranking, 0.95),
+    "ranking": lambda one: about_class_ranking(one.ranking, 0.95),
     "confusions": lambda one: about_confusions(one.matrices),
     "top_confusions": lambda one: about_top_confusions(one.tests, one.by_level, 0.95),
     "pairs": lambda one: about_pairs(one.pairs, one.spreads, 0.95),
@@ -154,20 +154,20 @@ def test_a_threshold_that_is_not_reached_stands_hollow_at_the_edge(abc: Tables) 
 
 
 def test_the_ranking_shows_places_with_their_probability(abc: Tables) -> None:
-    left, right = draw_ranking(abc.ranking).axes
+    left, right = draw_class_ranking(abc.ranking).axes
     assert points(left, 0) == [(share, i) for i, share in enumerate(abc.ranking["accuracy"])]
     assert [text.get_text() for text in right.texts] == [f"{100 * p:.0f} %" for p in abc.ranking["probability"]]
     assert [label.get_text() for label in left.get_yticklabels()] == list("abc")
 
 
 def test_the_ranking_is_told_with_its_probability(abc: Tables) -> None:
-    said = about_ranking(abc.ranking, 0.95)
+    said = about_class_ranking(abc.ranking, 0.95)
     assert said.startswith("“a” is the most robust: ")
     assert f"probability {abc.ranking['first'].iloc[0]:.2f}; “c” is the least" in said
     assert "the places of 3 of the 3 characters are settled." in said
     left_out = abc.ranking.assign(place=[1.0, 2.0, np.nan])
-    assert about_ranking(left_out, 0.95).endswith("1 of the 3 characters come in too few captchas for a place.")
-    assert about_ranking(abc.ranking.assign(place=np.nan), 0.95).startswith("Too few characters")
+    assert about_class_ranking(left_out, 0.95).endswith("1 of the 3 characters come in too few captchas for a place.")
+    assert about_class_ranking(abc.ranking.assign(place=np.nan), 0.95).startswith("Too few characters")
 
 
 def test_confusion_panels_leave_the_diagonal_out_and_share_a_scale(abc: Tables) -> None:

@@ -31,7 +31,7 @@ from stages.insight.anomaly import (
     pixel_entropy,
     unseen_headlines,
 )
-from stages.insight.autoencoder import Autoencoder, draw, fit_autoencoder, reconstruction_loss, to_ink
+from stages.insight.autoencoder import GlyphAutoencoder, draw_latent, fit_autoencoder, reconstruction_loss, to_ink
 from stages.statistics.bootstrap import index_counts
 
 CPU = torch.device("cpu")
@@ -120,7 +120,7 @@ def test_nothing_depends_on_validation_or_test_glyphs_of_the_class_held_out() ->
 
 
 @cache
-def mixture() -> tuple[Autoencoder, ...]:
+def mixture() -> tuple[GlyphAutoencoder, ...]:
     return tuple(fit_autoencoder(TRAIN[0][TRAIN[1] == a], None, latent=3, epochs=4, seed=a) for a in range(4))
 
 
@@ -137,7 +137,7 @@ def test_the_importance_bound_is_what_torch_distributions_say() -> None:
         mean, log_variance = network.encode(x)
         posterior = torch.distributions.Normal(mean, (log_variance / 2).exp())
         for _ in range(6):
-            z = draw(mean, log_variance, generator=generator)
+            z = draw_latent(mean, log_variance, generator=generator)
             prior = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1)
             weights.append(prior - posterior.log_prob(z).sum(1) - reconstruction_loss(network.decode(z), x))
     expected = torch.stack(weights).double()

@@ -20,7 +20,6 @@ from sklearn.neighbors import NearestNeighbors
 from stages.captcha.noise import apply
 from stages.insight.class_separation import (
     COLLAPSED,
-    COLUMNS,
     MEASURES,
     MERGED,
     Space,
@@ -33,8 +32,9 @@ from stages.insight.class_separation import (
     separation,
     separation_headlines,
     silhouette,
-    too_few,
+    too_few_clusters,
 )
+from stages.schemas.explain import SpaceMeasures
 from stages.insight.ctc_alignment import aligned_columns
 from stages.insight.features import Features, by_dose, penultimate, render_glyphs
 from stages.reader.classical import Logistic
@@ -229,7 +229,7 @@ def merged_and_widened() -> dict[tuple[str, float], Floats]:
 
 def test_merging_and_widening_are_told_apart() -> None:
     table = separation(space_of(merged_and_widened()), rng=np.random.default_rng(0))
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == SpaceMeasures.names()
     assert set(table["measure"]) == set(MEASURES)
     for noise, merges, widens in (("merge", True, False), ("widen", False, True), ("both", True, True)):
         for measure, factor, expected in (("merging", 2 * np.log(2), merges), ("widening", 2 * np.log(2), widens)):
@@ -290,8 +290,8 @@ def test_too_few_examples_give_values_but_no_interval() -> None:
     assert table["value"].notna().all()
     assert table[["low", "high"]].isna().all(axis=None)
     assert table["note"].str.contains("fewer than the 8").all()
-    assert too_few(np.repeat([0, 1], 8), np.arange(16)) == ""
-    assert too_few(np.repeat([0, 1], 8), np.arange(16) // 2).startswith("class 0 has 4 captchas")
+    assert too_few_clusters(np.repeat([0, 1], 8), np.arange(16)) == ""
+    assert too_few_clusters(np.repeat([0, 1], 8), np.arange(16) // 2).startswith("class 0 has 4 captchas")
 
 
 def test_the_same_seed_gives_the_same_table_and_more_draws_other_intervals() -> None:

@@ -14,10 +14,7 @@ from operations import steps
 from scipy.special import expit
 
 from stages.insight.classes import (
-    ACCURACY,
-    ALL,
     LEAST,
-    THRESHOLDS,
     character_accuracy_by_level,
     class_headlines,
     draw_shares,
@@ -27,6 +24,8 @@ from stages.insight.classes import (
     ranking,
     thresholds_by_character,
 )
+from stages.schemas.explain import ClassLevels, ClassThresholds
+from stages.schemas.words import POOLED
 
 UKRAINIAN = "АБВГҐДЕЄЖЗИІЇЙКЛМНОПРСТУФХЦЧШЩЬЮЯ"
 LEVELS = (0.25, 0.5, 0.75, 1.0)
@@ -70,11 +69,11 @@ def abc() -> pd.DataFrame:
 
 def test_accuracy_by_level_is_the_mean_of_each_cell(abc: pd.DataFrame) -> None:
     table = character_accuracy_by_level(abc, "abc", confidence=0.95)
-    assert list(table.columns) == ACCURACY
-    assert list(dict.fromkeys(table["noise"])) == ["fog", "lines", ALL]
+    assert list(table.columns) == ClassLevels.names()
+    assert list(dict.fromkeys(table["noise"])) == ["fog", "lines", POOLED]
     for row in table.itertuples():
         own = abc[(abc["truth"] == row.character) & (abc["level"] == row.level)]
-        if row.level and row.noise != ALL:
+        if row.level and row.noise != POOLED:
             own = own[own["noise"] == row.noise]
         assert (row.accuracy, row.characters, row.captchas) == (
             own["success"].mean(), len(own), own["captcha"].nunique())
@@ -138,7 +137,7 @@ def test_a_character_of_a_single_glyph_has_no_interval_but_a_note(abc: pd.DataFr
 
 def test_the_threshold_is_where_the_curve_was_drawn(abc: pd.DataFrame) -> None:
     table = thresholds_by_character(abc, "abc", confidence=0.95, draws=300, seed=3).set_index(["noise", "character"])
-    assert list(table.reset_index().columns) == THRESHOLDS
+    assert list(table.reset_index().columns) == ClassThresholds.names()
     blind = 0.8 / 3
     later = np.log((1 - 0.5) / (0.5 - blind)) / 12  # than the midpoint: half of the fall is not yet 50 %
     for character, middle in (("a", 0.7 + later), ("b", 0.5 + later), ("c", 0.45 + later)):
@@ -189,7 +188,7 @@ def test_characters_that_are_alike_keep_every_rank() -> None:
     assert (order.table["all_low"] == 1).all()
     assert (order.table["all_high"] == 4).all()
     assert order.whole < 0.6
-    assert order.told_apart == 0
+    assert order.distinguished == 0
 
 
 def test_the_draws_spread_as_the_cluster_robust_error_says(abc: pd.DataFrame) -> None:

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.captcha.glyphs import Glyphs, Ints
-from stages.insight.autoencoder import Autoencoder, draw, fit_autoencoder, reconstruction_loss, to_ink
+from stages.insight.autoencoder import GlyphAutoencoder, draw_latent, fit_autoencoder, reconstruction_loss, to_ink
 from stages.insight.detection import SHARE, Bools, Doubles, detection_row, standardised
 from stages.reader.augmentation import bend
 from stages.reader.fitting import deterministic
@@ -273,7 +273,7 @@ def _stream(seed: int, *identity: int) -> int:
     return int(np.random.SeedSequence((seed, *identity)).generate_state(1)[0])
 
 
-def _autoencoder(train: LabelledGlyphs, effort: FitEffort, config: NoveltyConfig, label: int) -> Autoencoder:
+def _autoencoder(train: LabelledGlyphs, effort: FitEffort, config: NoveltyConfig, label: int) -> GlyphAutoencoder:
     """The autoencoder of one class."""
     images = train.images[train.labels == label]
     epochs = max(1, round(effort.autoencoder / len(images)))
@@ -319,7 +319,7 @@ def _classifier(fixed: _Fixed, label: int) -> Classifier:
     return ready
 
 
-def evidence_of(mixture: Sequence[Autoencoder], images: Glyphs, *, seed: int, samples: int = SAMPLES) -> Evidence:
+def evidence_of(mixture: Sequence[GlyphAutoencoder], images: Glyphs, *, seed: int, samples: int = SAMPLES) -> Evidence:
     """What each of A autoencoders says of glyphs (n, 28, 28)."""
     x = to_ink(images).double()
     square = x.reshape(-1, *images.shape[1:])
@@ -340,7 +340,7 @@ def pixel_entropy(x: Tensor) -> Tensor:
     return -(torch.xlogy(x, x) + torch.xlogy(1 - x, 1 - x)).sum(1)
 
 
-def importance_bound(network: Autoencoder, x: Tensor, samples: int, *,
+def importance_bound(network: GlyphAutoencoder, x: Tensor, samples: int, *,
                      generator: torch.Generator) -> tuple[Doubles, Doubles]:
     """Reconstruction loss (n,) at the mean of q(z | x), and a lower bound (n,) of log p(x), in nats.
 
@@ -356,9 +356,9 @@ def importance_bound(network: Autoencoder, x: Tensor, samples: int, *,
     return loss.double().cpu().numpy(), bound.double().cpu().numpy()
 
 
-def _log_weight(network: Autoencoder, x: Tensor, mean: Tensor, log_variance: Tensor,
+def _log_weight(network: GlyphAutoencoder, x: Tensor, mean: Tensor, log_variance: Tensor,
                 generator: torch.Generator) -> Tensor:
-    z = draw(mean, log_variance, generator=generator)
+    z = draw_latent(mean, log_variance, generator=generator)
     deviation = (z - mean).square() / log_variance.exp()  # the two normals' 2 pi cancels
     log_ratio = (deviation + log_variance - z.square()).sum(1) / 2  # log p(z) - log q(z | x)
     return log_ratio - reconstruction_loss(network.decode(z), x)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from stages.insight.classes import check_characters
 from stages.schemas.explain import CombinationEffects, Combinations, CombinationTests
+from stages.schemas.predict import Predictions
 from stages.statistics.clustered import fewest_clusters
 from stages.statistics.design import Factor, Variables, make_factor
 from stages.statistics.formulas import parse_formula
@@ -32,7 +33,9 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-SURROUNDINGS = ("left", "right", "repeated")
+DIGIT, PLACE = "digit", "place"  # terms of the regression that are not tested
+LEFT, RIGHT, REPEATED = "left", "right", "repeated"
+SURROUNDINGS = (LEFT, RIGHT, REPEATED)
 KINDS = ("once", "apart", "adjacent")  # of repetition, the first the reference
 FEWEST = 5  # captchas of a pair that is compared
 ONE_DRAWING = "drawn once: the interval is over its renderings"
@@ -44,14 +47,15 @@ def surroundings_of(characters: pd.DataFrame, alphabet: str) -> dict[str, Factor
     A character at an end of its text has no neighbour there: its place says so, and its neighbour counts as the
     reference. It is repeated "adjacent" where a neighbour is the same, "apart" where it comes elsewhere in the text.
     """
-    found: dict[str, list[str]] = {name: [] for name in ("digit", "place", *SURROUNDINGS)}
-    for text, at in zip(characters["text"].astype(str), characters["position"].astype(int), strict=True):
-        found["digit"].append(text[at])
-        found["place"].append(f"{at + 1}" if at + 1 < len(text) else f"{at + 1}, the last")
-        found["left"].append(text[at - 1] if at else "")
-        found["right"].append(text[at + 1 : at + 2])
-        found["repeated"].append(_repeated(text, at))
-    categories = {"place": sorted(set(found["place"])), "repeated": list(KINDS)}
+    found: dict[str, list[str]] = {name: [] for name in (DIGIT, PLACE, *SURROUNDINGS)}
+    positions = characters[Predictions.position].astype(int)
+    for text, at in zip(characters[Predictions.text].astype(str), positions, strict=True):
+        found[DIGIT].append(text[at])
+        found[PLACE].append(f"{at + 1}" if at + 1 < len(text) else f"{at + 1}, the last")
+        found[LEFT].append(text[at - 1] if at else "")
+        found[RIGHT].append(text[at + 1 : at + 2])
+        found[REPEATED].append(_repeated(text, at))
+    categories = {PLACE: sorted(set(found[PLACE])), REPEATED: list(KINDS)}
     factors = {}
     for name, values in found.items():
         known = categories.get(name, list(alphabet))
@@ -87,11 +91,12 @@ def combination_tests(characters: pd.DataFrame, alphabet: str, *,
 
 def _regression(characters: pd.DataFrame, alphabet: str) -> Regression:
     factors = surroundings_of(characters, alphabet)
-    captcha, glyph = (characters[name].to_numpy(np.int64) for name in ("captcha", "glyph"))
-    sample = Sample(Variables(factors, {}, len(captcha)), characters["success"].to_numpy(np.uint8), captcha)
+    captcha = characters[Predictions.captcha].to_numpy(np.int64)
+    glyph = characters[Predictions.glyph].to_numpy(np.int64)
+    sample = Sample(Variables(factors, {}, len(captcha)), characters[Predictions.success].to_numpy(np.uint8), captcha)
     clusters = Clusters(("captcha",), (captcha,)) if (glyph < 0).any() else \
         Clusters(("captcha", "glyph"), (captcha, glyph))
-    terms = parse_formula("place + digit + left + right + repeated", list(factors), {}, "combinations")
+    terms = parse_formula(" + ".join(factors), list(factors), {}, "combinations")
     return estimate("combinations", "reader", terms, sample, clusters, confirm=False, rng=np.random.default_rng(0))
 
 
@@ -125,17 +130,20 @@ def shown_combinations(characters: pd.DataFrame) -> dict[str, Shown]:
 
     A character alone is right as often as it is under that condition anywhere, independently of the others.
     """
-    rows = characters.sort_values(["captcha", "condition", "position"], kind="stable").reset_index(drop=True)
-    right = rows["success"].to_numpy(bool)
-    alone = rows["success"].astype(float).groupby([rows["truth"].astype(str), rows["condition"]]).transform("mean")
+    key = [Predictions.captcha, Predictions.condition, Predictions.position]
+    rows = characters.sort_values(key, kind="stable").reset_index(drop=True)
+    right = rows[Predictions.success].to_numpy(bool)
+    alike = [rows[Predictions.truth].astype(str), rows[Predictions.condition]]
+    alone = rows[Predictions.success].astype(float).groupby(alike).transform("mean")
     typical = alone.to_numpy(float)
-    truth, captcha, glyph = (rows[name].to_numpy() for name in ("truth", "captcha", "glyph"))
-    starts = np.flatnonzero(rows["position"] == 0)
+    truth, captcha, glyph = (rows[name].to_numpy() for name in (
+        Predictions.truth, Predictions.captcha, Predictions.glyph))
+    starts = np.flatnonzero(rows[Predictions.position] == 0)
     first = np.setdiff1d(np.arange(len(rows)), [*(starts - 1), len(rows) - 1])  # of a pair
     pairs = np.stack([first, first + 1], axis=1)
     glyphs = None if (glyph < 0).any() else glyph[pairs].astype(np.int64)
-    texts = rows.loc[starts, "text"].astype(str).to_numpy(str)
-    whole = texts == rows.loc[starts, "reading"].astype(str).to_numpy(str)
+    texts = rows.loc[starts, Predictions.text].astype(str).to_numpy(str)
+    whole = texts == rows.loc[starts, Predictions.reading].astype(str).to_numpy(str)
     return {"pair": Shown(np.array([a + b for a, b in truth.astype(str)[pairs]], str), right[pairs].all(axis=1),
                           typical[pairs].prod(axis=1), captcha[first].astype(np.int64), glyphs),
             "text": Shown(texts, whole, np.multiply.reduceat(typical, starts), captcha[starts].astype(np.int64), None)}
@@ -194,7 +202,7 @@ def combination_headlines(tests: pd.DataFrame, effects: pd.DataFrame, ends: pd.D
     repeat_adjacent (effect against a character that stands once); pair_best, pair_worst, text_best and text_worst."""
     values = {f"neighbours_{row[CombinationTests.term]}_p": row[CombinationTests.p_holm]
               for row in tests.to_dict("records")}
-    for row in effects[effects[CombinationEffects.term] == "repeated"].to_dict("records"):
+    for row in effects[effects[CombinationEffects.term] == REPEATED].to_dict("records"):
         values[f"repeat_{row[CombinationEffects.category]}"] = row[CombinationEffects.effect]
     for kind, own in ends.groupby(Combinations.kind):
         values[f"{kind}_best"] = own[Combinations.accuracy].iloc[0]

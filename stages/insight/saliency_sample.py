@@ -18,7 +18,7 @@ from stages.insight.faithfulness import (
     glyph_masks,
     mean_maps,
     measure,
-    randomised,
+    randomised_maps,
     saliency_headlines,
     summarise,
     summarise_curves,
@@ -129,7 +129,8 @@ def _layers(config: SaliencyConfig, explanation: Explanation, bare: Recogniser |
     index = np.flatnonzero(rows.level == 0)
     clean = Explanation(explanation.images[index], explanation.targets.rows(index),
                         {method: maps[index] for method, maps in explanation.maps.items()}, None, "")
-    again = randomised(clean, bare, rows.captcha[index].astype(np.int64), masks[index], effort=AGAIN, seed=config.seed)
+    again = randomised_maps(clean, bare, rows.captcha[index].astype(np.int64), masks[index], effort=AGAIN,
+                            seed=config.seed)
     return summarise_randomised(again, **config.how)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 
 from stages.captcha.glyphs import Glyphs
-from stages.insight.autoencoder import Autoencoder, prior_samples, reconstructions
+from stages.insight.autoencoder import GlyphAutoencoder, prior_samples, reconstructions
 
 
-def vae_samples(plain: Autoencoder, classified: Autoencoder, clean: Glyphs, noisy: Glyphs, condition: str, *,
+def vae_samples(plain: GlyphAutoencoder, classified: GlyphAutoencoder, clean: Glyphs, noisy: Glyphs, condition: str, *,
                 seed: int) -> dict[str, Glyphs]:
     """Rows of glyphs (n, 28, 28) by name: clean ones and the same noisy, what the plain autoencoder makes of both, and
     draws from the prior of both autoencoders."""
