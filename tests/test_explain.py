@@ -14,7 +14,7 @@ from synthetic_study import HEIGHT, ROOT, WIDTH, explain_all, write_study
 
 from stages import artifacts, explain
 from stages.command import run
-from stages.insight.saliency_sample import RenderingSample
+from stages.insight.rendering_sample import RenderingSample
 from stages.plot import draw_explained, read_explained
 from stages.reader import classical
 from stages.reader_files import Description, write_reader

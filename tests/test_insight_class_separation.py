@@ -34,12 +34,12 @@ from stages.insight.class_separation import (
     silhouette,
     too_few_clusters,
 )
-from stages.schemas.explain import SpaceMeasures
 from stages.insight.ctc_alignment import aligned_columns
 from stages.insight.features import Features, by_dose, penultimate, render_glyphs
 from stages.reader.classical import Logistic
 from stages.reader.networks import build, initialise
 from stages.reader.reading import Recogniser
+from stages.schemas.explain import SpaceMeasures
 from stages.statistics.bootstrap import cluster_weights
 
 Floats = NDArray[np.float64]
