@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from stages.captcha.glyphs import GlyphSet
-    from stages.insight.saliency_sample import RenderingSample
+    from stages.insight.rendering_sample import RenderingSample
     from stages.reader.protocol import Reader
     from stages.reader_files import Description
 
@@ -181,7 +181,7 @@ def explain_part(part: str, inputs: Inputs) -> None:
 
 def load_renderings(split: str, count: int, description: Description, reader: str) -> RenderingSample:
     """The renderings of the first `count` captchas of a split whose text is no longer than those the reader learned."""
-    from stages.insight.saliency_sample import RenderingSample
+    from stages.insight.rendering_sample import RenderingSample
     from stages.reader_files import check_reader
 
     parts: list[RenderingSample] = []

@@ -14,7 +14,7 @@ from synthetic_study import HEIGHT, ROOT, WIDTH, explain_all, write_study
 
 from stages import artifacts, explain
 from stages.command import run
-from stages.insight.saliency_sample import RenderingSample
+from stages.insight.rendering_sample import RenderingSample
 from stages.plot import draw_explained, read_explained
 from stages.reader.alternatives.classical_fitting import fit_classical
 from stages.reader.alternatives.classical_models import Logistic

@@ -24,6 +24,7 @@ from stages.insight.faithfulness import (
     summarise_curves,
     summarise_randomised,
 )
+from stages.insight.rendering_sample import RenderingSample
 from stages.insight.saliency import Effort, Explanation, explain, places_of
 from stages.reader.batches import Images
 from stages.reader.decoding import encode
@@ -37,33 +38,6 @@ STEPS = 8             # of deletion and insertion
 AGAIN = Effort(steps=4, samples=2)  # for maps that are made once more for each layer
 SLOW = 3              # captchas of a slow reader at most: it is asked thousands of times
 PLAIN = 25            # clean captchas of a mean map where there are no gradients, and each map takes many readings
-
-
-@dataclass(frozen=True, eq=False)
-class RenderingSample:
-    """n renderings, those of one captcha in a row."""
-
-    images: Images  # (n, H, W, 3)
-    texts: list[str]
-    captcha: NDArray[np.integer[Any]]  # (n,)
-    noise: NDArray[np.str_]  # (n,) "none" where clean
-    level: Floats  # (n,)
-
-    def rows(self, chosen: Bools | NDArray[np.int64]) -> RenderingSample:
-        index = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
-        return RenderingSample(self.images[index], [self.texts[i] for i in index], self.captcha[index],
-                               self.noise[index], self.level[index])
-
-    @property
-    def lengths(self) -> NDArray[np.int64]:
-        return np.array([len(text) for text in self.texts], np.int64)
-
-    @staticmethod
-    def joined(parts: Sequence[RenderingSample]) -> RenderingSample:
-        images, captcha, level = (np.concatenate([getattr(part, name) for part in parts])
-                                  for name in ("images", "captcha", "level"))
-        return RenderingSample(images, [text for part in parts for text in part.texts], captcha,
-                          np.concatenate([part.noise for part in parts]), level)
 
 
 @dataclass(frozen=True, eq=False)
