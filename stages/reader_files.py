@@ -176,9 +176,10 @@ RESTORED: Mapping[str, Callable[[Path, Description, Mapping[str, Tensor]], Netwo
 def read_description(path: Path) -> Description:
     """Raises ValueError, one line, on a file that is missing, no JSON, or has a field missing or out of range."""
     tree = artifacts.read_json(path)
-    if not isinstance(tree, dict) or tree.get("format") not in READABLE:
-        raise ValueError(f"{path}: expected a reader of format {' or '.join(map(str, READABLE))}, got "
-                         f"{tree.get('format') if isinstance(tree, dict) else type(tree).__name__}: train it again")
+    found = tree.get("format") if isinstance(tree, dict) else type(tree).__name__
+    if not isinstance(tree, dict) or found not in READABLE:
+        raise ValueError(f"{path}: expected a reader of format {' or '.join(map(str, READABLE))}, got {found}: train "
+                         "it again")
     for name, kind in FIELDS.items():
         if type(tree.get(name)) is not kind:
             raise ValueError(f"{path}: {name} should be a {KINDS[kind]}, "

@@ -125,10 +125,9 @@ def train_classical(task: Task) -> Trained:
         weights = on_cpu(found.module)
         progress(f"{kind} with {found.chosen}: validation characters {epoch.validation_character_accuracy:.2%}, whole "
                  f"captchas {epoch.validation_exact_match:.2%}")
-    grid = [{key: value for key, value in row.items() if key != "seconds"} for row in found.grid]
     best = NetworkReader(found.module, precision=task.precision, device=cpu)
     return trained(best, Fitted(weights, [epoch]), {
-        "weights": sum(tensor.numel() for tensor in weights.values()), "chosen": found.chosen, "grid": grid,
+        "weights": sum(tensor.numel() for tensor in weights.values()), "chosen": found.chosen, "grid": found.tried,
         "arithmetic": arithmetic(task.precision, cpu)})
 
 

@@ -159,4 +159,5 @@ def encode(texts: Sequence[str], alphabet: str) -> Ints:
 
 def to_texts(labels: Ints, alphabet: str) -> list[str]:
     """The texts of labels (n, T)."""
-    return ["".join(alphabet[label - 1] for label in row if label) for row in labels.tolist()]
+    characters = ["", *alphabet]
+    return ["".join(map(characters.__getitem__, row)) for row in labels.tolist()]

@@ -30,8 +30,17 @@ class FittedClassical:
     seconds: float
 
     @property
+    def tried(self) -> list[dict[str, Any]]:
+        """The grid without what depends on the clock."""
+        return [_without_seconds(row) for row in self.grid]
+
+    @property
     def validation_accuracy(self) -> float:
         return max(float(row["validation_accuracy"]) for row in self.grid)
+
+
+def _without_seconds(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "seconds"}
 
 
 def fit_classical(kind: str, train: tuple[Images, Labels], validation: tuple[Images, Labels], *, alphabet_size: int,

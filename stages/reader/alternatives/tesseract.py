@@ -25,6 +25,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from types import ModuleType
 
@@ -222,18 +223,27 @@ def symbols_of(hocr: str) -> list[list[tuple[str, float]]]:
     """The symbols of each page of hOCR, in reading order, with their confidences, 0 to 1."""
     pages = re.split(r"class=['\"]ocr_page['\"]", hocr)[1:]
     symbol = re.compile(r"class=['\"]ocrx_cinfo['\"] title=['\"][^'\"]*x_conf ([\d.]+)[^>]*>(.*?)</span>", re.DOTALL)
-    return [[(html.unescape(text), float(percent) / 100) for percent, text in symbol.findall(page)] for page in pages]
+    return [list(map(_symbol_of, symbol.finditer(page))) for page in pages]
+
+
+def _symbol_of(found: re.Match[str]) -> tuple[str, float]:
+    percent, text = found.groups()
+    return html.unescape(text), float(percent) / 100
 
 
 def to_readings(pages: list[list[tuple[str, float]]], alphabet: str) -> Readings:
     """Symbols as readings; what is outside the alphabet, as a space between words, is left out."""
-    kept = [[(character, confidence) for symbol, confidence in page for character in symbol if character in alphabet]
-            for page in pages]
-    labels = encode(["".join(character for character, _ in page) for page in kept], alphabet)
+    known = [_known(page, alphabet) for page in pages]
+    labels = encode(["".join(map(itemgetter(0), page)) for page in known], alphabet)
     confidence = np.zeros(labels.shape, np.float32)
-    for i, page in enumerate(kept):
+    for i, page in enumerate(known):
         confidence[i, : len(page)] = [min(1.0, max(LEAST, share)) for _, share in page]
     return Readings(labels, confidence)
+
+
+def _known(page: list[tuple[str, float]], alphabet: str) -> list[tuple[str, float]]:
+    """The characters of the symbols of a page that are in the alphabet."""
+    return [(character, share) for symbol, share in page for character in symbol if character in alphabet]
 
 
 def whole_probability(readings: Readings) -> Doubles:
