@@ -165,8 +165,8 @@ def test_centred_or_own_slopes_make_no_warning_about_noise_coefficients(terms: l
 
 
 def test_a_run_with_nothing_but_fits_has_an_answer_and_sentences() -> None:
-    tables: dict[str, Any] = {name: [] for name in TABLES}
-    found = study(**tables)
+    nothing: dict[str, Any] = {name: [] for name in TABLES}
+    found = study(**nothing)
     said = " ".join([conclusions.answer(found), *conclusions.conclusions(found), *conclusions.not_concluded(found)])
     assert "nan" not in said.lower().split()
 

@@ -23,6 +23,19 @@ STAGES = Path(__file__).resolve().parents[1] / "stages"
 METHODS = {"set_index", "sort_values", "groupby", "drop_duplicates", "merge", "rename", "nlargest", "nsmallest",
            "pivot"}  # of a data frame, whose arguments name columns
 MAPPINGS = {"tables", "factors", "numbers"}  # attributes that are mappings by a file's or a variable's name
+KEYS: dict[str, set[str]] = {  # keys of something else than a table that are called like a column
+    "explain.py": {"clusters", "points", "test", "train", "validation"},  # of arrays, and of what each split may take
+    "figures/latent.py": {"distance"},  # of what is concluded of a noise
+    "figures/page.py": {"kind"},  # of the report's tree
+    "figures/study.py": {"test"},  # texts by split
+    "grammar.py": {"error"},  # of pydantic's errors
+    "lab/experiments.py": {"high", "low", "value"},  # of the page's JSON
+    "lab/pieces.py": {"error"},  # of the page's JSON
+    "lab/tables.py": {"label"},  # of Kaggle's CSV
+    "sources/captchas.py": {"label"},  # of a folder's CSV
+    "sources/kaggle.py": {"label", "test", "train"},  # of Kaggle's CSV, and its files
+}
+
 
 def tables() -> list[type[Table]]:
     """Every table that a module of stages/schemas declares."""
