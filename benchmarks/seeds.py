@@ -21,6 +21,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
+from stages import artifacts
+from stages.schemas.regress import TABLES, Contrasts, Costs, Thresholds
+from stages.schemas.words import POOLED
+
 Floats = NDArray[np.float64]
 
 LIMIT = 1.96  # standard errors of a difference
@@ -50,21 +54,27 @@ class Estimates:
 
 def estimates(studies: Sequence[Path]) -> Iterator[Estimates]:
     """Average costs, thresholds of half the captchas where every study reaches them, and differences of readers."""
-    costs, thresholds, contrasts = (stacked(studies, name) for name in ("costs", "thresholds", "contrasts"))
-    costs = costs[costs["reader"] != "all"]
-    yield from of(costs.assign(value=100 * costs["cost"], error=100 * costs["standard_error"],
-                               run=100 * costs["sd_between_runs"]), ["reader", "noise"], "cost, points: {}, {}")
-    half = thresholds[thresholds["share"] == HALF]
-    width = half["high"] - half["low"]
-    yield from of(half.assign(value=half["level"], error=width / (2 * LIMIT), run=half["sd_between_runs"]),
-                  ["reader", "noise"], "half lost, level: {}, {}")
-    readers = contrasts[contrasts["factor"] == "reader"]
-    yield from of(readers.assign(value=100 * readers["difference"], error=100 * readers["standard_error"],
-                                 run=100 * readers["sd_between_runs"]), ["a", "b"], "difference, points: {} less {}")
+    costs = stacked(studies, "costs")
+    costs = costs[costs[Costs.reader] != POOLED]
+    yield from of(costs.assign(value=100 * costs[Costs.cost], error=100 * costs[Costs.standard_error],
+                               run=100 * costs[Costs.sd_between_runs]),
+                  [Costs.reader, Costs.noise], "cost, points: {}, {}")
+    thresholds = stacked(studies, "thresholds")
+    half = thresholds[thresholds[Thresholds.share] == HALF]
+    width = half[Thresholds.high] - half[Thresholds.low]
+    yield from of(half.assign(value=half[Thresholds.level], error=width / (2 * LIMIT),
+                              run=half[Thresholds.sd_between_runs]),
+                  [Thresholds.reader, Thresholds.noise], "half lost, level: {}, {}")
+    contrasts = stacked(studies, "contrasts")
+    readers = contrasts[contrasts[Contrasts.factor] == "reader"]
+    yield from of(readers.assign(value=100 * readers[Contrasts.difference],
+                                 error=100 * readers[Contrasts.standard_error],
+                                 run=100 * readers[Contrasts.sd_between_runs]),
+                  [Contrasts.a, Contrasts.b], "difference, points: {} less {}")
 
 
 def stacked(studies: Sequence[Path], name: str) -> pd.DataFrame:
-    tables = [pd.read_csv(study / "plots" / "regress" / f"{name}.csv").assign(study=i)
+    tables = [artifacts.read_table(study / "plots" / "regress" / f"{name}.csv", TABLES[name]).assign(study=i)
               for i, study in enumerate(studies)]
     return pd.concat(tables, ignore_index=True)
 

@@ -21,13 +21,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stages.schemas.regress import Costs, Thresholds
+from stages.schemas.words import POOLED
+
 NORMAL_95 = 1.959964  # half-width of a 95 % interval in standard errors
 HALF = 0.5            # share of the captchas that is still read
-COSTS = ("reader", "noise", "cost", "standard_error", "sd_between_runs")
-THRESHOLDS = ("reader", "noise", "share", "level", "low", "high", "sd_between_runs")
+COSTS = (Costs.reader, Costs.noise, Costs.cost, Costs.standard_error, Costs.sd_between_runs)
+THRESHOLDS = (Thresholds.reader, Thresholds.noise, Thresholds.share, Thresholds.level, Thresholds.low, Thresholds.high,
+              Thresholds.sd_between_runs)
 COSTS_PATH, THRESHOLDS_PATH = "plots/regress/costs.csv", "plots/regress/thresholds.csv"
 RUNS_PATH = "experiments/runs.json"
-POOLED = "all"        # in the place of a reader: all of them together
 
 Estimates = Mapping[str, Mapping[str, "Estimate"]]  # by reader and noise type
 
@@ -94,15 +97,17 @@ def _by_reader(rows: Sequence[Mapping[str, str]], errors: float) -> dict[str, di
     """`errors` is the width of an interval in standard errors."""
     found: dict[str, dict[str, Estimate]] = {}
     for row in rows:
-        if "cost" in row:
-            estimate = Estimate(_number(row["cost"]), _number(row["standard_error"]), _number(row["sd_between_runs"]))
-        elif math.isclose(_number(row["share"]), HALF):
-            level = _number(row["level"])
-            error = (_number(row["high"]) - _number(row["low"])) / errors
-            estimate = Estimate(math.inf if math.isnan(level) else level, error, _number(row["sd_between_runs"]))
+        if Costs.cost in row:
+            between = _number(row[Costs.sd_between_runs])
+            estimate = Estimate(_number(row[Costs.cost]), _number(row[Costs.standard_error]), between)
+        elif math.isclose(_number(row[Thresholds.share]), HALF):
+            level = _number(row[Thresholds.level])
+            error = (_number(row[Thresholds.high]) - _number(row[Thresholds.low])) / errors
+            between = _number(row[Thresholds.sd_between_runs])
+            estimate = Estimate(math.inf if math.isnan(level) else level, error, between)
         else:
             continue
-        found.setdefault(row["reader"], {})[row["noise"]] = estimate
+        found.setdefault(row[Costs.reader], {})[row[Costs.noise]] = estimate
     return found
 
 
@@ -118,7 +123,7 @@ def spread_of_exact_matches(runs: str | None, parameters: Mapping[str, Any]) -> 
         return {}
     alike = {name for name, own in readers.items() if _holds(parameters.get("readers", {}).get(name), own)}
     values = {reader: estimates for kind, reader, *of, estimates in study["estimates"]
-              if (kind, of) == ("accuracy", ["captchas", "all"]) and reader in alike}
+              if (kind, of) == ("accuracy", ["captchas", POOLED]) and reader in alike}
     return {reader: statistics.stdev(estimates) for reader, estimates in values.items()}
 
 

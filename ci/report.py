@@ -205,9 +205,9 @@ def conclusions_section(base: Side, head: Side, commits: Commits) -> str:
     lines += [f"- {line}" for line in costs_that_moved(base, head)]
     rows = [tuple(cell(Value(text)) for text in (one.what, one.before, one.after, one.change, one.beyond))
             for one in found]
-    told = table(("Conclusion", *commits.columns, "Change", "Beyond another training run?"), rows)
+    judged = table(("Conclusion", *commits.columns, "Change", "Beyond another training run?"), rows)
     missing = [f"Not compared: {'; '.join(notes)}."] * bool(notes)
-    return "\n\n".join(["\n".join(lines), told, *missing])
+    return "\n\n".join(["\n".join(lines), judged, *missing])
 
 
 def exact_matches(metrics: Diff, which: str, between: Mapping[str, float]) -> dict[str, Estimate]:

@@ -28,7 +28,6 @@ from stages.figures.figure import PAGES, Figure
 from stages.figures.page import render
 from stages.figures.pixels import luma_statistics
 from stages.figures.publication import publication_table
-from stages.figures.regressed import COLUMNS as REGRESSED
 from stages.figures.regressed import Regressed
 from stages.figures.report import Rendered, figures_in, tree_of
 from stages.figures.study import Explained, Study, pool
@@ -38,9 +37,11 @@ from stages.schemas.captchas import Captchas, Condition, Measures
 from stages.schemas.explain import ARRAYS, PARTS, PartNote
 from stages.schemas.figures import FIGURE_TABLES, Learning, PixelChanges
 from stages.schemas.predict import Answers, PredictionDetails, PredictionMetrics, Predictions
+from stages.schemas.regress import TABLES, Fits, Publication
 from stages.schemas.train import Epochs, TrainingRecord
 
 FIGURES = artifacts.PLOTS / "figures"
+REGRESS = artifacts.PLOTS / "regress"
 OBSERVED = [*Answers.names(), *Condition.names()]
 LOOKED_AT = [Captchas.captcha, Captchas.condition, Captchas.text, *Condition.names(), Captchas.rmse, Captchas.ssim]
 
@@ -90,7 +91,8 @@ def draw_all(figures: Iterable[Figure], source: Study | Explained) -> list[Rende
 
 
 def draw(figure: Figure, source: Study | Explained) -> Rendered:
-    finding, drawing = figure.finding(source), figure.draw(source)
+    finding = figure.finding(source)
+    drawing = figure.draw(source) if figure.when(source) else None
     progress(f"figure {figure.name}{'' if drawing else ': nothing to draw'}")
     if drawing is None:
         return Rendered(figure.name, finding, None, None)
@@ -117,8 +119,7 @@ def load(params: Params) -> Study:
         params=params, alphabet=alphabet, runs=runs, observations=observations, first=first,
         measured=artifacts.read_predictions(reader, Measures.names()).to_pandas(),
         texts={"train": train_texts(), "test": texts}, glyphs=artifacts.read_glyphs(SIDE).to_pandas(),
-        regressed=Regressed({name: read_regressed(name) for name in REGRESSED},
-                            artifacts.read_json(artifacts.REGRESSION / "fits.json"), reader),
+        regressed=read_regressed(reader),
         learning=pd.concat([read_epochs(name) for name in entries], ignore_index=True),
         trained={name: artifacts.read_record(artifacts.PLOTS / "train" / f"{name}.json", TrainingRecord)
                  for name in entries},
@@ -127,7 +128,7 @@ def load(params: Params) -> Study:
         details={name: artifacts.read_record(artifacts.PLOTS / "predict" / f"{name}.json", PredictionDetails)
                  for name in entries},
         explained=explained,
-        regression_table=publication_table(artifacts.read_json(artifacts.PLOTS / "regress" / "table.json")))
+        regression_table=publication_table(artifacts.read_record(REGRESS / "table.json", Publication)))
 
 
 def read_explained(params: Params, alphabet: str) -> Explained:
@@ -180,12 +181,10 @@ def train_texts() -> list[str]:
     return texts
 
 
-def read_regressed(name: str) -> pd.DataFrame:
-    """A table of the regress stage; a character such as "NA" stays a text, a number that is not there is NaN."""
-    path, (texts, numbers) = artifacts.PLOTS / "regress" / f"{name}.csv", REGRESSED[name]
-    kinds = dict.fromkeys(texts, str) | dict.fromkeys(numbers, float)
-    return pd.read_csv(path, keep_default_na=False, usecols=[*texts, *numbers], dtype=kinds,
-                       na_values={name: [""] for name in numbers})
+def read_regressed(reader: str) -> Regressed:
+    """What the regress stage found; `reader` is that of the report's headline."""
+    tables = {kind: artifacts.read_table(REGRESS / f"{name}.csv", kind) for name, kind in TABLES.items()}
+    return Regressed(tables, artifacts.read_record(artifacts.REGRESSION / "fits.json", Fits), reader)
 
 
 def read_epochs(name: str) -> pd.DataFrame:

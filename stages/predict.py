@@ -207,15 +207,17 @@ def details_of(found: Pooled, alphabet_size: int) -> PredictionDetails:
 def trust(found: Pooled) -> dict[str, float]:
     """How far the confidences can be believed: of the characters that were read, and of whole captchas the share that
     can be answered, the surest first, with 99 % of the answers right."""
-    details = {}
+    calibration = {}
     read = found.confidence > 0  # that a character was missed is known with hindsight alone
     if read.any():
-        details["calibration_error"] = expected_calibration_error(found.confidence[read], found.success[read])
-        details["brier_score"] = brier_score(found.confidence[read], found.success[read])
+        calibration = {
+            "calibration_error": expected_calibration_error(found.confidence[read], found.success[read]),
+            "brier_score": brier_score(found.confidence[read], found.success[read]),
+        }
     covered = coverage_interval(np.minimum(1.0, found.probability), found.exact, found.captcha, 0.99,
                                 error_ratio=partial(error_ratio, captcha=found.captcha, glyphs=found.glyphs),
                                 draws=500, rng=np.random.default_rng(0))
-    return details | {f"coverage_99{end}": value for end, value in zip(ENDS, covered, strict=True)}
+    return calibration | {f"coverage_99{end}": value for end, value in zip(ENDS, covered, strict=True)}
 
 
 def say(metrics: PredictionMetrics) -> None:

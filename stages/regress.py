@@ -20,6 +20,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from stages import artifacts
 from stages.command import progress, run
 from stages.params import Params, cluster_ways, read, runs_of, unseen
+from stages.schemas.predict import Predictions
 from stages.schemas.regress import (
     TABLES,
     Areas,
@@ -29,6 +30,7 @@ from stages.schemas.regress import (
     Costs,
     DoseResponses,
     Fits,
+    FormulaVariables,
     JointTests,
     MarginalEffects,
     Publication,
@@ -198,7 +200,7 @@ def comparisons(regressions: Sequence[Regression], sample: Sample, between: PerR
             given = one, effects, CLEAN, between, chosen.confidence
             tables[Contrasts] += contrast_rows(
                 *given, rng=stream(params.seed, "contrasts", one.reader, effects.variable))
-            if effects.variable == "noise" and "noise" in one.design.terms:
+            if effects.variable == FormulaVariables.noise and FormulaVariables.noise in one.design.terms:
                 tables[Costs] += cost_rows(*given, rng=stream(params.seed, "costs", one.reader))
     if not tables[Costs]:
         progress(f"regression.by_reader: {chosen.by_reader} has no term noise: no costs of noise types")
@@ -221,8 +223,8 @@ def dose_tables(predictions: Mapping[str, pa.Table], sample: Sample, regressions
 def randomisation_of_colour(sample: Sample, predictions: Mapping[str, pa.Table],
                             params: Params) -> RandomisationTest | None:
     """The randomisation test of colour; None where there is one colour."""
-    found = randomisation(sample.success, sample.cluster, stacked(predictions, "condition", np.int64),
-                          sample.variables.factors["colour"].codes.astype(np.int64),
+    found = randomisation(sample.success, sample.cluster, stacked(predictions, Predictions.condition, np.int64),
+                          sample.variables.factors[FormulaVariables.colour].codes.astype(np.int64),
                           part=params.captcha.part, rng=stream(params.seed, "randomisation", "colour"))
     return None if found is None else RandomisationTest("colour", found.statistic, found.draws, found.p)
 

@@ -21,6 +21,7 @@ from stages.figures.classification import classification_table
 from stages.figures.confusion import confusion_table
 from stages.lab.app import create_app
 from stages.lab.desk import Desk
+from stages.schemas.regress import Thresholds
 
 SVG = '<svg width="300pt" height="200pt" viewBox="0 0 300 200" xmlns="http://www.w3.org/2000/svg"><rect/></svg>'
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(60)
@@ -111,8 +112,8 @@ def write_study() -> None:
         write(f"plots/figures/{name}.svg", SVG)
     write("plots/figures/samples.png", PNG)
     write("plots/regress/table.tex", r"\begin{tabular}")
-    write("plots/regress/thresholds.csv", "reader,noise,share,level,low,high,reached\n"
-          "first,hail,0.5,0.25,0.2,0.31,1.0\nfirst,dusk,0.5,,0.5,,0.2\n")
+    write("plots/regress/thresholds.csv", f"{','.join(Thresholds.names())}\n"
+          "first,hail,0.5,0.25,0.2,0.31,1.0,0.9,,1\nfirst,dusk,0.5,,0.5,,0.2,0.1,,1\n")
     write("plots/report.json", json.dumps(report()))
     write("plots/report.html", "<p>The report</p>")
     write("plots/details.html", "<p>The details</p>")

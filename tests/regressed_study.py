@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.figures.regressed import COLUMNS, Regressed
+from stages.figures.regressed import Regressed
+from stages.schemas.regress import TABLES, Fits, FitSummary, RandomisationTest
 
 NAN = np.nan
 
 
 def table(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Rows as the plot stage reads them: "" and NaN where a column is not given."""
-    texts, numbers = COLUMNS[name]
-    empty = dict.fromkeys(texts, "") | dict.fromkeys(numbers, NAN)
-    frame = pd.DataFrame([{**empty, **row} for row in rows], columns=[*texts, *numbers])
-    return frame.astype(dict.fromkeys(texts, str) | dict.fromkeys(numbers, float))
+    columns = TABLES[name].columns
+    blank: dict[str, Any] = {str: "", float: NAN, int: 0}
+    empty = {name: blank[column.kind] for name, column in columns.items()}
+    frame = pd.DataFrame([{**empty, **row} for row in rows], columns=list(columns))
+    return frame.astype({name: column.kind for name, column in columns.items()})
 
 
 def coefficient(specification: str, term: str, category: str, estimate: float, error: float = 0.01,
@@ -43,19 +45,22 @@ def joint_test(specification: str, term: str, **numbers: float) -> dict[str, Any
             "minus_log10_p": 5.0, "adjusted_r2_lost": 0.1, **numbers}
 
 
-def fit(specification: str, **more: Any) -> dict[str, Any]:
-    return {"specification": specification, "reader": "all", "terms": ["noise", "level", "colour"],
-            "observations": 5000, "clusters": [100], "regressors": 6, "df": 99, "r2": 0.41, "adjusted_r2": 0.4,
-            "predicted_r2": 0.39, "out_of_cluster_r2": 0.38, "references": {"colour": "grey", "digit": "0"},
-            "dropped": [], "without_standard_error": [], "cluster_rows": {"least": 50, "mean": 50.0, "most": 50},
-            "cluster_leverage": {"mean": 0.06, "most": 0.07, "of": "3"}, "effective_clusters": 88.5,
-            "effective_clusters_equal": 61.2,
+def fit(specification: str, **more: Any) -> FitSummary:
+    tree = {"specification": specification, "reader": "all", "terms": ["noise", "level", "colour"],
+            "observations": 5000, "clusters": [100], "mean": 0.6, "clean": 0.9, "regressors": 6, "df": 99, "r2": 0.41,
+            "adjusted_r2": 0.4, "predicted_r2": 0.39, "out_of_cluster_r2": 0.38, "press": 800.0,
+            "references": {"colour": "grey", "digit": "0"}, "dropped": [], "without_standard_error": [],
+            "cluster_rows": {"least": 50, "mean": 50.0, "most": 50},
+            "cluster_leverage": {"mean": 0.06, "most": 0.07, "of": "3", "coefficient_of_variation": 0.1},
+            "effective_clusters": 88.5, "effective_clusters_equal": 61.2, "largest_cook": {"distance": 0.3, "of": "5"},
             "singular_clusters": 0, "lonely_rows": 0, "condition_number": 12.0, "largest_vif": 2.5,
             "fitted_outside": 0.0, "reset": {"F": 4.5, "df1": 2, "df2": 99, "p": 0.013},
-            "confirmed_by": ["linearmodels"], "warnings": [], **more}
+            "confirmed_by": ["linearmodels"], "warnings": [], "coefficients": [], **more}
+    return FitSummary.from_json(tree, specification)
 
 
-def study(fits: list[dict[str, Any]] | None = None, cluster: list[str] | None = None, **tables: Any) -> Regressed:
+def study(fits: list[FitSummary] | None = None, cluster: list[str] | None = None,
+          randomisation: RandomisationTest | None = None, **tables: Any) -> Regressed:
     """A study of two noise types, two readers, colours and digits, with tables replaced."""
     rows = {
         "coefficients": [
@@ -106,7 +111,9 @@ def study(fits: list[dict[str, Any]] | None = None, cluster: list[str] | None = 
                            "error": error, "ratio": error / 0.3, "ratio_low": error / 0.3, "ratio_high": error / 0.3,
                            "relative": NAN} for reader, error in (("noisy", 0.3), ("clean", 0.45))]
     rows |= tables
-    fits_json = {"confidence": 0.95, "dose": "level", "headline": "full", "by_reader": "slopes",
-                 "cluster": cluster or ["captcha"], "skipped_readers": {},
-                 "fits": fits or [fit("full"), fit("slopes", terms=["level:noise", "colour"])]}
-    return Regressed({name: table(name, rows[name]) for name in COLUMNS}, fits_json, "noisy")
+    found = Fits(
+        estimator="", cluster=cluster or ["captcha"], cluster_asked=["captcha"], covariance="", small_sample_factor="",
+        distribution="", confidence=0.95, dose="level", headline="full", by_reader="slopes", checks=[], formulas={},
+        runs={"noisy": ["noisy"], "clean": ["clean"]}, guess_rate=0.1, randomisation=randomisation,
+        fits=fits or [fit("full"), fit("slopes", terms=["level:noise", "colour"])], skipped_readers={})
+    return Regressed({kind: table(name, rows[name]) for name, kind in TABLES.items()}, found, "noisy")

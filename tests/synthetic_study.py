@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from ruamel.yaml import YAML
 from stages import artifacts, explain, params, regress
 from stages.reader.networks import initialise
 from stages.reader_files import Description, write_reader
+from stages.schemas.predict import PredictionDetails
+from stages.schemas.train import Epochs, TrainingRecord
 
 ROOT = Path(__file__).resolve().parents[1]
 HEIGHT, WIDTH = 12, 30  # px
@@ -145,17 +148,18 @@ def write_records(reader: str, skill: int) -> None:
         share = 0.9 - 0.1 * skill
         metrics.update({name: share, f"{name}_low": share - 0.02, f"{name}_high": share + 0.02})
     artifacts.write_metrics(artifacts.METRICS / "predict" / f"{reader}.json", metrics)
-    details = {"calibration_error": 0.04, "brier_score": 0.1, "coverage_99": 0.3, "coverage_99_low": 0.2,
-               "coverage_99_high": 0.4, "arithmetic": "fp32 on x86_64 AVX2"}
-    artifacts.write_metrics(artifacts.PLOTS / "predict" / f"{reader}.json", details)
-    artifacts.write_metrics(artifacts.PLOTS / "train" / f"{reader}.json",
-                            {"temperature": 1.5, "weights": 1234 + skill, "epochs": 3, "best_epoch": 2})
-    lines = [",".join(EPOCHS), *(f"{epoch},{2 / epoch},{2.2 / epoch},{1 - 0.4 / epoch},{1 - 0.7 / epoch}"
-                                 for epoch in (1, 2, 3))]
-    artifacts.write_text(artifacts.PLOTS / "train" / f"{reader}.csv", "\n".join(lines) + "\n")
-
-
-EPOCHS = ["epoch", "train_loss", "validation_loss", "validation_character_accuracy", "validation_exact_match"]
+    needed = [field.name for field in fields(PredictionDetails)
+              if field.default is MISSING and field.default_factory is MISSING]
+    said = dict.fromkeys(needed, 0.3) | {"calibration_error": 0.04, "brier_score": 0.1, "coverage_99_low": 0.2,
+                                         "coverage_99_high": 0.4}
+    details = PredictionDetails(**said, arithmetic="fp32 on x86_64 AVX2")  # type: ignore[arg-type]
+    artifacts.write_metrics(artifacts.PLOTS / "predict" / f"{reader}.json", details.to_json())
+    trained = TrainingRecord(temperature=1.5, weights=1234 + skill, epochs=3, best_epoch=2,
+                             validation_character_accuracy=0.8, validation_exact_match=0.65)
+    artifacts.write_metrics(artifacts.PLOTS / "train" / f"{reader}.json", trained.to_json())
+    curve = [dict(zip(Epochs.names(), (epoch, 2 / epoch, 2.2 / epoch, 1 - 0.4 / epoch, 1 - 0.7 / epoch), strict=True))
+             for epoch in (1, 2, 3)]
+    artifacts.write_table(artifacts.PLOTS / "train" / f"{reader}.csv", Epochs, curve)
 
 
 def write_glyphs(alphabet: str, rng: np.random.Generator) -> None:

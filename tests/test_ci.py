@@ -117,7 +117,9 @@ def write_study(path: Path) -> None:
     (path / ".dvc").mkdir()
     shutil.copy(ROOT / ".dvc/config", path / ".dvc/config")
     shutil.copy(ROOT / ".dvc/.gitignore", path / ".dvc/.gitignore")
-    shutil.copytree(ROOT / "ci", path / "ci", ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in ("ci", "stages/schemas"):  # the report knows the tables by their schemas
+        shutil.copytree(ROOT / folder, path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "stages/__init__.py", path / "stages")
     (path / offline_template.PATH).parent.mkdir(parents=True)
     shutil.copy(ROOT / offline_template.PATH, path / offline_template.PATH)
 

@@ -42,7 +42,8 @@ def metrics() -> PredictionMetrics:
 
 
 def details(**others: object) -> PredictionDetails:
-    needed = [field.name for field in fields(PredictionDetails) if field.default is MISSING and field.default_factory is MISSING]
+    needed = [field.name for field in fields(PredictionDetails)
+              if field.default is MISSING and field.default_factory is MISSING]
     return PredictionDetails(**(dict.fromkeys(needed, 0.5) | others))  # type: ignore[arg-type]
 
 

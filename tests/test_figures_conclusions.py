@@ -14,8 +14,8 @@ from regressed_study import NAN, coefficient, contrast, fit, study, table
 from stages.captcha.doses import DOSES
 from stages.captcha.noise import NOISES
 from stages.figures import conclusions, ranking, regressed, visible
-from stages.figures.regressed import COLUMNS
 from stages.figures.style import PALETTE
+from stages.schemas.regress import TABLES, Costs, MarginalEffects, RandomisationTest
 
 PARAMS = SimpleNamespace(glyphs=SimpleNamespace(source="digits"),
                          noise=SimpleNamespace(types=("gaussian", "gaussian_rgb", "fog"), steps=4))
@@ -29,7 +29,7 @@ def test_the_answer_names_the_worst_noise_its_cost_and_what_a_run_moves() -> Non
 
 
 def test_the_answer_says_where_it_is_open_which_noise_is_first_and_the_sd_between_runs() -> None:
-    costs = study().tables["costs"]
+    costs = study().tables[Costs]
     turned = costs.assign(cost=[0.5, 0.1] * 3, low=[0.48, 0.08] * 3, high=[0.52, 0.12] * 3, sd_between_runs=0.013)
     rows = [{"reader": "noisy", "noise": noise, "share": 0.5, "level": level, "low": level - 0.02, "high": level + 0.02,
              "first": first} for noise, level, first in (("fog", 0.4, 0.6), ("dots", 0.41, 0.4))]
@@ -91,23 +91,23 @@ def test_linear_model_and_logit_are_compared_on_all_effects() -> None:
     assert conclusions.about_models(study()) == (
         "The logit differs on categories by up to 3.0 points (noise fog: 23.0 instead of 20.0); for 0.1 of level it "
         "gives −7.3 instead of −7.0 points.")
-    near = study().tables["marginal_effects"].assign(estimate=[0.2, -0.7, 0.204, -0.73])
+    near = study().tables[MarginalEffects].assign(estimate=[0.2, -0.7, 0.204, -0.73])
     assert "agrees on categories within 0.4 points, as it must in a balanced design" in conclusions.about_models(
         study(marginal_effects=near.to_dict("records")))
-    effects = study().tables["marginal_effects"]
+    effects = study().tables[MarginalEffects]
     turned = effects.assign(estimate=effects["estimate"].where(effects["model"] == "linear", -effects["estimate"]))
     assert "The sign of noise fog and level, for 0.1 differs." in conclusions.about_models(
         study(marginal_effects=turned.to_dict("records")))
-    linear = study().tables["marginal_effects"].query("model == 'linear'").to_dict("records")
+    linear = study().tables[MarginalEffects].query("model == 'linear'").to_dict("records")
     assert "could not be fitted" in conclusions.about_models(study(marginal_effects=linear))
 
 
 def test_a_randomisation_test_of_colour_is_told_with_its_draws() -> None:
-    found = study()
-    found.fits["randomisation"] = {"factor": "colour", "statistic": 3.0, "draws": 999, "p": 0.001}  # type: ignore[index]
-    assert "p = 0.001, the least that 999 permutations can give" in " ".join(conclusions.conclusions(found))
-    found.fits["randomisation"]["p"] = 0.25
-    assert "p = 0.250 of 999 permutations" in " ".join(conclusions.conclusions(found))
+    for p, draws in ((0.001, "p = 0.001, the least that 999 permutations can give"),
+                     (0.25, "p = 0.250 of 999 permutations")):
+        found = study(randomisation=RandomisationTest("colour", 3.0, 999, p))
+        assert draws in " ".join(conclusions.conclusions(found))
+
 
 
 def sure(found: Any, *, composed: bool = True, runs: dict[str, list[str]] | None = None) -> str:
@@ -134,7 +134,7 @@ def test_intervals_are_for_this_reader_unless_runs_are_clusters() -> None:
 
 
 def test_a_known_sd_between_runs_is_told_in_points_and_standard_errors() -> None:
-    costs = study().tables["costs"].assign(sd_between_runs=0.015, runs=5).to_dict("records")
+    costs = study().tables[Costs].assign(sd_between_runs=0.015, runs=5).to_dict("records")
     said = sure(study(costs=costs))
     assert "Over 5 runs of `noisy` the average costs have an SD between runs of 1.5 points, 1.5 times" in said
 
@@ -165,7 +165,7 @@ def test_centred_or_own_slopes_make_no_warning_about_noise_coefficients(terms: l
 
 
 def test_a_run_with_nothing_but_fits_has_an_answer_and_sentences() -> None:
-    found = study(**{name: [] for name in COLUMNS})
+    found = study(**{name: [] for name in TABLES})
     said = " ".join([conclusions.answer(found), *conclusions.conclusions(found), *conclusions.not_concluded(found)])
     assert "nan" not in said.lower().split()
 

@@ -21,7 +21,7 @@ from stages.figures import numbers
 ])  # fmt: skip
 def test_an_estimate_is_rounded_to_what_its_interval_allows(value: float, low: float, high: float,
                                                             written: str) -> None:
-    assert numbers.told(value, low, high) == written
+    assert numbers.estimate_text(value, low, high) == written
 
 
 @given(st.floats(-1e3, 1e3), st.floats(0.001, 1e3))

@@ -11,10 +11,19 @@ from regressed_study import coefficient, fit, study, table
 
 from stages.figures import diagnostics, doses, regressed, regressors, robustness
 from stages.figures.coefficients import dose_slopes
+from stages.schemas.regress import (
+    AddedVariables,
+    Categories,
+    ClusterInfluence,
+    Correlations,
+    DoseResponses,
+    MarginalEffects,
+    Thresholds,
+)
 
 
 def test_an_added_variable_has_its_bins_and_a_line_through_the_origin_with_the_coefficient() -> None:
-    axes = regressors.draw_added_variables(study().tables["added_variables"]).axes[0]
+    axes = regressors.draw_added_variables(study().tables[AddedVariables]).axes[0]
     line = next(line for line in axes.lines if line.get_color() == regressors.PALETTE[1])
     x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
     np.testing.assert_allclose(y, 100 * -0.7 * x)
@@ -35,11 +44,11 @@ def test_bins_stray_from_their_line_by_the_root_mean_square_of_their_rows() -> N
 
 
 def test_the_heat_map_has_the_correlations_and_their_numbers() -> None:
-    figure = regressors.draw_correlations(study().tables["correlations"])
+    figure = regressors.draw_correlations(study().tables[Correlations])
     axes = figure.axes[0]
     np.testing.assert_array_equal(axes.images[0].get_array(), [[1, -0.25], [-0.25, 1]])
     assert [text.get_text() for text in axes.texts] == ["−25", "−25"]
-    assert "r = −0.25 (noise fog and level)" in diagnostics.about_correlations(study().tables["correlations"])
+    assert "r = −0.25 (noise fog and level)" in diagnostics.about_correlations(study().tables[Correlations])
 
 
 def test_the_jackknife_range_is_the_coefficient_in_points_and_its_moves_in_standard_errors() -> None:
@@ -59,11 +68,11 @@ def test_the_clusters_that_cause_the_extremes_are_named_in_the_figure() -> None:
 
 
 def test_the_most_influential_clusters_are_named() -> None:
-    axes = robustness.draw_influence(study().tables["influence"], "glyph").axes[0]
+    axes = robustness.draw_influence(study().tables[ClusterInfluence], "glyph").axes[0]
     assert [text.get_text() for text in axes.texts] == ["glyph 5", "glyph 4"]
     assert to_rgba(axes.lines[0].get_color()) == to_rgba(robustness.PALETTE[0])
     assert "glyph 5, 0.3: it changes level by 0.40 standard errors" in diagnostics.about_influence(
-        study().tables["influence"], "glyph")
+        study().tables[ClusterInfluence], "glyph")
 
 
 @pytest.mark.parametrize(("term", "points"), [("level", 10), ("level:noise", 10), ("noise", 100), ("center(level)", 10),
@@ -93,7 +102,7 @@ def points_of(axes: Axes) -> list[list[float]]:
 
 
 def test_a_panel_draws_the_observed_accuracy_and_the_straight_line() -> None:
-    figure = doses.draw_lines(study().tables["dose_response"].assign(dose=lambda rows: rows["level"] / 2), "rmse")
+    figure = doses.draw_lines(study().tables[DoseResponses].assign(dose=lambda rows: rows["level"] / 2), "rmse")
     fog = panel(figure, "fog")
     assert points_of(fog) == [pytest.approx([0.9, 0.5, 0.1])] * 2
     straight = [line for line in fog.lines if line.get_linestyle() == "--" and len(line.get_xdata()) == 3]
@@ -104,7 +113,7 @@ def test_a_panel_draws_the_observed_accuracy_and_the_straight_line() -> None:
 
 
 def test_what_is_not_reached_stands_hollow_at_the_right_edge() -> None:
-    thresholds = study().tables["thresholds"]
+    thresholds = study().tables[Thresholds]
     axes = doses.draw_thresholds(thresholds, ["fog", "dots"], 0.8).axes[0]
     hollow = [line for line in axes.lines if line.get_marker() == "o" and line.get_markerfacecolor() == "white"]
     assert [list(line.get_xdata()) for line in hollow] == [[pytest.approx(0.896)]]
@@ -117,14 +126,14 @@ def test_what_is_not_reached_stands_hollow_at_the_right_edge() -> None:
 
 
 def test_the_pairs_that_pass_a_threshold_are_counted() -> None:
-    assert doses.about_thresholds(study().tables["thresholds"]) == (
+    assert doses.about_thresholds(study().tables[Thresholds]) == (
         "3 of 4 pairs of reader and noise come down to 50\u00a0% of the captchas, 1 of them without any noise; first "
         "under noise is `clean` under fog, at level 0.20 (0.10 to 0.25).")
-    assert "no threshold" in doses.about_thresholds(study().tables["thresholds"][:0])
+    assert "no threshold" in doses.about_thresholds(study().tables[Thresholds][:0])
 
 
 def test_both_models_are_drawn_side_by_side() -> None:
-    axes = robustness.draw_marginal_effects(study().tables["marginal_effects"]).axes[0]
+    axes = robustness.draw_marginal_effects(study().tables[MarginalEffects]).axes[0]
     drawn = {line.get_label(): list(line.get_xdata()) for line in axes.lines if str(line.get_label())[0] != "_"}
     assert drawn == {"linear probability model": [pytest.approx(20), pytest.approx(-7)],
                      "logit, average effect": [pytest.approx(23), pytest.approx(-7.3)]}
@@ -160,7 +169,7 @@ def test_the_tables_of_terms_and_categories_hold_their_numbers() -> None:
     tests = [[cell.text for cell in line] for line in diagnostics.tests_table(study()).body]
     assert ["colour", "full", "F(1, 99) = 9.0", "p < 0.001", "0.1000"] in tests
     assert tests[-1][:2] == ["level × noise", "slopes"]
-    categories = diagnostics.categories_table(study().tables["categories"]).body
+    categories = diagnostics.categories_table(study().tables[Categories]).body
     assert [cell.text for cell in categories[0]] == ["noise fog", "10", "0.3000", "level, for 0.1", "−7.0 → −9.0",
                                                      "20.0", "2"]
 
@@ -173,7 +182,7 @@ def test_slopes_are_those_of_a_centred_dose_as_well() -> None:
 
 
 def test_the_gap_between_the_line_and_what_was_observed_is_told() -> None:
-    responses = study().tables["dose_response"]
+    responses = study().tables[DoseResponses]
     assert "The straight line misses the observed means by at most 20.0 points (`noisy`, dots" in doses.about_lines(
         responses)
     assert doses.about_lines(responses[:0]) == "No line was fitted."

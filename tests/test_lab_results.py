@@ -16,7 +16,7 @@ from stages.figures.chapters.contents import CHAPTERS
 from stages.figures.classification import classification_table
 from stages.figures.confusion import MISSED
 from stages.figures.figure import Figure
-from stages.lab import pieces, results
+from stages.lab import results
 from stages.lab.reported import spoken
 
 __all__ = ["client", "study"]  # fixtures
@@ -125,7 +125,6 @@ def test_readers_have_their_metrics_with_intervals_first(client: TestClient, stu
 
 
 def test_a_confusion_matrix_holds_every_character_that_was_read(client: TestClient, study: Path) -> None:
-    assert pieces.MISSED == MISSED
     for name, last in (("first", MISSED), ("second", "в")):
         told = ask(client, "/reader", name=name)["confusion"]
         seen = observations()[name]

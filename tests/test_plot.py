@@ -19,7 +19,8 @@ from synthetic_study import write_study
 from test_figures_report import check
 
 from stages import artifacts, plot
-from stages.figures.numbers import points, told
+from stages.figures.numbers import estimate_text, points
+from stages.schemas.figures import FIGURE_TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST = ["answer", "samples", "exact_match", "visible", "breakdown", "saliency", "separation_reader"]
@@ -53,8 +54,14 @@ def test_every_figure_and_its_data_are_written(study: Path) -> None:
     names = {path.stem for suffix in ("svg", "png") for path in (study / "plots/figures").glob(f"*.{suffix}")}
     assert sorted(names) == sorted([*FIRST, *OTHERS])
     tables = {path.stem for path in (study / "plots/figures").glob("*.csv")}
-    assert tables == {"accuracy", "associations", "calibration", "characters", "classification", "colours", "confusion",
-                      "counts", "effects", "glyphs", "learning", "pixels", "reliability", "slopes"}
+    assert tables == set(FIGURE_TABLES)
+
+
+@pytest.mark.parametrize("name", FIGURE_TABLES)
+def test_the_data_of_a_figure_are_as_declared_with_one_row_per_key(study: Path, name: str) -> None:
+    kind = FIGURE_TABLES[name]
+    table = artifacts.read_table(study / f"plots/figures/{name}.csv", kind)
+    assert not table.duplicated(kind.row_key()).any()
 
 
 def test_drawing_again_in_one_process_gives_the_same_bytes(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +141,7 @@ def test_the_answer_holds_the_numbers_of_this_run(study: Path) -> None:
     thresholds = pd.read_csv(study / "plots/regress/thresholds.csv").query(
         "reader == 'noisy' and noise == 'fog' and share == 0.5").iloc[0]
     cost = pd.read_csv(study / "plots/regress/costs.csv").query("reader == 'noisy' and noise == 'fog'").iloc[0]
-    level = told(thresholds["level"], thresholds["low"], thresholds["high"], explained="95\u00a0% interval")
+    level = estimate_text(thresholds["level"], thresholds["low"], thresholds["high"], explained="95\u00a0% interval")
     assert f"loses half of the captchas from level {level} of **fog**" in answer
     assert f"**fog** costs most, {points(cost, 'cost')} of 100 characters" in answer
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from stages.statistics.bootstrap import (
     cluster_weights,
+    draws_in_parts,
     exponential_weights,
     index_counts,
     multinomial_counts,
-    parts_of,
     percentile_interval,
 )
 
@@ -55,5 +55,5 @@ def test_the_bootstraps_error_of_a_mean_of_clusters_is_the_textbooks() -> None:
 
 
 def test_parts_add_up_to_all_draws() -> None:
-    assert list(parts_of(250, 100)) == [100, 100, 50]
-    assert list(parts_of(0, 100)) == []
+    assert list(draws_in_parts(250, 100)) == [100, 100, 50]
+    assert list(draws_in_parts(0, 100)) == []

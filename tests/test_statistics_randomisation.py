@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.statistics.randomisation import DRAWS, between_sum_of_squares, randomisation
+from stages.statistics.randomisation import REDEALINGS, between_sum_of_squares, randomisation
 
 
 def rows(seed: int, effect: float, captchas: int = 60) -> tuple[Any, ...]:
@@ -33,7 +33,7 @@ def test_p_is_the_share_of_all_dealings_that_reach_the_statistic() -> None:
     found = randomisation(success, np.arange(7), np.zeros(7, np.int64), category, part=7, rng=np.random.default_rng(1))
     assert found is not None
     assert found.statistic == pytest.approx(observed / (left @ left))
-    assert found.p == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / DRAWS) + 1 / DRAWS)
+    assert found.p == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / REDEALINGS) + 1 / REDEALINGS)
 
 
 def test_categories_are_dealt_again_within_each_part() -> None:
@@ -45,7 +45,7 @@ def test_categories_are_dealt_again_within_each_part() -> None:
     assert exact == pytest.approx(1 / 3)  # of all 720 dealings it would be 1
     found = randomisation(success, np.arange(6), np.zeros(6, np.int64), category, part=3, rng=np.random.default_rng(1))
     assert found is not None
-    assert found.p == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / DRAWS) + 1 / DRAWS)
+    assert found.p == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / REDEALINGS) + 1 / REDEALINGS)
 
 
 def test_categories_that_change_nothing_reject_as_rarely_as_promised() -> None:
@@ -60,7 +60,7 @@ def test_a_category_that_changes_success_is_found() -> None:
     found = randomisation(*rows(3, 0.3), part=1000, rng=np.random.default_rng(3))
     assert found is not None
     assert found.p < 0.01
-    assert found.draws == DRAWS
+    assert found.draws == REDEALINGS
 
 
 def test_order_of_rows_does_not_matter_to_the_statistic() -> None:

@@ -14,7 +14,7 @@ from stages.captcha.composition import Bases
 Images = NDArray[np.uint8]  # (n, H, W, 3), 0 black to 255 white
 Floats = NDArray[np.float64]
 
-LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+LUMA = np.array([0.299, 0.587, 0.114])  # of R, G and B, ITU-R BT.601, what Pillow calls L
 
 
 @dataclass(frozen=True)

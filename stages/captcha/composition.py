@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-GLYPH = 28  # px, height and width of a glyph
+from stages.captcha.glyphs import SIDE
+
 FAINT = 24  # ink up to here does not count as the edge of a glyph
 MARGIN = 2  # px, around the ink that is stretched to the canvas
 
@@ -115,9 +116,9 @@ def warp(glyph: Ink, layout: Layout, *, rng: np.random.Generator) -> Ink:
     cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
     rows, size = [], []  # of the affine map; of x and of y
     for along_x, along_y in ((cosine, cosine * shear + sine), (-sine, cosine - sine * shear)):
-        reach = (abs(along_x) + abs(along_y)) * GLYPH / 2  # px from the centre to the far corner
+        reach = (abs(along_x) + abs(along_y)) * SIDE / 2  # px from the centre to the far corner
         size.append(2 * math.ceil(reach) + 4)  # even, as 28 is: an unchanged glyph keeps its pixels
-        centre = (GLYPH - 1) / 2
+        centre = (SIDE - 1) / 2
         rows.append((along_x, along_y, (size[-1] - 1) / 2 - (along_x * centre + along_y * centre)))
     turned = cv2.warpAffine(glyph, np.array(rows), size, flags=cv2.INTER_LINEAR)
     return np.asarray(turned, np.uint8)

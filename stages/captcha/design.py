@@ -18,8 +18,7 @@ from stages.captcha import measures
 from stages.captcha.colour import Colours, Images, draw_colours, ink_of, luma, paint
 from stages.captcha.composition import Bases, balanced
 from stages.captcha.noise import apply, background
-
-CLEAN = "none"
+from stages.schemas.words import CLEAN
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,8 @@ RENDERING = [Predictions.captcha, Predictions.condition]  # what one rendering's
 LINE = 0.15  # inches, of a label
 PALE = "#98a2b3"  # of the readers beside the report's
 CHARACTERS_READ = "characters read right"
-READ = {"character": CHARACTERS_READ, "exact": "captchas read whole"}
+CAPTCHAS_READ = "captchas read whole"
+READ = {"character": CHARACTERS_READ, "exact": CAPTCHAS_READ}
 READ_WHOLE = "read_whole"  # a column that is added to the observations here
 ESTIMATES = {"character": (Accuracy.character_accuracy, Accuracy.character_low, Accuracy.character_high),
              "exact": (Accuracy.exact_match, Accuracy.exact_low, Accuracy.exact_high)}
@@ -118,7 +119,7 @@ def draw_levels(table: pd.DataFrame, measure: str, guess: float, reader: str) ->
     estimate, _, _ = ESTIMATES[measure]
     noises, readers = list(dict.fromkeys(table[Accuracy.noise])), list(dict.fromkeys(table[Accuracy.reader]))
     figure, panels = small_multiples(len(noises), 0.25, 1.85)
-    for panel, noise in zip(panels, noises, strict=False):
+    for panel, noise in zip(panels, noises, strict=True):
         panel.set_title(words(noise))
         ends = []
         for index, name in enumerate(readers):
@@ -131,8 +132,6 @@ def draw_levels(table: pd.DataFrame, measure: str, guess: float, reader: str) ->
         panel.tick_params(labelbottom=True)
         level_ticks(panel, sorted(set(table[Accuracy.level])))
         label_ends(panel, float(table[Accuracy.level].max()), ends, readers, 0.11)
-    for panel in panels[len(noises):]:
-        panel.set_visible(False)
     figure.supxlabel(f"level of the noise; dotted, what guessing gets: {100 * guess:.2g} %", fontsize=8.5, color=MUTED)
     figure.supylabel(READ[measure], fontsize=8.5, color=MUTED)
     return figure
@@ -171,7 +170,7 @@ def draw_fans(table: pd.DataFrame, readers: Sequence[str]) -> Figure:
             panel.plot(line[Accuracy.level], line[Accuracy.exact_match], **look)
             ends.append(float(line[Accuracy.exact_match].iloc[-1]))
         panel.axhline(0.5, color=INK, linewidth=0.7, linestyle=(0, (2, 3)), zorder=1)
-        percent_axis(panel, READ["exact"] if panel is panels[0] else "")
+        percent_axis(panel, CAPTCHAS_READ if panel is panels[0] else "")
         level_ticks(panel, sorted(set(table[Accuracy.level])), "level of the noise")
         panel.set_title(reader)
         label_ends(panel, float(table[Accuracy.level].max()), ends, [words(noise) for noise in noises],

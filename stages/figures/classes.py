@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from stages.figures.confusion import heat_map, share_matrix
-from stages.figures.numbers import highest, listed, lowest, percent, percent_range, quoted
+from stages.figures.numbers import highest, interval_text, listed, lowest, percent, percent_range, quoted
 from stages.figures.style import (
     INK,
     MUTED,
@@ -56,7 +56,7 @@ def _noise(name: str) -> str:
 def _interval(low: float, high: float, confidence: float, form: str = "") -> str:
     """An interval in brackets: shares as per cent, or levels in a form."""
     told = percent_range(low, high) if not form else f"{_level(low, form)} to {_level(high, form)}"
-    return f"({100 * confidence:g}\u00a0% interval {told})"
+    return interval_text(told, confidence)
 
 
 def _level(level: float, form: str = ".2f") -> str:

@@ -10,13 +10,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.figures.numbers import highest, interval_name, lowest, told
+from stages.figures.numbers import estimate_of, highest, interval_name, lowest
 from stages.figures.regressed import NUMBERS, STEP, pooled, slope_terms
 from stages.figures.style import INK, WIDTH, line_look, styled, words
+from stages.schemas.figures import Effects, Slopes
+from stages.schemas.regress import Coefficients
 
 Floats = NDArray[np.float64]
 
 TERMS = {"colour": "colour", "digit": "character", "position": "position"}  # drawn, and how they are called here
+
+FACTOR_COLUMNS = [Coefficients.reader, Coefficients.term, Coefficients.category, Coefficients.label]
 
 
 def dose_slopes(coefficients: pd.DataFrame, readers: Sequence[str], specification: str, dose: str) -> pd.DataFrame:
@@ -25,12 +29,13 @@ def dose_slopes(coefficients: pd.DataFrame, readers: Sequence[str], specificatio
     `coefficients` are the rows of plots/regress/coefficients.csv. Columns reader, noise, points, low, high; readers as
     given, and no row where the specification has no slope.
     """
-    doses = coefficients[(coefficients["specification"] == specification)
-                         & coefficients["term"].isin(slope_terms(dose))]
+    doses = coefficients[(coefficients[Coefficients.specification] == specification)
+                         & coefficients[Coefficients.term].isin(slope_terms(dose))]
     parts = []
     for reader in readers:
-        rows = doses[doses["reader"] == reader]
-        parts.append(pd.DataFrame({"reader": reader, "noise": rows["category"].astype(str)}).join(_points(rows, STEP)))
+        rows = doses[doses[Coefficients.reader] == reader]
+        names = pd.DataFrame({Slopes.reader: reader, Slopes.noise: rows[Coefficients.category].astype(str)})
+        parts.append(names.join(_points(rows, STEP)))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -41,26 +46,27 @@ def factor_effects(coefficients: pd.DataFrame, specification: str) -> pd.DataFra
     specification left out.
     """
     found = pooled(coefficients, specification)
-    parts = [found[found["term"] == term] for term in TERMS]
+    parts = [found[found[Coefficients.term] == term] for term in TERMS]
     rows = pd.concat(parts, ignore_index=True)
-    return rows[["reader", "term", "category", "label"]].astype(str).join(_points(rows, 1))
+    return rows[FACTOR_COLUMNS].astype(str).join(_points(rows, 1))
 
 
 def _points(rows: pd.DataFrame, step: float) -> pd.DataFrame:
     """Estimates and intervals in percentage points."""
-    return (100 * step * rows[["estimate", "low", "high"]].astype(float)).rename(columns={"estimate": "points"})
+    estimates = rows[[Coefficients.estimate, Coefficients.low, Coefficients.high]].astype(float)
+    return (100 * step * estimates).rename(columns={Coefficients.estimate: Slopes.points})
 
 
 @styled
 def draw_slopes(slopes: pd.DataFrame, noises: Sequence[str], dose: str) -> Figure:
     """One row a noise type, one point a reader."""
-    readers = list(dict.fromkeys(slopes["reader"]))
-    noises = [noise for noise in noises if noise in set(slopes["noise"])]
+    readers = list(dict.fromkeys(slopes[Slopes.reader]))
+    noises = [noise for noise in noises if noise in set(slopes[Slopes.noise])]
     figure = Figure((WIDTH, 0.9 + len(noises) * (0.2 + 0.12 * len(readers))))
     axes = figure.subplots()
     for index, name in enumerate(readers):
-        part = slopes[slopes["reader"] == name]
-        y = np.array([noises.index(noise) for noise in part["noise"]]) + shift(index, len(readers))
+        part = slopes[slopes[Slopes.reader] == name]
+        y = np.array([noises.index(noise) for noise in part[Slopes.noise]]) + shift(index, len(readers))
         intervals(axes, part, y, index, name)
     finish(axes, [words(noise) for noise in noises],
            f"percentage points of character accuracy for {STEP:g} of {NUMBERS[dose]}")
@@ -74,26 +80,27 @@ def draw_effects(effects: pd.DataFrame, references: Mapping[str, str]) -> Figure
 
     The term with the most categories has the right half, from top to bottom.
     """
-    sizes = effects.groupby("term", sort=False).size()
+    sizes = effects.groupby(Effects.term, sort=False).size()
     tall = sizes.idxmax() if len(sizes) > 1 else None
     left = [term for term in sizes.index if term != tall]
     figure = Figure((WIDTH, 0.3 + max(0.21 * sizes.max(), sum(0.65 + 0.21 * sizes[term] for term in left))))
     mosaic = [[term] if tall is None else [term, tall] for term in left]
     panels = figure.subplot_mosaic(mosaic, sharex=True, height_ratios=[2 + sizes[term] for term in left])
     for term, panel in panels.items():
-        part = effects[effects["term"] == term]
+        part = effects[effects[Effects.term] == term]
         panel.tick_params(labelbottom=True)
         intervals(panel, part, np.arange(len(part), dtype=float), 0, term)
-        finish(panel, [words(category) for category in part["category"]], f"points, beside {words(references[term])}")
+        categories = [words(category) for category in part[Effects.category]]
+        finish(panel, categories, f"points, beside {words(references[term])}")
         panel.set_title(TERMS[term])
     return figure
 
 
 def about_slopes(slopes: pd.DataFrame, confidence: float) -> str:
     said = []
-    for reader, rows in slopes.groupby("reader", sort=False):
-        worst = lowest(rows, "points")
-        said.append(f"`{reader}`: {words(worst['noise'])}, {told(worst['points'], worst['low'], worst['high'])} points")
+    for reader, rows in slopes.groupby(Slopes.reader, sort=False):
+        worst = lowest(rows, Slopes.points)
+        said.append(f"`{reader}`: {words(worst[Slopes.noise])}, {estimate_of(worst, Slopes.points)} points")
     return (f"The steepest slope of each reader, with its {interval_name(confidence)}. {'; '.join(said)}. A slope "
             "depends on which levels were tested; the average costs and the curves do not rest on a straight line."
             if said else "No slope was estimated.")
@@ -101,10 +108,10 @@ def about_slopes(slopes: pd.DataFrame, confidence: float) -> str:
 
 def about_effects(effects: pd.DataFrame, references: Mapping[str, str], confidence: float) -> str:
     said = []
-    for term, rows in effects.groupby("term", sort=False):
-        most = highest(rows.assign(size=rows["points"].abs()), "size")
-        said.append(f"{TERMS[str(term)]} {words(most['category'])} beside {words(references[str(term)])}, "
-                    f"{told(most['points'], most['low'], most['high'])} points")
+    for term, rows in effects.groupby(Effects.term, sort=False):
+        most = highest(rows.assign(size=rows[Effects.points].abs()), "size")
+        said.append(f"{TERMS[str(term)]} {words(most[Effects.category])} beside {words(references[str(term)])}, "
+                    f"{estimate_of(most, Effects.points)} points")
     return (f"The largest of each, with its {interval_name(confidence)}: {'; '.join(said)}." if said
             else "No effect was estimated.")
 
@@ -117,8 +124,8 @@ def shift(index: int, count: int) -> float:
 def intervals(axes: Axes, part: pd.DataFrame, y: Floats, index: int, name: str) -> None:
     """Points with intervals, of columns points, low and high."""
     look = {**line_look(index), "linestyle": "none"}
-    axes.hlines(y, part["low"], part["high"], color=look["color"], linewidth=1.2)
-    axes.plot(part["points"], y, label=name, **look)
+    axes.hlines(y, part[Slopes.low], part[Slopes.high], color=look["color"], linewidth=1.2)
+    axes.plot(part[Slopes.points], y, label=name, **look)
 
 
 def finish(axes: Axes, names: list[str], label: str) -> None:

@@ -12,7 +12,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from stages.figures.numbers import between, interval_name, listed, p_value, percent, percent_range, quoted, signed
+from stages.figures.numbers import (
+    interval_name,
+    interval_text,
+    listed,
+    p_value,
+    percent,
+    percent_range,
+    quoted,
+    range_text,
+    signed,
+)
 from stages.figures.style import MUTED, PALETTE, WIDTH, styled
 from stages.schemas.explain import CombinationEffects, Combinations, CombinationTests
 
@@ -42,9 +52,11 @@ def about_surroundings(tests: pd.DataFrame, effects: pd.DataFrame, confidence: f
 
 def _repeated(effects: pd.DataFrame, confidence: float) -> str:
     own = effects[(effects[CombinationEffects.term] == "repeated") & effects[CombinationEffects.low].notna()]
-    parts = [f"by {signed(100 * row[CombinationEffects.effect])} points "
-             f"{between(100 * row[CombinationEffects.low], 100 * row[CombinationEffects.high], confidence)} "
-             f"{REPEATED[row[CombinationEffects.category]]}" for row in own.to_dict("records")]
+    parts = []
+    for row in own.to_dict("records"):
+        ends = range_text(100 * row[CombinationEffects.low], 100 * row[CombinationEffects.high])
+        parts.append(f"by {signed(100 * row[CombinationEffects.effect])} points {interval_text(ends, confidence)} "
+                     f"{REPEATED[row[CombinationEffects.category]]}")
     return f" Compared with a character that comes once, accuracy changes {listed(parts)}." if parts else ""
 
 

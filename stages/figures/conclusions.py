@@ -10,6 +10,8 @@ import pandas as pd
 
 from stages.captcha.doses import EQUAL_ENERGY
 from stages.figures.numbers import (
+    estimate_of,
+    estimate_text,
     highest,
     interval_name,
     listed,
@@ -19,12 +21,13 @@ from stages.figures.numbers import (
     quoted,
     rough,
     signed,
-    told,
 )
 from stages.figures.ranking import lost, settled
 from stages.figures.regressed import NUMBERS, STEP, Regressed, slope_terms, turned, upright
-from stages.figures.robustness import differences
+from stages.figures.robustness import ModelDifferences, model_differences
 from stages.figures.style import words
+from stages.schemas.regress import Contrasts, Costs, DoseResponses, MarginalEffects, ResetTest, Thresholds
+from stages.schemas.words import CLEAN
 
 FACTORS = {"noise": "noise", "reader": "reader", "colour": "colour", "digit": "character", "position": "position"}
 FEW = 50      # clusters, below which the regress stage adds the wild bootstrap
@@ -42,15 +45,17 @@ def answer(found: Regressed, learned: str = "") -> str:
     `learned` says what that reader was trained on.
     """
     halves, costs = found.halves(found.reader), found.costs(found.reader)
-    reached = halves[halves["level"].notna()]
+    reached = halves[halves[Thresholds.level].notna()]
     if costs.empty:
         return f"The regression estimated no cost of any noise for `{found.reader}`, so none can be called the worst."
+    worst = costs.iloc[0]
+    cheapest = costs.iloc[-1]
     start = (f"`{found.reader}`{f', trained on {learned},' * bool(learned)} {_stopped(reached, found)}. On average "
-             f"**{words(costs.iloc[0]['noise'])}** costs most, {points(costs.iloc[0], 'cost')} of 100 characters")
-    least = f", {words(costs.iloc[-1]['noise'])} least, {points(costs.iloc[-1], 'cost')}." if len(costs) > 1 else "."
+             f"**{words(worst[Costs.noise])}** costs most, {points(worst, Costs.cost)} of 100 characters")
+    least = f", {words(cheapest[Costs.noise])} least, {points(cheapest, Costs.cost)}." if len(costs) > 1 else "."
     runs = _runs_in_short(costs)
-    return next(said for said in (start + least + runs, f"{start}.{runs}", f"{start}.")
-                if len(said.split()) <= WORDS or said == f"{start}.")
+    return next(text for text in (start + least + runs, f"{start}.{runs}", f"{start}.")
+                if len(text.split()) <= WORDS or text == f"{start}.")
 
 
 def _stopped(reached: pd.DataFrame, found: Regressed) -> str:
@@ -62,14 +67,14 @@ def _stopped(reached: pd.DataFrame, found: Regressed) -> str:
 def _first(reached: pd.DataFrame, found: Regressed) -> str:
     """The noise that needs the lowest level; with the second, where it may be that one as well."""
     leaders = reached.iloc[:1 if settled(reached) else 2]
-    levels = [f"level {told(row['level'], row['low'], row['high'])} of **{words(row['noise'])}**"
+    levels = [f"level {estimate_of(row, Thresholds.level)} of **{words(row[Thresholds.noise])}**"
               for _, row in leaders.iterrows()]
     levels[0] = levels[0].replace(" (", f" ({interval_name(found.confidence)} ", 1)
     return f"from {listed(levels)}" + ("; which is first is open" if len(leaders) > 1 else "")
 
 
 def _runs_in_short(costs: pd.DataFrame) -> str:
-    between = 100 * costs["sd_between_runs"].dropna()
+    between = 100 * costs[Costs.sd_between_runs].dropna()
     if between.empty:
         return " No interval contains another training run."
     return f" SD between runs: {_range(between.min(), between.max())} points."
@@ -87,42 +92,45 @@ def _costs(found: Regressed) -> Iterator[str]:
     if costs.empty:
         return
     worst, least = costs.iloc[0], costs.iloc[-1]
-    said = (f"For `{found.reader}` **{words(worst['noise'])}** costs most, "
-            f"{points(worst, 'cost', explained=interval_name(found.confidence))} percentage points of character "
+    text = (f"For `{found.reader}` **{words(worst[Costs.noise])}** costs most, "
+            f"{points(worst, Costs.cost, explained=interval_name(found.confidence))} percentage points of character "
             "accuracy on average over the levels tested")
-    yield said + (f"; **{words(least['noise'])}** least, {points(least, 'cost')}." if len(costs) > 1 else ".")
+    yield text + (f"; **{words(least[Costs.noise])}** least, {points(least, Costs.cost)}." if len(costs) > 1 else ".")
 
 
 def _pairs_of_noises(found: Regressed) -> Iterator[str]:
     pairs = found.contrasts("noise", found.reader)
-    pairs = pairs[(pairs["a"] != "none") & (pairs["b"] != "none")]
+    pairs = pairs[(pairs[Contrasts.a] != CLEAN) & (pairs[Contrasts.b] != CLEAN)]
     if len(pairs) < 2:
         return
     pairs = upright(pairs)
-    closest = lowest(pairs, "difference")
+    closest = lowest(pairs, Contrasts.difference)
     apart = int(_clear(pairs).sum())
+    names = f"{words(closest[Contrasts.a])} and {words(closest[Contrasts.b])}"
     yield (f"{apart} of the {len(pairs)} pairs of noises differ in that cost, by simultaneous intervals. The closest, "
-           f"{words(closest['a'])} and {words(closest['b'])}, are {_simultaneous(closest)} points apart.")
+           f"{names}, are {_simultaneous(closest)} points apart.")
 
 
 def _clear(pairs: pd.DataFrame) -> pd.Series:
     """Whether the simultaneous interval of a difference leaves out 0."""
-    return (pairs["simultaneous_low"] > 0) | (pairs["simultaneous_high"] < 0)
+    return (pairs[Contrasts.simultaneous_low] > 0) | (pairs[Contrasts.simultaneous_high] < 0)
 
 
 def _simultaneous(pair: pd.Series) -> str:
     """A difference with its simultaneous interval, in points."""
-    return told(pair["difference"], pair["simultaneous_low"], pair["simultaneous_high"], scale=100)
+    return estimate_text(pair[Contrasts.difference], pair[Contrasts.simultaneous_low],
+                         pair[Contrasts.simultaneous_high], scale=100)
 
 
 def _slopes(found: Regressed) -> Iterator[str]:
     """The smallest and the largest observed step between neighbouring levels of the worst noise."""
-    costs, rows = found.costs(found.reader), found.of("dose_response", found.reader)
+    costs, rows = found.costs(found.reader), found.of(DoseResponses, found.reader)
     if costs.empty:
         return
-    noise = str(costs.iloc[0]["noise"])
-    line = rows[rows["noise"] == noise].sort_values("level")
-    levels, steps = line["level"].to_numpy(float), -100 * np.diff(line["accuracy"].to_numpy(float))
+    noise = str(costs.iloc[0][Costs.noise])
+    line = rows[rows[DoseResponses.noise] == noise].sort_values(DoseResponses.level)
+    levels = line[DoseResponses.level].to_numpy(float)
+    steps = -100 * np.diff(line[DoseResponses.accuracy].to_numpy(float))
     if len(steps) < 2:
         return
     ends = [f"{signed(steps[at])} points (from {levels[at]:g} to {levels[at + 1]:g})"
@@ -132,29 +140,29 @@ def _slopes(found: Regressed) -> Iterator[str]:
 
 def _readers(found: Regressed) -> Iterator[str]:
     pairs = found.contrasts("reader")
-    own = pd.concat([pairs[pairs["a"] == found.reader], turned(pairs[pairs["b"] == found.reader])])
-    said = []
+    own = pd.concat([pairs[pairs[Contrasts.a] == found.reader], turned(pairs[pairs[Contrasts.b] == found.reader])])
+    gains = []
     for _, pair in own.iterrows():
-        gain = pair["difference"] >= 0
-        ends = points(pair, "difference", sign=1 if gain else -1)
-        between = pair["sd_between_runs"]
+        gain = pair[Contrasts.difference] >= 0
+        ends = points(pair, Contrasts.difference, sign=1 if gain else -1)
+        between = pair[Contrasts.sd_between_runs]
         runs = f" (SD between runs {100 * between:.1f})" if np.isfinite(between) else ""
-        said.append(f"{ends} points {'more' if gain else 'fewer'} than `{pair['b']}`{runs}")
-    if said:
-        yield (f"Over all conditions `{found.reader}` reads {listed(said)}. Their training captchas "
+        gains.append(f"{ends} points {'more' if gain else 'fewer'} than `{pair[Contrasts.b]}`{runs}")
+    if gains:
+        yield (f"Over all conditions `{found.reader}` reads {listed(gains)}. Their training captchas "
                "alone need not be the reason.")
 
 
 def _colours(found: Regressed) -> Iterator[str]:
-    test = found.fits.get("randomisation")
-    said = " ".join(_factor("colour", found))
-    if said and test is not None and test["factor"] == "colour":
-        draws, p = test["draws"], test["p"]
-        ends = (f", the least that {draws:,} permutations can give" if p * (draws + 1) < 1.5
-                else f" of {draws:,} permutations")
-        said += f" A randomisation test, which needs no model: {p_value(p)}{ends}."
-    if said:
-        yield said
+    text = " ".join(_factor("colour", found))
+    if not text:
+        return
+    test = found.fits.randomisation
+    if test is not None and test.factor == "colour":
+        ends = (f", the least that {test.draws:,} permutations can give" if test.p * (test.draws + 1) < 1.5
+                else f" of {test.draws:,} permutations")
+        text += f" A randomisation test, which needs no model: {p_value(test.p)}{ends}."
+    yield text
 
 
 def _factor(factor: str, found: Regressed) -> Iterator[str]:
@@ -166,15 +174,16 @@ def _factor(factor: str, found: Regressed) -> Iterator[str]:
     if pairs.empty:
         return
     start = f"{FACTORS[factor].capitalize()} ({whose}):"
-    most = highest(upright(pairs), "difference")
+    most = highest(upright(pairs), Contrasts.difference)
     clear = int(_clear(pairs).sum())
     if clear:
-        yield (f"{start} {clear} of {len(pairs)} pairs differ; most, {called(factor, most['a'])} over "
-               f"{called(factor, most['b'])}, by {_simultaneous(most)} points.")
+        yield (f"{start} {clear} of {len(pairs)} pairs differ; most, {called(factor, most[Contrasts.a])} over "
+               f"{called(factor, most[Contrasts.b])}, by {_simultaneous(most)} points.")
     else:
-        yield (f"{start} no difference was found. In a single pair {rough(100 * pairs['detectable'].max())} points "
-               f"would have been found with a probability of {100 * RULE:g}\u00a0%; each is equivalent within "
-               f"{rough(100 * pairs['equivalence'].max())} points.")
+        detectable = rough(100 * pairs[Contrasts.detectable].max())
+        equivalence = rough(100 * pairs[Contrasts.equivalence].max())
+        yield (f"{start} no difference was found. In a single pair {detectable} points would have been found with a "
+               f"probability of {100 * RULE:g}\u00a0%; each is equivalent within {equivalence} points.")
 
 
 def called(factor: str, category: object) -> str:
@@ -185,16 +194,17 @@ def called(factor: str, category: object) -> str:
 
 def _fit(found: Regressed) -> Iterator[str]:
     one = found.headline
-    said = (f"It explains {100 * one['adjusted_r2']:.0f}\u00a0% of the variance of single characters "
-            f"(adjusted R² {one['adjusted_r2']:.3f}, predicted R² {one['predicted_r2']:.3f}).")
-    if _rejected(found):
-        said += " RESET rejects the straight-line form; costs and thresholds do not use it."
-    yield said
+    text = (f"It explains {100 * one.adjusted_r2:.0f}\u00a0% of the variance of single characters "
+            f"(adjusted R² {one.adjusted_r2:.3f}, predicted R² {one.predicted_r2:.3f}).")
+    if _rejecting(found) is not None:
+        text += " RESET rejects the straight-line form; costs and thresholds do not use it."
+    yield text
 
 
-def _rejected(found: Regressed) -> bool:
-    test = found.headline["reset"]
-    return test is not None and bool(test["p"] < 1 - found.confidence)
+def _rejecting(found: Regressed) -> ResetTest | None:
+    """RESET of the headline's regression where it rejects the form."""
+    test = found.headline.reset
+    return test if test is not None and test.p < 1 - found.confidence else None
 
 
 def _form(found: Regressed) -> Iterator[str]:
@@ -204,24 +214,36 @@ def _form(found: Regressed) -> Iterator[str]:
 def about_models(found: Regressed) -> str:
     """Where the linear probability model and the logit agree: on categories, as they must in a balanced design, and on
     numbers such as the level."""
-    both = differences(found.tables["marginal_effects"])
+    both = model_differences(found.tables[MarginalEffects])
     if both.empty:
         return "The logit could not be fitted here: the linear probability model has nothing beside it."
-    gaps = both.assign(apart=(both["logit"] - both["linear"]).abs())
-    clear = both[(both["low"] > 0) | (both["high"] < 0)]
-    opposite = clear.loc[clear["linear"] * clear["logit"] < 0, "name"].tolist()
-    categories, numbers = gaps[~gaps["number"]], gaps[gaps["number"]]
-    said = []
-    if len(categories):
-        most = highest(categories, "apart")
-        close = f"agrees on categories within {max(0.1, most['apart']):.1f} points, as it must in a balanced design"
-        said.append(close if most["apart"] <= CLOSE else
-                    f"differs on categories by up to {most['apart']:.1f} points ({most['name']}: "
-                    f"{signed(most['logit'])} instead of {signed(most['linear'])})")
-    said += [f"for {STEP:g} of {one['name'].removesuffix(f', for {STEP:g}')} it gives {signed(one['logit'])} instead "
-             f"of {signed(one['linear'])} points" for _, one in numbers.iterrows()]
+    linear = both[ModelDifferences.linear]
+    logit = both[ModelDifferences.logit]
+    clear = (both[ModelDifferences.low] > 0) | (both[ModelDifferences.high] < 0)
+    opposite = both.loc[clear & (linear * logit < 0), ModelDifferences.name].tolist()
+    numbers = both[both[ModelDifferences.number]]
+    categories = both[~both[ModelDifferences.number]]
+    texts = [_about_categories(categories)] if len(categories) else []
+    texts += [_about_number(effect) for _, effect in numbers.iterrows()]
     signs = f" The sign of {listed(opposite)} differs." if opposite else ""
-    return f"The logit{'' if len(categories) else ':'} {'; '.join(said)}.{signs}"
+    return f"The logit{'' if len(categories) else ':'} {'; '.join(texts)}.{signs}"
+
+
+def _about_categories(effects: pd.DataFrame) -> str:
+    """How far the two models are apart on categories, at most."""
+    gaps = (effects[ModelDifferences.logit] - effects[ModelDifferences.linear]).abs().to_numpy(float)
+    gap = float(gaps.max())
+    if gap <= CLOSE:
+        return f"agrees on categories within {max(0.1, gap):.1f} points, as it must in a balanced design"
+    most = effects.iloc[int(gaps.argmax())]
+    return (f"differs on categories by up to {gap:.1f} points ({most[ModelDifferences.name]}: "
+            f"{signed(most[ModelDifferences.logit])} instead of {signed(most[ModelDifferences.linear])})")
+
+
+def _about_number(effect: pd.Series) -> str:
+    name = effect[ModelDifferences.name].removesuffix(f", for {STEP:g}")
+    return (f"for {STEP:g} of {name} it gives {signed(effect[ModelDifferences.logit])} instead of "
+            f"{signed(effect[ModelDifferences.linear])} points")
 
 
 def _advice(found: Regressed) -> Iterator[str]:
@@ -229,16 +251,16 @@ def _advice(found: Regressed) -> Iterator[str]:
     costs = found.costs(found.reader)
     if costs.empty:
         return
-    said = []
+    parts = []
     if len(costs) > 1:
-        said.append(f"at equal levels {words(costs.iloc[0]['noise'])} costs `{found.reader}` most and "
-                    f"{words(costs.iloc[-1]['noise'])} least")
+        parts.append(f"at equal levels {words(costs.iloc[0][Costs.noise])} costs `{found.reader}` most and "
+                    f"{words(costs.iloc[-1][Costs.noise])} least")
     pairs = found.contrasts("colour", found.reader)
     if len(pairs) and _clear(pairs).any():
-        worst = quoted(words(str(highest(upright(pairs), "difference")["b"])))
-        said.append(f"of the colour schemes, {worst} costs `{found.reader}` most")
-    if said:
-        yield f"For a designer: {'; '.join(said)}."
+        worst = quoted(words(str(highest(upright(pairs), Contrasts.difference)[Contrasts.b])))
+        parts.append(f"of the colour schemes, {worst} costs `{found.reader}` most")
+    if parts:
+        yield f"For a designer: {'; '.join(parts)}."
 
 
 def how_sure(found: Regressed, params: Any, runs: Mapping[str, Sequence[str]], captchas: int,
@@ -270,7 +292,7 @@ def _glyphs(found: Regressed, composed: bool, source: str) -> str:
 
 def _training(found: Regressed, runs: Mapping[str, Sequence[str]]) -> str:
     costs = found.costs(found.reader)
-    known = costs[costs["sd_between_runs"].notna()]
+    known = costs[costs[Costs.sd_between_runs].notna()]
     if "run" in found.dimensions:
         return (f"**Training run.** Each reader was trained {min(map(len, runs.values()))} times or more, and the "
                 "intervals contain the run: they hold for such readers, not for these alone.")
@@ -278,17 +300,19 @@ def _training(found: Regressed, runs: Mapping[str, Sequence[str]]) -> str:
         return ("**Training run.** Each reader was trained once, and no interval contains another run. How much runs "
                 "differ is unknown here: `dvc exp run $(python -m experiments.runs "
                 f"{' '.join(runs)} --runs 5)` measures it.")
-    ratio = float((known["sd_between_runs"] / known["standard_error"]).median())
-    said = (f"**Training run.** Over {int(known['runs'].iloc[0])} runs of `{found.reader}` the average costs have an "
+    ratio = float((known[Costs.sd_between_runs] / known[Costs.standard_error]).median())
+    count = int(known[Costs.runs].iloc[0])
+    text = (f"**Training run.** Over {count} runs of `{found.reader}` the average costs have an "
             f"SD between runs of {_points_between(known)} points, {ratio:.1f} times their standard error (median). ")
     others = [f"`{reader}` {_points_between(rows)}" for reader in runs
-              if reader != found.reader and (rows := found.costs(reader))["sd_between_runs"].notna().any()]
-    said += f"Of other readers: {', '.join(others)}. " if others else ""
-    return said + "For readers trained this way see the table."
+              if reader != found.reader
+              and (rows := found.costs(reader))[Costs.sd_between_runs].notna().any()]
+    text += f"Of other readers: {', '.join(others)}. " if others else ""
+    return text + "For readers trained this way see the table."
 
 
 def _points_between(costs: pd.DataFrame) -> str:
-    between = 100 * costs["sd_between_runs"]
+    between = 100 * costs[Costs.sd_between_runs]
     return _range(between.min(), between.max())
 
 
@@ -318,30 +342,31 @@ def not_concluded(found: Regressed) -> list[str]:
 
 
 def _about_form(found: Regressed) -> Iterator[str]:
-    headline, test = found.headline, found.headline["reset"]
-    if _rejected(found):
-        yield (f"That the effects are straight lines that add up: RESET rejects the form as a whole (F = "
-               f"{test['F']:.4g}, {p_value(test['p'])}), be it for curves, for effects that differ between types or "
-               "readers, or for probabilities outside 0 to 1. It does not say which, nor how much that changes. The "
-               "estimates are those of the best straight lines, a linear projection.")
-    elif test is not None:
-        yield (f"That the effects are straight lines that add up: RESET does not reject it ({p_value(test['p'])}), "
-               "which is not to show it.")
-    if headline["fitted_outside"] > 0:
-        yield (f"A probability for every rendering: {100 * headline['fitted_outside']:.1f}\u00a0% of the fitted values "
+    headline = found.headline
+    rejecting = _rejecting(found)
+    if rejecting is not None:
+        yield ("That the effects are straight lines that add up: RESET rejects the form as a whole "
+               f"(F = {rejecting.F:.4g}, {p_value(rejecting.p)}), be it for curves, for effects that differ between "
+               "types or readers, or for probabilities outside 0 to 1. It does not say which, nor how much that "
+               "changes. The estimates are those of the best straight lines, a linear projection.")
+    elif headline.reset is not None:
+        yield ("That the effects are straight lines that add up: RESET does not reject it "
+               f"({p_value(headline.reset.p)}), which is not to show it.")
+    if headline.fitted_outside > 0:
+        yield (f"A probability for every rendering: {100 * headline.fitted_outside:.1f}\u00a0% of the fitted values "
                "lie below 0 or above 1, which no share of characters does.")
 
 
 def _about_noises(found: Regressed) -> Iterator[str]:
     """Where all types share one slope of a level that is not centred, a type's coefficient is no cost."""
-    terms = found.headline["terms"]
+    terms = found.headline.terms
     if "noise" in terms and not set(slope_terms(found.dose)) & set(terms) and found.dose in terms:
-        yield (f"Which noise is worse from the noise coefficients of `{found.headline['specification']}`: its types "
+        yield (f"Which noise is worse from the noise coefficients of `{found.headline.specification}`: its types "
                f"share one slope of {NUMBERS[found.dose]} from level 0 on, so that a coefficient is what that slope "
                "leaves. The average costs say which is worse.")
 
 
 def _about_few(found: Regressed) -> Iterator[str]:
-    if min(found.headline["clusters"]) < FEW:
-        yield (f"Much from a p near the limit: {min(found.headline['clusters'])} clusters are few, and t and F are "
+    if min(found.headline.clusters) < FEW:
+        yield (f"Much from a p near the limit: {min(found.headline.clusters)} clusters are few, and t and F are "
                "approximate.")

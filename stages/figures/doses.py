@@ -13,9 +13,10 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from stages.figures.coefficients import shift
-from stages.figures.numbers import highest, told
+from stages.figures.numbers import estimate_of
 from stages.figures.regressed import NUMBERS
 from stages.figures.style import GRID, MUTED, WIDTH, line_look, small_multiples, styled, words
+from stages.schemas.regress import DoseResponses, Thresholds
 
 Floats = NDArray[np.float64]
 
@@ -30,11 +31,13 @@ def draw_lines(responses: pd.DataFrame, dose: str) -> Figure:
     name = "level of the noise" if dose == "level" else f"{NUMBERS[dose]} of the rendering"
     figure, panels = _panels(responses, name)
     for panel, noise in panels:
-        for index, reader in enumerate(dict.fromkeys(responses["reader"])):
-            rows = responses[(responses["noise"] == noise) & (responses["reader"] == reader)].sort_values("level")
+        for index, reader in enumerate(dict.fromkeys(responses[DoseResponses.reader])):
+            own = (responses[DoseResponses.noise] == noise) & (responses[DoseResponses.reader] == reader)
+            rows = responses[own].sort_values(DoseResponses.level)
             look = line_look(index)
-            panel.plot(rows["dose"], rows["line"], color=look["color"], linewidth=1.1, linestyle=LINE, zorder=2)
-            panel.plot(rows["dose"], rows["accuracy"], zorder=4, **{**look, "linestyle": "none"})
+            doses = rows[DoseResponses.dose]
+            panel.plot(doses, rows[DoseResponses.line], color=look["color"], linewidth=1.1, linestyle=LINE, zorder=2)
+            panel.plot(doses, rows[DoseResponses.accuracy], zorder=4, **{**look, "linestyle": "none"})
     _share_axis(panels[0][0], responses)
     for panel, _ in panels:
         bottom, top = panel.get_ylim()
@@ -45,56 +48,54 @@ def draw_lines(responses: pd.DataFrame, dose: str) -> Figure:
 
 def _panels(responses: pd.DataFrame, x: str) -> tuple[Figure, list[tuple[Axes, str]]]:
     """A figure with a legend of the readers and of the KEY, and its panels with their noise types."""
-    noises, readers = list(dict.fromkeys(responses["noise"])), list(dict.fromkeys(responses["reader"]))
+    noises = list(dict.fromkeys(responses[DoseResponses.noise]))
+    readers = list(dict.fromkeys(responses[DoseResponses.reader]))
     figure, panels = small_multiples(len(noises), 0.65, 1.95)
-    for panel, noise in zip(panels, noises, strict=False):
+    for panel, noise in zip(panels, noises, strict=True):
         panel.set_title(words(noise))
         panel.tick_params(labelbottom=True)
-    for panel in panels[len(noises):]:
-        panel.set_visible(False)
     figure.supxlabel(x, fontsize=8.5, color=MUTED)
     figure.supylabel("characters read right", fontsize=8.5, color=MUTED)
     handles = [Line2D([], [], label=name, **{**line_look(index), "linestyle": "none"})
                for index, name in enumerate(readers)]
     handles += [Line2D([], [], color=MUTED, label=name, **look) for name, look in KEY.items()]
     figure.legend(handles=handles, loc="outside upper left", ncols=4)
-    return figure, list(zip(panels[:len(noises)], noises, strict=True))
+    return figure, list(zip(panels, noises, strict=True))
 
 
 def _share_axis(axes: Axes, responses: pd.DataFrame) -> None:
     """The y axis in per cent, as far as the lines leave 0 to 100 %."""
-    drawn = responses[["line", "accuracy"]]
+    drawn = responses[[DoseResponses.line, DoseResponses.accuracy]]
     axes.set_ylim(min(0.0, float(np.nanmin(drawn))) - 0.04, max(1.0, float(np.nanmax(drawn))) + 0.04)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
 
 
 def about_lines(responses: pd.DataFrame) -> str:
     """How far a line lies from what was observed, at most."""
-    rows = responses.assign(gap=(responses["line"] - responses["accuracy"]).abs())
-    rows = rows[rows["gap"].notna()]
-    if rows.empty:
+    gaps = (responses[DoseResponses.line] - responses[DoseResponses.accuracy]).abs()
+    if gaps.isna().all():
         return "No line was fitted."
-    most = highest(rows, "gap")
-    return (f"The straight line misses the observed means by at most {100 * most['gap']:.1f} points "
-            f"(`{most['reader']}`, {words(most['noise'])}, level {most['level']:g}).")
+    most = responses.loc[gaps.idxmax()]
+    where = f"`{most[DoseResponses.reader]}`, {words(most[DoseResponses.noise])}, level {most[DoseResponses.level]:g}"
+    return f"The straight line misses the observed means by at most {100 * gaps.max():.1f} points ({where})."
 
 
 def about_thresholds(thresholds: pd.DataFrame) -> str:
     """How many pairs of reader and noise pass each share, and which first."""
-    said = []
-    for share, rows in thresholds.groupby("share", sort=False):
-        reached = rows[rows["level"].notna()].sort_values("level", kind="stable")
+    sentences = []
+    for share, rows in thresholds.groupby(Thresholds.share, sort=False):
+        reached = rows[rows[Thresholds.level].notna()].sort_values(Thresholds.level, kind="stable")
         sentence = (f"{len(reached)} of {len(rows)} pairs of reader and noise come down to {100 * float(share):g}\u00a0"
                     "% of the captchas")
-        if already := int((reached["level"] == 0).sum()):
+        if already := int((reached[Thresholds.level] == 0).sum()):
             sentence += f", {already} of them without any noise"
-        later = reached[reached["level"] > 0]
+        later = reached[reached[Thresholds.level] > 0]
         if len(later):
             first = later.iloc[0]
-            sentence += (f"; first under noise is `{first['reader']}` under {words(first['noise'])}, at level "
-                         f"{told(first['level'], first['low'], first['high'])}")
-        said.append(f"{sentence}.")
-    return " ".join(said) or "There is no threshold: no noise was tested."
+            sentence += (f"; first under noise is `{first[Thresholds.reader]}` under "
+                         f"{words(first[Thresholds.noise])}, at level {estimate_of(first, Thresholds.level)}")
+        sentences.append(f"{sentence}.")
+    return " ".join(sentences) or "There is no threshold: no noise was tested."
 
 
 @styled
@@ -104,14 +105,15 @@ def draw_thresholds(thresholds: pd.DataFrame, noises: Sequence[str], largest: fl
     `thresholds` is the table of plots/regress; `largest` is the strongest level. One that is not reached stands hollow
     at the right edge.
     """
-    shares, readers = sorted(set(thresholds["share"])), list(dict.fromkeys(thresholds["reader"]))
+    shares = sorted(set(thresholds[Thresholds.share]))
+    readers = list(dict.fromkeys(thresholds[Thresholds.reader]))
     edge = 1.12 * largest
     figure = Figure((WIDTH, 1.05 + len(noises) * (0.2 + 0.11 * len(readers))))
     panels = figure.subplots(1, len(shares), sharey=True, squeeze=False)[0]
     for panel, share in zip(panels, shares, strict=True):
         for index, name in enumerate(readers):
-            part = thresholds[(thresholds["share"] == share) & (thresholds["reader"] == name)]
-            y = np.array([noises.index(noise) for noise in part["noise"]]) + shift(index, len(readers))
+            part = thresholds[(thresholds[Thresholds.share] == share) & (thresholds[Thresholds.reader] == name)]
+            y = np.array([noises.index(noise) for noise in part[Thresholds.noise]]) + shift(index, len(readers))
             _thresholds(panel, part, y, index, name, edge)
         _edge_axis(panel, largest, edge, len(shares))
         panel.set_title(f"{100 * share:g} % of the captchas")
@@ -127,11 +129,12 @@ def draw_thresholds(thresholds: pd.DataFrame, noises: Sequence[str], largest: fl
 
 def _thresholds(axes: Axes, part: pd.DataFrame, y: Floats, index: int, name: str, edge: float) -> None:
     look = {**line_look(index), "linestyle": "none"}
-    reached = part["level"].notna().to_numpy()
-    some = reached | part["low"].notna().to_numpy()
-    axes.hlines(y[some], part["low"].fillna(edge)[some], part["high"].fillna(edge)[some], color=look["color"],
-                linewidth=1.2)
-    axes.plot(part["level"][reached], y[reached], label=name, **look)
+    reached = part[Thresholds.level].notna().to_numpy()
+    some = reached | part[Thresholds.low].notna().to_numpy()
+    low = part[Thresholds.low].fillna(edge)[some]
+    high = part[Thresholds.high].fillna(edge)[some]
+    axes.hlines(y[some], low, high, color=look["color"], linewidth=1.2)
+    axes.plot(part[Thresholds.level][reached], y[reached], label=name, **look)
     axes.plot(np.full((~reached).sum(), edge), y[~reached], **{**look, "markerfacecolor": "white",
                                                               "markeredgecolor": look["color"], "markeredgewidth": 1.1})
 

@@ -19,13 +19,17 @@ Page = Literal["report", "details"]
 Source = Literal["study", "explained"]  # of a figure: a Study, or its Explained, which a second process draws
 
 
+def always(source: object) -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class Figure:
     """One figure of the report, of what the source holds.
 
-    `shows` and `form` may hold the source's {words}. `draw` gives None where this run has nothing to draw, and
-    `finding` then says why; where it says nothing either, the figure is left out. `form` tells someone who cannot see
-    what kind of drawing it is.
+    `shows` and `form` may hold the source's {words}. Where `when` is not met or `draw` gives None, this run has nothing
+    to draw, and `finding` then says why; where it says nothing either, the figure is left out. `form` tells someone who
+    cannot see what kind of drawing it is.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Figure:
     source: Source = "study"
     numbers: tuple[str, ...] = ()  # the tables behind it, below plots/, without their suffix
     picture: bool = False          # written as PNG, too, since it is a photograph more than a drawing
+    when: Callable[[Any], bool] = always  # of the source: whether there is something to draw
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.figures.numbers import between, interval_name, listed, percent, percent_range, signed
+from stages.figures.numbers import interval_text, listed, percent, percent_range, range_text, signed
 from stages.figures.samples import chosen_levels, draw_sheet
 from stages.figures.style import INK, MUTED, PALETTE, WIDTH, level_ticks, neutral_look, small_multiples, styled, words
 from stages.insight.class_separation import COLLAPSED, MERGED
@@ -250,7 +250,7 @@ def _percentage(row: pd.Series, factor: float, confidence: float) -> str:
     if not known:
         return f"changes by {signed(value, '+.0f')}\u00a0% (no interval: {row[SpaceMeasures.note]})"
     low, high = (min(known) if len(known) == 2 else -100.0), max(known)  # an open end is a distance of nothing
-    return f"changes by {signed(value, '+.0f')}\u00a0% {between(low, high, confidence, '+.0f')}"
+    return f"changes by {signed(value, '+.0f')}\u00a0% {interval_text(range_text(low, high, '+.0f'), confidence)}"
 
 
 def about_separation(table: pd.DataFrame, space: str) -> str:
@@ -300,12 +300,11 @@ def about_plane(table: pd.DataFrame, space: str, noise: str, share: float, confi
 
 
 def _purity(row: pd.Series, confidence: float) -> str:
-    if not np.isfinite([row[SpaceMeasures.low], row[SpaceMeasures.high]]).all():
-        return f"{percent(row[SpaceMeasures.value])} (no interval: {row[SpaceMeasures.note]})"
-    return (
-        f"{percent(row[SpaceMeasures.value])} ({interval_name(confidence)} "
-        f"{percent_range(row[SpaceMeasures.low], row[SpaceMeasures.high])})"
-    )
+    low, high = row[SpaceMeasures.low], row[SpaceMeasures.high]
+    share = percent(row[SpaceMeasures.value])
+    if not np.isfinite([low, high]).all():
+        return f"{share} (no interval: {row[SpaceMeasures.note]})"
+    return f"{share} {interval_text(percent_range(low, high), confidence)}"
 
 
 def about_drawings(losses: pd.DataFrame, active: int, latent: int, confidence: float) -> str:
@@ -330,4 +329,4 @@ def _nats(row: pd.Series, confidence: float) -> str:
     nats = f"{row[GlyphLosses.reconstruction]:.0f} nats"
     if not np.isfinite([low, high]).all():
         return nats
-    return f"{nats} ({interval_name(confidence)} {low:.0f} to {high:.0f})"
+    return f"{nats} {interval_text(f'{low:.0f} to {high:.0f}', confidence)}"

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from stages.schemas.regress import Coefficients
+
 SIGN = "\u00a0%"
 LEARNS = {"clean": "clean captchas only", "noisy": "noisy captchas only", "both": "clean and noisy captchas"}
 ARCHITECTURES = {
@@ -16,6 +18,7 @@ ARCHITECTURES = {
     "logistic": "a logistic regression", "knn": "a nearest-neighbour classifier", "svm": "a support vector machine",
     "mlp": "a classical network of one hidden layer", "tesseract": "an outside program"}
 MOST_DECIMALS = 3
+LOW, HIGH = Coefficients.low, Coefficients.high  # the ends of an interval, in every table
 NOTHING_READ = 0.01  # share of the captchas, below which hardly any is read whole
 
 
@@ -30,7 +33,7 @@ def decimals(low: float, high: float, most: int = MOST_DECIMALS) -> int:
     return most if half <= 0 else min(most, max(0, math.ceil(-math.log10(half))))
 
 
-def told(value: float, low: float, high: float, *, scale: float = 1, explained: str = "") -> str:
+def estimate_text(value: float, low: float, high: float, *, scale: float = 1, explained: str = "") -> str:
     """An estimate with its interval, all times `scale`, rounded to what the interval allows: 54 (53 to 55).
 
     `explained` stands before the interval, such as "95 % interval". An end that is not finite lies beyond what was
@@ -45,9 +48,14 @@ def told(value: float, low: float, high: float, *, scale: float = 1, explained: 
     return f"{signed(value, form)} ({explained}{' ' * bool(explained)}{ends[0]} to {ends[1]})"
 
 
+def estimate_of(row: pd.Series, column: str) -> str:
+    """The same of a column of a table with the columns low and high."""
+    return estimate_text(row[column], row[LOW], row[HIGH])
+
+
 def points(row: pd.Series, column: str, *, explained: str = "", sign: int = 1) -> str:
-    """An estimate of a table with columns low and high, in percentage points; with the other `sign`, of the loss."""
-    return told(row[column], row["low"], row["high"], scale=100 * sign, explained=explained)
+    """The same in percentage points; with the other `sign`, of the loss."""
+    return estimate_text(row[column], row[LOW], row[HIGH], scale=100 * sign, explained=explained)
 
 
 def rough(value: float) -> str:
@@ -101,11 +109,13 @@ def interval_name(confidence: float) -> str:
     return f"{100 * confidence:g}{SIGN} interval"
 
 
-def between(low: float, high: float, confidence: float, form: str = ".1f") -> str:
-    """An interval in brackets, or a word where none was measured."""
-    if not np.isfinite([low, high]).all():
-        return "(no interval: all captchas agree)"
-    return f"({interval_name(confidence)} {signed(low, form)} to {signed(high, form)})"
+def interval_text(ends: str, confidence: float) -> str:
+    """An interval in brackets, behind its name: (95 % interval 1.2 to 3.4)."""
+    return f"({interval_name(confidence)} {ends})"
+
+
+def range_text(low: float, high: float, form: str = ".1f") -> str:
+    return f"{signed(low, form)} to {signed(high, form)}"
 
 
 def listed(names: Sequence[str]) -> str:

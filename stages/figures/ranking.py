@@ -13,9 +13,10 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from stages.figures.accuracy import PALE
-from stages.figures.numbers import in_draws, listed, told
+from stages.figures.numbers import estimate_of, in_draws, listed
 from stages.figures.regressed import Regressed
 from stages.figures.style import INK, MARKERS, MUTED, WIDTH, noise_look, styled, words
+from stages.schemas.regress import Costs, Thresholds
 
 EDGE = 1.14   # of the strongest level: where stands what is not reached
 ROW = 0.42    # inches, of a noise type
@@ -25,11 +26,11 @@ CLEAR = 0.95  # share of the draws above which a noise is said to be the first
 def ranked(found: Regressed) -> list[str]:
     """The noise types by threshold, the lowest first; those that are not reached by their average cost, the largest
     first."""
-    costs = found.costs(found.reader).set_index("noise")["cost"]
+    costs = found.costs(found.reader).set_index(Costs.noise)[Costs.cost]
     rows = found.halves(found.reader)
-    rows = rows.assign(cost=rows["noise"].map(costs).to_numpy(float))
-    order = rows.sort_values(["level", "cost"], ascending=[True, False], kind="stable")
-    return [str(noise) for noise in order["noise"]]
+    rows = rows.assign(**{Costs.cost: rows[Thresholds.noise].map(costs).to_numpy(float)})
+    order = rows.sort_values([Thresholds.level, Costs.cost], ascending=[True, False], kind="stable")
+    return [str(noise) for noise in order[Thresholds.noise]]
 
 
 @styled
@@ -42,16 +43,16 @@ def draw_ranking(found: Regressed, noises: Sequence[str], readers: Sequence[str]
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.15, 1])
     for index, reader in enumerate([*others, found.reader]):
         place = 0.0 if reader == found.reader else 0.2 + 0.13 * index
-        halves, costs = found.halves(reader).set_index("noise"), found.costs(reader).set_index("noise")
+        halves, costs = found.halves(reader).set_index(Thresholds.noise), found.costs(reader).set_index(Costs.noise)
         for row, noise in enumerate(order):
             look = _look(noise, noises, None if reader == found.reader else index)
             if noise in halves.index:
                 _threshold(left, halves.loc[noise], row + place, edge, look)
             if noise in costs.index:
-                one = 100 * costs.loc[noise, ["cost", "low", "high"]].to_numpy(float)
+                one = 100 * costs.loc[noise, [Costs.cost, Costs.low, Costs.high]].to_numpy(float)
                 right.hlines(row + place, one[1], one[2], color=look["color"], linewidth=look["linewidth"])
                 right.plot(one[0], row + place, **look)
-    never = found.tables["thresholds"].query("share == @found.share")["level"].isna().any()
+    never = _drawn(found)[Thresholds.level].isna().any()
     _axes(left, right, order, largest, "never" if never else "beyond", found.share)
     handles = [Line2D([], [], **_look(order[0], noises, None) | {"color": INK, "markerfacecolor": INK},
                       label=f"{found.reader}, in the colour of the noise")]
@@ -71,7 +72,7 @@ def _look(noise: str, noises: Sequence[str], other: int | None) -> dict[str, Any
 
 
 def _threshold(axes: Axes, row: pd.Series, y: float, edge: float, look: dict[str, Any]) -> None:
-    level, low, high = (float(row[name]) for name in ("level", "low", "high"))
+    level, low, high = (float(row[name]) for name in (Thresholds.level, Thresholds.low, Thresholds.high))
     if np.isfinite(level) or np.isfinite(low):
         axes.hlines(y, low if np.isfinite(low) else edge, high if np.isfinite(high) else edge, color=look["color"],
                     linewidth=look["linewidth"])
@@ -107,34 +108,41 @@ def lost(share: float) -> str:
 
 def settled(reached: pd.DataFrame) -> bool:
     """Whether the first of the noises that are reached, in order, is so with a probability that leaves no doubt."""
-    return len(reached) == 1 or not float(reached.iloc[0]["first"]) < CLEAR
+    return len(reached) == 1 or not float(reached.iloc[0][Thresholds.first]) < CLEAR
 
 
 def about_ranking(found: Regressed) -> str:
     """The levels in order, which noises may be the first, and what marks at the edges mean where there are some."""
     rows = found.halves(found.reader)
-    reached = rows[rows["level"].notna()]
+    reached = rows[rows[Thresholds.level].notna()]
     marks = _about_marks(found)
     if reached.empty:
         return f"Under no noise tested does `{found.reader}` lose {lost(found.share)}.{marks}"
-    levels = [f"{words(row['noise'])} {told(row['level'], row['low'], row['high'])}" for _, row in reached.iterrows()]
-    said = (f"`{found.reader}` loses {lost(found.share)} from these levels on: {', '.join(levels)}")
-    never = [words(noise) for noise in rows.loc[rows["level"].isna(), "noise"]]
-    said += f"; not within the levels tested under {listed(never)}." if never else "."
-    if len(rows) > 1 and np.isfinite(reached.iloc[0]["first"]):
+    levels = [f"{words(row[Thresholds.noise])} {estimate_of(row, Thresholds.level)}" for _, row in reached.iterrows()]
+    text = (f"`{found.reader}` loses {lost(found.share)} from these levels on: {', '.join(levels)}")
+    never = [words(noise) for noise in rows.loc[rows[Thresholds.level].isna(), Thresholds.noise]]
+    text += f"; not within the levels tested under {listed(never)}." if never else "."
+    if len(rows) > 1 and np.isfinite(reached.iloc[0][Thresholds.first]):
         leaders = reached.iloc[:1 if settled(reached) else 2]
-        draws = [f"{words(row['noise'])} in {in_draws(row['first'])}" for _, row in leaders.iterrows()]
-        said += f" Of the draws, first comes {listed(draws)}{': which is first is open' if len(leaders) > 1 else ''}."
-    return said + marks
+        draws = [f"{words(noise)} in {in_draws(first)}"
+                 for noise, first in zip(leaders[Thresholds.noise], leaders[Thresholds.first], strict=True)]
+        undecided = ": which is first is open" if len(leaders) > 1 else ""
+        text += f" Of the draws, first comes {listed(draws)}{undecided}."
+    return text + marks
+
+
+def _drawn(found: Regressed) -> pd.DataFrame:
+    """The thresholds of all readers for the share of the headline."""
+    rows = found.tables[Thresholds]
+    return rows[rows[Thresholds.share] == found.share]
 
 
 def _about_marks(found: Regressed) -> str:
-    drawn = found.tables["thresholds"]
-    drawn = drawn[drawn["share"] == found.share]
-    never, clean = drawn["level"].isna(), drawn["level"] == 0
-    said = " A hollow point: never, within the levels tested." if never.any() else ""
+    drawn = _drawn(found)
+    never, clean = drawn[Thresholds.level].isna(), drawn[Thresholds.level] == 0
+    text = " A hollow point: never, within the levels tested." if never.any() else ""
     if clean.any():
-        whose = listed([f"`{reader}`" for reader in dict.fromkeys(drawn.loc[clean, "reader"])])
+        whose = listed([f"`{reader}`" for reader in dict.fromkeys(drawn.loc[clean, Thresholds.reader])])
         share = "half" if found.share == 0.5 else f"{100 * found.share:g}\u00a0%"
-        said += f" A mark at 0: fewer than {share} are read whole even without noise ({whose})."
-    return said
+        text += f" A mark at 0: fewer than {share} are read whole even without noise ({whose})."
+    return text

@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from stages.figures.confusion import number_cells
 from stages.figures.regressed import label_words
 from stages.figures.style import MUTED, PALETTE, WIDTH, styled, words
+from stages.schemas.regress import AddedVariables, Correlations
 
 DIVERGING = "RdBu"
 MOST_PANELS = 36    # of regressors; the CSV has the rest
@@ -21,17 +22,17 @@ LARGEST = 38.0      # square points of the bin with the most rows
 
 def drawn_regressors(bins: pd.DataFrame) -> list[str]:
     """The labels of the regressors that get a panel: all, or those whose line rises or falls most over its bins."""
-    labels = list(dict.fromkeys(bins["label"]))
+    labels = list(dict.fromkeys(bins[AddedVariables.label]))
     if len(labels) <= MOST_PANELS:
         return labels
-    reach = bins.groupby("label")["line"].agg(lambda line: line.max() - line.min())
+    reach = bins.groupby(AddedVariables.label)[AddedVariables.line].agg(lambda line: line.max() - line.min())
     chosen = set(reach.sort_values(ascending=False, kind="stable").head(MOST_PANELS).index)
     return [label for label in labels if label in chosen]
 
 
 @styled
 def draw_added_variables(bins: pd.DataFrame) -> Figure:
-    """One panel a regressor: bins of what it and success have left when the others are taken out, and their line.
+    """One panel per regressor: bins of what it and success have left when the others are taken out, and their line.
 
     `bins` is plots/regress/added_variables.csv. A bin's area grows with its rows; panels of one term share their scale.
     """
@@ -40,12 +41,13 @@ def draw_added_variables(bins: pd.DataFrame) -> Figure:
     rows = -(-len(labels) // columns)
     figure = Figure((WIDTH, 0.35 + 1.12 * rows))
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
-    most = float(bins["rows"].max())
+    most = float(bins[AddedVariables.rows].max())
     for panel, label in zip(panels, labels, strict=False):
-        own = bins[bins["label"] == label]
+        own = bins[bins[AddedVariables.label] == label]
         _added_variable(panel, own, most)
-        _limits(panel, bins[bins["term"] == own["term"].iloc[0]])
-        panel.set_title(label_words("", own["category"].iloc[0], label), fontsize=7, fontweight="normal", pad=2.5)
+        _limits(panel, bins[bins[AddedVariables.term] == own[AddedVariables.term].iloc[0]])
+        title = label_words("", own[AddedVariables.category].iloc[0], label)
+        panel.set_title(title, fontsize=7, fontweight="normal", pad=2.5)
     for panel in panels[len(labels):]:
         panel.set_visible(False)
     figure.supxlabel("what the other regressors leave of each", fontsize=8.5, color=MUTED)
@@ -54,16 +56,19 @@ def draw_added_variables(bins: pd.DataFrame) -> Figure:
 
 
 def _added_variable(axes: Axes, own: pd.DataFrame, most: float) -> None:
-    ends = own.iloc[[int(own["x"].argmin()), int(own["x"].argmax())]]
+    ends = own.iloc[[int(own[AddedVariables.x].argmin()), int(own[AddedVariables.x].argmax())]]
     axes.axhline(0, color=MUTED, linewidth=0.5, zorder=1)
     axes.axvline(0, color=MUTED, linewidth=0.5, zorder=1)
-    axes.plot(ends["x"], 100 * ends["line"], color=PALETTE[1], linewidth=1.1, zorder=2)
-    axes.scatter(own["x"], 100 * own["y"], s=3 + LARGEST * own["rows"] / most, color=PALETTE[0], alpha=0.8,
-                 linewidth=0, zorder=3)
+    axes.plot(ends[AddedVariables.x], 100 * ends[AddedVariables.line], color=PALETTE[1], linewidth=1.1, zorder=2)
+    areas = 3 + LARGEST * own[AddedVariables.rows] / most
+    axes.scatter(own[AddedVariables.x], 100 * own[AddedVariables.y], s=areas, color=PALETTE[0], alpha=0.8, linewidth=0,
+                 zorder=3)
 
 
 def _limits(axes: Axes, term: pd.DataFrame) -> None:
-    high, low = 100 * term[["y", "line"]].max(axis=None), 100 * term[["y", "line"]].min(axis=None)
+    drawn = term[[AddedVariables.y, AddedVariables.line]]
+    high = 100 * drawn.max(axis=None)
+    low = 100 * drawn.min(axis=None)
     margin = 0.12 * max(high - low, 0.1)
     axes.set_ylim(low - margin, high + margin)
     axes.xaxis.set_major_locator(MaxNLocator(3))
@@ -75,8 +80,8 @@ def _limits(axes: Axes, term: pd.DataFrame) -> None:
 @styled
 def draw_correlations(pairs: pd.DataFrame) -> Figure:
     """Pearson's r of the regressors as a square; `pairs` is plots/regress/correlations.csv."""
-    labels = list(dict.fromkeys(pairs["a"]))
-    r = pairs["r"].to_numpy(float).reshape(len(labels), len(labels))
+    labels = list(dict.fromkeys(pairs[Correlations.a]))
+    r = pairs[Correlations.r].to_numpy(float).reshape(len(labels), len(labels))
     names = [label_words("", "", label) for label in labels]
     side = float(np.clip(0.24 * len(labels) + 1.4, 2.8, 8.6))
     figure = Figure((side * 1.08, side))
@@ -99,13 +104,14 @@ def draw_correlations(pairs: pd.DataFrame) -> Figure:
 
 def strongest_pair(pairs: pd.DataFrame) -> pd.Series | None:
     """The pair of different regressors with the largest |r|, or None where there is one regressor."""
-    others = pairs[pairs["a"] != pairs["b"]]
-    return None if others.empty else others.loc[others["r"].abs().idxmax()]
+    others = pairs[pairs[Correlations.a] != pairs[Correlations.b]]
+    return None if others.empty else others.loc[others[Correlations.r].abs().idxmax()]
 
 
 def strays(bins: pd.DataFrame) -> pd.Series:
     """By label, how far the bins lie from the line, in points: root mean square, weighted by rows."""
-    squares = bins["rows"] * (100 * (bins["y"] - bins["line"])) ** 2
-    sums = pd.DataFrame({"label": bins["label"].map(words), "squares": squares, "rows": bins["rows"]}).groupby(
-        "label", sort=False).sum()
-    return np.sqrt(sums["squares"] / sums["rows"])
+    labels = bins[AddedVariables.label].map(words)
+    counts = bins[AddedVariables.rows]
+    squares = counts * (100 * (bins[AddedVariables.y] - bins[AddedVariables.line])) ** 2
+    sums = squares.groupby(labels, sort=False).sum()
+    return np.sqrt(sums / counts.groupby(labels, sort=False).sum())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,6 +15,8 @@ from scipy.special import stdtrit
 from stages.figures.coefficients import finish, intervals
 from stages.figures.regressed import label_words, scale
 from stages.figures.style import INK, MUTED, PALETTE, WIDTH, line_look, spread, styled
+from stages.schemas.regress import ClusterInfluence, Coefficients, MarginalEffects
+from stages.schemas.table import Flag, Number, Table, Text
 
 Floats = NDArray[np.float64]
 
@@ -21,19 +25,45 @@ ROW = 0.185  # inches
 MODELS = {"linear": "linear probability model", "logit": "logit, average effect"}
 
 
-def jackknife_ranges(coefficients: pd.DataFrame) -> pd.DataFrame:
+class JackknifeRanges(Table):
     """Coefficients in percentage points, and how far they move without one cluster, in standard errors.
 
-    Columns name, points, low, high, least, most (the range without a cluster), least_errors, most_errors,
-    least_without, most_without; errors are NaN where no standard error was measured.
+    Errors are NaN where no standard error was measured.
     """
-    factors = coefficients["term"].map(scale).to_numpy(float)
-    error = coefficients["standard_error"].where(coefficients["standard_error"] > 0)
-    rows = {"name": [label_words(*row) for row in coefficients[["term", "category", "label"]].itertuples(index=False)],
-            "points": factors * coefficients["estimate"]}
-    rows |= {name: factors * coefficients[name] for name in ("low", "high", "least", "most")}
-    rows |= {f"{end}_errors": (coefficients[end] - coefficients["estimate"]) / error for end in ("least", "most")}
-    return pd.DataFrame(rows).join(coefficients[["least_without", "most_without"]])
+
+    name = Text("the coefficient in words", key=True)
+    points = Number("the coefficient")
+    low = Number("lower end of its interval")
+    high = Number("upper end of its interval")
+    least = Number("the least without a cluster")
+    most = Number("the greatest without a cluster")
+    least_errors = Number("change to the least, in standard errors")
+    most_errors = Number("change to the greatest, in standard errors")
+    least_without = Text("the cluster left out there")
+    most_without = Text("the cluster left out there")
+
+
+def jackknife_ranges(coefficients: pd.DataFrame) -> pd.DataFrame:
+    """JackknifeRanges of some Coefficients."""
+    factors = coefficients[Coefficients.term].map(scale).to_numpy(float)
+    estimates = coefficients[Coefficients.estimate]
+    errors = coefficients[Coefficients.standard_error]
+    measured = errors.where(errors > 0)
+    least = coefficients[Coefficients.least]
+    most = coefficients[Coefficients.most]
+    named = coefficients[[Coefficients.term, Coefficients.category, Coefficients.label]]
+    return pd.DataFrame({
+        JackknifeRanges.name: [label_words(*row) for row in named.itertuples(index=False)],
+        JackknifeRanges.points: factors * estimates,
+        JackknifeRanges.low: factors * coefficients[Coefficients.low],
+        JackknifeRanges.high: factors * coefficients[Coefficients.high],
+        JackknifeRanges.least: factors * least,
+        JackknifeRanges.most: factors * most,
+        JackknifeRanges.least_errors: (least - estimates) / measured,
+        JackknifeRanges.most_errors: (most - estimates) / measured,
+        JackknifeRanges.least_without: coefficients[Coefficients.least_without],
+        JackknifeRanges.most_without: coefficients[Coefficients.most_without],
+    })
 
 
 @styled
@@ -45,18 +75,19 @@ def draw_jackknife(table: pd.DataFrame, cluster: str, confidence: float, df: int
     rows = np.arange(len(table), dtype=float)
     figure = Figure((WIDTH, 0.75 + ROW * len(table)))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1, 1.15])
+    names = list(table[JackknifeRanges.name])
     intervals(left, table, rows, 0, "interval")
-    left.hlines(rows, table["least"], table["most"], color=PALETTE[1], linewidth=3.2, zorder=4)
-    finish(left, list(table["name"]), "points, with interval and range")
-    right.hlines(rows, table["least_errors"], table["most_errors"], color=PALETTE[1], linewidth=3.2)
-    for end, side in (("least", "right"), ("most", "left")):
-        for y, x, without in zip(rows, table[f"{end}_errors"], table[f"{end}_without"], strict=True):
-            if np.isfinite(x):
-                right.annotate(without, (x, y), xytext=(-3.5 if end == "least" else 3.5, -0.4),
-                               textcoords="offset points", ha=side, va="center", fontsize=6.5, color=MUTED)
-    finish(right, list(table["name"]), f"change in standard errors without one {cluster}")
+    left.hlines(rows, table[JackknifeRanges.least], table[JackknifeRanges.most], color=PALETTE[1], linewidth=3.2,
+                zorder=4)
+    finish(left, names, "points, with interval and range")
+    least = table[JackknifeRanges.least_errors]
+    most = table[JackknifeRanges.most_errors]
+    right.hlines(rows, least, most, color=PALETTE[1], linewidth=3.2)
+    _name_clusters(right, least, table[JackknifeRanges.least_without], -3.5, "right")
+    _name_clusters(right, most, table[JackknifeRanges.most_without], 3.5, "left")
+    finish(right, names, f"change in standard errors without one {cluster}")
     half = float(stdtrit(df, (1 + confidence) / 2))
-    reach = float(np.nan_to_num(table[["least_errors", "most_errors"]].abs().max(axis=None)))
+    reach = float(np.nan_to_num(np.fmax(least.abs().max(), most.abs().max())))
     right.set_xlim(-1.35 * max(reach, 0.1), 1.35 * max(reach, 0.1))
     if reach * 1.35 > half:
         for x in (-half, half):
@@ -64,41 +95,77 @@ def draw_jackknife(table: pd.DataFrame, cluster: str, confidence: float, df: int
     return figure
 
 
-def side_by_side(effects: pd.DataFrame) -> pd.DataFrame:
-    """Average effects of both models, in percentage points; `effects` is plots/regress/marginal_effects.csv.
-
-    Columns model, variable, category, name, points, low, high.
-    """
-    factors = effects["variable"].map(scale).to_numpy(float)
-    names = [label_words(variable, category, f"{variable} {category}".strip())
-             for variable, category in effects[["variable", "category"]].itertuples(index=False)]
-    points = {column: factors * effects[source]
-              for column, source in (("points", "estimate"), ("low", "low"), ("high", "high"))}
-    return effects[["model", "variable", "category"]].assign(name=names, **points)
+def _name_clusters(axes: Axes, errors: pd.Series, clusters: pd.Series, offset: float,
+                   side: Literal["left", "right"]) -> None:
+    """The cluster that causes an end of a range, beside it."""
+    for y, (x, cluster) in enumerate(zip(errors, clusters, strict=True)):
+        if np.isfinite(x):
+            axes.annotate(cluster, (x, y), xytext=(offset, -0.4), textcoords="offset points", ha=side, va="center",
+                          fontsize=6.5, color=MUTED)
 
 
-def differences(effects: pd.DataFrame) -> pd.DataFrame:
-    """One row an effect that both models estimate: name, linear, low, high (of the linear one) and logit, in points,
-    and whether it is of a number (for STEP of it) and not of a category."""
-    table = side_by_side(effects)
-    linear, logit = (table[table["model"] == model].drop(columns="model") for model in MODELS)
-    both = linear.merge(logit[["variable", "category", "points"]], on=["variable", "category"], suffixes=("", "_logit"))
-    renamed = both.rename(columns={"points": "linear", "points_logit": "logit"})
-    number = renamed["variable"].map(scale).to_numpy(float) < 100
-    return renamed[["name", "linear", "low", "high", "logit"]].assign(number=number)
+class ModelEffects(Table):
+    """Average effects of both models, in percentage points."""
+
+    model = Text("linear or logit", key=True)
+    variable = Text("factor or number", key=True)
+    category = Text("category of a factor", key=True)
+    name = Text("the effect in words")
+    points = Number("the effect")
+    low = Number("lower end of its interval")
+    high = Number("upper end of its interval")
+
+
+def model_effects(effects: pd.DataFrame) -> pd.DataFrame:
+    """ModelEffects of plots/regress/marginal_effects.csv."""
+    variables = effects[MarginalEffects.variable]
+    categories = effects[MarginalEffects.category]
+    factors = variables.map(scale).to_numpy(float)
+    return pd.DataFrame({
+        ModelEffects.model: effects[MarginalEffects.model],
+        ModelEffects.variable: variables,
+        ModelEffects.category: categories,
+        ModelEffects.name: [label_words(variable, category, f"{variable} {category}".strip())
+                            for variable, category in zip(variables, categories, strict=True)],
+        ModelEffects.points: factors * effects[MarginalEffects.estimate],
+        ModelEffects.low: factors * effects[MarginalEffects.low],
+        ModelEffects.high: factors * effects[MarginalEffects.high],
+    })
+
+
+class ModelDifferences(Table):
+    """Effects that both models estimate, in percentage points."""
+
+    name = Text("the effect in words", key=True)
+    linear = Number("by the linear probability model")
+    low = Number("lower end of its interval")
+    high = Number("upper end of its interval")
+    logit = Number("by the logit")
+    number = Flag("whether it is of a number (for STEP of it) and not of a category")
+
+
+def model_differences(effects: pd.DataFrame) -> pd.DataFrame:
+    """ModelDifferences of plots/regress/marginal_effects.csv."""
+    table = model_effects(effects)
+    key = [ModelEffects.variable, ModelEffects.category]
+    linear = table[table[ModelEffects.model] == "linear"].rename(columns={ModelEffects.points: ModelDifferences.linear})
+    logit = table[table[ModelEffects.model] == "logit"].rename(columns={ModelEffects.points: ModelDifferences.logit})
+    both = linear.merge(logit[[*key, ModelDifferences.logit]], on=key)
+    number = both[ModelEffects.variable].map(scale).to_numpy(float) < 100
+    return both.assign(**{ModelDifferences.number: number})[ModelDifferences.names()]
 
 
 @styled
 def draw_marginal_effects(effects: pd.DataFrame) -> Figure:
     """One row an effect, one point a model; `effects` is plots/regress/marginal_effects.csv."""
-    table = side_by_side(effects)
-    names = list(dict.fromkeys(table["name"]))
+    table = model_effects(effects)
+    names = list(dict.fromkeys(table[ModelEffects.name]))
     figure = Figure((WIDTH, 0.85 + 0.21 * len(names)))
     axes = figure.subplots()
     for index, (model, name) in enumerate(MODELS.items()):
-        part = table[table["model"] == model]
+        part = table[table[ModelEffects.model] == model]
         if len(part):
-            y = np.array([names.index(name) for name in part["name"]]) + (0.36 * index - 0.18)
+            y = np.array([names.index(name) for name in part[ModelEffects.name]]) + (0.36 * index - 0.18)
             intervals(axes, part, y, index, name)
     finish(axes, names, "percentage points of character accuracy")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
@@ -110,20 +177,22 @@ def draw_influence(clusters: pd.DataFrame, cluster: str) -> Figure:
     """Leverage against Cook's distance, the largest named; `clusters` is plots/regress/influence.csv."""
     figure = Figure((WIDTH * 0.86, 3.3))
     axes = figure.subplots()
-    axes.plot(clusters["leverage"], clusters["distance"], linewidth=0, alpha=0.65, **{**line_look(0), "markersize": 4,
-                                                                                      "linestyle": "none"})
-    _name_largest(axes, clusters.sort_values("distance", ascending=False, kind="stable").head(NAMED), cluster)
+    distances = clusters[ClusterInfluence.distance]
+    look = {**line_look(0), "markersize": 4, "linestyle": "none"}
+    axes.plot(clusters[ClusterInfluence.leverage], distances, linewidth=0, alpha=0.65, **look)
+    ordered = clusters.sort_values(ClusterInfluence.distance, ascending=False, kind="stable")
+    _name_largest(axes, ordered.head(NAMED), cluster)
     axes.set_xlabel(f"leverage of the {cluster}")
     axes.set_ylabel("Cook's distance")
-    axes.set_ylim(0, 1.08 * max(float(clusters["distance"].max()), 1e-12))
+    axes.set_ylim(0, 1.08 * max(float(distances.max()), 1e-12))
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.5g}"))
     return figure
 
 
 def _name_largest(axes: Axes, largest: pd.DataFrame, cluster: str) -> None:
-    top = 1.08 * max(float(largest["distance"].max()), 1e-12)
-    places = spread(list(largest["distance"] / top), 0.065) * top
+    top = 1.08 * max(float(largest[ClusterInfluence.distance].max()), 1e-12)
+    places = spread(list(largest[ClusterInfluence.distance] / top), 0.065) * top
     for place, row in zip(places, largest.itertuples(), strict=True):
         axes.annotate(f"{cluster} {row.cluster}", (float(row.leverage), float(row.distance)),
                       xytext=(1.02, place), textcoords=("axes fraction", "data"), va="center", fontsize=8,

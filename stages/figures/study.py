@@ -26,6 +26,7 @@ from stages.schemas.captchas import Captchas, GlyphCounts, Measures
 from stages.schemas.explain import AutoencoderArrays, ReaderSpaceArrays, SaliencyArrays, UnseenArrays
 from stages.schemas.figures import CharacterAccuracy, ColourAccuracy
 from stages.schemas.predict import PredictionDetails, PredictionMetrics, Predictions
+from stages.schemas.regress import Coefficients
 from stages.schemas.train import TrainingRecord
 
 CHARACTER = CharacterAccuracy.character  # the true character, Predictions.truth, in what is drawn
@@ -113,7 +114,7 @@ class Study:
     def _centred(self) -> str:
         """What the noise coefficients are, where the dose is centred."""
         formula = self.params.regression.specifications.get(self.params.regression.headline, "")
-        if "center(" not in str(formula) or "noise" not in self.regressed.headline["terms"]:
+        if "center(" not in str(formula) or "noise" not in self.regressed.headline.terms:
             return ""
         return (f" Because the {NUMBERS[self.regressed.dose]} is centred, the coefficient of a noise is its average "
                 "cost with a minus sign.")
@@ -131,7 +132,7 @@ class Study:
         observations, confidence = self.observations, self.confidence
         renamed = {name: rows.rename(columns={Predictions.truth: CHARACTER}) for name, rows in observations.items()}
         own = renamed[self.reader].iloc[:len(self.measured)].join(self.measured)
-        coefficients = self.regressed.tables["coefficients"]
+        coefficients = self.regressed.tables[Coefficients]
         return {
             "accuracy": accuracy_by_level(observations, self.noises, confidence),
             "characters": accuracy_by(CharacterAccuracy.character, renamed, self.alphabet, confidence),
@@ -139,7 +140,7 @@ class Study:
             "confusion": confusion_table(observations, self.alphabet),
             "classification": classification_table(observations, self.alphabet),
             "slopes": dose_slopes(coefficients, list(observations), self.regressed.by_reader, self.regressed.dose),
-            "effects": factor_effects(coefficients, self.regressed.fits["headline"]),
+            "effects": factor_effects(coefficients, self.regressed.fits.headline),
             "learning": self.learning,
             "reliability": reliability(observations, reliability_curve),
             "calibration": calibration(observations, calibration_by_group),

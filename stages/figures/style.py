@@ -167,11 +167,17 @@ def noise_look(noise: str, noises: Sequence[str]) -> dict[str, Any]:
 
 
 def small_multiples(count: int, above: float, each: float) -> tuple[Figure, list[Axes]]:
-    """A figure of panels in rows of three, `each` inches high, with `above` inches for a legend; both axes shared."""
+    """A figure and its `count` panels, in rows of three; the rest of the last row is hidden.
+
+    Rows are `each` inches high, with `above` inches for a legend. Both axes are shared.
+    """
     columns = min(3, count)
     rows = -(-count // columns)
     figure = Figure((WIDTH, above + each * rows))
-    return figure, list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel())
+    panels = list(figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel())
+    for panel in panels[count:]:
+        panel.set_visible(False)
+    return figure, panels[:count]
 
 
 def percent_axis(axes: Axes, label: str = "") -> None:

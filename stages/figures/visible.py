@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 
 from stages.figures.numbers import listed
 from stages.figures.style import INK, WIDTH, label_ends, noise_look, percent_axis, styled, words
+from stages.schemas.regress import DoseResponses
 from stages.statistics.thresholds import level_at
 
-DOSES = {"level": "level", "rmse": "RMSE, full scale = 1", "ssim_loss": "1 − SSIM"}
-MEASURED = ("rmse", "ssim_loss")
+DOSES = {DoseResponses.level: "level", DoseResponses.rmse: "RMSE, full scale = 1", DoseResponses.ssim_loss: "1 − SSIM"}
+MEASURED = (DoseResponses.rmse, DoseResponses.ssim_loss)
 HALF = 0.5
 
 
@@ -28,17 +29,18 @@ def draw_visible(responses: pd.DataFrame, noises: Sequence[str]) -> Figure:
     for panel, dose in zip(panels, MEASURED, strict=True):
         last = float(responses[dose].max())
         for noise in noises:
-            line = responses[responses["noise"] == noise].sort_values("level")
-            panel.plot(line[dose], line["exact"], **noise_look(noise, noises))
+            line = responses[responses[DoseResponses.noise] == noise].sort_values(DoseResponses.level)
+            panel.plot(line[dose], line[DoseResponses.exact], **noise_look(noise, noises))
         panel.axhline(HALF, color=INK, linewidth=0.7, linestyle=(0, (2, 3)), zorder=1)
         panel.set_xlabel(DOSES[dose])
         panel.set_xlim(-0.02 * last, 1.02 * last)
     percent_axis(panels[0], "captchas read whole")
     panels[0].set_title("change of luma")
     panels[1].set_title("loss of structural similarity")
-    ends = [responses[responses["noise"] == noise].sort_values("level").iloc[-1] for noise in noises]
-    label_ends(panels[-1], [float(end["ssim_loss"]) for end in ends], [float(end["exact"]) for end in ends],
-               [words(noise) for noise in noises], 0.075)
+    ordered = responses.sort_values(DoseResponses.level)
+    ends = [ordered[ordered[DoseResponses.noise] == noise].iloc[-1] for noise in noises]
+    label_ends(panels[-1], [float(end[DoseResponses.ssim_loss]) for end in ends],
+               [float(end[DoseResponses.exact]) for end in ends], [words(noise) for noise in noises], 0.075)
     return figure
 
 
@@ -48,39 +50,39 @@ def half_dose(line: pd.DataFrame, dose: str) -> float:
     `line` is the rows of one noise type, with level 0.
     """
     rows = line.sort_values(dose).drop_duplicates(dose)
-    return float(level_at(rows["exact"].to_numpy(float)[None], rows[dose].to_numpy(float), HALF)[0])
+    return float(level_at(rows[DoseResponses.exact].to_numpy(float)[None], rows[dose].to_numpy(float), HALF)[0])
 
 
 def order_by(responses: pd.DataFrame, noises: Sequence[str], dose: str) -> list[str]:
     """The noises that bring exact match below one half, by the dose that it takes, the least first."""
-    doses = {noise: half_dose(responses[responses["noise"] == noise], dose) for noise in noises}
+    doses = {noise: half_dose(responses[responses[DoseResponses.noise] == noise], dose) for noise in noises}
     return sorted((noise for noise in noises if np.isfinite(doses[noise])), key=lambda noise: doses[noise])
 
 
 def about_visible(responses: pd.DataFrame, noises: Sequence[str]) -> str:
     """Whether the rank of the noises changes when equal measured change is compared."""
     orders = {dose: order_by(responses, noises, dose) for dose in DOSES}
-    if len(orders["level"]) < 2:
+    if len(orders[DoseResponses.level]) < 2:
         return "Fewer than two noises bring the reader below one half, so there is no rank to compare."
-    said = f"**The worst first.** By level: {listed([words(noise) for noise in orders['level']])}."
-    for dose, name in (("rmse", "equal RMSE"), ("ssim_loss", "equal 1 − SSIM")):
-        if orders[dose] == orders["level"]:
+    said = f"**The worst first.** By level: {listed([words(noise) for noise in orders[DoseResponses.level]])}."
+    for dose, name in ((DoseResponses.rmse, "equal RMSE"), (DoseResponses.ssim_loss, "equal 1 − SSIM")):
+        if orders[dose] == orders[DoseResponses.level]:
             said += f" At {name} it is the same."
         else:
             said += f" At {name}: {listed([words(noise) for noise in orders[dose]])}."
     return said + (" So which noise is worst depends on how its strength is measured." if any(
-        orders[dose] != orders["level"] for dose in MEASURED) else "")
+        orders[dose] != orders[DoseResponses.level] for dose in MEASURED) else "")
 
 
 def in_short(responses: pd.DataFrame, noises: Sequence[str]) -> str:
     """What would change the answer: the first and the last noise by measured change; nothing where there is no rank."""
     orders = {dose: order_by(responses, noises, dose) for dose in DOSES}
-    if len(orders["level"]) < 2:
+    if len(orders[DoseResponses.level]) < 2:
         return ""
     ends = {dose: f"{words(order[0])} is the worst and {words(order[-1])} the mildest"
             for dose, order in orders.items()}
-    if ends["rmse"] == ends["ssim_loss"] == ends["level"]:
+    if ends[DoseResponses.rmse] == ends[DoseResponses.ssim_loss] == ends[DoseResponses.level]:
         return "By measured change (RMSE or SSIM) instead of level the first and the last stay"
-    if ends["rmse"] == ends["ssim_loss"]:
-        return f"By measured change (RMSE or SSIM) instead of level {ends['rmse']}"
-    return f"By RMSE instead of level {ends['rmse']}; by SSIM {ends['ssim_loss']}"
+    if ends[DoseResponses.rmse] == ends[DoseResponses.ssim_loss]:
+        return f"By measured change (RMSE or SSIM) instead of level {ends[DoseResponses.rmse]}"
+    return f"By RMSE instead of level {ends[DoseResponses.rmse]}; by SSIM {ends[DoseResponses.ssim_loss]}"

@@ -19,7 +19,7 @@ from stages.captcha.design import stream
 from stages.schemas.explain import ClassLevels, ClassPlaces, ClassRanking, ClassThresholds
 from stages.schemas.predict import Predictions
 from stages.schemas.words import POOLED
-from stages.statistics.bootstrap import exponential_weights, parts_of, resampled_shares
+from stages.statistics.bootstrap import draws_in_parts, exponential_weights, resampled_shares
 from stages.statistics.clustered import of_one_glyph
 from stages.statistics.proportions import clustered_proportion
 from stages.statistics.thresholds import Threshold, dose_response
@@ -239,7 +239,7 @@ def draw_shares(characters: pd.DataFrame, order: list[str], *, draws: int, seed:
                    for weights in (characters[Predictions.success].to_numpy(float), np.ones(len(shown))))
     rng = stream(seed, "captchas")
     parts = []
-    for count in parts_of(draws, BLOCK):
+    for count in draws_in_parts(draws, BLOCK):
         weights = exponential_weights(len(labels), count, rng=rng)
         with np.errstate(invalid="ignore"):
             parts.append((weights @ right) / (weights @ seen))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.schemas.explain import UnseenScores
-from stages.statistics.bootstrap import index_counts, parts_of, percentile_interval
+from stages.statistics.bootstrap import draws_in_parts, index_counts, percentile_interval
 
 Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -76,7 +76,7 @@ def _resampled(scores: Doubles, anomalous: Bools, beyond: Bools, draws: int, rng
     low, high = _places(scores, anomalous)
     N, M = int((~anomalous).sum()), int(anomalous.sum())
     found = []
-    for count in parts_of(draws, CHUNK):
+    for count in draws_in_parts(draws, CHUNK):
         below = np.zeros((count, N + 1), np.int32)  # drawn normals among the i lowest
         np.cumsum(index_counts(N, count, rng=rng), axis=1, out=below[:, 1:])
         drawn = index_counts(M, count, rng=rng)

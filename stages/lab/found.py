@@ -10,11 +10,12 @@ import io
 import json
 import math
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from stages.lab.refusals import MissingError
+from stages.schemas.table import Table
 
 LARGEST = 32 * 2**20  # bytes of a file that is read
 DEEPEST = 50  # mappings within each other
@@ -24,6 +25,7 @@ STAGES = {  # where a stage writes, the first that fits; all else is of `plot`
 }  # fmt: skip
 
 Made = TypeVar("Made")
+Row: TypeAlias = dict[str, Any]  # by column: a text as it is, a number as a float, None where there is none
 _kept: dict[tuple[Callable[[Path], Any], Path], tuple[tuple[int, int], Any]] = {}
 _keeping = threading.Lock()
 
@@ -82,18 +84,17 @@ def read_text(path: Path) -> str:
         raise damaged(path, "not UTF-8") from None
 
 
-def read_rows(path: Path, texts: Sequence[str], numbers: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The rows of a CSV by column: `texts` as they are, `numbers` as floats, None where there is none; no others.
+def read_rows(path: Path, kind: type[Table]) -> list[Row]:
+    """The rows of a CSV of this kind.
 
     Raises ValueError on other columns and on a row that is not whole. An empty file has no rows.
     """
     columns, rows = read_cells(path)
-    lacking = [name for name in (*texts, *numbers) if name not in columns]
-    if columns and lacking:
-        raise damaged(path, f"expected the columns {', '.join(lacking)}, got {', '.join(columns)[:200]}")
-    places = {name: place for place, name in enumerate(columns)}
-    return [{name: row[places[name]] for name in texts}
-            | {name: number(row[places[name]], path) for name in numbers} for row in rows]
+    if columns and columns != kind.names():
+        raise damaged(path, f"expected the columns {', '.join(kind.names())}, got {', '.join(columns)[:200]}")
+    texts = [column.kind is str for column in kind.columns.values()]
+    return [{name: cell if text else number(cell, path)
+             for name, cell, text in zip(columns, row, texts, strict=True)} for row in rows]
 
 
 def read_cells(path: Path) -> tuple[list[str], list[list[str]]]:

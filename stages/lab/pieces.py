@@ -13,12 +13,17 @@ from typing import Any
 
 from stages import artifacts
 from stages.lab import experiments, recorded
-from stages.lab.found import command_for, kept, missing, read_metrics, read_rows, told
+from stages.lab.found import Row, command_for, kept, missing, read_metrics, read_rows, told
 from stages.lab.refusals import MissingError
+from stages.schemas.captchas import GlyphCounts
+from stages.schemas.figures import Classification, Confusion, Counts, OfReader
+from stages.schemas.regress import Thresholds
+from stages.schemas.words import MISSED
 
 FIGURES, REGRESS = artifacts.PLOTS / "figures", artifacts.PLOTS / "regress"
 TOLD = {"predict": (artifacts.METRICS / "predict", artifacts.PLOTS / "predict"), "train": (artifacts.PLOTS / "train",)}
-MISSED = "missed"  # stands for a character where none was read, see figures.confusion
+SHOWN = [Thresholds.reader, Thresholds.noise, Thresholds.share, Thresholds.level, Thresholds.low, Thresholds.high,
+         Thresholds.reached]
 
 
 def facts() -> dict[str, Any]:
@@ -43,18 +48,18 @@ def facts() -> dict[str, Any]:
 
 def classes() -> dict[str, Any]:
     """A row a character: its glyphs by split (None for found captchas), and how often it stands in texts by split."""
-    glyphs = read_rows(FIGURES / "glyphs.csv", ["label"], artifacts.SPLITS)
-    texts = read_rows(FIGURES / "counts.csv", ["split", "character"], ["count"])
-    splits = list(dict.fromkeys(row["split"] for row in texts))
+    glyphs = read_rows(FIGURES / "glyphs.csv", GlyphCounts)
+    texts = read_rows(FIGURES / "counts.csv", Counts)
+    splits = list(dict.fromkeys(row[Counts.split] for row in texts))
     standing: dict[tuple[str, str], float] = {}
     for row in texts:
-        key = row["character"], row["split"]
-        standing[key] = standing.get(key, 0) + (row["count"] or 0)
-    pieces = {row["label"]: row for row in glyphs}
+        key = row[Counts.character], row[Counts.split]
+        standing[key] = standing.get(key, 0) + (row[Counts.count] or 0)
+    pieces = {row[GlyphCounts.label]: row for row in glyphs}
     return {"glyphs": list(artifacts.SPLITS) if glyphs else [], "texts": splits, "rows": [
         [name, *(pieces.get(name, {}).get(split) for split in artifacts.SPLITS if glyphs),
          *(standing.get((name, split), 0) for split in splits)]
-        for name in dict.fromkeys([*pieces, *(row["character"] for row in texts)])]}
+        for name in dict.fromkeys([*pieces, *(row[Counts.character] for row in texts)])]}
 
 
 def readers() -> dict[str, Any]:
@@ -93,28 +98,28 @@ def rows_of(metrics: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
 
 def in_order(names: list[str]) -> list[str]:
     """Readers as the figures name them, then the others."""
-    first = told(lambda: {"rows": read_rows(FIGURES / "confusion.csv", ["reader"])}).get("rows", [])
-    return list(dict.fromkeys([*(row["reader"] for row in first), *names]))
+    first = told(lambda: {"rows": read_rows(FIGURES / "confusion.csv", Confusion)}).get("rows", [])
+    return list(dict.fromkeys([*(row[Confusion.reader] for row in first), *names]))
 
 
 def confusion(reader: str) -> dict[str, Any]:
     """counts and shares by true character (rows) and what it was read as (columns; last what was missed)."""
-    rows = of_reader(FIGURES / "confusion.csv", reader, ["actual", "predicted"], ["count", "share"])
-    actual = list(dict.fromkeys(row["actual"] for row in rows))
-    others = sorted({row["predicted"] for row in rows} - {*actual}, key=lambda name: (name == MISSED, name))
-    cells = {(row["actual"], row["predicted"]): (row["count"], row["share"]) for row in rows}
+    rows = of_reader(FIGURES / "confusion.csv", Confusion, reader)
+    actual = list(dict.fromkeys(row[Confusion.actual] for row in rows))
+    others = sorted({row[Confusion.predicted] for row in rows} - {*actual}, key=lambda name: (name == MISSED, name))
+    cells = {(row[Confusion.actual], row[Confusion.predicted]): (row[Confusion.count], row[Confusion.share])
+             for row in rows}
     return {"actual": actual, "predicted": [*actual, *others],
             "cells": [[cells.get((row, column), (0, 0)) for column in (*actual, *others)] for row in actual]}
 
 
 def classification(reader: str) -> dict[str, Any]:
     """The classification report: a row a set of renderings and character, "macro" the mean over these."""
-    numbers = ["precision", "recall", "f1", "f1_low", "f1_high", "accuracy", "support"]
-    return {"rows": of_reader(FIGURES / "classification.csv", reader, ["renderings", "character"], numbers)}
+    return {"rows": of_reader(FIGURES / "classification.csv", Classification, reader)}
 
 
-def of_reader(path: Path, reader: str, texts: list[str], numbers: list[str]) -> list[dict[str, Any]]:
-    rows = [row for row in read_rows(path, ["reader", *texts], numbers) if row["reader"] == reader]
+def of_reader(path: Path, kind: type[OfReader], reader: str) -> list[Row]:
+    rows = [row for row in read_rows(path, kind) if row[kind.reader] == reader]
     if not rows:
         raise MissingError(f"{path.as_posix()} has no reader {reader[:60]!r}: choose another, or run "
                            f"{command_for(path)}")
@@ -123,8 +128,8 @@ def of_reader(path: Path, reader: str, texts: list[str], numbers: list[str]) -> 
 
 def thresholds() -> dict[str, Any]:
     """The level at which each reader still reads each share of the captchas; `confidence` of the intervals."""
-    numbers = ["share", "level", "low", "high", "reached"]
+    rows = read_rows(REGRESS / "thresholds.csv", Thresholds)
     confidence = told(recorded.recorded_params).get("regression.confidence")
-    return {"rows": read_rows(REGRESS / "thresholds.csv", ["reader", "noise"], numbers),
+    return {"rows": [{name: row[name] for name in SHOWN} for row in rows],
             "confidence": confidence if isinstance(confidence, float) else None}
 

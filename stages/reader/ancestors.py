@@ -18,11 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stages.captcha.colour import LUMA
 from stages.reader.dropout import Dropout
 
 NO_CHARACTER = -1e4  # the logit of class 0: its probability is 0 in float32, its logarithm finite
 MEAN = (1 / 3, 1 / 3, 1 / 3)
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, what Pillow calls L
 
 
 class Grey(nn.Module):
@@ -90,7 +90,7 @@ def ukrainian(alphabet_size: int, height: int, width: int, positions: int) -> An
     Kernels of 5 x 5 leave 720 features; pools and dropout come before ReLU, which changes no value.
     """
     trunk = nn.Sequential(
-        Grey(LUMA),
+        Grey(tuple(LUMA.tolist())),
         nn.Conv2d(1, 10, 5), nn.MaxPool2d(2), nn.ReLU(),
         nn.Conv2d(10, 20, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(),
     )  # fmt: skip

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-CELL = 28      # px, height and width that a cell is brought to, those of a glyph
+from stages.captcha import glyphs
+
+CELL = glyphs.SIDE  # px, height and width that a cell is brought to
 SIDE = 14      # features a row and a column of the cell
 FEATURES = SIDE**2
 FAINT = 0.1    # of the darkest ink: less tells nothing of a character's place and slant

@@ -14,6 +14,20 @@ from stages.schemas.record import Record
 from stages.schemas.table import Number, Table, Text, Whole
 
 
+class FormulaVariables(Table):
+    """What a formula may name beside the parameters of the readers, per row: one character of one rendering."""
+
+    noise = Text("noise type, `none` where clean")
+    colour = Text("colour scheme")
+    digit = Text("the true character")
+    position = Text("place of the character in its text, from 1")
+    reader = Text("reader")
+    level = Number("level of the noise, 0 where clean")
+    rmse = Number("RMSE of luma against the clean rendering, full scale = 1")
+    ssim_loss = Number("1 − SSIM against the clean rendering")
+    contrast = Number("foreground minus background luma, -1 to 1")
+
+
 class Coefficients(Table):
     """The coefficients of every regression, with the constant first."""
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter, ImageFont
 
-from stages.captcha.glyphs import BOX, POOLS, Glyphs, Ints, assign_pools, centre
+from stages.captcha.glyphs import BOX, POOLS, SIDE, Glyphs, Ints, assign_pools, centre
 
 # Faces for text; the rest of matplotlib's are symbols, or Last Resort, which has a box for every character.
 UNICODE_FACES = (
@@ -22,7 +22,7 @@ UNICODE_FACES = (
 TEX_FACES = ("cmr10", "cmb10", "cmss10", "cmtt10", "cmti10")
 
 FINE = 4  # rendered px a px of the glyph
-SIZE = 28 * FINE  # px, of the font; capitals are about 20 px then
+SIZE = SIDE * FINE  # px, of the font; capitals are about 20 px then
 WIDEST = BOX + 4  # px; wider letters (W, Щ) are squeezed, so that they stay as tall as the others
 WEIGHTS = (1, 5)  # px, the pen that goes over the fine rendering: as drawn, and half a glyph's px more on each side
 WIDTHS = (0.85, 1.0, 1.15)

@@ -60,7 +60,7 @@ def resampled_shares(right: Floats, seen: Floats, draws: int, *, rng: np.random.
     raise ValueError("resampled clusters leave some level without a character: show more captchas at each level")
 
 
-def parts_of(draws: int, most: int) -> Iterator[int]:
+def draws_in_parts(draws: int, most: int) -> Iterator[int]:
     """Numbers of draws that add up to `draws`, each `most` at most: for weights that would fill the memory at once."""
     for start in range(0, draws, most):
         yield min(most, draws - start)

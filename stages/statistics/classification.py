@@ -1,4 +1,4 @@
-"""How well each character is told from the others: precision, recall and F1, and their means over the alphabet."""
+"""Precision, recall and F1 of each character, and their means over the alphabet."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
+from stages.statistics.arrays import Floats, Ints
 from stages.statistics.clustered import covariance_of_means, fewest_clusters
 from stages.statistics.proportions import size_of, wilson
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from stages.statistics.arrays import Floats, Ints
 
-DRAWS = 10_000  # of the multivariate t; a 95 % quantile is then known to about 1 %
+T_DRAWS = 10_000  # of the multivariate t; a 95 % quantile is then known to about 1 %
 POWER = 0.8     # with which a difference is called detectable
 
 
@@ -127,16 +125,16 @@ def simultaneous(means: Means, confidence: float, *, rng: np.random.Generator) -
 
 
 def draws(means: Means, *, rng: np.random.Generator) -> Floats:
-    """Errors (DRAWS, M) from the multivariate t of `_root`'s covariance."""
+    """Errors (T_DRAWS, M) from the multivariate t of `_root`'s covariance."""
     normal, scale = _drawn(means, rng=rng)
     drawn: Floats = normal @ _root(means).T / scale[:, None]
     return drawn
 
 
 def _drawn(means: Means, *, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """What the multivariate t is made of: standard normals (DRAWS, M), and what each draw is divided by (DRAWS,)."""
-    normal = rng.standard_normal((DRAWS, len(means.effects)))
-    return normal, np.sqrt(rng.chisquare(means.df, DRAWS) / means.df)
+    """What the multivariate t is made of: standard normals (T_DRAWS, M), and their divisors (T_DRAWS,)."""
+    normal = rng.standard_normal((T_DRAWS, len(means.effects)))
+    return normal, np.sqrt(rng.chisquare(means.df, T_DRAWS) / means.df)
 
 
 def _root(means: Means) -> Floats:

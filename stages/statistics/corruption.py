@@ -13,14 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stages.statistics.arrays import Floats
 from stages.statistics.bootstrap import percentile_interval
 from stages.statistics.cells import Cells
 
-Floats = NDArray[np.float64]
-
-LEAST = 1e-9  # of a baseline's error: a ratio to less is a ratio to rounding
+NEGLIGIBLE_ERROR = 1e-9  # of a baseline: a ratio to less is a ratio to rounding
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def _over(reader: str, noises: tuple[str, ...], errors: Mapping[tuple[str, str],
 
 
 def _ratio(own: Floats, other: Floats) -> Floats:
-    return np.divide(own, other, out=np.full_like(own, np.nan), where=np.abs(other) > LEAST)
+    return np.divide(own, other, out=np.full_like(own, np.nan), where=np.abs(other) > NEGLIGIBLE_ERROR)
 
 
 def _interval(values: Floats, confidence: float) -> Ratio:

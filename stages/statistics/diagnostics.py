@@ -1,4 +1,4 @@
-"""Looks at a regression: its form, each regressor alone, and whether the rest holds without a category or a term."""
+"""Regression diagnostics: RESET, added-variable plots, and the regression without a category or a term."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stages.statistics import moments as cross
+from stages.statistics.arrays import Floats, Ints
 from stages.statistics.design import CONSTANT, Column, Design
 from stages.statistics.inference import Test
 from stages.statistics.least_squares import Block, Blocks, Fit, least_squares
 from stages.statistics.moments import Moments
 from stages.statistics.sample import Sample
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-BINS = 20  # of an added-variable plot
+PLOT_BINS = 20  # of an added-variable plot
 
 FEW_CLUSTERS = 50       # rules of thumb, ours, after the advice of MacKinnon, Nielsen & Webb (2023), J. Econometrics
 EFFECTIVE_SHARE = 0.5   # 232:272; G* over G, where G* is itself few
@@ -91,17 +88,17 @@ def added_variables(blocks: Blocks, fit: Fit) -> list[AddedVariable]:
     low = np.min([x.min(axis=0) for x, _ in residuals()], axis=0)
     width = np.max([x.max(axis=0) for x, _ in residuals()], axis=0) - low
     K = len(fit.names)
-    sums = np.zeros((3, K * BINS))  # of x, y and rows
-    offset = np.arange(K) * BINS
+    sums = np.zeros((3, K * PLOT_BINS))  # of x, y and rows
+    offset = np.arange(K) * PLOT_BINS
     for x, y in residuals():
-        bins = np.minimum((x - low) / np.where(width > 0, width, 1) * BINS, BINS - 1).astype(np.int64)
+        bins = np.minimum((x - low) / np.where(width > 0, width, 1) * PLOT_BINS, PLOT_BINS - 1).astype(np.int64)
         place = (bins + offset).ravel()
-        sums += [np.bincount(place, x.ravel(), K * BINS), np.bincount(place, y.ravel(), K * BINS),
-                 np.bincount(place, minlength=K * BINS)]
+        sums += [np.bincount(place, x.ravel(), K * PLOT_BINS), np.bincount(place, y.ravel(), K * PLOT_BINS),
+                 np.bincount(place, minlength=K * PLOT_BINS)]
     found = []
-    for x, y, rows in sums.reshape(3, K, BINS).transpose(1, 0, 2)[1:]:
-        told = rows > 0
-        found.append(AddedVariable(x[told] / rows[told], y[told] / rows[told], rows[told].astype(np.int64)))
+    for x, y, rows in sums.reshape(3, K, PLOT_BINS).transpose(1, 0, 2)[1:]:
+        filled = rows > 0
+        found.append(AddedVariable(x[filled] / rows[filled], y[filled] / rows[filled], rows[filled].astype(np.int64)))
     return found
 
 
@@ -161,7 +158,7 @@ def _variables(term: str) -> list[str]:
 
 
 def _affected(column: Column, design: Design, factor: str, left_out: str, *, reference: bool) -> bool:
-    """Whether a coefficient is about the category that is left out, or is told against it."""
+    """Whether a coefficient is about the category that is left out, or is compared with it."""
     if column.term == CONSTANT:
         return reference
     own = set(_variables(column.term))
@@ -177,14 +174,15 @@ def _without(left: Moments, compared: Sequence[int], factor: str, category: str,
     free = cross.independent(left)[0]
     beta = np.full(len(fit.names), np.nan)
     beta[free] = cross.solve(left.keep(free))[0]
-    told = [k for k in compared if np.isfinite(beta[k]) and error[k] > 0]
-    shift = np.array([abs(beta[k] - fit.beta[k]) / error[k] for k in told])
-    most = told[int(shift.argmax())] if told else None
-    outside = tuple(fit.names[k] for k in told if not interval[k, 0] <= beta[k] <= interval[k, 1])
-    return WithoutCategory(factor, category, left.rows, cross.adjusted_r2(left),
-                           "" if most is None else fit.names[most], np.nan if most is None else float(fit.beta[most]),
-                           np.nan if most is None else float(beta[most]), float(shift.max()) if told else np.nan,
-                           outside)
+    estimated = [k for k in compared if np.isfinite(beta[k]) and error[k] > 0]
+    adjusted_r2 = cross.adjusted_r2(left)
+    if not estimated:
+        return WithoutCategory(factor, category, left.rows, adjusted_r2, "", np.nan, np.nan, np.nan, ())
+    shift = np.array([abs(beta[k] - fit.beta[k]) / error[k] for k in estimated])
+    most = estimated[int(shift.argmax())]
+    outside = tuple(fit.names[k] for k in estimated if not interval[k, 0] <= beta[k] <= interval[k, 1])
+    return WithoutCategory(factor, category, left.rows, adjusted_r2, fit.names[most], float(fit.beta[most]),
+                           float(beta[most]), float(shift.max()), outside)
 
 
 def warnings(fit: Fit, ways: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.schemas.regress import DoseResponses
+from stages.schemas.regress import DoseResponses, FormulaVariables
 from stages.schemas.words import CLEAN
 from stages.statistics.cells import Cells
 from stages.statistics.regression import Regression
@@ -19,7 +19,8 @@ Ints = NDArray[np.int64]
 
 def rows_of(sample: Sample, reader: str, noise: str) -> Ints:
     """Indices of a reader's rows under a noise type, and of its clean ones."""
-    readers, noises = sample.variables.factors["reader"], sample.variables.factors["noise"]
+    readers = sample.variables.factors[FormulaVariables.reader]
+    noises = sample.variables.factors[FormulaVariables.noise]
     wanted = [noises.categories.index(name) for name in (noise, CLEAN) if name in noises.categories]
     return np.flatnonzero((readers.codes == readers.categories.index(reader)) & np.isin(noises.codes, wanted))
 
@@ -35,7 +36,7 @@ def _responses(sample: Sample, reader: str, noise: str, line: Regression | None,
                dose: str) -> Iterator[Row]:
     rows = rows_of(sample, reader, noise)
     variables = sample.variables.take(rows)
-    level = variables.numbers["level"]
+    level = variables.numbers[FormulaVariables.level]
     fitted = np.full(len(rows), np.nan) if line is None else (
         line.design.block(variables, slice(None)) @ line.fit.beta)
     for cell, value in zip(*whole.of(reader, noise), strict=True):
@@ -45,8 +46,8 @@ def _responses(sample: Sample, reader: str, noise: str, line: Regression | None,
             DoseResponses.noise: noise,
             DoseResponses.level: float(value),
             DoseResponses.dose: float(variables.numbers[dose][here].mean()),
-            DoseResponses.rmse: float(variables.numbers["rmse"][here].mean()),
-            DoseResponses.ssim_loss: float(variables.numbers["ssim_loss"][here].mean()),
+            DoseResponses.rmse: float(variables.numbers[FormulaVariables.rmse][here].mean()),
+            DoseResponses.ssim_loss: float(variables.numbers[FormulaVariables.ssim_loss][here].mean()),
             DoseResponses.rows: int(here.sum()),
             DoseResponses.accuracy: float(sample.success[rows][here].mean()),
             DoseResponses.line: blank_if_nan(float(fitted[here].mean())),

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
-Floats = NDArray[np.float64]
+from stages.statistics.arrays import Floats
 
-FAR = -700.0  # natural logarithm below which a float loses digits, and then all
+LOG_UNDERFLOW = -700.0  # natural logarithm below which a float loses digits, and then all
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,10 @@ class Inference:
             return None
         statistics = [_quadratic(self.beta[chosen], covariance[np.ix_(chosen, chosen)])
                       for covariance in self.covariances]
-        told = [statistic for statistic in statistics if statistic is not None]
-        if not told:
+        measured = [statistic for statistic in statistics if statistic is not None]
+        if not measured:
             return None
-        F = min(told) / q
+        F = min(measured) / q
         return Test(F, q, self.df, log_upper_p(F, q, self.df))
 
 
@@ -128,7 +127,7 @@ def log_two_sided_p(t: Floats, df: int) -> Floats:
     size = np.abs(t)
     with np.errstate(divide="ignore"):
         log_p = np.log(2 * special.stdtr(df, -size))
-    far = log_p < FAR
+    far = log_p < LOG_UNDERFLOW
     log_p[far] = _log_incomplete_beta(df / 2, 0.5, df / (df + np.square(size[far])))
     return np.asarray(log_p, dtype=np.float64)
 
@@ -137,7 +136,7 @@ def log_upper_p(F: float, df1: int, df2: int) -> float:
     """Natural logarithm of P(F' > F) for Fisher's F: I_x(df2/2, df1/2) at x = df2 / (df2 + df1 F)."""
     with np.errstate(divide="ignore"):
         log_p = float(np.log(special.fdtrc(df1, df2, F)))
-    if log_p < FAR:
+    if log_p < LOG_UNDERFLOW:
         log_p = float(_log_incomplete_beta(df2 / 2, df1 / 2, np.array([df2 / (df2 + df1 * F)]))[0])
     return log_p
 

@@ -51,7 +51,6 @@ class LeaveOut:
     partial_cluster: Ints
     effective_clusters: Floats     # (K,) G* at correlation 0 within clusters (Carter, Schnepel & Steigerwald 2017)
     effective_clusters_equal: Floats  # (K,) G* at correlation 1; NaN where the regressor's weights cancel in clusters
-    covariance_centred: Floats     # (K, K) CV3J: the jackknife about the mean of the leave-out estimates
     influence: Influence
 
 
@@ -71,29 +70,22 @@ class Greatest:
 
 
 class Jackknife:
-    """Sums over the clusters of w_g and w_g w_g', and how many clusters are singular."""
+    """The sum over the clusters of w_g w_g', and how many clusters are singular."""
 
     def __init__(self, root: Floats) -> None:
         K = len(root)
         self.root = root
-        self.w = np.zeros(K)
         self.ww = np.zeros((K, K))
         self.singular = 0
 
     def add(self, w: Floats, singular: Ints) -> None:
         """w (g, K)."""
-        self.w += w.sum(axis=0)
         self.ww += w.T @ w
         self.singular += len(singular)
 
     def covariance(self, G: int) -> Floats:
         """CV3 = (G-1)/G sum of (beta_(-g) - beta)(beta_(-g) - beta)', (K, K)."""
         return np.asarray((G - 1) / G * self.root @ self.ww @ self.root.T)
-
-    def covariance_centred(self, G: int) -> Floats:
-        """CV3J, the same about the mean of beta_(-g)."""
-        about = self.ww - np.outer(self.w, self.w) / G
-        return np.asarray((G - 1) / G * self.root @ about @ self.root.T)
 
 
 class RowsLeftOut:
@@ -196,5 +188,4 @@ class LeaveOutSums:
             partial_max=clusters.partial.value, partial_cluster=clusters.partial.cluster,
             effective_clusters=1 / clusters.partial_squares,
             effective_clusters_equal=clusters.effective_clusters_equal(G),
-            covariance_centred=jackknife.covariance_centred(G),
             influence=replace(clusters.influence, distance=clusters.influence.distance / scale))

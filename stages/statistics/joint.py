@@ -31,8 +31,8 @@ def joint_dose_responses(cells: Cells, *, targets: Sequence[float], confidence: 
         found[reader, noise] = dose_response(shares, levels, targets=targets, confidence=confidence)
         placed[reader, noise] = [level_at(shares, levels, target)[1:] for target in targets]
     for (reader, noise), own in placed.items():
-        beside = [other for (whose, _), other in placed.items() if whose == reader]
-        earliest = [np.min([one[i] for one in beside], axis=0) for i in range(len(targets))]
+        of_reader = [levels for (whose, _), levels in placed.items() if whose == reader]
+        earliest = [np.min([levels[i] for levels in of_reader], axis=0) for i in range(len(targets))]
         found[reader, noise] = replace(found[reader, noise], thresholds=tuple(
             replace(one, first=float((np.isfinite(level) & (level > 0) & (level <= least)).mean()))
             for one, level, least in zip(found[reader, noise].thresholds, own, earliest, strict=True)))

@@ -20,7 +20,7 @@ from stages.statistics.arrays import Floats, Ints
 from stages.statistics.clustered import run_starts, sandwich
 from stages.statistics.inference import Inference
 from stages.statistics.influence import Jackknife, LeaveOut, LeaveOutSums
-from stages.statistics.leave_out import ClusterBatch, batches
+from stages.statistics.leave_out import ClusterBatch, cluster_batches
 from stages.statistics.moments import Moments
 
 Block = tuple[Floats, Floats, Ints]    # X (n, K), y (n,), cluster (n,): labels ascend, a cluster is in one block
@@ -29,7 +29,7 @@ Blocks = Callable[[], Iterable[Block]]  # each call gives all rows again
 BLOCK_ROWS = 4096  # of a block: large enough for BLAS, small enough for the cache
 NEGLIGIBLE = 1e-9  # of the outcome's spread: an effect or error below it is a rounding error of an exact zero
 CANCELLED = 1e-13  # of the largest variance: what is left where the terms of a variance that is 0 cancel
-ROUNDING = 1e-9    # of a probability: no further outside [0, 1] than it is known
+PROBABILITY_ROUNDING = 1e-9  # a fitted value is outside [0, 1] beyond it
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def least_squares(blocks: Blocks, names: Sequence[str], *, leave_out: bool = Tru
     beta, _ = cross.solve(total)
     mean = float(total.Xy[0]) / total.rows
     sums = Sums(root, beta, mean, jackknife=leave_out if jackknife is None else jackknife, leave_out=leave_out)
-    for X, y, cluster in in_order(blocks):
+    for X, y, cluster in ascending_blocks(blocks):
         sums.add(X, y, cluster)
     return _fit(total, sums, tuple(names))
 
@@ -110,7 +110,7 @@ def identified_root(total: Moments, names: Sequence[str]) -> Floats:
     return root
 
 
-def in_order(blocks: Blocks) -> Iterator[Block]:
+def ascending_blocks(blocks: Blocks) -> Iterator[Block]:
     """The blocks. Raises ValueError where a cluster comes again, or all rows are in one."""
     first: int | None = None
     last: int | None = None
@@ -192,8 +192,8 @@ class Sums:
         self.score += e @ X
         self.residual_squares += float(e @ e)
         self.total_squares += float(np.square(y - self.mean).sum())
-        self.outside += int(((fitted < -ROUNDING) | (fitted > 1 + ROUNDING)).sum())
-        for batch in batches(X @ self.root, e, cluster):
+        self.outside += int(((fitted < -PROBABILITY_ROUNDING) | (fitted > 1 + PROBABILITY_ROUNDING)).sum())
+        for batch in cluster_batches(X @ self.root, e, cluster):
             self._add_batch(batch)
 
     def _add_batch(self, batch: ClusterBatch) -> None:

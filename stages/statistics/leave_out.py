@@ -82,7 +82,7 @@ class ClusterBatch:
         return w
 
 
-def batches(Z: Floats, e: Floats, cluster: Ints) -> Iterator[ClusterBatch]:
+def cluster_batches(Z: Floats, e: Floats, cluster: Ints) -> Iterator[ClusterBatch]:
     """Rows that are sorted by cluster, Z (n, K), e (n,) and labels (n,), as clusters of one size at a time."""
     starts = run_starts(cluster)
     sizes = np.diff(starts, append=len(cluster))

@@ -1,8 +1,8 @@
 """Logistic regression with clustered errors beside least squares, and the average effect of each variable in either.
 
 An effect is of a variable, not of a column of X: all the terms in which it occurs change together, so that interactions
-and polynomials count in full, and it is averaged over rows that the study has. Both stream over blocks of rows: memory
-holds a block and K x K numbers.
+and polynomials count in full, and it is averaged over rows that the study has. X is made a block at a time, as in
+least_squares.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from stages.statistics.arrays import Floats
 from stages.statistics.clustered import sandwich
 from stages.statistics.design import Design, Factor, Variables
 from stages.statistics.inference import Inference
-from stages.statistics.least_squares import BLOCK_ROWS, Blocks, checked, identified_root, in_order
-from stages.statistics.leave_out import batches
+from stages.statistics.least_squares import BLOCK_ROWS, Blocks, ascending_blocks, checked, identified_root
+from stages.statistics.leave_out import cluster_batches
 from stages.statistics.moments import Moments
 
-ROUNDS = 50        # of Newton's method; a dozen are many where there is an estimate
-STILL = 1e-10      # root mean square change of the log-odds in a round below which the estimate stands
-SLACK = 1e-12      # of the log-likelihood: a fall that is rounding
-GAINLESS = 1e-6    # of log-likelihood in a round: no estimate that exists moves on for less, see _maximum
-RUNAWAY = 3        # rounds in a row that move the estimate for nothing
-CONCERNED = 1e-3   # of the greatest move of a column in a round: below it, a column follows others
-NAMED = 5          # columns that an error names
+MOST_ROUNDS = 50             # of Newton's method; a dozen are many where there is an estimate
+CONVERGED = 1e-10            # root mean square change of the log-odds in a round below which the estimate stands
+LIKELIHOOD_ROUNDING = 1e-12  # relative: a smaller fall of the log-likelihood is rounding
+NEGLIGIBLE_GAIN = 1e-6       # of log-likelihood in a round: no estimate that exists moves on for less, see _maximum
+RUNAWAY_ROUNDS = 3           # rounds in a row that move the estimate for nothing
+MOVING_SHARE = 1e-3          # of the greatest move of a column in a round: below it, a column follows others
+NAMED_COLUMNS = 5            # that an error names
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,6 @@ class Logit(Inference):
     observations: int       # N
     clusters: int           # G
     log_likelihood: float
-    pseudo_r2: float        # 1 - log-likelihood / that of the constant alone (McFadden 1974)
     root: Floats            # (K, K) L'^-1, for which X'X = L L'
     information: Floats     # (K, K) in the coordinates of Z = X root
 
@@ -55,7 +54,7 @@ class Likelihood:
     information: Floats  # (K, K) minus the second derivative
 
 
-def fit_logit(blocks: Blocks, names: Sequence[str], *, rounds: int = ROUNDS) -> Logit:
+def fit_logit(blocks: Blocks, names: Sequence[str], *, rounds: int = MOST_ROUNDS) -> Logit:
     """Maximum likelihood of P(y = 1) = 1 / (1 + exp(-X beta)) by Newton's method, with clustered errors.
 
     CV1 = G/(G-1) (N-1)/(N-K) H^-1 [sum of s_g s_g'] H^-1 with the clusters' scores s_g = X_g'(y_g - p_g) and the
@@ -69,11 +68,9 @@ def fit_logit(blocks: Blocks, names: Sequence[str], *, rounds: int = ROUNDS) -> 
     gamma, found = _maximum(blocks, root, total, names, rounds)
     N = total.rows
     covariance, G = _clustered(blocks, root, gamma, found.information, N)
-    share = total.Xy[0] / N
-    alone = N * float(share * np.log(share) + (1 - share) * np.log1p(-share))
     return Logit(beta=root @ gamma, df=G - 1, covariances=(covariance,), covariances_cv1=(covariance,),
-                 names=tuple(names), observations=N, clusters=G, log_likelihood=found.value,
-                 pseudo_r2=1 - found.value / alone, root=root, information=found.information)
+                 names=tuple(names), observations=N, clusters=G, log_likelihood=found.value, root=root,
+                 information=found.information)
 
 
 def clustered_too(fit: Logit, second: Blocks, both: Blocks) -> Logit:
@@ -111,10 +108,10 @@ def _maximum(blocks: Blocks, root: Floats, total: Moments, names: Sequence[str],
     for _ in range(rounds):
         step = np.asarray(np.linalg.solve(here.information, here.score), dtype=np.float64)
         length = float(np.linalg.norm(step))
-        if length < STILL * np.sqrt(total.rows):
+        if length < CONVERGED * np.sqrt(total.rows):
             return gamma, here
-        idle = idle + 1 if float(step @ here.score) < GAINLESS and length > 0.5 else 0
-        if idle == RUNAWAY:
+        idle = idle + 1 if float(step @ here.score) < NEGLIGIBLE_GAIN and length > 0.5 else 0
+        if idle == RUNAWAY_ROUNDS:
             raise ValueError(_separated(_moving(root @ step, total, names)))
         gamma, here = _risen(blocks, root, gamma, step, here.value)
     moving = ", ".join(_moving(root @ step, total, names))
@@ -124,7 +121,7 @@ def _maximum(blocks: Blocks, root: Floats, total: Moments, names: Sequence[str],
 def _risen(blocks: Blocks, root: Floats, gamma: Floats, step: Floats, value: float) -> tuple[Floats, Likelihood]:
     """The estimate a step further, the step halved until the likelihood does not fall."""
     there = _likelihood(blocks, root, gamma + step)
-    while there.value < value - SLACK * abs(value):
+    while there.value < value - LIKELIHOOD_ROUNDING * abs(value):
         step = step / 2
         there = _likelihood(blocks, root, gamma + step)
     return gamma + step, there
@@ -146,9 +143,9 @@ def _meat(blocks: Blocks, root: Floats, gamma: Floats) -> tuple[Floats, int]:
     """Sum of s_g s_g' (K, K) over the clusters' scores in the coordinates of Z, and how many clusters there are."""
     meat = np.zeros((len(gamma), len(gamma)))
     clusters = 0
-    for X, y, cluster in in_order(blocks):
+    for X, y, cluster in ascending_blocks(blocks):
         Z = X @ root
-        for batch in batches(Z, y - expit(Z @ gamma), cluster):
+        for batch in cluster_batches(Z, y - expit(Z @ gamma), cluster):
             meat += batch.score.T @ batch.score
             clusters += len(batch.label)
     return meat, clusters
@@ -157,14 +154,14 @@ def _meat(blocks: Blocks, root: Floats, gamma: Floats) -> tuple[Floats, int]:
 def _moving(step: Floats, total: Moments, names: Sequence[str]) -> list[str]:
     """The names of the columns that move the log-odds in a step of beta (K,), a column's typical value counted."""
     move = np.abs(step) * np.sqrt(np.diag(total.XX))
-    found = [name for name, size in zip(names, move, strict=True) if size > CONCERNED * move.max()]
-    return found if len(found) <= NAMED else [*found[:NAMED], f"{len(found) - NAMED} more"]
+    found = [name for name, size in zip(names, move, strict=True) if size > MOVING_SHARE * move.max()]
+    return found if len(found) <= NAMED_COLUMNS else [*found[:NAMED_COLUMNS], f"{len(found) - NAMED_COLUMNS} more"]
 
 
 def _separated(names: Sequence[str]) -> str:
-    told = f"{names[0]} tells success from failure by itself" if len(names) == 1 else (
+    complaint = f"{names[0]} tells success from failure by itself" if len(names) == 1 else (
         f"{', '.join(names[:-1])} and {names[-1]} tell success from failure by themselves")
-    return f"logit: {told} (always or never right in some of the rows): no estimate"
+    return f"logit: {complaint} (always or never right in some of the rows): no estimate"
 
 
 @dataclass(frozen=True)
@@ -288,8 +285,8 @@ def _margins(design: Design, part: Variables, name: str, beta: Floats, link: Lin
     factor = part.factors[name]
     found = np.empty((len(factor.categories), len(beta) + 1))
     for code in range(len(factor.categories)):
-        told = Factor(np.full_like(factor.codes, code), factor.categories)
-        X = design.block(replace(part, factors={**part.factors, name: told}), slice(None))
+        alike = Factor(np.full_like(factor.codes, code), factor.categories)
+        X = design.block(replace(part, factors={**part.factors, name: alike}), slice(None))
         p, slope, _ = link(X @ beta)
         found[code, 0], found[code, 1:] = p.sum(), slope @ X
     return found

@@ -1,6 +1,6 @@
 """Cross-products of a regression, which add up over blocks of rows, and all that follows from them alone.
 
-X (N, K) holds a column of ones first; blocks of rows may be summed in any grouping, rows be taken out by subtraction.
+X (N, K) holds a column of ones first; blocks of rows may be summed in any grouping.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from stages.statistics.arrays import Floats
 
 DEPENDENT = 1e-8  # of a column's squared length: what is left beside the columns before it, if it combines them
 
@@ -31,9 +30,6 @@ class Moments:
 
     def __add__(self, other: Moments) -> Moments:
         return Moments(self.XX + other.XX, self.Xy + other.Xy, self.yy + other.yy, self.rows + other.rows)
-
-    def __sub__(self, other: Moments) -> Moments:
-        return Moments(self.XX - other.XX, self.Xy - other.Xy, self.yy - other.yy, self.rows - other.rows)
 
     def keep(self, columns: Sequence[int]) -> Moments:
         """The cross-products of some of the columns."""

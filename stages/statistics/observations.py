@@ -14,16 +14,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stages.schemas.predict import Predictions
+from stages.schemas.regress import FormulaVariables
 from stages.schemas.words import CLEAN
 from stages.statistics.design import Factor, Variables, make_factor
 from stages.statistics.regression import Clusters
 from stages.statistics.run_variance import TrainingRuns
 from stages.statistics.sample import Sample
 
+# Variables of a formula, and ways of clustering
+NOISE = FormulaVariables.noise
+POSITION = FormulaVariables.position
+DIGIT = FormulaVariables.digit
+READER = FormulaVariables.reader
+RUN = "run"  # a training run
+SSIM_LOSS = FormulaVariables.ssim_loss
+NO_DENOISER = "none"
 KINDS = ("learns_from", "architecture", "denoise")  # parameters of a reader that a formula may name
 
-KEY = ["captcha", "condition", "position", "truth"]
-COLUMNS = [*KEY, "text", "reading", "guess", "success", "glyph", "noise", "level", "colour", "contrast", "rmse", "ssim"]
+KEY = [*Predictions.row_key(), Predictions.truth]
+COLUMNS = [name for name in Predictions.names() if name != Predictions.confidence]
 
 Groups = Mapping[str, Sequence[str]]  # the entries that are training runs of a reader, by its name
 
@@ -36,26 +46,28 @@ def sample_of(predictions: Mapping[str, pa.Table], groups: Groups, readers: Mapp
     does not occur.
     """
     variables = variables_of(predictions, groups, readers, references)
-    return Sample(variables, stacked(predictions, "success", np.uint8), stacked(predictions, "captcha", np.int64))
+    return Sample(variables, stacked(predictions, Predictions.success, np.uint8),
+                  stacked(predictions, Predictions.captcha, np.int64))
 
 
 def variables_of(predictions: Mapping[str, pa.Table], groups: Groups, readers: Mapping[str, Any],
                  references: Any) -> Variables:
     """What a formula may name. Raises ValueError on a reference that does not occur."""
-    factors = {name: factor(predictions, name, column, getattr(references, name))
-               for name, column in (("noise", "noise"), ("colour", "colour"), ("digit", "truth"))}
-    positions = stacked(predictions, "position", np.int64)
-    factors["position"] = make_factor("position", positions, [str(i + 1) for i in range(positions.max() + 1)],
+    factors = {name: factor(predictions, name, column_of(name), getattr(references, name))
+               for name in (NOISE, Predictions.colour, DIGIT)}
+    positions = stacked(predictions, Predictions.position, np.int64)
+    factors[POSITION] = make_factor(POSITION, positions, [str(i + 1) for i in range(positions.max() + 1)],
                                       references.position)
     names = {run: name for name, runs in groups.items() for run in runs}
-    factors["reader"] = by_entry("reader", predictions, names, references.reader)
+    factors[READER] = by_entry(READER, predictions, names, references.reader)
     for kind in KINDS:
         values = {name: getattr(reader, kind) for name, reader in readers.items()}
         own = values[references.reader]
-        factors[kind] = by_entry(kind, predictions, values, "none" if "none" in values.values() else own)
-    numbers = {name: stacked(predictions, name, np.float64) for name in ("level", "rmse", "contrast")}
-    numbers["ssim_loss"] = 1 - stacked(predictions, "ssim", np.float64)  # 0 where clean, as the other doses
-    doses = dict.fromkeys(("level", "rmse", "ssim_loss"), ("noise", CLEAN))
+        factors[kind] = by_entry(kind, predictions, values, NO_DENOISER if NO_DENOISER in values.values() else own)
+    numbers = {name: stacked(predictions, name, np.float64)
+               for name in (Predictions.level, Predictions.rmse, Predictions.contrast)}
+    numbers[SSIM_LOSS] = 1 - stacked(predictions, Predictions.ssim, np.float64)  # 0 where clean, as the other doses
+    doses = dict.fromkeys((Predictions.level, Predictions.rmse, SSIM_LOSS), (NOISE, CLEAN))
     return Variables(factors, numbers, sum(map(len, predictions.values())), doses)
 
 
@@ -83,30 +95,36 @@ def clusters_of(predictions: Mapping[str, pa.Table], groups: Groups, ways: Seque
     `ways` name the dimensions. Where glyphs are unknown, as in a captcha folder, captcha and glyph is captcha alone.
     """
     names = list(ways)
-    if {"captcha", "glyph"} <= set(names) and stacked(predictions, "glyph", np.int64).min() < 0:
-        names.remove("glyph")
+    known = {Predictions.captcha, Predictions.glyph}
+    if known <= set(names) and stacked(predictions, Predictions.glyph, np.int64).min() < 0:
+        names.remove(Predictions.glyph)
     runs = None
-    if len(names) > 1 and names[-1] == "run":
+    if len(names) > 1 and names[-1] == RUN:
         names.pop()
-        runs = TrainingRuns(labels(predictions, groups, "run"), labels(predictions, groups, "reader"))
+        runs = TrainingRuns(labels(predictions, groups, RUN), labels(predictions, groups, READER))
     return Clusters(tuple(names), tuple(labels(predictions, groups, name) for name in names), runs)
 
 
 def labels(predictions: Mapping[str, pa.Table], groups: Groups, name: str) -> NDArray[np.int64]:
     """The labels (N,) of one dimension of clustering; texts are numbered in their order."""
-    if name in ("reader", "run"):
-        alike = groups.values() if name == "reader" else [[entry] for entry in predictions]
+    if name in (READER, RUN):
+        alike = groups.values() if name == READER else [[entry] for entry in predictions]
         label = {entry: index for index, entries in enumerate(alike) for entry in entries}
         return np.concatenate([np.full(len(table), label[entry]) for entry, table in predictions.items()])
-    if name in ("captcha", "glyph", "condition"):
+    if name in (Predictions.captcha, Predictions.glyph, Predictions.condition):
         found = stacked(predictions, name, np.int64)
         if found.min() < 0:
             raise ValueError(f"regression.cluster: the {name} of some rows is unknown, as it is in a captcha folder: "
                              "set it to captcha")
         return found
-    texts = np.concatenate([table[{"digit": "truth"}.get(name, name)].to_numpy(zero_copy_only=False)
+    texts = np.concatenate([table[column_of(name)].to_numpy(zero_copy_only=False)
                             for table in predictions.values()]).astype(str)
     return np.unique(texts, return_inverse=True)[1].astype(np.int64)
+
+
+def column_of(name: str) -> str:
+    """The column of the predictions that is a variable of this name."""
+    return Predictions.truth if name == DIGIT else name
 
 
 def stacked(predictions: Mapping[str, pa.Table], column: str, kind: type[np.generic]) -> NDArray[Any]:
@@ -115,18 +133,18 @@ def stacked(predictions: Mapping[str, pa.Table], column: str, kind: type[np.gene
 
 
 def rows_of_reader(sample: Sample, name: str) -> NDArray[np.int64]:
-    readers = sample.variables.factors["reader"]
+    readers = sample.variables.factors[READER]
     return np.flatnonzero(readers.codes == readers.categories.index(name))
 
 
 def without_readers(terms: Sequence[Any]) -> list[Any]:
     """The terms that a regression of one reader has."""
-    return [term for term in terms if all(part.variable not in ("reader", *KINDS) for part in term)]
+    return [term for term in terms if all(part.variable not in (READER, *KINDS) for part in term)]
 
 
 def readers_without_own(sample: Sample, clusters: Clusters) -> dict[str, str]:
     """The readers whose rows alone identify nothing, or not with what error, and why."""
-    skipped, readers = {}, sample.variables.factors["reader"]
+    skipped, readers = {}, sample.variables.factors[READER]
     for code, name in enumerate(readers.categories):
         rows = np.flatnonzero(readers.codes == code)
         mean = sample.success[rows].mean()
@@ -140,6 +158,6 @@ def readers_without_own(sample: Sample, clusters: Clusters) -> dict[str, str]:
 
 def guess_of_characters(predictions: Mapping[str, pa.Table]) -> float:
     """What blind guessing gets of the characters: one over those that are shown or were ever guessed."""
-    seen = {character for table in predictions.values() for column in ("truth", "guess")
+    seen = {character for table in predictions.values() for column in (Predictions.truth, Predictions.guess)
             for character in pc.unique(table[column]).to_pylist()}
     return 1 / len(seen - {""})

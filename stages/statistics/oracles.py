@@ -7,13 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from linearmodels.panel import PooledOLS
-from numpy.typing import NDArray
 from statsmodels.regression.linear_model import OLS
 
+from stages.statistics.arrays import Floats, Ints
 from stages.statistics.least_squares import Blocks, Fit
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 BETA = 1e-8   # largest difference of a coefficient, in spreads of y per spread of its column
 ERROR = 1e-6  # and of its CV1 standard error, relative
@@ -26,9 +23,9 @@ def confirm(blocks: Blocks, fit: Fit) -> None:
                                    "statsmodels": statsmodels(X, y, cluster)}.items():
         scale = np.sqrt(np.square(X).mean(axis=0)) / y.std()
         _compare(library, "coefficient", fit.names, fit.beta, beta, BETA / scale)
-        told = fit.standard_error_cv1 > 0
-        _compare(library, "CV1 error", [name for name, has in zip(fit.names, told, strict=True) if has],
-                 fit.standard_error_cv1[told], error[told], ERROR * error[told])
+        measured = np.flatnonzero(fit.standard_error_cv1 > 0)
+        _compare(library, "CV1 error", [fit.names[k] for k in measured], fit.standard_error_cv1[measured],
+                 error[measured], ERROR * error[measured])
 
 
 def _compare(library: str, what: str, names: Sequence[str], ours: Floats, theirs: Floats, tolerance: Floats) -> None:

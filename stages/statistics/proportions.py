@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 
 from stages.statistics.clustered import fewest_clusters, variance_of_mean
 
-ROUNDING = 1e-12  # a variance of a share below this over N is none
+NO_VARIANCE = 1e-12  # a variance of a share below this over N is none
 
 
 def clustered_proportion(success: NDArray[Any], captcha: NDArray[Any], glyphs: NDArray[Any] | None = None, *,
@@ -54,7 +54,7 @@ def effective_size(success: NDArray[Any], captcha: NDArray[Any], glyphs: NDArray
 
 def size_of(spread: float, variance: float, N: int, G: int) -> float:
     """The size of an independent sample whose mean has this variance; spread is the variance of one observation."""
-    return float(G) if variance < ROUNDING / N else float(min(N, spread / variance))
+    return float(G) if variance < NO_VARIANCE / N else float(min(N, spread / variance))
 
 
 def wilson(p: float, n: float, t: float) -> tuple[float, float]:

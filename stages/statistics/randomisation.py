@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from stages.statistics.arrays import Floats, Ints
 
-DRAWS = 999
+REDEALINGS = 999
 
 
 @dataclass(frozen=True)
@@ -50,10 +49,10 @@ def randomisation(success: NDArray[np.uint8], captcha: Ints, condition: Ints, ca
     counts = np.bincount(dealt)
     observed = between_sum_of_squares(left, dealt, counts)
     reached = 0
-    for _ in range(DRAWS):
+    for _ in range(REDEALINGS):
         order = np.lexsort((rng.random(len(group)), group))  # in a new order within each group
         reached += between_sum_of_squares(left, dealt[order], counts) >= observed * (1 - 1e-12)
-    return Randomisation(observed / total, DRAWS, (1 + reached) / (1 + DRAWS))
+    return Randomisation(observed / total, REDEALINGS, (1 + reached) / (1 + REDEALINGS))
 
 
 def between_sum_of_squares(values: Floats, category: Ints, counts: Ints) -> float:

@@ -1,4 +1,4 @@
-"""One regression of a study: a formula on a sample, its fit, and the looks at it."""
+"""One regression of a study: a formula on a sample, its fit, and its diagnostics."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stages.statistics import oracles
+from stages.statistics.arrays import Floats, Ints
 from stages.statistics.coding import build_design
 from stages.statistics.design import Column, Design
 from stages.statistics.diagnostics import FEW_CLUSTERS, reset, warnings, with_products, without_terms
@@ -19,10 +19,7 @@ from stages.statistics.run_variance import TrainingRuns, between_runs
 from stages.statistics.sample import Sample, intersection, order_of
 from stages.statistics.wild import cluster_moments, wild_p
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-DRAWS = 9999         # of the wild cluster bootstrap, where not all draws are taken
+WILD_DRAWS = 9999    # of the wild cluster bootstrap, where not all draws are taken
 CONFIRMED = 200_000  # rows up to which other libraries fit the same regression: they need ten times the time and memory
 
 
@@ -106,7 +103,7 @@ def _estimate(specification: str, reader: str, terms: Sequence[Term], sample: Sa
     if clusters.runs is not None:
         fit = with_runs(fit, *between_runs(first, design, fit, clusters.runs.take(order_of(clusters.labels[0]))))
     elif len(clusters.labels) == 1 and fit.clusters < FEW_CLUSTERS:
-        wild = wild_p(cluster_moments(blocks), DRAWS, rng=rng)
+        wild = wild_p(cluster_moments(blocks), WILD_DRAWS, rng=rng)
     return Regression(specification, reader, design, fit, *_outcome(sample),
                       {term: fit.wald(with_products(design, term)) for term in design.terms},
                       without_terms(design, fit.moments), reset(blocks, fit), wild,

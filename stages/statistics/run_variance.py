@@ -11,14 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stages.statistics.arrays import Floats, Ints
+from stages.statistics.clustered import run_starts
 from stages.statistics.design import Design
 from stages.statistics.least_squares import Fit
 from stages.statistics.sample import Sample
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def between_runs(sample: Sample, design: Design, fit: Fit, runs: TrainingRuns) -
         clusters, cluster = np.unique(sample.cluster[rows], return_inverse=True)
         cell = cluster * R + runs.run[rows]
         order = np.argsort(cell, kind="stable")
-        starts = np.flatnonzero(np.r_[True, np.diff(cell[order]) > 0])
+        starts = run_starts(cell[order])
         sums = np.zeros((len(clusters), R, K))
         sums.reshape(-1, K)[cell[order][starts]] = np.add.reduceat(scores[order], starts)
         totals += sums.sum(axis=0)

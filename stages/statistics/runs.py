@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from stages.schemas.predict import Predictions
 from stages.schemas.regress import Coefficients, RunEstimates
 from stages.schemas.words import CLEAN, POOLED
 from stages.statistics import moments as cross
@@ -26,7 +27,8 @@ from stages.statistics.sample import Sample
 from stages.statistics.shares import whole_captchas
 from stages.statistics.thresholds import level_at
 
-READ = ("captcha", "condition", "level", "text", "reading", "success")  # columns of predictions behind accuracies
+READ = (Predictions.captcha, Predictions.condition, Predictions.level, Predictions.text, Predictions.reading,
+        Predictions.success)  # the columns behind accuracies
 FREE = ("seed", "precision", "device")  # parameters of a reader that are ignored when studies are compared
 
 Key = tuple[str, ...]
@@ -42,7 +44,7 @@ def threshold(reader: str, noise: str, share: float) -> Key:
 
 
 def accuracy(reader: str, of: str, rows: str) -> Key:
-    """`of` is characters or captchas, `rows` is clean or all."""
+    """`of` is characters or captchas, `rows` is clean or POOLED."""
     return "accuracy", reader, of, rows
 
 
@@ -123,12 +125,13 @@ def coefficients_of(specification: str, reader: str, terms: Sequence[Term], samp
 def accuracies_of(reader: str, predictions: pa.Table) -> dict[Key, float]:
     """Shares of the characters read right, and of the captchas read whole, clean and of all renderings."""
     rows = predictions.select(list(READ)).to_pandas()
-    whole = rows.drop_duplicates(["captcha", "condition"])
+    whole = rows.drop_duplicates([Predictions.captcha, Predictions.condition])
     found = {}
-    for name, clean in (("clean", True), ("all", False)):
-        own, texts = (table[table["level"] == 0] if clean else table for table in (rows, whole))
-        found[accuracy(reader, "characters", name)] = float(own["success"].mean())
-        found[accuracy(reader, "captchas", name)] = float((texts["text"] == texts["reading"]).mean())
+    for name, clean in (("clean", True), (POOLED, False)):
+        own, texts = (table[table[Predictions.level] == 0] if clean else table for table in (rows, whole))
+        found[accuracy(reader, "characters", name)] = float(own[Predictions.success].mean())
+        right = texts[Predictions.text] == texts[Predictions.reading]
+        found[accuracy(reader, "captchas", name)] = float(right.mean())
     return found
 
 

@@ -9,10 +9,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.statistics.arrays import Ints
 from stages.statistics.design import Design, Variables
 from stages.statistics.least_squares import Block, Blocks, boundaries
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

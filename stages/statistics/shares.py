@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from stages.schemas.predict import Predictions
+from stages.schemas.regress import FormulaVariables
 from stages.statistics.cells import Cells, cell_means
 from stages.statistics.design import Variables
 from stages.statistics.observations import stacked
@@ -17,24 +19,26 @@ from stages.statistics.observations import stacked
 
 def whole_captchas(predictions: Mapping[str, pa.Table], variables: Variables) -> Cells:
     """The share of captchas read whole in every cell of the design."""
-    first = np.flatnonzero(stacked(predictions, "position", np.int64) == 0)  # a row a rendering
-    exact = np.concatenate([pc.equal(table["text"], table["reading"]).to_numpy(zero_copy_only=False)
+    first = np.flatnonzero(stacked(predictions, Predictions.position, np.int64) == 0)  # a row a rendering
+    exact = np.concatenate([pc.equal(table[Predictions.text], table[Predictions.reading]).to_numpy(zero_copy_only=False)
                             for table in predictions.values()])
-    captcha = stacked(predictions, "captcha", np.int64)
+    captcha = stacked(predictions, Predictions.captcha, np.int64)
     return cells_of(exact[first], variables.take(first), captcha[first], captcha[first],
                     glyphs_of(predictions, captcha)[first])
 
 
 def characters(predictions: Mapping[str, pa.Table], variables: Variables) -> Cells:
     """The share of characters read right in every cell of the design."""
-    captcha, position = (stacked(predictions, name, np.int64) for name in ("captcha", "position"))
-    return cells_of(stacked(predictions, "success", np.uint8), variables, captcha * (position.max() + 1) + position,
-                    captcha, stacked(predictions, "glyph", np.int64))
+    captcha = stacked(predictions, Predictions.captcha, np.int64)
+    position = stacked(predictions, Predictions.position, np.int64)
+    success = stacked(predictions, Predictions.success, np.uint8)
+    glyph = stacked(predictions, Predictions.glyph, np.int64)
+    return cells_of(success, variables, captcha * (position.max() + 1) + position, captcha, glyph)
 
 
 def glyphs_of(predictions: Mapping[str, pa.Table], captcha: NDArray[np.int64]) -> NDArray[np.int64]:
     """The glyphs (N, T) of each row's whole captcha, -1 where unknown or absent."""
-    position, glyph = (stacked(predictions, name, np.int64) for name in ("position", "glyph"))
+    position, glyph = (stacked(predictions, name, np.int64) for name in (Predictions.position, Predictions.glyph))
     index = np.unique(captcha, return_inverse=True)[1]
     texts = np.full((index.max() + 1, position.max() + 1), -1)
     texts[index, position] = glyph
@@ -44,6 +48,8 @@ def glyphs_of(predictions: Mapping[str, pa.Table], captcha: NDArray[np.int64]) -
 def cells_of(success: NDArray[Any], variables: Variables, unit: NDArray[Any], captcha: NDArray[Any],
              glyphs: NDArray[Any]) -> Cells:
     """The cells of N observations; `unit`, `captcha` and `glyphs` as cell_means has them."""
-    reader, noise = (variables.factors[name] for name in ("reader", "noise"))
-    return cell_means(success, reader.codes, noise.codes, variables.numbers["level"], unit=unit, captcha=captcha,
-                      glyphs=glyphs, names=(reader.categories, noise.categories))
+    reader = variables.factors[FormulaVariables.reader]
+    noise = variables.factors[FormulaVariables.noise]
+    level = variables.numbers[FormulaVariables.level]
+    return cell_means(success, reader.codes, noise.codes, level, unit=unit, captcha=captcha, glyphs=glyphs,
+                      names=(reader.categories, noise.categories))

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from math import ceil, floor, inf, nan
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.interpolate import PchipInterpolator
 
-Floats = NDArray[np.float64]  # B curves (the study's own, or one per draw), L levels
+from stages.statistics.arrays import Floats
 
 HALVINGS = 50  # of the bracket: to the last digit of a float
 STEEP = 0.8    # share of the clean accuracy: a fall by so much between two tested levels leaves no slope to interpolate
@@ -103,12 +103,12 @@ def level_at(shares: Floats, levels: Floats, target: float) -> Floats:
         start = bracket[inside]
         cubic = PchipInterpolator(levels, falling[inside], axis=1).c  # (4, L - 1, B), highest power first
         pieces = cubic[:, start, np.arange(len(inside))]
-        found[inside] = levels[start] + _root(pieces - np.array([0, 0, 0, target])[:, None],
+        found[inside] = levels[start] + _crossing(pieces - np.array([0, 0, 0, target])[:, None],
                                               levels[start + 1] - levels[start])
     return found
 
 
-def _root(cubic: Floats, width: Floats) -> Floats:
+def _crossing(cubic: Floats, width: Floats) -> Floats:
     """Where cubics (4, B) that fall from above 0 to 0 or below cross it, in [0, width] (B,), by bisection."""
     low, high = np.zeros_like(width), width.copy()
     for _ in range(HALVINGS):

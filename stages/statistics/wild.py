@@ -16,8 +16,8 @@ from stages.statistics.least_squares import Blocks
 from stages.statistics.moments import Moments
 
 WEBB = np.sqrt([0.5, 1.0, 1.5])  # Webb (2023), Canadian J. of Economics 56:839: six points, these and their negatives
-ALL = range(10, 14)              # clusters for which every one of the 2^G signs is drawn, once
-ROUNDING = 1e-9                  # of |t|: a draw that repeats the estimate counts as no smaller
+ALL_SIGNS = range(10, 14)        # clusters for which every one of the 2^G signs is drawn, once
+TIE = 1e-9                       # of |t|: a draw that repeats the estimate counts as no smaller
 
 
 def cluster_moments(blocks: Blocks) -> list[Moments]:
@@ -32,7 +32,7 @@ def cluster_moments(blocks: Blocks) -> list[Moments]:
 
 def weights(G: int, draws: int, *, rng: np.random.Generator) -> tuple[Floats, bool]:
     """What each draw multiplies the clusters' residuals by, (B, G), and whether they are all that there can be."""
-    if G in ALL:
+    if G in ALL_SIGNS:
         return np.array(list(product((1.0, -1.0), repeat=G))), True
     return rng.choice(np.concatenate([-WEBB, WEBB]), (draws, G)), False
 
@@ -53,7 +53,7 @@ def wild_p(clusters: list[Moments], draws: int, *, rng: np.random.Generator) -> 
         error = np.sqrt(np.square(scores @ bread[j]).sum())  # the small-sample factor is in both t and cancels
         if error <= 1e-12 * np.abs(b @ bread[j]).sum():
             continue
-        reached = np.abs(_restricted_t(j, A, b, bread, drawn)) >= abs(beta[j]) / error * (1 - ROUNDING)
+        reached = np.abs(_restricted_t(j, A, b, bread, drawn)) >= abs(beta[j]) / error * (1 - TIE)
         p[j] = reached.mean() if complete else (1 + reached.sum()) / (1 + len(drawn))
     return p
 

@@ -20,6 +20,7 @@ from stages.captcha.noise.geometry import elastic, rotation, shear, translation,
 from stages.captcha.noise.hits import gaussian_hit, impulse
 from stages.captcha.noise.photometric import brightness, contrast, fog
 from stages.captcha.noise.pixel import gaussian, gaussian_rgb, salt_and_pepper, shot, speckle, uniform
+from stages.schemas.words import CLEAN
 
 __all__ = ["NOISES", "Images", "Levels", "Noise", "apply", "background", "ink_colour"]
 
@@ -57,13 +58,13 @@ NOISES: Mapping[str, Noise] = MappingProxyType({
 
 
 def apply(name: str, images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
-    """The images under the named noise, or a copy of them under "none", which draws nothing.
+    """The images under the named noise, or a copy of them under CLEAN, which draws nothing.
 
     Raises ValueError on a name that is not in NOISES, images that are not (n, H, W, 3) uint8, and a level that is not
     one number in [0, 1] or one for each image.
     """
-    if name != "none" and name not in NOISES:
-        raise ValueError(f"noise {name!r} does not exist: use none or one of {', '.join(NOISES)}")
+    if name != CLEAN and name not in NOISES:
+        raise ValueError(f"noise {name!r} does not exist: use {CLEAN} or one of {', '.join(NOISES)}")
     if images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape[1:] or images.dtype != np.uint8:
         raise ValueError(f"noise {name}: images should be (n, H, W, 3) uint8, got {images.shape} {images.dtype}: "
                          "stack RGB bytes")
@@ -74,4 +75,4 @@ def apply(name: str, images: Images, level: Levels, *, rng: np.random.Generator)
     bad = doses[~((doses >= 0) & (doses <= 1))]
     if bad.size:
         raise ValueError(f"noise {name}: level should be 0 to 1, got {bad.flat[0]:g}: 1 is the end of every scale")
-    return images.copy() if name == "none" else NOISES[name](images, doses, rng=rng)
+    return images.copy() if name == CLEAN else NOISES[name](images, doses, rng=rng)

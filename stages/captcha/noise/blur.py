@@ -10,9 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.captcha.glyphs import SIDE
 from stages.captcha.noise.canvas import Floats, Image, Images, Levels, each, unit
-
-GLYPH = 28  # px, the glyph height at which unit() is 1
 
 
 def gaussian_blur(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
@@ -56,7 +55,7 @@ def pixelate(images: Images, level: Levels, *, rng: np.random.Generator) -> Imag
     L=0.5: 5 px blocks; L=1: one block for a glyph.
     """
     height, width = images.shape[1:3]
-    glyph = GLYPH * unit(images)
+    glyph = SIDE * unit(images)
 
     def change(image: Image, dose: float, origin: tuple[float, float]) -> NDArray[Any]:
         rows, columns = (_lines(size, glyph**dose, first) for size, first in zip((height, width), origin, strict=True))

@@ -9,12 +9,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.captcha.colour import LUMA
+from stages.captcha.glyphs import SIDE
+
 Images = NDArray[np.uint8]  # (n, H, W, 3), 0 black to 255 white
 Image = NDArray[np.uint8]  # (H, W, 3)
 Levels = float | NDArray[np.float64]  # one dose in [0, 1] for all, or one per image (n,)
 Floats = NDArray[np.float32]
 
-LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # of R, G and B, ITU-R BT.601
+WEIGHTS = LUMA.astype(np.float32)  # of R, G and B
 
 Draw = TypeVar("Draw")
 Change = Callable[[Image, float, Draw], NDArray[Any]]  # to an image; Any because cv2 does not say what it returns
@@ -40,7 +43,7 @@ def unit(images: Images) -> float:
     A canvas is taken to be 40/28 times as high as its glyphs, or just as high where it holds one (W <= 1.5 H).
     """
     height, width = images.shape[1:3]
-    return float(height / (28 if width <= 1.5 * height else 40))
+    return float(height / (SIDE if width <= 1.5 * height else 40))
 
 
 def background(images: Images) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.captcha.glyphs import SIDE
 from stages.captcha.noise.canvas import Floats, Image, Images, Levels, blend, each, ink_colour, unit
 
 Paths = NDArray[np.float64]  # (count, points, 2) of x and y, px
@@ -60,7 +61,7 @@ def lines(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
     A stroke is 14 to 42 px long, its middle and direction random. L=1: the text drowns among strokes like its own.
     """
     height, width = images.shape[1:3]
-    count, glyph = round(LINES * width / height), 28 * unit(images)
+    count, glyph = round(LINES * width / height), SIDE * unit(images)
 
     def strokes() -> Paths:
         middle = rng.random((count, 1, 2)) * (width, height)
@@ -78,7 +79,7 @@ def curves(images: Images, level: Levels, *, rng: np.random.Generator) -> Images
     tilt are random. L=1: two fifths of the canvas are struck.
     """
     height, width = images.shape[1:3]
-    glyph = 28 * unit(images)
+    glyph = SIDE * unit(images)
     x = np.linspace(-1, width, 2 + math.ceil(8 * width / glyph))
 
     def strikes() -> Paths:

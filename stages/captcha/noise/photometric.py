@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.captcha.glyphs import SIDE
 from stages.captcha.noise.canvas import Floats, Image, Images, Levels, blend, each, unit
 
 OCTAVES = 5  # cells of 28, 14, 7, 3.5 and 1.75 px where a glyph is 28 px high
@@ -61,7 +62,7 @@ def fractal(images: Images, rng: np.random.Generator) -> Floats:
     height, width = images.shape[1:3]
     field = np.zeros((height, width), dtype=np.float32)
     for octave in range(OCTAVES):
-        cell = 28 * unit(images) / 2**octave
+        cell = SIDE * unit(images) / 2**octave
         lattice = rng.random((int(height / cell) + 2, int(width / cell) + 2), dtype=np.float32)
         field += cv2.resize(lattice, (width, height), interpolation=cv2.INTER_CUBIC) / 2**octave
     field -= field.min()

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.captcha.noise.canvas import LUMA, Floats, Image, Images, Levels, each, quantised
+from stages.captcha.noise.canvas import WEIGHTS, Floats, Image, Images, Levels, each, quantised
 
 STRONGEST = 64.0  # strength at which a level counts as unreachable: nearly every pixel is clipped
 TOLERANCE = 1e-3  # of the RMS change, relative
@@ -87,7 +87,7 @@ def _strike(image: Image, dose: float, draw: tuple[NDArray[np.int64], NDArray[np
     """Set the pixels that come first in `draw`'s order to its black or white, until the luma change is the dose."""
     order, extremes = draw
     pixels = image.reshape(-1, 3).copy()
-    energy = np.square(pixels @ LUMA - extremes)
+    energy = np.square(pixels @ WEIGHTS - extremes)
     spent = np.cumsum(energy[order], dtype=np.float64)
     hit = order[: np.searchsorted(spent, (dose * 255) ** 2 * len(order))]
     pixels[hit] = extremes[hit, None]
@@ -125,7 +125,7 @@ def _is_grey(image: Image) -> bool:
 
 def _rms(field: Floats) -> float:
     """Root mean square of the luma of a field (H, W, 1 or 3). No BLAS: its sums differ with its threads."""
-    luma = np.asarray(cv2.transform(field, LUMA[None])) if field.shape[2] == 3 else field
+    luma = np.asarray(cv2.transform(field, WEIGHTS[None])) if field.shape[2] == 3 else field
     return math.sqrt(float(np.square(luma).mean()))
 
 

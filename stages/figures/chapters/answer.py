@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from matplotlib.figure import Figure as Drawing
 
 from stages.figures import ranking, visible
 from stages.figures.figure import Chapter, Figure, Words
-from stages.figures.numbers import ARCHITECTURES, LEARNS, percent, points, told
+from stages.figures.numbers import ARCHITECTURES, LEARNS, estimate_of, percent, points
 from stages.figures.study import Study
 from stages.figures.style import words
+from stages.schemas.regress import Costs, DoseResponses, Thresholds
 
 
 def readers(study: Study) -> Iterator[Words]:
@@ -30,34 +30,32 @@ def _nature(study: Study, name: str) -> str:
 
 def _worst(study: Study, name: str) -> str:
     """The noise that costs a reader most, and the level of it at which the first share is lost."""
-    costs, halves = study.regressed.costs(name), study.regressed.halves(name).set_index("noise")
+    costs = study.regressed.costs(name)
     if costs.empty:
         return ""
     worst = costs.iloc[0]
-    said = f" {words(worst['noise']).capitalize()} costs it most, {points(worst, 'cost')} points"
-    level = halves["level"].get(worst["noise"], np.nan)
-    if np.isfinite(level) and level > 0:
-        low, high = halves.loc[worst["noise"], ["low", "high"]]
-        said += f"; from level {told(level, low, high)} {ranking.lost(study.regressed.share)} are lost"
-    return f"{said}."
+    text = f" {words(worst[Costs.noise]).capitalize()} costs it most, {points(worst, Costs.cost)} points"
+    halves = study.regressed.halves(name)
+    reached = halves[(halves[Thresholds.noise] == worst[Costs.noise]) & (halves[Thresholds.level] > 0)]
+    if len(reached):
+        level = estimate_of(reached.iloc[0], Thresholds.level)
+        text += f"; from level {level} {ranking.lost(study.regressed.share)} are lost"
+    return f"{text}."
 
 
 def otherwise(study: Study) -> Iterator[Words]:
     """What would change the answer."""
-    said = visible.in_short(study.regressed.of("dose_response", study.reader), study.noises)
-    if said:
-        yield Words([f"**What would change the answer.** {said} ([see the figure](#figure-visible))."])
+    text = visible.in_short(study.regressed.of(DoseResponses, study.reader), study.noises)
+    if text:
+        yield Words([f"**What would change the answer.** {text} ([see the figure](#figure-visible))."])
 
 
-def draw_answer(study: Study) -> Drawing | None:
-    found = study.regressed
-    if found.halves(study.reader).empty:
-        return None
-    return ranking.draw_ranking(found, study.noises, list(study.observations), float(study.params.noise.level))
+def ranked(study: Study) -> bool:
+    return not study.regressed.halves(study.reader).empty
 
 
 def about_answer(study: Study) -> str:
-    if study.regressed.halves(study.reader).empty:
+    if not ranked(study):
         return "No noise was tested, so there is nothing to rank."
     return ranking.about_ranking(study.regressed)
 
@@ -66,6 +64,8 @@ ANSWER = Figure(
     "answer", "The noises, the worst first",
     "With {interval} intervals. In colour `{reader}`, pale the other readers.",
     "Two dot plots side by side with one row per noise type, the noise with the lowest level on top.",
-    draw_answer, about_answer, numbers=("regress/thresholds", "regress/costs"))
+    lambda study: ranking.draw_ranking(study.regressed, study.noises, list(study.observations),
+                                       float(study.params.noise.level)),
+    about_answer, numbers=("regress/thresholds", "regress/costs"), when=ranked)
 
 CHAPTER = Chapter("report", "answer", "The answer", "", (readers, ANSWER, otherwise))

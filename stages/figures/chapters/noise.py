@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -11,12 +11,14 @@ from matplotlib.figure import Figure as Drawing
 from stages.figures import accuracy, doses, visible
 from stages.figures.conclusions import called
 from stages.figures.diagnostics import corruption_table
-from stages.figures.figure import Cell, Chapter, Figure, Table, heads, row
-from stages.figures.numbers import NOTHING_READ, decimals, in_draws, points, signed, told
+from stages.figures.figure import Chapter, Figure, Table, heads, row
+from stages.figures.numbers import NOTHING_READ, decimals, estimate_of, in_draws, points, signed
 from stages.figures.ranking import lost
 from stages.figures.regressed import negated
 from stages.figures.study import Study
 from stages.figures.style import words
+from stages.schemas.regress import Areas, Contrasts, CorruptionErrors, Costs, DoseResponses, Thresholds
+from stages.schemas.words import POOLED
 
 MOST_FANS = 3
 NONE = "–"
@@ -24,33 +26,22 @@ DRAWS = ("Draws are of all cells' means at once for the levels, and for costs an
          "distribution of the estimates.")
 
 
-def draw_exact(study: Study) -> Drawing:
-    return accuracy.draw_levels(study.tables["accuracy"], "exact", study.guess_rate("exact"), study.reader)
-
-
-def about_exact(study: Study) -> str:
-    return accuracy.about_levels(study.tables["accuracy"], study.reader, "exact")
-
-
-def draw_characters(study: Study) -> Drawing:
-    return accuracy.draw_levels(study.tables["accuracy"], "character", study.guess_rate("character"), study.reader)
-
-
-def about_characters(study: Study) -> str:
-    return accuracy.about_levels(study.tables["accuracy"], study.reader, "character")
-
-
 def _responses(study: Study) -> pd.DataFrame:
-    return study.regressed.of("dose_response", study.reader)
+    return study.regressed.of(DoseResponses, study.reader)
 
 
-def draw_visible(study: Study) -> Drawing | None:
-    rows = _responses(study)
-    return None if rows.empty else visible.draw_visible(rows, study.noises)
+def _thresholds(study: Study) -> pd.DataFrame:
+    return study.regressed.tables[Thresholds]
 
 
-def about_visible(study: Study) -> str:
-    return visible.about_visible(_responses(study), study.noises)
+def _levels(measure: str) -> Callable[[Study], Drawing]:
+    """A drawing of exact match or character accuracy against the level."""
+    return lambda study: accuracy.draw_levels(study.tables["accuracy"], measure, study.guess_rate(measure),
+                                              study.reader)
+
+
+def _about_levels(measure: str) -> Callable[[Study], str]:
+    return lambda study: accuracy.about_levels(study.tables["accuracy"], study.reader, measure)
 
 
 def draw_fans(study: Study) -> Drawing:
@@ -59,36 +50,28 @@ def draw_fans(study: Study) -> Drawing:
 
 
 def about_fans(study: Study) -> str:
-    rows = study.regressed.of("areas", study.reader)
+    rows = study.regressed.of(Areas, study.reader)
     if rows.empty:
         return "No noise was tested, so there is no area."
-    areas = [f"{words(one['noise'])} {told(one['area'], one['low'], one['high'])}"
-             for _, one in rows.sort_values("area", kind="stable").iterrows()]
+    areas = [f"{words(one[Areas.noise])} {estimate_of(one, Areas.area)}"
+             for _, one in rows.sort_values(Areas.area, kind="stable").iterrows()]
     return f"The area under the curve of `{study.reader}`, 1 at best: {', '.join(areas)}."
-
-
-def draw_thresholds(study: Study) -> Drawing | None:
-    rows = study.regressed.tables["thresholds"]
-    return None if rows.empty else doses.draw_thresholds(rows, study.noises, float(study.params.noise.level))
-
-
-def about_thresholds(study: Study) -> str:
-    return doses.about_thresholds(study.regressed.tables["thresholds"])
 
 
 def rank_tables(study: Study) -> Iterator[Table]:
     """Thresholds and costs of the report's reader side by side, with ranks and what a training run moves."""
     found = study.regressed
-    halves, costs = found.halves(study.reader).set_index("noise"), found.costs(study.reader)
+    halves = found.halves(study.reader).set_index(Thresholds.noise)
+    costs = found.costs(study.reader)
     responses, lines = _responses(study), []
     for _, cost in costs.iterrows():
         level = [NONE, NONE]
-        if cost["noise"] in halves.index:
-            half = halves.loc[cost["noise"]]
-            level = [told(half["level"], half["low"], half["high"]) if np.isfinite(half["level"]) else "not reached",
-                     _draws(half["first"])]
-        lines.append(row(words(cost["noise"]), *level, points(cost, "cost"), _rank(cost),
-                         _draws(cost["first"]), _between(cost), _floor(responses, cost["noise"])))
+        if cost[Costs.noise] in halves.index:
+            half = halves.loc[cost[Costs.noise]]
+            reached = np.isfinite(half[Thresholds.level])
+            level = [estimate_of(half, Thresholds.level) if reached else "not reached", _draws(half[Thresholds.first])]
+        lines.append(row(words(cost[Costs.noise]), *level, points(cost, Costs.cost), _rank(cost),
+                         _draws(cost[Costs.first]), _between(cost), _floor(responses, cost[Costs.noise])))
     yield Table(f"The noises by what they cost {study.reader}",
                 heads(f"level at which {lost(found.share)} are lost", "draws in which it is the lowest",
                       "average cost, points", "rank by cost", "draws in which it costs most", "SD between runs",
@@ -100,7 +83,8 @@ def rank_tables(study: Study) -> Iterator[Table]:
 
 def _floor(responses: pd.DataFrame, noise: str) -> str:
     """At how many levels hardly a captcha is read whole."""
-    exact = responses.loc[(responses["noise"] == noise) & (responses["level"] > 0), "exact"]
+    noisy = responses[(responses[DoseResponses.noise] == noise) & (responses[DoseResponses.level] > 0)]
+    exact = noisy[DoseResponses.exact]
     return f"{(exact < NOTHING_READ).sum()} of {len(exact)}"
 
 
@@ -109,15 +93,15 @@ def _draws(share: float) -> str:
 
 
 def _rank(cost: pd.Series) -> str:
-    if not np.isfinite(cost[["rank", "rank_low", "rank_high"]].to_numpy(float)).all():
+    if not np.isfinite(cost[[Costs.rank, Costs.rank_low, Costs.rank_high]].to_numpy(float)).all():
         return NONE
-    return f"{cost['rank']:.0f} ({cost['rank_low']:.0f} to {cost['rank_high']:.0f})"
+    return f"{cost[Costs.rank]:.0f} ({cost[Costs.rank_low]:.0f} to {cost[Costs.rank_high]:.0f})"
 
 
 def _between(one: pd.Series) -> str:
-    if not np.isfinite(one["sd_between_runs"]):
+    if not np.isfinite(one[Costs.sd_between_runs]):
         return NONE
-    return f"{100 * one['sd_between_runs']:.1f} ({one['runs']:.0f} runs)"
+    return f"{100 * one[Costs.sd_between_runs]:.1f} ({one[Costs.runs]:.0f} runs)"
 
 
 def pairs_of_noises(study: Study) -> Iterator[Table]:
@@ -131,15 +115,15 @@ def contrasts_table(study: Study, factor: str, reader: str, caption: str) -> Ite
         return
     if factor == "noise":
         pairs = negated(pairs)
-    whose = "all readers together" if reader == "all" else reader
+    whose = "all readers together" if reader == POOLED else reader
     lines = []
     for _, pair in pairs.iterrows():
-        form = f".{decimals(100 * pair['low'], 100 * pair['high'])}f"
-        simultaneous = (f"{signed(100 * pair['simultaneous_low'], form)} to "
-                        f"{signed(100 * pair['simultaneous_high'], form)}")
-        name = f"{called(factor, pair['a'])} − {called(factor, pair['b'])}".replace("`", "")
-        lines.append(row(name, Cell(points(pair, "difference")), simultaneous, _draws(pair["probability"]),
-                         f"{100 * pair['detectable']:.1f}", _equivalence(pair), _between(pair)))
+        form = f".{decimals(100 * pair[Contrasts.low], 100 * pair[Contrasts.high])}f"
+        simultaneous = (f"{signed(100 * pair[Contrasts.simultaneous_low], form)} to "
+                        f"{signed(100 * pair[Contrasts.simultaneous_high], form)}")
+        name = f"{called(factor, pair[Contrasts.a])} − {called(factor, pair[Contrasts.b])}".replace("`", "")
+        lines.append(row(name, points(pair, Contrasts.difference), simultaneous, _draws(pair[Contrasts.probability]),
+                         f"{100 * pair[Contrasts.detectable]:.1f}", _equivalence(pair), _between(pair)))
     yield Table(f"{caption}, {whose}, in points of character accuracy",
                 heads("difference (interval)", "simultaneous interval", "draws in which it is above 0",
                       "smallest detectable difference", "equivalence bound", "SD between runs"), lines,
@@ -148,32 +132,36 @@ def contrasts_table(study: Study, factor: str, reader: str, caption: str) -> Ite
 
 def _equivalence(pair: pd.Series) -> str:
     """The bound; none of a pair that differs."""
-    if pair["simultaneous_low"] > 0 or pair["simultaneous_high"] < 0:
+    if pair[Contrasts.simultaneous_low] > 0 or pair[Contrasts.simultaneous_high] < 0:
         return NONE
-    return f"{100 * pair['equivalence']:.1f}"
+    return f"{100 * pair[Contrasts.equivalence]:.1f}"
 
 
 def corruption(study: Study) -> Iterator[Table]:
-    yield corruption_table(study.regressed.tables["corruption"])
+    yield corruption_table(study.regressed.tables[CorruptionErrors])
 
 
 EXACT = Figure(
     "exact_match", "Captchas read whole",
     "Share of the test captchas with every character right, against the level. In colour `{reader}`, pale the other "
     "readers; bands are {interval} intervals.",
-    "Small panels, one per noise type, each with one falling line per reader.", draw_exact, about_exact,
+    "Small panels, one per noise type, each with one falling line per reader.",
+    _levels("exact"), _about_levels("exact"),
     numbers=("figures/accuracy",))
 VISIBLE = Figure(
     "visible", "The same against what noise changes",
     "Exact match of `{reader}` against the root mean squared change of luma (RMSE) and the loss of structural "
     "similarity (1 − SSIM): noises at an equal measured change, not at an equal level. Point estimates.",
-    "Two panels, one line per noise type, exact match against the measured change.", draw_visible, about_visible,
-    numbers=("regress/dose_response",))
+    "Two panels, one line per noise type, exact match against the measured change.",
+    lambda study: visible.draw_visible(_responses(study), study.noises),
+    lambda study: visible.about_visible(_responses(study), study.noises),
+    numbers=("regress/dose_response",), when=lambda study: len(_responses(study)) > 0)
 CHARACTERS = Figure(
     "character_accuracy", "Characters read",
     "Share of the characters read right, by noise type and level. In colour `{reader}`; pale the other readers. Bands "
     "and whiskers are {interval} intervals.",
-    "Small panels, one per noise type, each with one falling line per reader.", draw_characters, about_characters,
+    "Small panels, one per noise type, each with one falling line per reader.",
+    _levels("character"), _about_levels("character"),
     numbers=("figures/accuracy",))
 FANS = Figure(
     "curves", "All noises in one panel",
@@ -186,8 +174,10 @@ THRESHOLDS = Figure(
     "The level at which each reader still reads a share of the captchas whole, with {interval} intervals. A hollow "
     "point at the right edge, or an interval that ends there: not reached within the levels tested. A point at 0: not "
     "read that well even when clean.",
-    "One panel per share, one row per noise type, one dot per reader.", draw_thresholds, about_thresholds,
-    numbers=("regress/thresholds",))
+    "One panel per share, one row per noise type, one dot per reader.",
+    lambda study: doses.draw_thresholds(_thresholds(study), study.noises, float(study.params.noise.level)),
+    lambda study: doses.about_thresholds(_thresholds(study)),
+    numbers=("regress/thresholds",), when=lambda study: len(_thresholds(study)) > 0)
 
 CHAPTER = Chapter(
     "report", "noise", "How fast does reading fail?",

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from stages.figures import coefficients, conclusions, diagnostics, doses, regressors, robustness
 from stages.figures.figure import Chapter, Figure, Heading, Part, Table, Words
 from stages.figures.study import Study
+from stages.schemas.regress import (
+    AddedVariables,
+    Categories,
+    ClusterInfluence,
+    Correlations,
+    DoseResponses,
+    MarginalEffects,
+)
+from stages.schemas.table import Table as Columns
 
 
 def table(study: Study) -> Iterator[Table]:
@@ -19,78 +29,26 @@ def sentences(study: Study) -> Iterator[Words]:
     yield Words(conclusions.conclusions(study.regressed), "numbered", "regression")
 
 
-def draw_slopes(study: Study) -> Drawing | None:
-    slopes = study.tables["slopes"]
-    return None if slopes.empty else coefficients.draw_slopes(slopes, study.noises, study.regressed.dose)
+def _table(study: Study, kind: type[Columns]) -> pd.DataFrame:
+    return study.regressed.tables[kind]
 
 
-def about_slopes(study: Study) -> str:
-    return coefficients.about_slopes(study.tables["slopes"], study.confidence)
+def _filled(kind: type[Columns]) -> Callable[[Study], bool]:
+    """Whether a table of the stage regress has rows."""
+    return lambda study: len(_table(study, kind)) > 0
 
 
-def draw_effects(study: Study) -> Drawing | None:
-    effects = study.tables["effects"]
-    return None if effects.empty else coefficients.draw_effects(effects, study.regressed.headline["references"])
-
-
-def about_effects(study: Study) -> str:
-    return coefficients.about_effects(study.tables["effects"], study.regressed.headline["references"], study.confidence)
-
-
-def draw_lines(study: Study) -> Drawing | None:
-    rows = study.regressed.tables["dose_response"]
-    return None if rows.empty else doses.draw_lines(rows, study.regressed.dose)
-
-
-def about_lines(study: Study) -> str:
-    return doses.about_lines(study.regressed.tables["dose_response"])
-
-
-def draw_marginal_effects(study: Study) -> Drawing | None:
-    effects = study.regressed.tables["marginal_effects"]
-    return None if effects.empty else robustness.draw_marginal_effects(effects)
-
-
-def about_marginal_effects(study: Study) -> str:
-    return conclusions.about_models(study.regressed)
+def _cluster(study: Study) -> str:
+    """What the jackknife leaves out."""
+    return study.regressed.dimensions[0]
 
 
 def draw_jackknife(study: Study) -> Drawing | None:
     found = study.regressed
     ranges = robustness.jackknife_ranges(found.coefficients())
-    return None if ranges.empty else robustness.draw_jackknife(ranges, found.dimensions[0], found.confidence,
-                                                               found.headline["df"])
-
-
-def about_jackknife(study: Study) -> str:
-    return diagnostics.about_clusters(study.regressed)
-
-
-def draw_influence(study: Study) -> Drawing | None:
-    clusters = study.regressed.tables["influence"]
-    return None if clusters.empty else robustness.draw_influence(clusters, study.regressed.dimensions[0])
-
-
-def about_influence(study: Study) -> str:
-    return diagnostics.about_influence(study.regressed.tables["influence"], study.regressed.dimensions[0])
-
-
-def draw_added_variables(study: Study) -> Drawing | None:
-    bins = study.regressed.tables["added_variables"]
-    return None if bins.empty else regressors.draw_added_variables(bins)
-
-
-def about_added_variables(study: Study) -> str:
-    return diagnostics.about_added_variables(study.regressed.tables["added_variables"])
-
-
-def draw_correlations(study: Study) -> Drawing | None:
-    pairs = study.regressed.tables["correlations"]
-    return None if regressors.strongest_pair(pairs) is None else regressors.draw_correlations(pairs)
-
-
-def about_correlations(study: Study) -> str:
-    return diagnostics.about_correlations(study.regressed.tables["correlations"])
+    if ranges.empty:
+        return None
+    return robustness.draw_jackknife(ranges, _cluster(study), found.confidence, found.headline.df)
 
 
 def tests(study: Study) -> Iterator[Table]:
@@ -98,7 +56,7 @@ def tests(study: Study) -> Iterator[Table]:
 
 
 def categories(study: Study) -> Iterator[Part]:
-    rows = study.regressed.tables["categories"]
+    rows = _table(study, Categories)
     yield Words([diagnostics.about_categories(study.regressed)])
     if len(rows):
         yield diagnostics.categories_table(rows)
@@ -118,49 +76,67 @@ SLOPES = Figure(
     "slopes", "What a dose costs",
     "Dose slopes of the regression: the change of character accuracy for each 0.1 of {dose}, by noise type and reader, "
     "colour, character and position held equal, with {interval} intervals. Further left is worse.",
-    "A dot plot with one row per noise type, one dot per reader.", draw_slopes, about_slopes,
-    numbers=("figures/slopes",))
+    "A dot plot with one row per noise type, one dot per reader.",
+    lambda study: coefficients.draw_slopes(study.tables["slopes"], study.noises, study.regressed.dose),
+    lambda study: coefficients.about_slopes(study.tables["slopes"], study.confidence),
+    numbers=("figures/slopes",), when=lambda study: len(study.tables["slopes"]) > 0)
 EFFECTS = Figure(
     "effects", "Colour, character and position",
     "Effects in the regression of all readers together, with noise and level held equal, beside the reference category "
     "named beneath each panel, with {interval} intervals.",
-    "Three dot plots, one per factor, one row per category.", draw_effects, about_effects, numbers=("figures/effects",))
+    "Three dot plots, one per factor, one row per category.",
+    lambda study: coefficients.draw_effects(study.tables["effects"], study.regressed.headline.references),
+    lambda study: coefficients.about_effects(study.tables["effects"], study.regressed.headline.references,
+                                             study.confidence),
+    numbers=("figures/effects",), when=lambda study: len(study.tables["effects"]) > 0)
 LINES = Figure(
     "lines", "The straight lines against what was observed",
     "Observed character accuracy by noise type, and the straight line of each reader's own regression. A line may "
     "leave 0 to 100 % (shaded); a share cannot.",
-    "Small panels, one per noise type, points with a dashed line per reader.", draw_lines, about_lines,
-    numbers=("regress/dose_response",))
+    "Small panels, one per noise type, points with a dashed line per reader.",
+    lambda study: doses.draw_lines(_table(study, DoseResponses), study.regressed.dose),
+    lambda study: doses.about_lines(_table(study, DoseResponses)),
+    numbers=("regress/dose_response",), when=_filled(DoseResponses))
 MARGINAL_EFFECTS = Figure(
     "marginal_effects", "Linear model or logit?",
     "Marginal effects in percentage points, by the linear probability model and by a logit of the same terms, with "
     "{interval} intervals, clustered by {cluster}. Numbers such as the level are given for 0.1.",
-    "A dot plot with one row per effect, two dots each.", draw_marginal_effects, about_marginal_effects,
-    numbers=("regress/marginal_effects",))
+    "A dot plot with one row per effect, two dots each.",
+    lambda study: robustness.draw_marginal_effects(_table(study, MarginalEffects)),
+    lambda study: conclusions.about_models(study.regressed),
+    numbers=("regress/marginal_effects",), when=_filled(MarginalEffects))
 JACKKNIFE = Figure(
     "jackknife", "What one cluster can move",
     "Left the coefficients with {interval} intervals (blue) and their jackknife range when each cluster is left out in "
     "turn (orange, within the point where it is small); right that range in standard errors, with the cluster that "
     "causes either end. Dotted, where they fit in, are the ends of the interval.",
-    "Two panels with one row per coefficient.", draw_jackknife, about_jackknife, numbers=("regress/coefficients",))
+    "Two panels with one row per coefficient.",
+    draw_jackknife, lambda study: diagnostics.about_clusters(study.regressed), numbers=("regress/coefficients",))
 INFLUENCE = Figure(
     "influence", "The influence of single clusters",
     "Leverage, which says how unusual a cluster's regressors are, against Cook's distance, which says how far all "
     "coefficients move without it. The largest distances are named.",
-    "A cloud of points, one per cluster.", draw_influence, about_influence, numbers=("regress/influence",))
+    "A cloud of points, one per cluster.",
+    lambda study: robustness.draw_influence(_table(study, ClusterInfluence), _cluster(study)),
+    lambda study: diagnostics.about_influence(_table(study, ClusterInfluence), _cluster(study)),
+    numbers=("regress/influence",), when=_filled(ClusterInfluence))
 ADDED_VARIABLES = Figure(
     "added_variables", "Each regressor alone",
     "Added-variable plots: what is left of a regressor and of success when all other regressors are taken out, in bins "
     "whose area grows with their rows. The line has the coefficient as its slope (Frisch & Waugh, 1933). Panels of one "
     "term share their scale.",
-    "Many small panels, one per regressor, points around a line.", draw_added_variables, about_added_variables,
-    numbers=("regress/added_variables",))
+    "Many small panels, one per regressor, points around a line.",
+    lambda study: regressors.draw_added_variables(_table(study, AddedVariables)),
+    lambda study: diagnostics.about_added_variables(_table(study, AddedVariables)),
+    numbers=("regress/added_variables",), when=_filled(AddedVariables))
 CORRELATIONS = Figure(
     "correlations", "Are the regressors correlated?",
     "Correlation of every two regressors, in hundredths. Categories of one factor exclude each other, which makes them "
     "correlate below 0; between factors a balanced design leaves nothing.",
-    "A square of shaded correlations, regressors down and across.", draw_correlations, about_correlations,
-    numbers=("regress/correlations",))
+    "A square of shaded correlations, regressors down and across.",
+    lambda study: regressors.draw_correlations(_table(study, Correlations)),
+    lambda study: diagnostics.about_correlations(_table(study, Correlations)), numbers=("regress/correlations",),
+    when=lambda study: regressors.strongest_pair(_table(study, Correlations)) is not None)
 
 CHAPTER = Chapter(
     "report", "regression", "What does the regression say?",

@@ -9,44 +9,47 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from stages.figures.conclusions import how_sure
-from stages.figures.figure import Chapter, Part, Table, Words, heads, row
-from stages.figures.numbers import points, told
+from stages.figures.figure import Cell, Chapter, Part, Table, Words, heads, row
+from stages.figures.numbers import estimate_text, points
 from stages.figures.study import Study
 from stages.figures.style import words
+from stages.schemas.predict import Predictions
+from stages.schemas.regress import Costs
 
 
 def sources(study: Study) -> Iterator[Part]:
-    yield Words(how_sure(study.regressed, study.params, study.runs, study.own["captcha"].nunique(), study.composed),
-                "bullets", "sure")
+    captchas = study.own[Predictions.captcha].nunique()
+    yield Words(how_sure(study.regressed, study.params, study.runs, captchas, study.composed), "bullets", "sure")
 
 
 def runs(study: Study) -> Iterator[Table]:
     """How training runs differ, where that is known."""
     costs = study.regressed.costs(study.reader)
-    known = costs[np.isfinite(costs["sd_between_runs"].to_numpy(float))]
+    known = costs[np.isfinite(costs[Costs.sd_between_runs].to_numpy(float))]
     if known.empty:
         return
     title = f"Average costs of {study.reader}, in points: the interval, and how training runs differ"
     if "run" in study.regressed.dimensions:
         yield Table(title, heads("for readers trained this way", "SD between runs", "runs"),
-                    [row(words(one["noise"]), points(one, "cost"), *_between(one)) for _, one in known.iterrows()])
+                    [_line(one) for _, one in known.iterrows()])
         return
     yield Table(title, heads("for this reader", "SD between runs", "runs", "for readers trained this way"),
-                [row(words(one["noise"]), points(one, "cost"), *_between(one), _for_such(one, study.confidence))
-                 for _, one in known.iterrows()],
+                [[*_line(one), Cell(_for_such(one, study.confidence))] for _, one in known.iterrows()],
                 notes=["The last column is the cost ± t(runs − 1) × √(SE² + SD²): conservative, since the SD holds a "
                        "part of the variance between captchas."])
 
 
-def _between(cost: pd.Series) -> list[str]:
-    return [f"{100 * cost['sd_between_runs']:.1f}", f"{cost['runs']:.0f}"]
+def _line(cost: pd.Series) -> list[Cell]:
+    between = f"{100 * cost[Costs.sd_between_runs]:.1f}"
+    return row(words(cost[Costs.noise]), points(cost, Costs.cost), between, f"{cost[Costs.runs]:.0f}")
 
 
 def _for_such(cost: pd.Series, confidence: float) -> str:
     """The cost with the interval that holds for another reader that is trained alike, in points."""
-    half = float(stdtrit(cost["runs"] - 1, (1 + confidence) / 2)) * float(np.hypot(cost["standard_error"],
-                                                                                  cost["sd_between_runs"]))
-    return told(cost["cost"], cost["cost"] - half, cost["cost"] + half, scale=100)
+    error = float(np.hypot(cost[Costs.standard_error], cost[Costs.sd_between_runs]))
+    half = float(stdtrit(cost[Costs.runs] - 1, (1 + confidence) / 2)) * error
+    value = cost[Costs.cost]
+    return estimate_text(value, value - half, value + half, scale=100)
 
 
 CHAPTER = Chapter("report", "sure", "How sure is that?",
