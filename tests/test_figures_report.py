@@ -215,7 +215,7 @@ def test_chapters_and_figures_have_names_of_their_own_and_questions_lead_to_chap
     assert {anchor for those in QUESTIONS.values() for anchor in those.values()} <= set(anchors)
     figures = [part for chapter in CHAPTERS for part in chapter.content if isinstance(part, Figure)]
     assert len({one.name for one in figures}) == len(figures)
-    assert all(one.form or one.name == "repeated" for one in figures)
+    assert all(one.form or one.name == "neighbours" for one in figures)
 
 
 def test_the_first_page_has_at_most_twelve_figures() -> None:

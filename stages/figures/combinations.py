@@ -5,7 +5,6 @@ Tables of stages.insight.combinations.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -53,15 +52,12 @@ def about_surroundings(tests: pd.DataFrame, effects: pd.DataFrame, confidence: f
 
 def _repeated(effects: pd.DataFrame, confidence: float) -> str:
     own = effects[(effects[CombinationEffects.term] == "repeated") & effects[CombinationEffects.low].notna()]
-    parts = [f"by {signed(100 * row[CombinationEffects.effect])} points "
-             f"{_points(row, confidence)} "
-             f"{REPEATED[row[CombinationEffects.category]]}" for row in own.to_dict("records")]
+    parts = []
+    for row in own.to_dict("records"):
+        ends = range_text(100 * row[CombinationEffects.low], 100 * row[CombinationEffects.high])
+        parts.append(f"by {signed(100 * row[CombinationEffects.effect])} points {interval_text(ends, confidence)} "
+                     f"{REPEATED[row[CombinationEffects.category]]}")
     return f" Compared with a character that comes once, accuracy changes {listed(parts)}." if parts else ""
-
-
-def _points(row: Mapping[Any, Any], confidence: float) -> str:
-    ends = range_text(100 * row[CombinationEffects.low], 100 * row[CombinationEffects.high])
-    return interval_text(ends, confidence)
 
 
 @styled

@@ -300,10 +300,11 @@ def about_plane(table: pd.DataFrame, space: str, noise: str, share: float, confi
 
 
 def _purity(row: pd.Series, confidence: float) -> str:
-    if not np.isfinite([row[SpaceMeasures.low], row[SpaceMeasures.high]]).all():
-        return f"{percent(row[SpaceMeasures.value])} (no interval: {row[SpaceMeasures.note]})"
-    shares = percent_range(row[SpaceMeasures.low], row[SpaceMeasures.high])
-    return f"{percent(row[SpaceMeasures.value])} {interval_text(shares, confidence)}"
+    low, high = row[SpaceMeasures.low], row[SpaceMeasures.high]
+    share = percent(row[SpaceMeasures.value])
+    if not np.isfinite([low, high]).all():
+        return f"{share} (no interval: {row[SpaceMeasures.note]})"
+    return f"{share} {interval_text(percent_range(low, high), confidence)}"
 
 
 def about_drawings(losses: pd.DataFrame, active: int, latent: int, confidence: float) -> str:
