@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.insight.classes import accuracy_by_level, ranking, thresholds_by_character
-from stages.insight.combinations import neighbour_pairs, whole_texts
+from stages.insight.classes import character_accuracy_by_level, ranking, thresholds_by_character
+from stages.insight.combinations import best_and_worst, combination_tests
 from stages.insight.confusions import confusion_matrices, confusion_tests
 from stages.statistics.classification import macro_scores
 
@@ -58,11 +58,11 @@ def tables(rows: pd.DataFrame) -> dict[str, Callable[[], object]]:
         "macro_scores": lambda: macro_scores(truth, guess, captcha, len(ALPHABET)),
         "ranking": lambda: ranking(rows, ALPHABET, draws=200, seed=1, **SURE),
         "thresholds_by_character": lambda: thresholds_by_character(rows, ALPHABET, draws=200, seed=1, **SURE),
-        "accuracy_by_level": lambda: accuracy_by_level(rows, ALPHABET, **SURE),
+        "accuracy_by_level": lambda: character_accuracy_by_level(rows, ALPHABET, **SURE),
         "confusion_tests": lambda: confusion_tests(rows, ALPHABET, **SURE),
         "confusion_matrices": lambda: confusion_matrices(rows, ALPHABET),
-        "neighbour_pairs": lambda: neighbour_pairs(rows, ALPHABET, "left", draws=200, seed=1, **SURE),
-        "whole_texts": lambda: whole_texts(rows, ALPHABET, draws=200, seed=1, **SURE),
+        "combination_tests": lambda: combination_tests(rows, ALPHABET, **SURE),
+        "best_and_worst": lambda: best_and_worst(rows, ALPHABET, **SURE),
     }
 
 

@@ -11,8 +11,11 @@ import io
 import json
 import math
 import os
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +31,9 @@ from stages.schemas.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
+    from _typeshed import DataclassInstance
+
+    D = TypeVar("D", bound=DataclassInstance)
 
 R = TypeVar("R", bound=Record)
 
@@ -36,7 +42,7 @@ GLYPHS = Path("data/glyphs.parquet")    # label, count by split, mean glyph
 READERS = Path("data/readers")          # <name>/weights.safetensors, <name>/reader.json
 PREDICTIONS = Path("data/predictions")  # <name>.parquet
 REGRESSION = Path("data/regression")
-EXPLAIN = Path("data/explain")          # pictures.npz, notes.json
+EXPLAIN = Path("data/explain")          # <part>/note.json, <part>/arrays.npz
 METRICS = Path("metrics")
 PLOTS = Path("plots")
 SPLITS = ("train", "validation", "test")
@@ -194,6 +200,33 @@ def _numbers(texts: pd.Series[str], kind: type, where: str) -> pd.Series[Any]:
     except ValueError as error:
         raise ValueError(f"{where}: expected {'whole ' * (kind is int)}numbers ({error}): remove the file and run "
                          "`dvc repro`") from None
+
+
+def write_arrays(path: Path, arrays: DataclassInstance) -> None:
+    """The fields of a dataclass of arrays, texts and numbers as a compressed NumPy archive."""
+    buffer = io.BytesIO()
+    content = {one.name: np.asarray(getattr(arrays, one.name)) for one in fields(arrays)}
+    np.savez_compressed(buffer, **content)  # type: ignore[arg-type]
+    write_bytes(path, buffer.getvalue())
+
+
+def read_arrays(path: Path, kind: type[D]) -> D:
+    """The arrays of this kind; a text or a number comes back as one.
+
+    Raises ValueError, one line, where the file is missing, damaged or holds other fields.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            found = dict(file)
+    except FileNotFoundError:
+        raise ValueError(f"{path} is missing: run `dvc repro`") from None
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path} is damaged ({error}): remove it and run `dvc repro`") from None
+    names = [one.name for one in fields(kind)]
+    if list(found) != names:
+        raise ValueError(f"{path}: expected the arrays {', '.join(names)}, got {', '.join(found)}: it was written by "
+                         "another version; run `dvc repro -f`")
+    return kind(**{name: array if array.ndim else array.item() for name, array in found.items()})
 
 
 def part_path(split: str, part: int, root: Path = CAPTCHAS) -> Path:

@@ -1,22 +1,28 @@
-"""Explain one reader: what it looks at, what noise does to the classes, what it confuses, what it would not know.
+"""Explain one reader, a part at a time.
+
+    saliency      what it looks at: maps of the pixels that speak for a character, and whether they can be believed
+    reader_space  where the classes lie in the features of its last layer but one, clean and noisy
+    characters    which characters are robust, what is confused, which combinations are read best and worst
+    autoencoders  where the classes lie in latent spaces of single glyphs, clean and noisy
+    unseen        whether models would notice a class of glyphs that they have never seen
 
 Reads   data/captchas/{validation,test}, data/readers/<explain.reader>, data/predictions/<explain.reader>.parquet, and
-        the glyph source where captchas are composed
-Writes  data/explain (pictures.npz, notes.json), plots/explain (*.csv, summary.json)
+        the glyph source where captchas are composed: each part what it needs
+Writes  data/explain/<part> (note.json, arrays.npz), plots/explain/<part> (*.csv, summary.json); see schemas/explain.py
 Params  seed, glyphs, captcha.source, regression.confidence, explain
 
-A part that this study cannot have (a reader without a network, captchas that were found) is left out; notes.json says
-which, and why.
+`python -m stages.explain <part>`. What this study cannot have (a reader without a network, captchas that were found) is
+left out, and note.json says why. A part imports what it needs itself, since torch takes seconds.
 """
 
 from __future__ import annotations
 
-import io
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -24,56 +30,61 @@ from numpy.typing import NDArray
 
 from stages import artifacts
 from stages.captcha.design import stream
-from stages.captcha.glyphs import GlyphSet
 from stages.command import progress, run
-from stages.insight import anomaly, classes, combinations, confusions, separation
-from stages.insight.autoencoder import active_units, fit_autoencoder, latent_means, losses_table
-from stages.insight.drawings import drawings
-from stages.insight.features import by_dose, penultimate, render_glyphs
-from stages.insight.looks import Looks, Renderings, mean_looks, shown_looks, whole_looks
-from stages.insight.unseen import effort_of, noticed_least
 from stages.params import Params, read
-from stages.reader.decoding import encode
-from stages.reader.inference import choose_device
-from stages.reader.protocol import Reader
-from stages.reader_files import Description, check_reader, load_recogniser
+from stages.schemas.explain import (
+    PARTS,
+    AutoencoderArrays,
+    GlyphLosses,
+    PartNote,
+    ReaderSpaceArrays,
+    SaliencyArrays,
+)
+from stages.schemas.words import CLEAN
 from stages.sources.glyphs import load_glyphs
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from stages.captcha.glyphs import GlyphSet
+    from stages.insight.rendering_sample import RenderingSample
+    from stages.reader.protocol import Reader
+    from stages.reader_files import Description
 
 SEEN = 100            # test captchas whose pictures are looked at
 REFERENCE = 400       # validation captchas, clean, that the reader's features are scaled by
 MOST_LEVELS = 4       # of each noise
 GLYPHS = {"train": 6_000, "validation": 2_000, "test": 500}      # at most, of the latent space
 UNSEEN = {"train": 20_000, "validation": 4_000, "test": 4_000}   # at most, of the anomaly detection
-CONFUSED, ENDS = 6, 12  # confusions followed through the levels; best and worst texts
+CONFUSED = 6          # confusions followed through the levels
+ENDS = 12             # best and worst combinations
 DRAWN = 10            # classes of which a glyph is drawn again
 POINTS = 120          # of a plane, under each condition
+FOUND = "these captchas were found, not composed, so there are no glyphs"
+
+Dose = tuple[str, float]  # noise and level
 
 
-@dataclass(frozen=True)
-class Part:
-    """What a part of the stage found; or a note, why it found nothing."""
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """What a part found; or a note, why it found nothing."""
 
-    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)      # plots/explain/<name>.csv
-    numbers: Mapping[str, float] = field(default_factory=dict)            # of plots/explain/summary.json
-    pictures: Mapping[str, NDArray[Any]] = field(default_factory=dict)    # of pictures.npz
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # plots/explain/<part>/<name>.csv
+    numbers: Mapping[str, float] = field(default_factory=dict)        # of summary.json
+    arrays: DataclassInstance | None = None                           # arrays.npz
     note: str = ""
+    made: Mapping[str, str] = field(default_factory=dict)             # how it was made, of summary.json
 
 
 @dataclass(frozen=True)
-class Study:
-    """The reader, and what it is looked at with."""
+class Inputs:
+    """The reader, and what it is looked at with; each loaded when a part first asks for it."""
 
     params: Params
-    reader: Reader
-    description: Description
-    test: Renderings      # of the first SEEN test captchas
-    reference: Renderings  # clean, of the validation split
-    characters: pd.DataFrame  # the prediction table
-    glyphs: GlyphSet | None  # where captchas are composed
 
     @property
-    def alphabet(self) -> str:
-        return self.description.alphabet
+    def name(self) -> str:
+        return str(self.params.explain.reader)
 
     @property
     def confidence(self) -> float:
@@ -88,67 +99,103 @@ class Study:
         return int(stream(self.params.seed, "explain", *what).integers(2**31))
 
     @cached_property
-    def doses(self) -> list[tuple[str, float]]:
+    def _loaded(self) -> tuple[Reader, Description]:
+        from stages.reader.inference import choose_device
+        from stages.reader_files import load_recogniser
+
+        reader, description = load_recogniser(artifacts.READERS / self.name, choose_device("auto"))
+        progress(f"{self.name} reads in {self.made(reader).get('arithmetic', 'a program of its own')}")
+        return reader, description
+
+    @property
+    def reader(self) -> Reader:
+        return self._loaded[0]
+
+    @property
+    def description(self) -> Description:
+        return self._loaded[1]
+
+    @staticmethod
+    def made(reader: Reader) -> Mapping[str, str]:
+        """The arithmetic that a reader reads in."""
+
+        return reader.provenance()
+
+    @cached_property
+    def test(self) -> RenderingSample:
+        """The renderings of the first SEEN test captchas."""
+        return load_renderings("test", SEEN, self.description, self.name)
+
+    @cached_property
+    def reference(self) -> RenderingSample:
+        """Clean renderings of the validation split."""
+        found = load_renderings("validation", REFERENCE, self.description, self.name)
+        return found.rows(found.level == 0)
+
+    @cached_property
+    def characters(self) -> pd.DataFrame:
+        """The prediction table."""
+        return artifacts.read_predictions(self.name).to_pandas()
+
+    @cached_property
+    def glyphs(self) -> GlyphSet | None:
+        """The glyph source; None where captchas are not composed."""
+        if self.params.captcha.source != "composed":
+            return None
+        own = self.params.glyphs
+        return load_glyphs(own.source, own.path, alphabet=own.alphabet, emnist_split=own.emnist_split,
+                           validation=own.validation, test=own.test, rng=stream(self.params.seed, "pools"))
+
+    @cached_property
+    def alphabet(self) -> str:
+        """Of the test captchas."""
+        return artifacts.alphabet_of(artifacts.read_captchas(artifacts.parts_of("test")[0], ["captcha"]).schema)
+
+    @cached_property
+    def doses(self) -> list[Dose]:
         """The conditions of the test split but the clean one, at no more than MOST_LEVELS levels."""
-        levels = some(np.unique(self.test.level[self.test.level > 0]), MOST_LEVELS)
-        pairs = zip(self.test.noise.tolist(), self.test.level.tolist(), strict=True)
-        return [(noise, level) for noise, level in dict.fromkeys(pairs) if level in levels]
+        table = artifacts.read_captchas(artifacts.parts_of("test")[0], ["noise", "level"])
+        pairs = list(dict.fromkeys(zip(table["noise"].to_pylist(), table["level"].to_pylist(), strict=True)))
+        levels = some(np.unique([level for _, level in pairs if level > 0]), MOST_LEVELS)
+        return [(noise, level) for noise, level in pairs if level in levels]
 
     @property
     def middle(self) -> float:
         """The middle one of the levels."""
         return float(some(np.unique([level for _, level in self.doses]), 2)[0])
 
-    def pool(self, split: str, most: Mapping[str, int]) -> NDArray[np.int64]:
-        """The ids of a pool's glyphs, evenly from all of them where they are too many."""
-        assert self.glyphs is not None
-        found = np.flatnonzero(self.glyphs.pool == artifacts.SPLITS.index(split))
-        return some(found, most[split])
-
 
 def main() -> None:
-    params = read("seed", "glyphs", "captcha", "regression", "explain")
-    study = load(params)
-    found: dict[str, Part] = {}
-    for name, make in PARTS.items():
-        started = time.monotonic()
-        found[name] = make(study)
-        progress(f"{name}: {found[name].note or f'{time.monotonic() - started:.1f} s'}")
-    write(found, study.reader.provenance())
+    if len(sys.argv) != 2 or sys.argv[1] not in MAKERS:
+        raise ValueError(f"python -m stages.explain takes one part, {', '.join(MAKERS)}, got "
+                         f"{' '.join(sys.argv[1:])!r}")
+    explain_part(sys.argv[1], Inputs(read("seed", "glyphs", "captcha", "regression", "explain")))
 
 
-def load(params: Params) -> Study:
-    """All that is looked at. Raises ValueError, one line, where it is missing or does not fit."""
-    name = params.explain.reader
-    device = choose_device("auto")
-    reader, description = load_recogniser(artifacts.READERS / name, device)
-    progress(f"{name} reads in {reader.provenance().get('arithmetic', 'a program of its own')}")
-    glyphs = None
-    if params.captcha.source == "composed":
-        own = params.glyphs
-        glyphs = load_glyphs(own.source, own.path, alphabet=own.alphabet, emnist_split=own.emnist_split,
-                             validation=own.validation, test=own.test, rng=stream(params.seed, "pools"))
-    test = load_renderings("test", SEEN, description, name)
-    reference = load_renderings("validation", REFERENCE, description, name)
-    characters = artifacts.read_predictions(name).to_pandas()
-    progress(f"{name}: {len(test.texts)} test renderings to look at, {len(characters)} characters that were read")
-    return Study(params, reader, description, test, reference.rows(reference.level == 0), characters, glyphs)
+def explain_part(part: str, inputs: Inputs) -> None:
+    started = time.monotonic()
+    found = MAKERS[part](inputs)
+    write(part, found)
+    progress(f"{part}: {found.note or f'{time.monotonic() - started:.1f} s'}")
 
 
-def load_renderings(split: str, count: int, description: Description, reader: str) -> Renderings:
+def load_renderings(split: str, count: int, description: Description, reader: str) -> RenderingSample:
     """The renderings of the first `count` captchas of a split whose text is no longer than those the reader learned."""
-    parts: list[Renderings] = []
+    from stages.insight.rendering_sample import RenderingSample
+    from stages.reader_files import check_reader
+
+    parts: list[RenderingSample] = []
     for path in artifacts.parts_of(split):
         table = artifacts.read_captchas(path)
         check_reader(description, artifacts.alphabet_of(table.schema), *artifacts.image_size(table.schema, path),
                      f"{path} and {artifacts.READERS / reader}")
         texts = table["text"].to_pylist()
-        part = Renderings(artifacts.images_of(table), texts, table["captcha"].to_numpy(),
-                          np.array(table["noise"].to_pylist()), table["level"].to_numpy())
+        part = RenderingSample(artifacts.images_of(table), texts, table["captcha"].to_numpy(),
+                               np.array(table["noise"].to_pylist()), table["level"].to_numpy())
         parts.append(part.rows(np.array([len(text) <= description.positions for text in texts])))
         if sum(len(np.unique(part.captcha)) for part in parts) >= count:
             break
-    whole = Renderings.joined(parts)
+    whole = RenderingSample.joined(parts)
     if not len(whole.texts):
         raise ValueError(f"{artifacts.CAPTCHAS / split}: no text has at most {description.positions} characters, as "
                          f"{artifacts.READERS / reader} can read: explain another reader")
@@ -162,165 +209,197 @@ def some(values: NDArray[Any], most: int) -> NDArray[Any]:
     return values[np.arange(1, most + 1) * len(values) // most - 1]
 
 
-def saliency_part(study: Study) -> Part:
+def pool(glyphs: GlyphSet, split: str, most: Mapping[str, int]) -> NDArray[np.int64]:
+    """The ids of a pool's glyphs, evenly from all of them where they are too many."""
+    return some(np.flatnonzero(glyphs.pool == artifacts.SPLITS.index(split)), most[split])
+
+
+def saliency(inputs: Inputs) -> Findings:
     """Maps of some captchas, clean and at the middle level of each noise, and whether they can be believed."""
-    looks = Looks(study.reader, study.alphabet, seed=study.number("saliency"), confidence=study.confidence,
-                  draws=study.draws)
-    tables, numbers, note = whole_looks(looks, study.test, study.params.explain.captchas, [study.middle])
-    pictures = shown_looks(looks, study.test, study.doses)
-    pictures |= mean_looks(looks, study.test.rows(study.test.level == 0))
-    return Part(tables, numbers, {**pictures, "saliency_note": np.array(note)})
+    from stages.insight.saliency_sample import SaliencyConfig, mean_saliency, measured_saliency, saliency_grid
+
+    test = inputs.test
+    config = SaliencyConfig(inputs.reader, inputs.alphabet, seed=inputs.number("saliency"),
+                            confidence=inputs.confidence, draws=inputs.draws)
+    tables, numbers, note = measured_saliency(config, test, inputs.params.explain.captchas, [inputs.middle])
+    grid = saliency_grid(config, test, inputs.doses)
+    means = mean_saliency(config, test.rows(test.level == 0))
+    return Findings(tables, numbers, SaliencyArrays(**vars(grid), **vars(means), note=note),
+                    made=inputs.made(inputs.reader))
 
 
-def reader_space(study: Study) -> Part:
+def reader_space(inputs: Inputs) -> Findings:
     """The reader's own features of its last layer but one, clean and noisy."""
-    if study.reader.gradients is None:
-        return Part(note=f"{study.description.architecture} is no network: it has no layer whose features could be "
-                         "compared")
-    known = penultimate(study.reader, study.reference.images, encode(study.reference.texts, study.alphabet))
-    wanted = study.test.rows(np.isin(study.test.level, [0.0, *(level for _, level in study.doses)]))
-    new = penultimate(study.reader, wanted.images, encode(wanted.texts, study.alphabet))
+    from stages.insight.class_separation import Space
+    from stages.insight.features import by_dose, penultimate
+    from stages.reader.decoding import encode
+
+    if inputs.reader.gradients is None:
+        return Findings(note=f"{inputs.description.architecture} is no network: it has no layer whose features could "
+                             "be compared", made=inputs.made(inputs.reader))
+    reference, test = inputs.reference, inputs.test
+    known = penultimate(inputs.reader, reference.images, encode(reference.texts, inputs.alphabet))
+    wanted = test.rows(np.isin(test.level, [0.0, *(level for _, level in inputs.doses)]))
+    new = penultimate(inputs.reader, wanted.images, encode(wanted.texts, inputs.alphabet))
     plain, noisy = by_dose(new, wanted.noise.tolist(), wanted.level, wanted.captcha)
-    return space_part(study, "reader", study.alphabet, (known.points, known.label - 1),
-                      (plain["points"], plain["labels"], plain["clusters"]), noisy)
+    found, share = measured_space(inputs, inputs.alphabet, lambda: Space(
+        "reader", known.points, known.label - 1, plain["points"], plain["labels"], plain["clusters"], noisy))
+    arrays = None if found.note else ReaderSpaceArrays(share)
+    return Findings(found.tables, found.numbers, arrays, found.note, inputs.made(inputs.reader))
 
 
-def space_part(study: Study, name: str, alphabet: str, known: tuple[Any, Any], new: tuple[Any, Any, Any],
-               noisy: Mapping[tuple[str, float], Any]) -> Part:
-    """A space measured: known are points and labels of the reference, new those of the test and their clusters."""
+def measured_space(inputs: Inputs, alphabet: str, make: Callable[[], Any]) -> tuple[Findings, float]:
+    """A space measured, and the share of the clean variance that its plane holds."""
+    from stages.insight import class_separation
+
     try:
-        space = separation.Space(name, *known, *new, noisy)
-        table = separation.separation(space, rng=stream(study.params.seed, "explain", name), draws=study.draws,
-                                      confidence=study.confidence)
+        space = make()
+        table = class_separation.separation(space, rng=stream(inputs.params.seed, "explain", space.name),
+                                            draws=inputs.draws, confidence=inputs.confidence)
     except ValueError as error:  # one class only, or points that do not differ: nothing to compare
-        return Part(note=str(error))
-    share = separation.principal_plane(space.reference)[1]
-    numbers = {key: value for key, value in separation.headlines(table).items()
-               if name == "reader" or key.endswith("_clean") or "_purity_" in key}  # the reader is what it is about
-    return Part({f"separation_{name}": table, f"plane_{name}": separation.plane_table(space, alphabet, POINTS)},
-                numbers, {f"plane_share_{name}": np.array(share)})
+        return Findings(note=str(error)), np.nan
+    numbers = {key: value for key, value in class_separation.separation_headlines(table).items()
+               if space.name == "reader" or key.endswith("_clean") or "_purity_" in key}  # it is about the reader
+    tables = {f"separation_{space.name}": table,
+              f"plane_{space.name}": class_separation.plane_table(space, alphabet, POINTS)}
+    return Findings(tables, numbers), class_separation.principal_plane(space.reference)[1]
 
 
-def glyph_spaces(study: Study) -> Part:
+def characters(inputs: Inputs) -> Findings:
+    """Each character, what it is read as, and combinations: all that the predictions tell, without the reader."""
+    return joined([robustness(inputs), confusion(inputs), combination(inputs)])
+
+
+def robustness(inputs: Inputs) -> Findings:
+    """How robust each character is, the level at which half is lost, and their ranking."""
+    from stages.insight import classes
+
+    rows, alphabet, confidence = inputs.characters, inputs.alphabet, inputs.confidence
+    seed = inputs.number("classes")
+    levels = classes.character_accuracy_by_level(rows, alphabet, confidence=confidence)
+    thresholds = classes.thresholds_by_character(rows, alphabet, confidence=confidence, draws=inputs.draws, seed=seed)
+    order = classes.ranking(rows, alphabet, confidence=confidence, draws=max(1000, inputs.draws), seed=seed)
+    return Findings({"class_levels": levels, "class_thresholds": thresholds, "class_ranking": order.table,
+                     "class_places": order.rows()}, classes.class_headlines(order, thresholds))
+
+
+def confusion(inputs: Inputs) -> Findings:
+    """What is read as what, and which confusions noise makes more frequent."""
+    from stages.insight import confusions
+
+    rows, alphabet, confidence = inputs.characters, inputs.alphabet, inputs.confidence
+    matrices = confusions.confusion_matrices(rows, alphabet)
+    tests = confusions.confusion_tests(rows, alphabet, confidence=confidence)
+    levels = confusions.confusions_by_level(rows, confusions.frequent(tests, CONFUSED), confidence=confidence)
+    return Findings({"confusion_matrices": matrices, "confusion_tests": tests, "confusion_levels": levels},
+                    confusions.confusion_headlines(tests, matrices))
+
+
+def combination(inputs: Inputs) -> Findings:
+    """Whether neighbours and repetitions matter, and the best and worst pairs and texts."""
+    from stages.insight import combinations
+
+    rows, alphabet, confidence = inputs.characters, inputs.alphabet, inputs.confidence
+    tests, effects = combinations.combination_tests(rows, alphabet, confidence=confidence)
+    ends = combinations.best_and_worst(rows, alphabet, confidence=confidence, count=ENDS)
+    return Findings({"combination_tests": tests, "combination_effects": effects, "combinations": ends},
+                    combinations.combination_headlines(tests, effects, ends))
+
+
+def autoencoders(inputs: Inputs) -> Findings:
     """Two autoencoders of clean glyphs, one of them with a classifier, and noisy glyphs in their latent spaces."""
-    if study.glyphs is None:
-        return Part(note="these captchas were found, not composed, so there are no glyphs to learn a latent space from")
-    images, labels, alphabet = study.glyphs.images, study.glyphs.labels, study.glyphs.alphabet
-    train, test = (study.pool(split, GLYPHS) for split in ("train", "test"))
-    noisy = render_glyphs(images[test], study.doses, stream=partial(stream, study.params.seed, "explain", "glyphs"))
-    parts, networks = [], {}
+    from stages.insight.autoencoder import active_units, fit_autoencoder, latent_means, losses_table
+    from stages.insight.class_separation import Space
+    from stages.insight.features import render_glyphs
+    from stages.insight.vae_samples import vae_samples
+    from stages.reader.inference import choose_device
+
+    if inputs.glyphs is None:
+        return Findings(note=f"{FOUND} to learn a latent space from")
+    images, labels, alphabet = inputs.glyphs.images, inputs.glyphs.labels, inputs.glyphs.alphabet
+    train, test = (pool(inputs.glyphs, split, GLYPHS) for split in ("train", "test"))
+    noisy = render_glyphs(images[test], inputs.doses, stream=partial(stream, inputs.params.seed, "explain", "glyphs"))
+    parts, shares, networks = [], {}, {}
     for name, known in (("vae", None), ("vae_classified", labels[train])):
         network = networks[name] = fit_autoencoder(
-            images[train], known, latent=study.params.explain.latent, epochs=study.params.explain.epochs,
-            seed=study.number(name), device=choose_device("auto"))
-        parts.append(space_part(
-            study, name, alphabet, (latent_means(network, images[train]), labels[train]),
-            (latent_means(network, images[test]), labels[test], test),
-            {dose: latent_means(network, rendered) for dose, rendered in noisy.items()}))
-    glyphs = {("none", 0.0): images[test], **noisy}
-    losses = losses_table(networks["vae"], glyphs, rng=stream(study.params.seed, "explain", "losses"),
-                          draws=study.draws, confidence=study.confidence)
-    merged = joined(parts)
-    shown, (noise, level) = some(np.unique(labels[test], return_index=True)[1], DRAWN), study.doses[0]
-    drawn = drawings(networks["vae"], networks["vae_classified"], images[test][shown], noisy[noise, level][shown],
-                     f"{noise} {level:g}", seed=study.number("prior"))
+            images[train], known, latent=inputs.params.explain.latent, epochs=inputs.params.explain.epochs,
+            seed=inputs.number(name), device=choose_device("auto"))
+        part, shares[name] = measured_space(inputs, alphabet, partial(
+            Space, name, latent_means(network, images[train]), labels[train], latent_means(network, images[test]),
+            labels[test], test, {dose: latent_means(network, rendered) for dose, rendered in noisy.items()}))
+        parts.append(part)
+    losses = losses_table(networks["vae"], {(CLEAN, 0.0): images[test], **noisy},
+                          rng=stream(inputs.params.seed, "explain", "losses"), draws=inputs.draws,
+                          confidence=inputs.confidence)
+    shown = some(np.unique(labels[test], return_index=True)[1], DRAWN)
+    noise, level = inputs.doses[0]
+    drawn = vae_samples(networks["vae"], networks["vae_classified"], images[test][shown], noisy[noise, level][shown],
+                        f"{noise} {level:g}", seed=inputs.number("prior"))
     active = active_units(latent_means(networks["vae"], images[train]))
-    return Part({**merged.tables, "losses": losses},
-                {**merged.numbers, "vae_active_units": active,
-                 "vae_reconstruction_clean": float(losses["reconstruction"].iloc[0])},
-                {**merged.pictures, **drawn, "active_units": np.array(active),
-                 "latent": np.array(study.params.explain.latent)}, merged.note)
+    arrays = AutoencoderArrays(
+        plane_share_vae=shares["vae"], plane_share_vae_classified=shares["vae_classified"],
+        drawings=np.stack(list(drawn.values())), drawings_rows=np.array(list(drawn)), active_units=active,
+        latent=inputs.params.explain.latent)
+    clean = float(losses[GlyphLosses.reconstruction].iloc[0])
+    numbers = {"vae_active_units": active, "vae_reconstruction_clean": clean}
+    return joined([*parts, Findings({"losses": losses}, numbers, arrays)])
 
 
-def classes_part(study: Study) -> Part:
-    """How robust each character is, the level at which half is lost, and their ranking."""
-    how: dict[str, Any] = {"confidence": study.confidence}
-    again = {**how, "draws": study.draws, "seed": study.number("classes")}
-    levels = classes.accuracy_by_level(study.characters, study.alphabet, **how)
-    thresholds = classes.thresholds_by_character(study.characters, study.alphabet, **again)
-    order = classes.ranking(study.characters, study.alphabet, **{**again, "draws": max(1000, study.draws)})
-    return Part({"class_levels": levels, "class_thresholds": thresholds, "class_ranking": order.table,
-                 "class_places": order.rows()}, classes.headlines(order, thresholds))
-
-
-def confusions_part(study: Study) -> Part:
-    """What is read as what, and which confusions noise makes more frequent."""
-    matrices = confusions.confusion_matrices(study.characters, study.alphabet)
-    tests = confusions.confusion_tests(study.characters, study.alphabet, confidence=study.confidence)
-    levels = confusions.confusions_by_level(study.characters, confusions.frequent(tests, CONFUSED),
-                                            confidence=study.confidence)
-    return Part({"confusion_matrices": matrices, "confusion_tests": tests, "confusion_levels": levels},
-                confusions.headlines(tests, matrices))
-
-
-def combinations_part(study: Study) -> Part:
-    """Neighbours, repeated characters and whole texts, shrunk towards the mean."""
-    how: dict[str, Any] = {"confidence": study.confidence, "draws": study.draws, "seed": study.number("combinations")}
-    pairs, spreads = [], {}
-    for side in combinations.SIDES:
-        table, spreads[side] = combinations.neighbour_pairs(study.characters, study.alphabet, side, **how)
-        pairs.append(table)
-    repeated = combinations.repeated_characters(study.characters, study.alphabet, confidence=study.confidence)
-    texts = combinations.whole_texts(study.characters, study.alphabet, **how, count=ENDS)
-    spreads["text"] = texts.spread
-    return Part({"pairs": pd.concat([table for table in pairs if len(table)] or pairs[:1], ignore_index=True),
-                 "repeated": repeated, "texts": texts.table, "spreads": combinations.spreads_table(spreads)},
-                combinations.headlines(spreads, repeated, texts))
-
-
-def anomaly_part(study: Study) -> Part:
+def unseen(inputs: Inputs) -> Findings:
     """Each class of the glyphs held out in turn, clean and at the middle level of each noise."""
-    if study.glyphs is None:
-        return Part(note="these captchas were found, not composed, so there are no glyphs to hold a class out of")
-    glyphs = study.glyphs
+    from stages.insight import anomaly
+    from stages.insight.features import render_glyphs
+    from stages.insight.novelty_models import effort_of, noticed_least
+    from stages.reader.inference import choose_device
+
+    glyphs = inputs.glyphs
+    if glyphs is None:
+        return Findings(note=f"{FOUND} to hold a class out of")
     if len(glyphs.alphabet) < 3:
-        return Part(note="there are fewer than three characters: one to hold out and two to tell apart")
-    ids = {split: study.pool(split, UNSEEN) for split in artifacts.SPLITS}
-    (train, train_labels), (validation, validation_labels), (test, test_labels) = (
-        (glyphs.images[ids[split]], glyphs.labels[ids[split]]) for split in artifacts.SPLITS)
-    noisy = {split: render_glyphs(glyphs.images[ids[split]], [dose for dose in study.doses if dose[1] == study.middle],
-                                  stream=partial(stream, study.params.seed, "explain", "anomaly", split))
+        return Findings(note="there are fewer than three characters: one to hold out and two to tell apart")
+    pools = {}
+    for split in artifacts.SPLITS:
+        ids = pool(glyphs, split, UNSEEN)
+        pools[split] = anomaly.LabelledGlyphs(glyphs.images[ids], glyphs.labels[ids])
+    doses = [dose for dose in inputs.doses if dose[1] == inputs.middle]
+    noisy = {split: render_glyphs(pools[split].images, doses,
+                                  stream=partial(stream, inputs.params.seed, "explain", "anomaly", split))
              for split in ("validation", "test")}
-    renderings = [anomaly.Rendering(*dose, noisy["validation"][dose], noisy["test"][dose]) for dose in noisy["test"]]
-    found = anomaly.held_out(
-        train, train_labels, validation, validation_labels, test, test_labels, glyphs.alphabet,
-        seed=study.number("anomaly"), device=choose_device("auto"), renderings=renderings,
-        effort=effort_of(len(ids["train"]), len(glyphs.alphabet), study.params.explain.epochs), draws=study.draws,
-        confidence=study.confidence, report=progress)
-    numbers = {f"anomaly_{name}": value for name, value in anomaly.headline(found.rows).items()}
-    return Part({"anomaly": found.rows}, numbers, noticed_least(found, test, test_labels))
+    renderings = [anomaly.Rendering(*dose, noisy["validation"][dose], noisy["test"][dose]) for dose in doses]
+    config = anomaly.NoveltyConfig(
+        glyphs.alphabet, seed=inputs.number("anomaly"), device=choose_device("auto"),
+        effort=effort_of(len(pools["train"].labels), len(glyphs.alphabet), inputs.params.explain.epochs),
+        draws=inputs.draws, confidence=inputs.confidence)
+    found = anomaly.held_out(pools["train"], pools["validation"], pools["test"], config, renderings=renderings,
+                             report=progress)
+    numbers = {f"anomaly_{name}": value for name, value in anomaly.unseen_headlines(found.rows).items()}
+    return Findings({"anomaly": found.rows}, numbers, noticed_least(found, pools["test"]))
 
 
-def joined(parts: Sequence[Part]) -> Part:
-    return Part({name: table for part in parts for name, table in part.tables.items()},
-                {name: value for part in parts for name, value in part.numbers.items()},
-                {name: array for part in parts for name, array in part.pictures.items()},
-                "; ".join(dict.fromkeys(part.note for part in parts if part.note)))
+def joined(parts: Sequence[Findings]) -> Findings:
+    """Several findings as one; the last one's arrays."""
+    return Findings({name: table for part in parts for name, table in part.tables.items()},
+                    {name: value for part in parts for name, value in part.numbers.items()},
+                    parts[-1].arrays, "; ".join(dict.fromkeys(part.note for part in parts if part.note)))
 
 
-PARTS: dict[str, Callable[[Study], Part]] = {
-    "classes": classes_part, "confusions": confusions_part, "combinations": combinations_part,
-    "saliency": saliency_part, "reader_space": reader_space, "glyph_spaces": glyph_spaces, "anomaly": anomaly_part,
+MAKERS: dict[str, Callable[[Inputs], Findings]] = {
+    "saliency": saliency, "reader_space": reader_space, "characters": characters, "autoencoders": autoencoders,
+    "unseen": unseen,
 }  # fmt: skip
 
 
-def write(found: Mapping[str, Part], how: Mapping[str, str]) -> None:
-    """The tables, the pictures, the notes and the summary, with `how` they were made.
-
-    Tables of an earlier run that this one lacks go.
-    """
-    whole = joined(list(found.values()))
-    for path in (artifacts.PLOTS / "explain").glob("*.csv"):
+def write(part: str, found: Findings) -> None:
+    """The tables, the arrays, the note and the summary of a part. What an earlier run left and this one lacks goes."""
+    plots, data = artifacts.PLOTS / "explain" / part, artifacts.EXPLAIN / part
+    for path in (*plots.glob("*.csv"), *data.glob("*.npz")):
         path.unlink()
-    for name, table in whole.tables.items():
-        text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
-        artifacts.write_text(artifacts.PLOTS / "explain" / f"{name}.csv", text)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **whole.pictures)  # type: ignore[arg-type]
-    artifacts.write_bytes(artifacts.EXPLAIN / "pictures.npz", buffer.getvalue())
-    artifacts.write_json(artifacts.EXPLAIN / "notes.json", {name: part.note for name, part in found.items()
-                                                            if part.note})
-    artifacts.write_metrics(artifacts.PLOTS / "explain" / "summary.json", {**whole.numbers, **how})
+    for name, table in found.tables.items():
+        artifacts.write_table(plots / f"{name}.csv", PARTS[part][name], table)
+    if found.arrays is not None:
+        artifacts.write_arrays(data / "arrays.npz", found.arrays)
+    artifacts.write_record(data / "note.json", PartNote(found.note))
+    artifacts.write_metrics(plots / "summary.json", {**found.numbers, **found.made})
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from stages.captcha.measures import DOSE_VARIABLES
 from stages.captcha.noise import NOISES
 from stages.grammar import Entries, Flag, Listed, Number, Text, Whole, complaint, one_of, validated, within
 from stages.reader.architectures import ARCHITECTURES, DENOISERS, OPTIMISERS
+from stages.schemas.explain import PARTS
 from stages.sources.glyphs import SOURCES
 from stages.sources.mnist import EMNIST_SPLITS
 
@@ -137,6 +138,7 @@ class Regression:
 
 @dataclass(frozen=True)
 class Explain:
+    parts: Listed[Annotated[str, one_of(PARTS)]]
     reader: Text
     captchas: Count
     latent: Annotated[Whole, within(2, 64)]
@@ -273,7 +275,7 @@ def _contradictions(params: Params) -> Iterator[str]:
     if glyphs.validation + glyphs.test >= 1:
         yield f"glyphs: validation {glyphs.validation:g} and test {glyphs.test:g} leave nothing to train on"
     for key, characters in (("glyphs.alphabet", glyphs.alphabet), ("colour.schemes", params.colour.schemes),
-                            ("noise.types", params.noise.types)):
+                            ("noise.types", params.noise.types), ("explain.parts", params.explain.parts)):
         if len(set(characters)) < len(characters):
             yield f"{key}: has an entry twice"
     if not set(unseen(params.noise)) < set(params.noise.types):

@@ -2,7 +2,7 @@
 
 Reads   data/captchas/train (texts), data/captchas/test, data/glyphs.parquet, data/predictions/<name>.parquet,
         data/regression/fits.json, data/explain, metrics/predict/<name>.json, plots/predict/<name>.json,
-        plots/train/<name>.csv and <name>.json, plots/regress/*.csv and table.json, plots/explain/*.csv
+        plots/train/<name>.csv and <name>.json, plots/regress/*.csv and table.json, plots/explain/<part>/*.csv
 Writes  plots/figures/*.svg, *.png and *.csv, plots/report.json, plots/report.html, plots/details.html
 Params  seed, glyphs, captcha, colour, noise, reader_defaults, readers, regression, explain, plot
         (the report shows them all)
@@ -11,13 +11,13 @@ Params  seed, glyphs, captcha, colour, noise, reader_defaults, readers, regressi
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from stages import artifacts
@@ -31,10 +31,11 @@ from stages.figures.pixels import luma_statistics
 from stages.figures.publication import publication_table
 from stages.figures.regressed import Regressed
 from stages.figures.report import Rendered, figures_in, tree_of
-from stages.figures.study import Explained, Study, parse_table, pool
+from stages.figures.study import Explained, Study, pool
 from stages.figures.style import png, svg
 from stages.params import Params, read, runs_of
 from stages.schemas.captchas import Captchas, Condition, Measures
+from stages.schemas.explain import ARRAYS, PARTS, PartNote
 from stages.schemas.figures import FIGURE_TABLES, Learning, PixelChanges
 from stages.schemas.predict import Answers, PredictionDetails, PredictionMetrics, Predictions
 from stages.schemas.regress import TABLES, Fits, Publication
@@ -133,11 +134,35 @@ def load(params: Params) -> Study:
 
 
 def read_explained(params: Params, alphabet: str) -> Explained:
-    tables = {path.stem: parse_table(path.stem, path.read_text(encoding="utf-8"))
-              for path in sorted((artifacts.PLOTS / "explain").glob("*.csv"))}
-    with np.load(artifacts.EXPLAIN / "pictures.npz", allow_pickle=False) as pictures:
-        return Explained(tables, dict(pictures), artifacts.read_json(artifacts.EXPLAIN / "notes.json"), alphabet,
-                         params.explain.reader, params.regression.confidence, tuple(params.noise.types))
+    """What the parts of `explain.parts` left; what other parts left earlier is named and ignored."""
+    name_leftovers(params.explain.parts)
+    tables: dict[str, pd.DataFrame] = {}
+    notes: dict[str, str] = {}
+    arrays: dict[str, Any] = {}
+    for part, kinds in PARTS.items():
+        if part not in params.explain.parts:
+            notes[part] = f"`explain.parts` in params.yaml does not name {part}"
+            continue
+        data = artifacts.EXPLAIN / part
+        if note := artifacts.read_record(data / "note.json", PartNote).text:
+            notes[part] = note
+        for name, kind in kinds.items():
+            path = artifacts.PLOTS / "explain" / part / f"{name}.csv"
+            if path.exists():
+                tables[name] = artifacts.read_table(path, kind)
+        if (data / "arrays.npz").exists():
+            arrays[part] = artifacts.read_arrays(data / "arrays.npz", ARRAYS[part])
+    return Explained(tables, notes, alphabet, params.explain.reader, params.regression.confidence,
+                     tuple(params.noise.types), **arrays)
+
+
+def name_leftovers(parts: Sequence[str]) -> None:
+    """A line for what lies where `explain` writes and is of none of these parts."""
+    for folder in (artifacts.EXPLAIN, artifacts.PLOTS / "explain"):
+        left = sorted(path.name for path in folder.glob("*") if path.name not in parts)
+        if left:
+            progress(f"{folder}: ignored, since explain.parts does not name it: {', '.join(left)}; remove what is left "
+                     "over")
 
 
 def first_test_part() -> tuple[pd.DataFrame, str]:

@@ -16,7 +16,7 @@ NAN = np.nan
 def table(name: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Rows as the plot stage reads them: "" and NaN where a column is not given."""
     columns = TABLES[name].columns
-    blank: dict[str, Any] = {str: "", float: NAN, int: 0}
+    blank: dict[type, Any] = {str: "", float: NAN, int: 0}
     empty = {name: blank[column.kind] for name, column in columns.items()}
     frame = pd.DataFrame([{**empty, **row} for row in rows], columns=list(columns))
     return frame.astype({name: column.kind for name, column in columns.items()})

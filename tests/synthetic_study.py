@@ -62,7 +62,14 @@ def write_study(folder: Path, patch: pytest.MonkeyPatch, *, noises: Sequence[str
     write_network(readers[0], architecture, alphabet, max(map(len, texts)))
     regress.main()
     if explained:
-        explain.main()
+        explain_all()
+
+
+def explain_all() -> None:
+    """Every part of the stage explain, in one process."""
+    inputs = explain.Inputs(params.read("seed", "glyphs", "captcha", "regression", "explain"))
+    for part in explain.MAKERS:
+        explain.explain_part(part, inputs)
 
 
 def write_params(noises: Sequence[str], readers: Sequence[str], alphabet: str, colours: int, levels: Sequence[float],

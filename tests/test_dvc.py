@@ -77,13 +77,24 @@ def nearly_all_of(folder: Path, needed: list[str]) -> bool:
     return 4 * len(set(modules) & set(needed)) >= 3 * len(modules)
 
 
+def folder_of(path: str) -> str:
+    """stages/reader of stages/reader/alternatives/tesseract.py"""
+    return "/".join(path.split("/")[:2])
+
+
 def deps_to_paste(name: str) -> list[str]:
-    """What `deps` should say of the code: the folders that it names or that are needed nearly whole, and files."""
+    """What `deps` should say of the code: folders and files.
+
+    A folder is named where it is named already, or is needed nearly whole and no file of it is named.
+    """
     needed = needed_code(name)
-    folders = {path.split("/")[1] for path in needed if path.count("/") > 1}
-    whole = {f"stages/{folder}" for folder in folders
-             if f"stages/{folder}" in code_deps(name) or nearly_all_of(ROOT / "stages" / folder, needed)}
-    return sorted(whole | {path for path in needed if not any(covers(folder, path) for folder in whole)})
+    stated = code_deps(name)
+    whole = set()
+    for folder in {folder_of(path) for path in needed if path.count("/") > 1}:
+        named_in_parts = any(covers(folder, dep) for dep in stated)
+        if folder in stated or (nearly_all_of(ROOT / folder, needed) and not named_in_parts):
+            whole.add(folder)
+    return sorted([*whole, *(path for path in needed if folder_of(path) not in whole)])
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-import io
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from synthetic_study import HEIGHT, WIDTH, write_study
+from synthetic_study import HEIGHT, ROOT, WIDTH, explain_all, write_study
 
 from stages import artifacts, explain
 from stages.command import run
-from stages.figures.study import parse_table
-from stages.insight.looks import Renderings
+from stages.insight.rendering_sample import RenderingSample
 from stages.plot import draw_explained, read_explained
 from stages.reader.alternatives.classical_fitting import fit_classical
 from stages.reader.alternatives.classical_models import Logistic
 from stages.reader_files import Description, write_reader
+from stages.schemas.explain import (
+    ARRAYS,
+    PARTS,
+    SPACES,
+    ClassLevels,
+    ReaderSpaceArrays,
+    SaliencyArrays,
+    UnseenArrays,
+)
 
 ALWAYS = {"class_levels", "class_places", "class_ranking", "class_thresholds", "confusion_levels", "confusion_matrices",
-          "confusion_tests", "pairs", "repeated", "saliency", "saliency_curves", "spreads", "texts"}
+          "confusion_tests", "combination_effects", "combination_tests", "combinations", "saliency", "saliency_curves"}
 OF_NETWORKS = {"saliency_randomised", "separation_reader", "plane_reader"}
 OF_GLYPHS = {"anomaly", "losses", "plane_vae", "plane_vae_classified", "separation_vae", "separation_vae_classified"}
 
@@ -37,11 +45,18 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def tables(folder: Path) -> set[str]:
-    return {path.stem for path in (folder / "plots/explain").glob("*.csv")}
+    return {path.stem for path in (folder / "plots/explain").glob("*/*.csv")}
+
+
+def notes(folder: Path) -> dict[str, str]:
+    """By part why it is left out, where it is."""
+    found = {path.parent.name: json.loads(path.read_text())["text"]
+             for path in (folder / "data/explain").glob("*/note.json")}
+    return {part: text for part, text in found.items() if text}
 
 
 def written(folder: Path) -> dict[str, bytes]:
-    files = [*(folder / "plots/explain").iterdir(), *(folder / "data/explain").iterdir()]
+    files = [*(folder / "plots/explain").glob("*/*"), *(folder / "data/explain").glob("*/*")]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
@@ -56,26 +71,26 @@ def drawn(folder: Path) -> dict[str, tuple[bool, str]]:
 
 def test_all_parts_are_written_and_nothing_is_left_out(study: Path) -> None:
     assert tables(study) == ALWAYS | OF_NETWORKS | OF_GLYPHS
-    assert json.loads((study / "data/explain/notes.json").read_text()) == {}
-    metrics = json.loads((study / "plots/explain/summary.json").read_text())
+    assert notes(study) == {}
+    metrics = {name: value for path in (study / "plots/explain").glob("*/summary.json")
+               for name, value in json.loads(path.read_text()).items()}
     for name in ("saliency_mass_chance", "reader_purity_clean", "vae_purity_clean", "class_best", "confusions_seen",
-                 "anomaly_auroc_ink", "left_spread"):
+                 "anomaly_auroc_ink", "pair_best"):
         assert metrics[name] >= 0
 
 
 def test_explaining_again_gives_the_same_bytes_and_removes_what_is_left_over(study: Path,
                                                                             monkeypatch: pytest.MonkeyPatch) -> None:
     before = written(study)
-    artifacts.write_text(study / "plots/explain/of_an_earlier_run.csv", "a\n")
+    artifacts.write_text(study / "plots/explain/saliency/of_an_earlier_run.csv", "a\n")
     monkeypatch.chdir(study)
     monkeypatch.setattr("stages.params.refuse_foreign_code", lambda: None)
-    explain.main()
+    explain_all()
     assert written(study) == before
 
 
 def test_the_accuracy_of_a_class_is_that_of_the_predictions(study: Path) -> None:
-    text = (study / "plots/explain/class_levels.csv").read_text(encoding="utf-8")
-    levels = parse_table("class_levels", text)
+    levels = artifacts.read_table(study / "plots/explain/characters/class_levels.csv", ClassLevels)
     rows = artifacts.read_predictions("noisy", root=study / artifacts.PREDICTIONS).to_pandas()
     for row in levels[levels["noise"] != "all"].to_dict("records"):
         cell = rows[(rows["truth"] == row["character"]) & (rows["level"] == row["level"])]
@@ -84,8 +99,8 @@ def test_the_accuracy_of_a_class_is_that_of_the_predictions(study: Path) -> None
 
 
 def test_the_grid_shows_the_first_captcha_under_every_condition(study: Path) -> None:
-    with np.load(study / "data/explain/pictures.npz") as pictures:
-        grid, noises, levels = pictures["grid_images"], pictures["grid_noises"], pictures["grid_levels"]
+    arrays = artifacts.read_arrays(study / "data/explain/saliency/arrays.npz", SaliencyArrays)
+    grid, noises, levels = arrays.grid_images, arrays.grid_noises, arrays.grid_levels
     assert grid.shape == (2, 3, HEIGHT, WIDTH, 3)
     table = artifacts.read_captchas(artifacts.part_path("test", 0, study / artifacts.CAPTCHAS))
     rows, images = table.select(["captcha", "noise", "level"]).to_pandas(), artifacts.images_of(table)
@@ -99,12 +114,12 @@ def test_a_captcha_folder_of_single_characters_is_explained_without_glyphs(tmp_p
                                                                            monkeypatch: pytest.MonkeyPatch) -> None:
     write_study(tmp_path, monkeypatch, readers=["noisy"], captchas=45, composed=False, lengths=(1, 1))
     assert tables(tmp_path) == ALWAYS | OF_NETWORKS
-    notes = json.loads((tmp_path / "data/explain/notes.json").read_text())
-    assert set(notes) == {"glyph_spaces", "anomaly"}
+    assert set(notes(tmp_path)) == {"autoencoders", "unseen"}
     said = drawn(tmp_path)
-    assert said["unseen"] == (False, f"Left out: {notes['anomaly']}.")
+    assert said["unseen"] == (False, f"Left out: {notes(tmp_path)['unseen']}.")
     assert "there are no glyphs" in said["separation_vae"][1]
     assert "the texts have one character each" in said["pairs"][1]
+    assert "Nothing is known of neighbours" in said["neighbours"][1]
 
 
 def test_a_classical_reader_gets_occlusion_only_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,12 +131,11 @@ def test_a_classical_reader_gets_occlusion_only_and_says_so(tmp_path: Path, monk
                            positions=4, seed=0)
     write_reader(artifacts.READERS / "noisy", Description("logistic", "0123456789", HEIGHT, WIDTH, 4, 4),
                  fitted.module.state_dict(), {})
-    explain.main()
+    explain_all()
     assert tables(tmp_path) == ALWAYS
-    with np.load(tmp_path / "data/explain/pictures.npz") as pictures:
-        assert str(pictures["grid_method"]) == "occlusion"
-    notes = json.loads((tmp_path / "data/explain/notes.json").read_text())
-    assert notes["reader_space"].startswith("logistic is no network")
+    arrays = artifacts.read_arrays(tmp_path / "data/explain/saliency/arrays.npz", SaliencyArrays)
+    assert arrays.grid_method == "occlusion"
+    assert notes(tmp_path)["reader_space"].startswith("logistic is no network")
     assert "masking only" in drawn(tmp_path)["saliency"][1]
 
 
@@ -130,7 +144,7 @@ def test_a_missing_reader_is_one_line(study: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(study)
     monkeypatch.setattr("stages.params.refuse_foreign_code", lambda: None)
     monkeypatch.setattr(artifacts, "READERS", tmp_path)
-    monkeypatch.setattr(sys, "argv", ["explain"])
+    monkeypatch.setattr(sys, "argv", ["explain", "saliency"])
     with pytest.raises(SystemExit):
         run(explain.main)
     assert capsys.readouterr().err.count("\n") == 1
@@ -149,19 +163,61 @@ def test_some_are_evenly_spread_and_hold_the_last(count: int, most: int, expecte
     assert explain.some(np.arange(count), most).tolist() == expected
 
 
-def test_a_character_that_looks_like_a_number_or_like_nothing_stays_a_text() -> None:
-    frame = pd.DataFrame({"character": ["1", "NA"], "level": [np.inf, np.nan], "note": ["", "none, was shown"]})
-    again = parse_table("class_thresholds", frame.to_csv(index=False))
-    pd.testing.assert_frame_equal(again, frame)
-    assert io.StringIO(again.to_csv(index=False)).read() == frame.to_csv(index=False)
+@pytest.mark.parametrize("argv", [["explain"], ["explain", "everything"], ["explain", "saliency", "unseen"]])
+def test_what_is_no_part_is_refused_with_the_parts_there_are(argv: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", argv)
+    with pytest.raises(ValueError, match="takes one part, saliency, reader_space, characters, autoencoders, unseen"):
+        explain.main()
+
+
+def test_there_is_a_function_and_a_schema_for_each_part_and_no_other() -> None:
+    assert list(explain.MAKERS) == list(PARTS)
+    assert set(ARRAYS) < set(PARTS)
+    assert set(SPACES.values()) < set(PARTS)
+
+
+def test_the_characters_need_no_torch(study: Path) -> None:
+    code = ("import sys; from stages import explain, params; params.refuse_foreign_code = lambda: None; "
+            "sys.argv = ['explain', 'characters']; explain.main(); assert 'torch' not in sys.modules")
+    subprocess.run([sys.executable, "-c", code], cwd=study, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+
+
+def test_a_part_that_is_not_asked_for_is_left_out_and_its_files_are_named(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    write_study(tmp_path, monkeypatch, readers=["noisy"], captchas=24)
+    text = Path("params.yaml").read_text(encoding="utf-8")
+    listed = "parts: [saliency, reader_space, characters, autoencoders, unseen]"
+    assert listed in text
+    Path("params.yaml").write_text(text.replace(listed, "parts: [reader_space]"), encoding="utf-8")
+    capsys.readouterr()
+    said = drawn(tmp_path)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "ignored" in line]
+    assert len(lines) == 2
+    assert all("autoencoders, characters, saliency, unseen" in line for line in lines)
+    assert said["saliency"] == (False, "Left out: `explain.parts` in params.yaml does not name saliency.")
+    assert said["class_ranking"] == (False, "Left out: `explain.parts` in params.yaml does not name characters.")
+    assert said["separation_vae"] == (False, "Left out: `explain.parts` in params.yaml does not name autoencoders.")
+    assert said["unseen"] == (False, "Left out: `explain.parts` in params.yaml does not name unseen.")
+    assert said["separation_reader"][0]
+    assert not any(there for name, (there, _) in said.items() if not name.endswith("_reader"))
+
+
+def test_arrays_of_another_version_are_one_line(tmp_path: Path) -> None:
+    artifacts.write_arrays(tmp_path / "arrays.npz", ReaderSpaceArrays(0.5))
+    assert artifacts.read_arrays(tmp_path / "arrays.npz", ReaderSpaceArrays).plane_share == 0.5
+    with pytest.raises(ValueError, match=r"arrays\.npz: expected the arrays method, label.*got plane_share.*dvc repro"):
+        artifacts.read_arrays(tmp_path / "arrays.npz", UnseenArrays)
+    (tmp_path / "arrays.npz").write_bytes(b"PK no archive")
+    with pytest.raises(ValueError, match=r"arrays\.npz is damaged"):
+        artifacts.read_arrays(tmp_path / "arrays.npz", ReaderSpaceArrays)
 
 
 def test_renderings_joined_are_their_rows_in_order() -> None:
     rng = np.random.default_rng(0)
-    whole = Renderings(rng.integers(0, 256, (5, 4, 6, 3), dtype=np.uint8), list("abcde"), np.arange(5),
+    whole = RenderingSample(rng.integers(0, 256, (5, 4, 6, 3), dtype=np.uint8), list("abcde"), np.arange(5),
                        np.array(["none"] * 5), np.linspace(0, 1, 5))
     kept = np.array([True, False, False, True, True])
-    again = Renderings.joined([whole.rows(kept), whole.rows(~kept)])
+    again = RenderingSample.joined([whole.rows(kept), whole.rows(~kept)])
     assert again.texts == ["a", "d", "e", "b", "c"]
     assert np.array_equal(again.images, whole.images[[0, 3, 4, 1, 2]])
 

@@ -10,8 +10,8 @@ from stages.figures.anomaly import (
     about_alarms,
     about_detection,
     about_hardest,
-    about_noise,
     about_scores,
+    about_unseen_under_noise,
     draw_detection,
     draw_hardest,
     draw_scores,
@@ -64,8 +64,8 @@ def test_the_alarms_are_those_of_the_rows() -> None:
 
 
 def test_noise_is_told_from_the_weakest_to_the_strongest_effect() -> None:
-    assert "from 0.900 to 0.700 under gaussian blur and 0.800 under fog" in about_noise(ROWS, "elbo")
-    assert "without noise only" in about_noise(ROWS[ROWS["level"] == 0], "elbo")
+    assert "from 0.900 to 0.700 under gaussian blur and 0.800 under fog" in about_unseen_under_noise(ROWS, "elbo")
+    assert "without noise only" in about_unseen_under_noise(ROWS[ROWS["level"] == 0], "elbo")
 
 
 def test_the_dots_stand_at_the_rows() -> None:

@@ -16,17 +16,17 @@ from test_insight_classes import UKRAINIAN, read_characters
 
 from stages.figures.classes import (
     about_class_levels,
+    about_class_ranking,
     about_class_thresholds,
     about_confusions,
-    about_ranking,
     about_top_confusions,
     draw_class_levels,
+    draw_class_ranking,
     draw_class_thresholds,
     draw_confusions,
-    draw_ranking,
     draw_top_confusions,
 )
-from stages.figures.combinations import about_pairs, about_repeated, about_texts, draw_pairs, draw_texts
+from stages.figures.combinations import about_combinations, about_surroundings, draw_combinations
 from stages.figures.style import svg
 from stages.insight import classes, combinations, confusions
 
@@ -44,31 +44,21 @@ class Tables:
     matrices: pd.DataFrame
     tests: pd.DataFrame
     by_level: pd.DataFrame
-    pairs: pd.DataFrame
-    spreads: pd.DataFrame
-    repeated: pd.DataFrame
-    texts: pd.DataFrame
-
-    def spread(self, what: str) -> pd.Series:
-        return self.spreads[self.spreads["what"] == what].iloc[0]
+    surroundings: pd.DataFrame
+    effects: pd.DataFrame
+    ends: pd.DataFrame
 
 
 def tables_of(rows: pd.DataFrame, alphabet: str) -> Tables:
     tests = confusions.confusion_tests(rows, alphabet, confidence=0.95)
-    sides = {side: combinations.neighbour_pairs(rows, alphabet, side, confidence=0.95, draws=50, seed=1)
-             for side in combinations.SIDES}
-    texts = combinations.whole_texts(rows, alphabet, confidence=0.95, draws=50, seed=1, count=4)
-    spreads = {side: spread for side, (_, spread) in sides.items()} | {"text": texts.spread}
-    pairs = [table for table, _ in sides.values() if len(table)]
     return Tables(
-        alphabet, classes.accuracy_by_level(rows, alphabet, confidence=0.95),
+        alphabet, classes.character_accuracy_by_level(rows, alphabet, confidence=0.95),
         classes.thresholds_by_character(rows, alphabet, confidence=0.95, draws=40, seed=1),
         classes.ranking(rows, alphabet, confidence=0.95, draws=100, seed=1).table,
         confusions.confusion_matrices(rows, alphabet), tests,
         confusions.confusions_by_level(rows, confusions.frequent(tests, 4), confidence=0.95),
-        pd.concat(pairs) if pairs else pd.DataFrame(columns=combinations.PAIRS),
-        combinations.spreads_table(spreads), combinations.repeated_characters(rows, alphabet, confidence=0.95),
-        texts.table)
+        *combinations.combination_tests(rows, alphabet, confidence=0.95),
+        combinations.best_and_worst(rows, alphabet, confidence=0.95, count=4))
 
 
 @pytest.fixture(scope="module")
@@ -89,21 +79,20 @@ def two() -> Tables:
 DRAW: dict[str, Callable[[Tables], Figure]] = {
     "class_levels": lambda one: draw_class_levels(one.levels),
     "class_thresholds": lambda one: draw_class_thresholds(one.thresholds, list(one.ranking["character"]), 1.0),
-    "ranking": lambda one: draw_ranking(one.ranking),
+    "ranking": lambda one: draw_class_ranking(one.ranking),
     "confusions": lambda one: draw_confusions(one.matrices, one.alphabet),
     "top_confusions": lambda one: draw_top_confusions(one.by_level, ["fog", "lines"]),
-    "pairs": lambda one: draw_pairs(one.pairs, one.alphabet),
-    "texts": lambda one: draw_texts(one.texts),
+    "texts": lambda one: draw_combinations(one.ends, "text"),
 }
 TELL: dict[str, Callable[[Tables], str]] = {
     "class_levels": lambda one: about_class_levels(one.thresholds, 0.95),
     "class_thresholds": lambda one: about_class_thresholds(one.thresholds, 0.95),
-    "ranking": lambda one: about_ranking(one.ranking, 0.95),
+    "ranking": lambda one: about_class_ranking(one.ranking, 0.95),
     "confusions": lambda one: about_confusions(one.matrices),
     "top_confusions": lambda one: about_top_confusions(one.tests, one.by_level, 0.95),
-    "pairs": lambda one: about_pairs(one.pairs, one.spreads, 0.95),
-    "repeated": lambda one: about_repeated(one.repeated, 0.95),
-    "texts": lambda one: about_texts(one.texts, one.spread("text"), 0.95),
+    "surroundings": lambda one: about_surroundings(one.surroundings, one.effects, 0.95),
+    "pairs": lambda one: about_combinations(one.ends, "pair", 0.95),
+    "texts": lambda one: about_combinations(one.ends, "text", 0.95),
 }
 
 
@@ -154,20 +143,20 @@ def test_a_threshold_that_is_not_reached_stands_hollow_at_the_edge(abc: Tables) 
 
 
 def test_the_ranking_shows_places_with_their_probability(abc: Tables) -> None:
-    left, right = draw_ranking(abc.ranking).axes
+    left, right = draw_class_ranking(abc.ranking).axes
     assert points(left, 0) == [(share, i) for i, share in enumerate(abc.ranking["accuracy"])]
     assert [text.get_text() for text in right.texts] == [f"{100 * p:.0f} %" for p in abc.ranking["probability"]]
     assert [label.get_text() for label in left.get_yticklabels()] == list("abc")
 
 
 def test_the_ranking_is_told_with_its_probability(abc: Tables) -> None:
-    said = about_ranking(abc.ranking, 0.95)
+    said = about_class_ranking(abc.ranking, 0.95)
     assert said.startswith("“a” is the most robust: ")
     assert f"probability {abc.ranking['first'].iloc[0]:.2f}; “c” is the least" in said
     assert "the places of 3 of the 3 characters are settled." in said
     left_out = abc.ranking.assign(place=[1.0, 2.0, np.nan])
-    assert about_ranking(left_out, 0.95).endswith("1 of the 3 characters come in too few captchas for a place.")
-    assert about_ranking(abc.ranking.assign(place=np.nan), 0.95).startswith("Too few characters")
+    assert about_class_ranking(left_out, 0.95).endswith("1 of the 3 characters come in too few captchas for a place.")
+    assert about_class_ranking(abc.ranking.assign(place=np.nan), 0.95).startswith("Too few characters")
 
 
 def test_confusion_panels_leave_the_diagonal_out_and_share_a_scale(abc: Tables) -> None:
@@ -210,37 +199,42 @@ def test_a_confusion_panel_has_a_line_a_noise_type(abc: Tables) -> None:
     assert points(panel, 2) == list(zip(own["level"], own["share"], strict=True))
 
 
-def test_pairs_stand_at_their_row_and_column_and_clear_ones_are_marked(abc: Tables) -> None:
-    table = abc.pairs.assign(low=-1.0, high=1.0)
-    clear = (table["side"] == "left") & (table["character"] == "c") & (table["neighbour"] == "a")
-    table.loc[clear, ["effect", "low"]] = [0.25, 0.1]
-    left, right = draw_pairs(table, "abc").axes[:2]
-    assert np.ma.asarray(left.images[0].get_array())[2, 0] == pytest.approx(25)
-    assert points(left, 0) == [(0, 2)]
-    assert not right.lines
-    assert left.images[0].get_clim() == pytest.approx((-25, 25))
+def test_of_texts_of_one_character_no_neighbour_is_known(letters: Tables) -> None:
+    assert about_surroundings(letters.surroundings, letters.effects, 0.95).startswith(
+        "Nothing is known of neighbours and repetitions: has one value in this run")
+    assert draw_combinations(letters.ends, "pair") is None
+    assert about_combinations(letters.ends, "pair", 0.95) == (
+        "There are no pairs: the texts have one character each.")
 
 
-def test_of_texts_of_one_character_no_neighbour_is_told(letters: Tables) -> None:
-    assert about_pairs(letters.pairs, letters.spreads, 0.95) == (
-        "Nothing is known of neighbours: the texts have one character each: there are no neighbours.")
-    assert about_repeated(letters.repeated, 0.95) == "Too few captchas repeat a character to say what that does."
+def test_a_neighbour_that_matters_is_named(abc: Tables) -> None:
+    none = about_surroundings(abc.surroundings.assign(p_holm=0.3), abc.effects, 0.95)
+    assert "none surely changes how well it is read" in none
+    clear = abc.surroundings.assign(p_holm=[0.3, 0.001, 0.3])
+    assert ": the right neighbour changes how well it is read." in about_surroundings(clear, abc.effects, 0.95)
+    row = abc.surroundings.iloc[0]
+    assert f"the left neighbour (F({row['df1']}, {row['df2']}) = {row['F']:.2f}, " in none
 
 
-def test_a_spread_that_chance_may_make_is_called_so(abc: Tables) -> None:
-    assert "which chance may make" in about_pairs(abc.pairs, abc.spreads.assign(p=0.3), 0.95)
-    assert "more than chance makes" in about_pairs(abc.pairs, abc.spreads.assign(p=0.001), 0.95)
+def test_a_term_that_could_not_be_tested_is_named(abc: Tables) -> None:
+    some = abc.surroundings.assign(p=[0.3, np.nan, 0.3])
+    assert "Nothing is known of the right neighbour." in about_surroundings(some, abc.effects, 0.95)
 
 
-def test_texts_show_raw_and_shrunk_shares(abc: Tables) -> None:
-    axes = draw_texts(abc.texts).axes[0]
-    shrunk, raw, expected = (np.asarray(one.get_offsets())[:, 0] for one in axes.collections[1:])
-    for found, name in ((shrunk, "shrunk"), (raw, "read"), (expected, "expected")):
-        assert found == pytest.approx(abc.texts[name].to_numpy())
-    assert axes.get_yticklabels()[0].get_text() == f"{abc.texts['text'][0]}  ({abc.texts['captchas'][0]})"
+def test_ends_show_shares_intervals_and_what_the_characters_lead_to(abc: Tables) -> None:
+    own = abc.ends[abc.ends["kind"] == "text"].reset_index(drop=True)
+    axes = draw_combinations(abc.ends, "text").axes[0]  # type: ignore[union-attr]
+    shares, expected = (np.asarray(one.get_offsets())[:, 0] for one in axes.collections[1:])
+    assert shares == pytest.approx(own["accuracy"].to_numpy())
+    assert expected == pytest.approx(own["expected"].to_numpy())
+    ends = np.array([path.vertices[:, 0] for path in axes.collections[0].get_paths()])
+    assert ends == pytest.approx(own[["low", "high"]].to_numpy())
+    assert axes.get_yticklabels()[0].get_text() == f"{own['combination'][0]}  ({own['captchas'][0]})"
 
 
-def test_texts_without_a_model_say_why(abc: Tables) -> None:
-    none = abc.texts.assign(shrunk=np.nan, note="there is one text")
-    assert about_texts(none, abc.spread("text"), 0.95) == "Whole texts cannot be compared: there is one text."
-    ElementTree.fromstring(svg(draw_texts(none)))
+def test_the_extremes_come_with_a_warning(abc: Tables) -> None:
+    sentence = about_combinations(abc.ends, "text", 0.95)
+    own = abc.ends[abc.ends["kind"] == "text"]
+    assert sentence.startswith(f"Of {own['of'].iloc[0]} texts the best is")
+    assert "luck has its part in both, and no interval is adjusted for that" in sentence
+    assert "drawn once" in about_combinations(abc.ends.assign(note="drawn once"), "text", 0.95)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import MISSING, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -111,7 +112,7 @@ def test_a_reader_that_reads_nothing_is_reported_with_zeros() -> None:
 
 def test_the_tables_of_the_readers_tell_what_each_is_and_reads() -> None:
     table = classification_table({"net": observed("abab", "abab"), "tree": observed("abab", "abaa")}, "ab")
-    reached = {"validation_character_accuracy": 0.5, "validation_exact_match": 0.25}
+    reached: dict[str, Any] = {"validation_character_accuracy": 0.5, "validation_exact_match": 0.25}
     net = TrainingRecord(weights=12345, best_epoch=3, epochs=5, arithmetic="fp32 on x", **reached)
     tree = TrainingRecord(weights=56, best_epoch=1, epochs=1, **reached)
     read = details(calibration_error=0.0321, arithmetic="bf16 on x")

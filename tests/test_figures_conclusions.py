@@ -17,7 +17,7 @@ from stages.figures import conclusions, ranking, regressed, visible
 from stages.figures.style import PALETTE
 from stages.schemas.regress import TABLES, Costs, MarginalEffects, RandomisationTest
 
-PARAMS = SimpleNamespace(glyphs=SimpleNamespace(source="digits"),
+PARAMS: Any = SimpleNamespace(glyphs=SimpleNamespace(source="digits"),
                          noise=SimpleNamespace(types=("gaussian", "gaussian_rgb", "fog"), steps=4))
 
 
@@ -165,7 +165,8 @@ def test_centred_or_own_slopes_make_no_warning_about_noise_coefficients(terms: l
 
 
 def test_a_run_with_nothing_but_fits_has_an_answer_and_sentences() -> None:
-    found = study(**{name: [] for name in TABLES})
+    tables: dict[str, Any] = {name: [] for name in TABLES}
+    found = study(**tables)
     said = " ".join([conclusions.answer(found), *conclusions.conclusions(found), *conclusions.not_concluded(found)])
     assert "nan" not in said.lower().split()
 

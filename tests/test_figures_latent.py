@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stages.figures.latent import (
     about_drawings,
-    about_noise,
+    about_noise_on_classes,
     about_plane,
     about_separation,
     draw_drawings,
@@ -22,7 +22,8 @@ from stages.figures.latent import (
     verdicts,
 )
 from stages.figures.style import svg
-from stages.insight.separation import COLLAPSED, COLUMNS, MEASURES, MERGED, Space, plane_table, separation
+from stages.insight.class_separation import COLLAPSED, MEASURES, MERGED, Space, plane_table, separation
+from stages.schemas.explain import SpaceMeasures
 
 LEVELS = (0.3, 0.6)
 NOISES = {"gaussian": (0.4, 1.0), "motion_blur": (1.0, 2.0), "fog": (0.5, 2.0), "shift": (1.0, 1.0), "gone": (0.0, 1.0)}
@@ -80,20 +81,20 @@ def test_where_all_noises_do_the_same_no_list_is_needed(table: pd.DataFrame) -> 
 
 
 def test_a_noise_is_told_with_its_numbers_and_intervals(table: pd.DataFrame) -> None:
-    said = about_noise(table, "reader", "gaussian", 0.9)
+    said = about_noise_on_classes(table, "reader", "gaussian", 0.9)
     found = re.search(r"class means changes by −(\d+)\u00a0% \(90\u00a0% interval −(\d+) to −(\d+)\)", said)
     assert found
     value, low, high = map(int, found.groups())
     assert low > value > high
     assert value == pytest.approx(60, abs=8)
     assert said.endswith("the Fisher ratio falls because class means draw together.")
-    widened = about_noise(table, "reader", "motion_blur", 0.9)
+    widened = about_noise_on_classes(table, "reader", "motion_blur", 0.9)
     assert re.search(r"spread within classes changes by \+\d\d\d?\u00a0% \(90\u00a0% interval \+", widened)
     assert widened.endswith("because classes spread out.")
 
 
 def test_a_shift_of_all_is_no_merging_but_told(table: pd.DataFrame) -> None:
-    said = about_noise(table, "reader", "shift", 0.9)
+    said = about_noise_on_classes(table, "reader", "shift", 0.9)
     assert "does not clearly change, but the classes may have moved as a whole: " in said
     purity = table[(table["noise"] == "shift") & (table["measure"] == "purity") & (table["level"] == 0.6)]["value"]
     assert f"{100 * purity.iloc[0]:.1f}\u00a0% of the nearest" in said
@@ -104,7 +105,7 @@ def test_means_that_are_one_are_told_without_a_number(table: pd.DataFrame) -> No
     rows = (gone["noise"] == "gone") & gone["measure"].isin(["merging", "change", "balance"])
     gone.loc[rows, ["value", "low", "high"]] = np.nan
     gone.loc[rows, "note"] = MERGED
-    said = about_noise(gone, "reader", "gone", 0.9)
+    said = about_noise_on_classes(gone, "reader", "gone", 0.9)
     assert "class means can no longer be told apart, and the spread" in said
     assert "nan" not in said
     assert verdicts(gone).set_index("noise").loc["gone", "because"] == "distance"
@@ -117,7 +118,7 @@ def test_points_that_are_one_are_told() -> None:
     flat = Space("reader", space.reference, space.reference_labels, space.clean, space.labels, space.clusters,
                  {("contrast", 1.0): np.zeros_like(space.clean)})
     told = separation(flat, rng=np.random.default_rng(0), draws=50)
-    assert about_noise(told, "reader", "contrast", 0.9) == (
+    assert about_noise_on_classes(told, "reader", "contrast", 0.9) == (
         f"Under contrast at level 1 nothing is left: {COLLAPSED}.")
     assert "under contrast each class becomes one point" in about_separation(told, "reader")
     svg(draw_separation(told, "reader"))
@@ -126,7 +127,7 @@ def test_points_that_are_one_are_told() -> None:
 def test_too_few_examples_give_no_verdict_but_a_figure() -> None:
     few = separation(space_of(each=4), rng=np.random.default_rng(0))
     assert about_separation(few, "reader").startswith("No interval is known here, and so no verdict: class 0 has 4")
-    assert "no verdict: class 0 has 4" in about_noise(few, "reader", "fog", 0.9)
+    assert "no verdict: class 0 has 4" in about_noise_on_classes(few, "reader", "fog", 0.9)
     assert "(no interval: class 0 has 4" in about_plane(few, "reader", "fog", 0.5, 0.9)
     assert not verdicts(few)["known"].any()
     assert "nan" not in svg(draw_separation(few, "reader")).lower()
@@ -214,5 +215,5 @@ def test_the_drawings_sentence_names_the_noise_that_costs_most() -> None:
 
 
 def test_every_measure_has_a_name_and_a_row(table: pd.DataFrame) -> None:
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == SpaceMeasures.names()
     assert len(table) == (1 + len(NOISES) * len(LEVELS)) * len(MEASURES)

@@ -135,7 +135,8 @@ def test_the_pairs_that_pass_a_threshold_are_counted() -> None:
 
 def test_both_models_are_drawn_side_by_side() -> None:
     axes = robustness.draw_marginal_effects(study().tables[MarginalEffects]).axes[0]
-    drawn = {line.get_label(): list(np.asarray(line.get_xdata())) for line in axes.lines if str(line.get_label())[0] != "_"}
+    drawn = {line.get_label(): list(np.asarray(line.get_xdata())) for line in axes.lines
+             if str(line.get_label())[0] != "_"}
     assert drawn == {"linear probability model": [pytest.approx(20), pytest.approx(-7)],
                      "logit, average effect": [pytest.approx(23), pytest.approx(-7.3)]}
 

@@ -18,9 +18,10 @@ from stages.figures.coefficients import (
     draw_slopes,
     factor_effects,
 )
-from stages.figures.confusion import MISSED, about_confusion, confusion_table, draw_confusion, share_matrix
+from stages.figures.confusion import about_confusion, confusion_table, draw_confusion, share_matrix
 from stages.figures.counts import count_characters, draw_counts, draw_mean_glyphs
 from stages.figures.pixels import BLOCK, luma_statistics, pixels_by_level
+from stages.schemas.words import MISSED
 
 RNG = np.random.default_rng(5)
 READ = {name: pd.DataFrame({"truth": RNG.choice(list("abж"), 200), "guess": RNG.choice(["", *"abж"], 200)})

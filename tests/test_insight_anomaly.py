@@ -18,25 +18,27 @@ from stages.insight import anomaly, detection
 from stages.insight.anomaly import (
     METHODS,
     Anomalies,
-    Effort,
     Evidence,
+    FitEffort,
+    LabelledGlyphs,
+    NoveltyConfig,
     Rendering,
     density_scores,
     evidence_of,
     feature_scores,
     features_of,
-    headline,
     held_out,
     importance_bound,
     pixel_entropy,
+    unseen_headlines,
 )
-from stages.insight.autoencoder import Autoencoder, draw, fit_autoencoder, reconstruction_loss, to_ink
+from stages.insight.autoencoder import GlyphAutoencoder, draw_latent, fit_autoencoder, reconstruction_loss, to_ink
 from stages.statistics.bootstrap import index_counts
 
 CPU = torch.device("cpu")
 COLUMNS = ["held_out", "method", "noise", "level", "n_normal", "n_anomalous", "auroc", "low", "high", "aupr",
            "tpr_at_5", "tpr_low", "tpr_high", "false_alarms", "note"]
-QUICK = Effort(autoencoder=1200, classifier=600, channels=4)
+QUICK = FitEffort(autoencoder=1200, classifier=600, channels=4)
 
 
 def glyphs(per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -58,6 +60,8 @@ def glyphs(per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 TRAIN, VALIDATION, TEST = glyphs(30, 1), glyphs(15, 2), glyphs(12, 3)
+POOLS = [LabelledGlyphs(*pool) for pool in (TRAIN, VALIDATION, TEST)]
+CONFIG = NoveltyConfig("|-+o", seed=1, device=CPU, effort=QUICK, draws=50)
 
 
 def noisy(images: np.ndarray, seed: int) -> np.ndarray:
@@ -68,8 +72,7 @@ def noisy(images: np.ndarray, seed: int) -> np.ndarray:
 @cache
 def found() -> Anomalies:
     rendering = Rendering("gaussian", 0.25, noisy(VALIDATION[0], 1), noisy(TEST[0], 2))
-    return held_out(*TRAIN, *VALIDATION, *TEST, "|-+o", seed=1, device=CPU, renderings=[rendering], effort=QUICK,
-                    draws=50)
+    return held_out(*POOLS, CONFIG, renderings=[rendering])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -93,14 +96,14 @@ def test_there_is_a_row_for_each_class_method_and_rendering() -> None:
 
 
 def test_an_unseen_shape_is_noticed_and_ink_alone_notices_less() -> None:
-    numbers = headline(found().rows)
+    numbers = unseen_headlines(found().rows)
     for method in ("elbo", "reconstruction", "features", "combined"):
         assert numbers[f"auroc_{method}"] > max(0.7, numbers["auroc_ink"] + 0.1)
 
 
 def test_the_same_seed_gives_the_same_rows_with_one_worker_or_two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(anomaly, "SIDE_BY_SIDE", 1)
-    again = held_out(*TRAIN, *VALIDATION, *TEST, "|-+o", seed=1, device=CPU, effort=QUICK, draws=50)
+    again = held_out(*POOLS, CONFIG)
     clean = found().rows[found().rows["level"] == 0].reset_index(drop=True)
     pd.testing.assert_frame_equal(again.rows, clean, check_exact=True)
 
@@ -118,7 +121,7 @@ def test_nothing_depends_on_validation_or_test_glyphs_of_the_class_held_out() ->
 
 
 @cache
-def mixture() -> tuple[Autoencoder, ...]:
+def mixture() -> tuple[GlyphAutoencoder, ...]:
     return tuple(fit_autoencoder(TRAIN[0][TRAIN[1] == a], None, latent=3, epochs=4, seed=a) for a in range(4))
 
 
@@ -136,7 +139,7 @@ def test_the_importance_bound_is_what_torch_distributions_say() -> None:
         mean, log_variance = network.encode(x)
         posterior: Any = torch.distributions.Normal(mean, (log_variance / 2).exp())
         for _ in range(6):
-            z = draw(mean, log_variance, generator=generator)
+            z = draw_latent(mean, log_variance, generator=generator)
             ratio = standard.log_prob(z).sum(1) - posterior.log_prob(z).sum(1)
             weights.append(ratio - reconstruction_loss(network.decode(z), x))
     expected = torch.stack(weights).double()
@@ -235,14 +238,14 @@ def test_too_few_glyphs_have_no_interval_and_a_note_and_none_have_no_number() ->
     assert np.isnan([row["auroc"], row["aupr"], row["tpr_at_5"]]).all()
 
 
-@pytest.mark.parametrize(("change", "message"), [
-    ({"alphabet": "|-"}, "three classes"),
-    ({"test_labels": TEST[1][:-1]}, "test: expected a label"),
-    ({"train_labels": np.where(TRAIN[1] == 2, 1, TRAIN[1])}, r"no training glyph of '\+'"),
-    ({"renderings": [Rendering("fog", 0.5, VALIDATION[0][:3], TEST[0])]}, "fog at level 0.5 has 3 validation"),
+@pytest.mark.parametrize(("pools", "alphabet", "renderings", "message"), [
+    (POOLS, "|-", [], "three classes"),
+    ([*POOLS[:2], LabelledGlyphs(TEST[0], TEST[1][:-1])], "|-+o", [], "test: expected a label"),
+    ([LabelledGlyphs(TRAIN[0], np.where(TRAIN[1] == 2, 1, TRAIN[1])), *POOLS[1:]], "|-+o", [],
+     r"no training glyph of '\+'"),
+    (POOLS, "|-+o", [Rendering("fog", 0.5, VALIDATION[0][:3], TEST[0])], "fog at level 0.5 has 3 validation"),
 ])
-def test_what_does_not_fit_is_refused(change: dict[str, object], message: str) -> None:
-    names = ("train_images", "train_labels", "validation_images", "validation_labels", "test_images", "test_labels")
-    arguments = {**dict(zip(names, [*TRAIN, *VALIDATION, *TEST], strict=True)), "alphabet": "|-+o", **change}
+def test_what_does_not_fit_is_refused(pools: list[LabelledGlyphs], alphabet: str, renderings: list[Rendering],
+                                      message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        held_out(**arguments, seed=1, device=CPU)  # type: ignore[arg-type]
+        held_out(*pools, NoveltyConfig(alphabet, seed=1, device=CPU), renderings=renderings)

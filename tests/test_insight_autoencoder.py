@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from stages.insight.autoencoder import (
-    Autoencoder,
+    GlyphAutoencoder,
     active_units,
     divergence,
-    draw,
+    draw_latent,
     fit_autoencoder,
     latent_means,
     losses_table,
@@ -44,7 +44,7 @@ def bars(each: int, seed: int = 0) -> tuple[Glyphs, Ints]:
 
 
 @pytest.fixture(scope="module")
-def fitted() -> Autoencoder:
+def fitted() -> GlyphAutoencoder:
     return fit_autoencoder(*bars(96), latent=3, epochs=25, seed=1)
 
 
@@ -77,18 +77,18 @@ def test_the_reconstruction_loss_is_a_log_likelihood_summed_over_pixels() -> Non
 
 def test_draws_have_the_mean_and_variance_asked_for() -> None:
     mean, log_variance = torch.tensor([[-1.0, 2.0]]), torch.tensor([[0.5, -1.0]])
-    z = draw(mean.expand(40_000, 2), log_variance.expand(40_000, 2), generator=torch.Generator().manual_seed(0))
+    z = draw_latent(mean.expand(40_000, 2), log_variance.expand(40_000, 2), generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(z.mean(0), mean[0], atol=0.03, rtol=0)
     torch.testing.assert_close(z.var(0).log(), log_variance[0], atol=0.04, rtol=0)
 
 
-def test_the_elbo_is_loss_and_divergence_at_the_mean_or_at_a_draw(fitted: Autoencoder) -> None:
+def test_the_elbo_is_loss_and_divergence_at_the_mean_or_at_a_draw(fitted: GlyphAutoencoder) -> None:
     x = to_ink(bars(3, 5)[0])
     with torch.inference_mode():
         mean, log_variance = fitted.encode(x)
         loss, apart = fitted.elbo(x)
         drawn, same = fitted.elbo(x, generator=torch.Generator().manual_seed(2))
-        z = draw(mean, log_variance, generator=torch.Generator().manual_seed(2))
+        z = draw_latent(mean, log_variance, generator=torch.Generator().manual_seed(2))
         torch.testing.assert_close(loss, reconstruction_loss(fitted.decode(mean), x))
         torch.testing.assert_close(drawn, reconstruction_loss(fitted.decode(z), x))
     assert loss.shape == apart.shape == (6,)
@@ -96,13 +96,13 @@ def test_the_elbo_is_loss_and_divergence_at_the_mean_or_at_a_draw(fitted: Autoen
     assert torch.equal(apart, divergence(mean, log_variance))
 
 
-def test_the_elbo_bounds_the_evidence(fitted: Autoencoder) -> None:
+def test_the_elbo_bounds_the_evidence(fitted: GlyphAutoencoder) -> None:
     """Importance sampling (Burda et al. 2016) with many draws is nearer to log p(x), and above the bound."""
     draws = 300
     x = to_ink(bars(2, 7)[0]).repeat(draws, 1)
     with torch.inference_mode():
         mean, log_variance = fitted.encode(x)
-        z = draw(mean, log_variance, generator=torch.Generator().manual_seed(0))
+        z = draw_latent(mean, log_variance, generator=torch.Generator().manual_seed(0))
         ratio = torch.from_numpy(stats.norm.logpdf(z) - stats.norm.logpdf(z, mean, (log_variance / 2).exp())).sum(1)
         weights = (ratio - reconstruction_loss(fitted.decode(z), x)).view(draws, 4)
         bounds = -torch.stack(fitted.elbo(x, generator=torch.Generator().manual_seed(1))).sum(0).view(draws, 4)
@@ -111,7 +111,7 @@ def test_the_elbo_bounds_the_evidence(fitted: Autoencoder) -> None:
     assert ((weights.mean(0) - bounds.mean(0)).abs() < 4 * error).all()  # the divergence is what draws say it is
 
 
-def test_what_it_learned_it_draws_again_and_tells_apart(fitted: Autoencoder) -> None:
+def test_what_it_learned_it_draws_again_and_tells_apart(fitted: GlyphAutoencoder) -> None:
     images, labels = bars(20, 9)
     drawn = reconstructions(fitted, images)
     assert drawn.shape == images.shape
@@ -123,14 +123,14 @@ def test_what_it_learned_it_draws_again_and_tells_apart(fitted: Autoencoder) -> 
     assert (guess.numpy() == labels).mean() > 0.9
 
 
-def test_the_latent_space_is_in_use(fitted: Autoencoder) -> None:
+def test_the_latent_space_is_in_use(fitted: GlyphAutoencoder) -> None:
     means = latent_means(fitted, bars(50, 3)[0])
     assert 2 <= active_units(means) <= 3
     assert active_units(np.zeros((9, 4))) == 0
     assert active_units(np.arange(9)[:, None] * np.array([[0.0, 1.0, 0.02]])) == 1
 
 
-def digest(network: Autoencoder) -> str:
+def digest(network: GlyphAutoencoder) -> str:
     return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in network.state_dict().values())).hexdigest()
 
 
@@ -156,26 +156,26 @@ def test_each_epoch_is_reported() -> None:
     assert [line.split(",")[0] for line in lines] == [f"autoencoder: epoch {i}/3" for i in (1, 2, 3)]
 
 
-def test_glyphs_of_another_batch_give_the_same_means_as_alone(fitted: Autoencoder) -> None:
+def test_glyphs_of_another_batch_give_the_same_means_as_alone(fitted: GlyphAutoencoder) -> None:
     images = bars(10)[0]
     np.testing.assert_allclose(latent_means(fitted, images)[:3], latent_means(fitted, images[:3]), atol=1e-4)
 
 
-def test_the_prior_draws_glyphs_from_its_generator(fitted: Autoencoder) -> None:
+def test_the_prior_draws_glyphs_from_its_generator(fitted: GlyphAutoencoder) -> None:
     first, second = (prior_samples(fitted, 5, generator=torch.Generator().manual_seed(seed)) for seed in (0, 0))
     assert first.shape == (5, 28, 28)
     assert np.array_equal(first, second)
     assert not np.array_equal(first, prior_samples(fitted, 5, generator=torch.Generator().manual_seed(1)))
 
 
-def test_a_log_variance_is_never_so_large_that_its_exponent_overflows(fitted: Autoencoder) -> None:
+def test_a_log_variance_is_never_so_large_that_its_exponent_overflows(fitted: GlyphAutoencoder) -> None:
     with torch.inference_mode():
         apart = fitted.elbo(1e6 * torch.ones(2, 784))[1]
         assert (fitted.encode(1e6 * torch.ones(2, 784))[1].abs() <= 6).all()
     assert torch.isfinite(apart).all()
 
 
-def test_losses_rise_under_noise_with_an_interval_around_the_mean(fitted: Autoencoder) -> None:
+def test_losses_rise_under_noise_with_an_interval_around_the_mean(fitted: GlyphAutoencoder) -> None:
     images = bars(20, 4)[0]
     noisy = np.random.default_rng(0).integers(0, 256, images.shape, dtype=np.uint8)
     table = losses_table(fitted, {("none", 0.0): images, ("static", 0.5): noisy}, rng=np.random.default_rng(0))
@@ -206,4 +206,4 @@ def test_bad_input_is_told_in_one_line(change: dict[str, object], said: str) -> 
 
 def test_without_labels_there_is_no_classifier() -> None:
     with pytest.raises(ValueError, match="fitted without labels"):
-        Autoencoder(2).classify(torch.zeros(1, 2))
+        GlyphAutoencoder(2).classify(torch.zeros(1, 2))

@@ -14,19 +14,18 @@ from operations import steps
 from scipy.special import expit
 
 from stages.insight.classes import (
-    ACCURACY,
-    ALL,
     LEAST,
-    THRESHOLDS,
-    accuracy_by_level,
+    character_accuracy_by_level,
+    class_headlines,
     draw_shares,
-    headlines,
     noises_of,
     place_probabilities,
     rank_intervals,
     ranking,
     thresholds_by_character,
 )
+from stages.schemas.explain import ClassLevels, ClassThresholds
+from stages.schemas.words import POOLED
 
 UKRAINIAN = "АБВГҐДЕЄЖЗИІЇЙКЛМНОПРСТУФХЦЧШЩЬЮЯ"
 LEVELS = (0.25, 0.5, 0.75, 1.0)
@@ -69,12 +68,12 @@ def abc() -> pd.DataFrame:
 
 
 def test_accuracy_by_level_is_the_mean_of_each_cell(abc: pd.DataFrame) -> None:
-    table = accuracy_by_level(abc, "abc", confidence=0.95)
-    assert list(table.columns) == ACCURACY
-    assert list(dict.fromkeys(table["noise"])) == ["fog", "lines", ALL]
+    table = character_accuracy_by_level(abc, "abc", confidence=0.95)
+    assert list(table.columns) == ClassLevels.names()
+    assert list(dict.fromkeys(table["noise"])) == ["fog", "lines", POOLED]
     for row in table.itertuples():
         own = abc[(abc["truth"] == row.character) & (abc["level"] == row.level)]
-        if row.level and row.noise != ALL:
+        if row.level and row.noise != POOLED:
             own = own[own["noise"] == row.noise]
         assert (row.accuracy, row.characters, row.captchas) == (
             own["success"].mean(), len(own), own["captcha"].nunique())
@@ -84,7 +83,7 @@ def test_accuracy_by_level_is_the_mean_of_each_cell(abc: pd.DataFrame) -> None:
 
 def test_a_character_of_few_captchas_has_no_interval_but_a_note() -> None:
     rows = read_characters("ab", 0, 2, texts=["aa"] * 30 + ["ab"] * (LEAST - 1))
-    table = accuracy_by_level(rows, "abz", confidence=0.95)
+    table = character_accuracy_by_level(rows, "abz", confidence=0.95)
     few = table[table["character"] == "b"]
     assert few["accuracy"].notna().all()
     assert few[["low", "high"]].isna().all(axis=None)
@@ -110,7 +109,7 @@ def with_glyphs(rows: pd.DataFrame, each: int) -> pd.DataFrame:
 def test_glyphs_that_come_back_widen_every_interval_of_a_character(abc: pd.DataFrame) -> None:
     rows = with_glyphs(abc, 6)
     tables: list[Callable[[pd.DataFrame], pd.DataFrame]] = [
-        lambda own: accuracy_by_level(own, "abc", confidence=0.95),
+        lambda own: character_accuracy_by_level(own, "abc", confidence=0.95),
         lambda own: ranking(own, "abc", confidence=0.95, draws=300, seed=1).table]
     for table in tables:
         alone, both = (table(own) for own in (rows.assign(glyph=-1), rows))
@@ -140,7 +139,7 @@ def test_a_character_of_a_single_glyph_has_no_interval_but_a_note(abc: pd.DataFr
 
 def test_the_threshold_is_where_the_curve_was_drawn(abc: pd.DataFrame) -> None:
     table = thresholds_by_character(abc, "abc", confidence=0.95, draws=300, seed=3).set_index(["noise", "character"])
-    assert list(table.reset_index().columns) == THRESHOLDS
+    assert list(table.reset_index().columns) == ClassThresholds.names()
     blind = 0.8 / 3
     later = np.log((1 - 0.5) / (0.5 - blind)) / 12  # than the midpoint: half of the fall is not yet 50 %
     for character, middle in (("a", 0.7 + later), ("b", 0.5 + later), ("c", 0.45 + later)):
@@ -191,7 +190,7 @@ def test_characters_that_are_alike_keep_every_rank() -> None:
     assert (order.table["all_low"] == 1).all()
     assert (order.table["all_high"] == 4).all()
     assert order.whole < 0.6
-    assert order.told_apart == 0
+    assert order.distinguished == 0
 
 
 def test_the_draws_spread_as_the_cluster_robust_error_says(abc: pd.DataFrame) -> None:
@@ -261,13 +260,13 @@ def test_33_letters_in_texts_of_one_character_work() -> None:
     table = thresholds_by_character(rows, UKRAINIAN, confidence=0.95, draws=50, seed=1)
     assert order.table["place"].tolist() == list(range(1, 34))
     assert len(table) == 33 * 3
-    assert len(accuracy_by_level(rows, UKRAINIAN, confidence=0.95)) == 33 * 3 * 5
+    assert len(character_accuracy_by_level(rows, UKRAINIAN, confidence=0.95)) == 33 * 3 * 5
 
 
 @pytest.mark.parametrize("table", [
     lambda rows: ranking(rows, "abc", confidence=0.95, draws=50, seed=1),
     lambda rows: thresholds_by_character(rows, "abc", confidence=0.95, draws=10, seed=1),
-    lambda rows: accuracy_by_level(rows, "abc", confidence=0.95),
+    lambda rows: character_accuracy_by_level(rows, "abc", confidence=0.95),
 ], ids=["ranking", "thresholds", "accuracy"])  # fmt: skip
 def test_steps_grow_slower_than_captchas(table: Callable[[pd.DataFrame], object], abc: pd.DataFrame) -> None:
     assert steps(lambda: table(four_times(abc))) < 3 * steps(lambda: table(abc))
@@ -276,12 +275,12 @@ def test_steps_grow_slower_than_captchas(table: Callable[[pd.DataFrame], object]
 def test_the_headlines_are_finite(abc: pd.DataFrame) -> None:
     order = ranking(abc, "abc", confidence=0.95, draws=100, seed=1)
     table = thresholds_by_character(abc, "abc", confidence=0.95, draws=50, seed=1)
-    told = headlines(order, table)
+    told = class_headlines(order, table)
     assert told["class_best"] - told["class_worst"] == pytest.approx(told["class_spread"])
     assert told["class_threshold_least"] < told["class_threshold_most"]
     assert np.isfinite(list(told.values())).all()
     few = abc[abc["captcha"] < 20]
-    assert headlines(ranking(few, "abc", confidence=0.95, draws=50, seed=1),
+    assert class_headlines(ranking(few, "abc", confidence=0.95, draws=50, seed=1),
                      thresholds_by_character(few, "abc", confidence=0.95, draws=50, seed=1)) == {}
 
 
@@ -296,7 +295,7 @@ def test_noise_types_come_in_their_order_and_clean_is_none(abc: pd.DataFrame) ->
 def test_characters_outside_the_alphabet_and_no_characters_are_refused(
         abc: pd.DataFrame, alphabet: str, level: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        accuracy_by_level(abc[abc["level"] >= level], alphabet, confidence=0.95)
+        character_accuracy_by_level(abc[abc["level"] >= level], alphabet, confidence=0.95)
 
 
 def test_a_ranking_of_clean_renderings_is_refused(abc: pd.DataFrame) -> None:

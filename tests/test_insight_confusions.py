@@ -14,19 +14,16 @@ from sklearn.metrics import confusion_matrix
 from statsmodels.stats.multitest import multipletests
 from test_insight_classes import LEVELS, UKRAINIAN, four_times, read_characters
 
-from stages.insight.classes import ALL, LEAST
+from stages.insight.classes import LEAST
 from stages.insight.confusions import (
-    BY_LEVEL,
-    CLEAN,
-    MATRIX,
-    MISSED,
-    TESTED,
+    confusion_headlines,
     confusion_matrices,
     confusion_tests,
     confusions_by_level,
     frequent,
-    headlines,
 )
+from stages.schemas.explain import ConfusionLevels, ConfusionMatrices, ConfusionTests
+from stages.schemas.words import CLEAN, MISSED, POOLED
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +42,11 @@ def one_each(clean: list[str], noisy: list[str], alphabet: str = "ab") -> pd.Dat
 
 def test_matrices_are_scikit_learns(abcd: pd.DataFrame) -> None:
     table = confusion_matrices(abcd, "abcd")
-    assert list(table.columns) == MATRIX
-    assert list(dict.fromkeys(table["noise"])) == [CLEAN, "fog", "lines", ALL]
+    assert list(table.columns) == ConfusionMatrices.names()
+    assert list(dict.fromkeys(table["noise"])) == [CLEAN, "fog", "lines", POOLED]
     for noise, cells in table.groupby("noise"):
         rows = abcd[abcd["level"] == 0] if noise == CLEAN else abcd[abcd["level"] > 0]
-        rows = rows if noise in (CLEAN, ALL) else rows[rows["noise"] == noise]
+        rows = rows if noise in (CLEAN, POOLED) else rows[rows["noise"] == noise]
         theirs = confusion_matrix(rows["truth"], rows["guess"].replace("", MISSED), labels=[*"abcd", MISSED])[:4]
         ours = cells.pivot_table(index="actual", columns="read_as", values="count", fill_value=0)
         ours = ours.reindex(index=list("abcd"), columns=[*"abcd", MISSED], fill_value=0)
@@ -61,8 +58,8 @@ def test_a_test_of_one_character_a_captcha_is_the_paired_t_test() -> None:
     rng = np.random.default_rng(3)
     clean, noisy = ([str(one) for one in rng.choice(["a", "b", ""], 60, p=p)] for p in ((0.9, 0.1, 0), (0.5, 0.3, 0.2)))
     table = confusion_tests(one_each(clean, noisy), "ab", confidence=0.9)
-    assert list(table.columns) == TESTED
-    row = table[(table["noise"] == ALL) & (table["read_as"] == "b")].iloc[0]
+    assert list(table.columns) == ConfusionTests.names()
+    row = table[(table["noise"] == POOLED) & (table["read_as"] == "b")].iloc[0]
     first, second = ((np.array(guesses) == "b").astype(float) for guesses in (noisy, clean))
     theirs = stats.ttest_rel(first, second)
     assert (row["t"], row["p"]) == pytest.approx((theirs.statistic, theirs.pvalue))
@@ -86,9 +83,9 @@ def test_the_error_of_a_difference_is_that_of_resampled_captchas(abcd: pd.DataFr
 
 def test_holm_counts_every_confusion_that_could_have_occurred(abcd: pd.DataFrame) -> None:
     table = confusion_tests(abcd, "abcd", confidence=0.95)
-    assert set(table.loc[table["noise"] == ALL, "tests"]) == {16}
-    assert set(table.loc[table["noise"] != ALL, "tests"]) == {32}
-    types = table[table["noise"] != ALL]
+    assert set(table.loc[table["noise"] == POOLED, "tests"]) == {16}
+    assert set(table.loc[table["noise"] != POOLED, "tests"]) == {32}
+    types = table[table["noise"] != POOLED]
     p = np.concatenate([types["p"], np.ones(32 - len(types))])
     assert types["p_holm"].tolist() == pytest.approx(multipletests(p, method="holm")[1][:len(types)].tolist())
 
@@ -132,11 +129,11 @@ def test_where_all_captchas_agree_there_is_no_test_either() -> None:
 def test_shares_by_level_are_those_of_the_cells(abcd: pd.DataFrame) -> None:
     pairs = [("a", "c"), ("b", MISSED)]
     table = confusions_by_level(abcd, pairs, confidence=0.95)
-    assert list(table.columns) == BY_LEVEL
+    assert list(table.columns) == ConfusionLevels.names()
     assert len(table) == 2 * 3 * (1 + len(LEVELS))
     for row in table.itertuples():
         own = abcd[(abcd["truth"] == row.actual) & (abcd["level"] == row.level)]
-        own = own if row.level == 0 or row.noise == ALL else own[own["noise"] == row.noise]
+        own = own if row.level == 0 or row.noise == POOLED else own[own["noise"] == row.noise]
         hits = (own["guess"].replace("", MISSED) == row.read_as).sum()
         wrong = int((~own["success"]).sum())
         assert (row.count, row.share) == (hits, hits / len(own))
@@ -146,7 +143,7 @@ def test_shares_by_level_are_those_of_the_cells(abcd: pd.DataFrame) -> None:
 def test_the_most_frequent_are_characters_and_in_their_order(abcd: pd.DataFrame) -> None:
     table = confusion_tests(abcd, "abcd", confidence=0.95)
     chosen = frequent(table, 3)
-    own = table[(table["noise"] == ALL) & (table["read_as"] != MISSED)]
+    own = table[(table["noise"] == POOLED) & (table["read_as"] != MISSED)]
     assert chosen == [(row.actual, row.read_as) for row in own.nlargest(3, "share").itertuples()]
     assert len(frequent(table, 1000)) == len(own)
 
@@ -162,7 +159,7 @@ def test_33_letters_work() -> None:
     rows = read_characters(UKRAINIAN, 150, 4)
     table = confusion_tests(rows, UKRAINIAN, confidence=0.95)
     assert len(confusion_matrices(rows, UKRAINIAN)) > 33
-    assert set(table.loc[table["noise"] == ALL, "tests"]) == {33 * 33}
+    assert set(table.loc[table["noise"] == POOLED, "tests"]) == {33 * 33}
 
 
 @pytest.mark.parametrize("table", [lambda rows: confusion_tests(rows, "abcd", confidence=0.95),
@@ -174,9 +171,9 @@ def test_steps_grow_slower_than_captchas(table: Callable[[pd.DataFrame], object]
 
 def test_the_headlines_count(abcd: pd.DataFrame) -> None:
     tests = confusion_tests(abcd, "abcd", confidence=0.95)
-    told = headlines(tests, confusion_matrices(abcd, "abcd"))
+    told = confusion_headlines(tests, confusion_matrices(abcd, "abcd"))
     assert told["missed_noisy"] == pytest.approx((abcd.loc[abcd["level"] > 0, "guess"] == "").mean())
-    assert told["confusion_top"] == tests[(tests["noise"] == ALL) & (tests["read_as"] != MISSED)]["share"].max()
+    assert told["confusion_top"] == tests[(tests["noise"] == POOLED) & (tests["read_as"] != MISSED)]["share"].max()
     assert told["confusions_told"] <= told["confusions_seen"] <= 16
     assert np.isfinite(list(told.values())).all()
 
@@ -186,4 +183,4 @@ def test_a_test_without_its_other_side_is_refused(abcd: pd.DataFrame, clean: boo
     rows = abcd[(abcd["level"] == 0) == clean]
     with pytest.raises(ValueError, match="needs clean renderings and noisy ones"):
         confusion_tests(rows, "abcd", confidence=0.95)
-    assert set(confusion_matrices(rows, "abcd")["noise"]) == ({CLEAN} if clean else {"fog", "lines", ALL})
+    assert set(confusion_matrices(rows, "abcd")["noise"]) == ({CLEAN} if clean else {"fog", "lines", POOLED})

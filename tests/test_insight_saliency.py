@@ -12,17 +12,17 @@ from scipy.stats import spearmanr
 from stages.captcha.noise.canvas import background
 from stages.insight import faithfulness, saliency
 from stages.insight.faithfulness import (
-    area,
+    curve_area,
     ends_of,
     glyph_masks,
-    headline,
     ink_map,
     mass_share,
     mean_by_captcha,
     mean_maps,
     measure,
-    randomised,
+    randomised_maps,
     replacement_curves,
+    saliency_headlines,
     shares,
     spearman,
     spearman_within,
@@ -209,7 +209,7 @@ def test_a_perfect_map_beats_the_controls_and_its_opposite_loses() -> None:
 
     rng = np.random.default_rng(0)
     ends = ends_of(score, images)
-    areas = {name: [area(curve).mean() for curve in replacement_curves(score, images, maps, 12, ends, rng=rng)]
+    areas = {name: [curve_area(curve).mean() for curve in replacement_curves(score, images, maps, 12, ends, rng=rng)]
              for name, maps in {"perfect": own.astype(np.float32), "opposite": -own.astype(np.float32),
                                 "random": rng.random(own.shape).astype(np.float32)}.items()}
     assert areas["perfect"][0] < areas["random"][0] < areas["opposite"][0]
@@ -239,7 +239,7 @@ def test_curves_start_and_end_with_the_picture_and_its_ground_and_follow_the_ord
 
 
 def test_the_area_is_the_trapezoids_with_both_ends() -> None:
-    np.testing.assert_allclose(area(np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])), [1.0, 0.125])
+    np.testing.assert_allclose(curve_area(np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])), [1.0, 0.125])
 
 
 def test_all_mass_on_the_glyph_is_one_and_even_mass_is_chance() -> None:
@@ -309,11 +309,11 @@ def test_the_whole_account_pairs_each_map_with_the_controls() -> None:
     own, ink = (rows[(rows["method"] == name) & (rows["noise"] == "gaussian")]["insertion"].to_numpy()
                 for name in ("input_x_gradient", "ink"))
     assert one["value"] == pytest.approx(np.nanmean(own - ink), nan_ok=True)
-    drawn = randomised(found, reader, frame["captcha"].to_numpy(), masks, effort=QUICK, seed=0)
+    drawn = randomised_maps(found, reader, frame["captcha"].to_numpy(), masks, effort=QUICK, seed=0)
     layers = summarise_randomised(drawn, confidence=0.9, draws=50, seed=0)
     assert drawn["layers"].max() == 7
     assert drawn["spearman"].median() < 0.9 < drawn["whole"].max()
-    numbers = headline(table, layers, found.residual)
+    numbers = saliency_headlines(table, layers, found.residual)
     assert np.isfinite(list(numbers.values())).all()
     assert numbers["saliency_input_x_gradient_mass"] > numbers["saliency_mass_chance"]
     told = summarise_curves(curves, confidence=0.9, draws=50, seed=0)

@@ -14,10 +14,10 @@ from lab_study import PARAMS, PNG, SVG, ask, client, observations, refused, repo
 
 from stages.figures.chapters.contents import CHAPTERS
 from stages.figures.classification import classification_table
-from stages.figures.confusion import MISSED
 from stages.figures.figure import Figure
 from stages.lab import results
 from stages.lab.reported import spoken
+from stages.schemas.words import MISSED
 
 __all__ = ["client", "study"]  # fixtures
 Told = dict[str, Any]

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pytest
 
 from stages import artifacts, params, regress
-from stages.schemas.regress import TABLES, Correlations, Costs
+from stages.schemas.regress import TABLES, Coefficients, Correlations, Costs, Fits
 from stages.statistics import oracles, runs
 from stages.statistics.regression import Regression, estimate
 
@@ -688,6 +688,19 @@ def test_without_a_regression_of_the_references_reader_no_metric_is_a_cost_and_a
     assert capsys.readouterr().out.count("clean has no regression of its own: no metrics cost_*") == 1
     assert {row["reader"] for row in study.table("costs")} >= {"noisy"}
     assert set(study.metrics()) == {"adjusted_r2", "predicted_r2", "observations"}
+
+
+def test_every_table_is_read_by_its_schema_and_has_one_row_per_key(study: Study) -> None:
+    study.write(noisy=predict("noisy"), clean=predict("clean"))
+    regress.main()
+    for name, kind in TABLES.items():
+        table = artifacts.read_table(regress.FOLDER / f"{name}.csv", kind)
+        assert len(table), name
+        assert not table.duplicated(kind.row_key()).any(), name
+    fits = artifacts.read_record(artifacts.REGRESSION / "fits.json", Fits)
+    rows = [row for fit in fits.fits for row in fit.coefficients]
+    assert all(list(row) == Coefficients.names() for row in rows)
+    assert len(rows) == len(artifacts.read_table(regress.FOLDER / "coefficients.csv", Coefficients))
 
 
 def test_rows_of_other_columns_are_not_written(study: Study) -> None:

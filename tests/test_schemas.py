@@ -23,26 +23,6 @@ STAGES = Path(__file__).resolve().parents[1] / "stages"
 METHODS = {"set_index", "sort_values", "groupby", "drop_duplicates", "merge", "rename", "nlargest", "nsmallest",
            "pivot"}  # of a data frame, whose arguments name columns
 MAPPINGS = {"tables", "factors", "numbers"}  # attributes that are mappings by a file's or a variable's name
-UNCONVERTED = frozenset({  # files that still name columns by texts
-    "explain.py", "train.py",
-    *(f"figures/{name}.py" for name in ("anomaly", "classes", "combinations", "latent", "saliency")),
-    *(f"figures/chapters/{name}.py" for name in ("characters", "why")),
-    *(f"insight/{name}.py" for name in (
-        "anomaly", "classes", "combinations", "confusions", "faithfulness", "separation", "unseen")),
-})  # fmt: skip
-KEYS: dict[str, set[str]] = {  # keys of something else than a table that are called like a column
-    "explain.py": {"clusters", "points", "test", "train", "validation"},  # of arrays, and of what each split may take
-    "figures/latent.py": {"distance"},  # of what is concluded of a noise
-    "figures/page.py": {"kind"},  # of the report's tree
-    "figures/study.py": {"test"},  # texts by split
-    "grammar.py": {"error"},  # of pydantic's errors
-    "lab/experiments.py": {"high", "low", "value"},  # of the page's JSON
-    "lab/pieces.py": {"error"},  # of the page's JSON
-    "lab/tables.py": {"label"},  # of Kaggle's CSV
-    "sources/captchas.py": {"label"},  # of a folder's CSV
-    "sources/kaggle.py": {"label", "test", "train"},  # of Kaggle's CSV, and its files
-}
-
 
 def tables() -> list[type[Table]]:
     """Every table that a module of stages/schemas declares."""
@@ -95,8 +75,6 @@ def columns_in(source: str) -> set[str]:
 @pytest.mark.parametrize("path", files())
 def test_no_column_is_named_by_a_text(path: str) -> None:
     """`frame[Costs.noise]`, not `frame["noise"]`: outside stages/schemas, a column is named by its attribute."""
-    if path in UNCONVERTED:
-        pytest.skip("not converted yet")
     assert columns_in((STAGES / path).read_text(encoding="utf-8")) <= KEYS.get(path, set())
 
 

@@ -1,6 +1,6 @@
 """Where the classes lie: the plane, what the autoencoder draws, and whether noise merges the classes or widens them.
 
-The tables are those of stages.insight.separation and of losses_table.
+The tables are those of stages.insight.class_separation and of losses_table.
 """
 
 from __future__ import annotations
@@ -16,50 +16,76 @@ from numpy.typing import NDArray
 from stages.figures.numbers import interval_text, listed, percent, percent_range, range_text, signed
 from stages.figures.samples import chosen_levels, draw_sheet
 from stages.figures.style import INK, MUTED, PALETTE, WIDTH, level_ticks, neutral_look, small_multiples, styled, words
-from stages.insight.separation import CLEAN, COLLAPSED, MERGED
+from stages.insight.class_separation import COLLAPSED, MERGED
+from stages.schemas.explain import GlyphLosses, SpaceMeasures, SpacePlane
+from stages.schemas.words import CLEAN
 
 Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
 
-SHOWN = {"distance": "distance between class means", "spread": "spread within a class",
-         "purity": "neighbours of the same class"}
-TELLS = {"distance": "because class means draw together", "spread": "because classes spread out",
-         "both": "for both reasons, neither clearly more", "none": ""}
+ENDS = [SpaceMeasures.value, SpaceMeasures.low, SpaceMeasures.high]
+SHOWN = {
+    "distance": "distance between class means",
+    "spread": "spread within a class",
+    "purity": "neighbours of the same class",
+}
+TELLS = {
+    "distance": "because class means draw together",
+    "spread": "because classes spread out",
+    "both": "for both reasons, neither clearly more",
+    "none": "",
+}
 
 
 @styled
 def draw_plane(plane: pd.DataFrame, noise: str) -> Figure:
     """One panel a level of the noise, clean first; a dot a point, a colour and, at the mean, a letter a class.
 
-    `plane` is the table of stages.insight.separation.plane_table, of one space.
+    `plane` is the table of stages.insight.class_separation.plane_table, of one space.
     """
-    rows = plane[plane["noise"].isin([CLEAN, noise])]
-    levels = chosen_levels(sorted(set(rows["level"])))
-    characters = list(dict.fromkeys(sorted(rows["character"])))
+    rows = plane[plane[SpacePlane.noise].isin([CLEAN, noise])]
+    levels = chosen_levels(sorted(set(rows[SpacePlane.level])))
+    characters = list(dict.fromkeys(sorted(rows[SpacePlane.character])))
     figure, panels = small_multiples(len(levels), 0.15, 2.6)
     figure.set_dpi(160)  # of the dots, which are pixels
     for panel, level in zip(panels, levels, strict=False):
         panel.set_title("clean" if level == 0 else f"{words(noise)} {level:g}")
-        _classes(panel, rows[rows["level"] == level], characters)
+        _classes(panel, rows[rows[SpacePlane.level] == level], characters)
         panel.set_xticks([])
         panel.set_yticks([])
         panel.set_aspect("equal")
-    for panel in panels[len(levels):]:
+    for panel in panels[len(levels) :]:
         panel.set_visible(False)
     return figure
 
 
 def _classes(axes: Axes, rows: pd.DataFrame, characters: Sequence[str]) -> None:
     for index, character in enumerate(characters):
-        part = rows[rows["character"] == character]
+        part = rows[rows[SpacePlane.character] == character]
         colour = _colour(index, len(characters))
-        axes.scatter(part["x"], part["y"], s=7, color=[colour], linewidths=0, alpha=0.6, rasterized=True)
+        axes.scatter(
+            part[SpacePlane.x], part[SpacePlane.y], s=7, color=[colour], linewidths=0, alpha=0.6, rasterized=True
+        )
     for index, character in enumerate(characters):
-        part = rows[rows["character"] == character]
+        part = rows[rows[SpacePlane.character] == character]
         if len(part):
-            box = {"boxstyle": "circle,pad=0.18", "linewidth": 1.4, "alpha": 0.85, "facecolor": "white",
-                   "edgecolor": _colour(index, len(characters))}
-            axes.text(part["x"].mean(), part["y"].mean(), character, ha="center", va="center", fontsize=10,
-                      fontweight="bold", color=INK, bbox=box)
+            box = {
+                "boxstyle": "circle,pad=0.18",
+                "linewidth": 1.4,
+                "alpha": 0.85,
+                "facecolor": "white",
+                "edgecolor": _colour(index, len(characters)),
+            }
+            axes.text(
+                part[SpacePlane.x].mean(),
+                part[SpacePlane.y].mean(),
+                character,
+                ha="center",
+                va="center",
+                fontsize=10,
+                fontweight="bold",
+                color=INK,
+                bbox=box,
+            )
 
 
 def _colour(index: int, count: int) -> tuple[float, float, float]:
@@ -75,29 +101,39 @@ def _colour(index: int, count: int) -> tuple[float, float, float]:
 def draw_drawings(rows: dict[str, Glyphs]) -> Figure:
     """Glyphs (n, 28, 28) in rows by name: such as glyphs, what the autoencoder makes of them, draws of its prior."""
     pictures = [[np.repeat(255 - glyph[..., None], 3, axis=2) for glyph in glyphs] for glyphs in rows.values()]
-    return draw_sheet(pictures, list(rows), [], [[""] * len(line) for line in pictures],
-                      [[True] * len(line) for line in pictures])
+    return draw_sheet(
+        pictures, list(rows), [], [[""] * len(line) for line in pictures], [[True] * len(line) for line in pictures]
+    )
 
 
 @styled
 def draw_separation(table: pd.DataFrame, space: str) -> Figure:
     """One panel a noise type: distance between class means and spread within a class, as multiples of the clean ones,
     and the purity of the clean neighbours, against the level, with the intervals as bands."""
-    rows = relative(table[table["space"] == space])
-    noises = list(dict.fromkeys(rows["noise"]))
+    rows = relative(table[table[SpaceMeasures.space] == space])
+    noises = list(dict.fromkeys(rows[SpaceMeasures.noise]))
     figure, panels = small_multiples(len(noises), 0.55, 1.8)
     for panel, noise in zip(panels, noises, strict=False):
         panel.set_title(words(noise))
         for index, (measure, name) in enumerate(SHOWN.items()):
-            part = rows[(rows["noise"] == noise) & (rows["measure"] == measure)].sort_values("level")
+            part = rows[(rows[SpaceMeasures.noise] == noise) & (rows[SpaceMeasures.measure] == measure)].sort_values(
+                SpaceMeasures.level
+            )
             look = neutral_look(index)
-            panel.fill_between(part["level"], part["low"], part["high"], color=look["color"], alpha=0.18, linewidth=0)
-            panel.plot(part["level"], part["value"], label=name, **look)
+            panel.fill_between(
+                part[SpaceMeasures.level],
+                part[SpaceMeasures.low],
+                part[SpaceMeasures.high],
+                color=look["color"],
+                alpha=0.18,
+                linewidth=0,
+            )
+            panel.plot(part[SpaceMeasures.level], part[SpaceMeasures.value], label=name, **look)
         panel.axhline(1, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
-        level_ticks(panel, sorted(set(rows["level"])))
+        level_ticks(panel, sorted(set(rows[SpaceMeasures.level])))
         panel.tick_params(labelbottom=True)
-    panels[0].set_ylim(0, 1.06 * max(1.0, float(np.nanmax(rows[["value", "high"]].to_numpy()))))
-    for panel in panels[len(noises):]:
+    panels[0].set_ylim(0, 1.06 * max(1.0, float(np.nanmax(rows[[SpaceMeasures.value, SpaceMeasures.high]].to_numpy()))))
+    for panel in panels[len(noises) :]:
         panel.set_visible(False)
     figure.supxlabel("level of the noise", fontsize=8.5, color=MUTED)
     figure.supylabel("clean = 1; neighbours: share", fontsize=8.5, color=MUTED)
@@ -109,21 +145,33 @@ def draw_separation(table: pd.DataFrame, space: str) -> Figure:
 def relative(table: pd.DataFrame) -> pd.DataFrame:
     """Distance and spread over the clean ones, and purity: columns noise, level, measure, value, low, high; with a row
     at level 0 for each noise. A distance that cannot be told from 0 is 0."""
-    noisy, clean = table[table["noise"] != CLEAN], table[table["noise"] == CLEAN]
+    noisy, clean = table[table[SpaceMeasures.noise] != CLEAN], table[table[SpaceMeasures.noise] == CLEAN]
     parts = []
     for measure, source, sign in (("distance", "merging", 0.5), ("spread", "widening", -0.5), ("purity", "purity", 0)):
-        for noise in dict.fromkeys(noisy["noise"]):
-            rows = pd.concat([clean, noisy[noisy["noise"] == noise]])
-            rows = rows[rows["measure"] == source]
-            ends = ["value", "low", "high"] if sign >= 0 else ["value", "high", "low"]
+        for noise in dict.fromkeys(noisy[SpaceMeasures.noise]):
+            rows = pd.concat([clean, noisy[noisy[SpaceMeasures.noise] == noise]])
+            rows = rows[rows[SpaceMeasures.measure] == source]
+            ends = ENDS if sign >= 0 else [SpaceMeasures.value, SpaceMeasures.high, SpaceMeasures.low]
             numbers = rows[ends].to_numpy(float)
             numbers = np.exp(sign * numbers) if sign else numbers
             if measure == "distance":
-                gone = rows["note"].str.startswith(MERGED).to_numpy()
+                gone = rows[SpaceMeasures.note].str.startswith(MERGED).to_numpy()
                 numbers[gone] = np.nan_to_num(numbers[gone])
-            parts.append(pd.DataFrame(numbers, columns=["value", "low", "high"]).assign(
-                noise=noise, level=rows["level"].to_numpy(), measure=measure))
-    return pd.concat(parts, ignore_index=True)[["noise", "level", "measure", "value", "low", "high"]]
+            parts.append(
+                pd.DataFrame(numbers, columns=ENDS).assign(
+                    noise=noise, level=rows[SpaceMeasures.level].to_numpy(), measure=measure
+                )
+            )
+    return pd.concat(parts, ignore_index=True)[
+        [
+            SpaceMeasures.noise,
+            SpaceMeasures.level,
+            SpaceMeasures.measure,
+            SpaceMeasures.value,
+            SpaceMeasures.low,
+            SpaceMeasures.high,
+        ]
+    ]
 
 
 def verdicts(table: pd.DataFrame) -> pd.DataFrame:
@@ -131,49 +179,64 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
     distance and spread (falls, grows, unclear; collapses where points are one), fisher (falls, grows, unclear),
     because (of a fall: distance, spread or both), known (False where there is no interval)."""
     found = []
-    noisy = table[table["noise"] != CLEAN]
-    for (space, noise), own in noisy.groupby(["space", "noise"], sort=False):
-        rows = own[own["level"] == own["level"].max()].set_index("measure")
-        collapsed = rows.loc["widening", "note"] == COLLAPSED
+    noisy = table[table[SpaceMeasures.noise] != CLEAN]
+    for (space, noise), own in noisy.groupby([SpaceMeasures.space, SpaceMeasures.noise], sort=False):
+        rows = own[own[SpaceMeasures.level] == own[SpaceMeasures.level].max()].set_index(SpaceMeasures.measure)
+        collapsed = rows.loc["widening", SpaceMeasures.note] == COLLAPSED
         fisher = "unclear" if collapsed else _trend(rows.loc["change"])
         balance = _trend(rows.loc["balance"])
         because = {"falls": "distance", "grows": "spread"}.get(balance, "both") if fisher == "falls" else "none"
-        known = bool(rows.loc["purity", ["low", "high"]].notna().all())
+        known = bool(rows.loc["purity", [SpaceMeasures.low, SpaceMeasures.high]].notna().all())
         spread = {"falls": "grows", "grows": "falls"}.get(_trend(rows.loc["widening"]), "unclear")
-        found.append([space, noise, float(rows["level"].iloc[0]), _trend(rows.loc["merging"]),
-                      "collapses" if collapsed else spread, fisher, because, known])
+        found.append(
+            [
+                space,
+                noise,
+                float(rows[SpaceMeasures.level].iloc[0]),
+                _trend(rows.loc["merging"]),
+                "collapses" if collapsed else spread,
+                fisher,
+                because,
+                known,
+            ]
+        )
     return pd.DataFrame(found, columns=["space", "noise", "level", "distance", "spread", "fisher", "because", "known"])
 
 
 def _trend(row: pd.Series) -> str:
     """falls or grows where the interval says so; what cannot be told from nothing fell as far as can be."""
-    if row["note"] == MERGED or row["high"] < 0:
+    if row[SpaceMeasures.note] == MERGED or row[SpaceMeasures.high] < 0:
         return "falls"
-    return "grows" if row["low"] > 0 else "unclear"
+    return "grows" if row[SpaceMeasures.low] > 0 else "unclear"
 
 
-def about_noise(table: pd.DataFrame, space: str, noise: str, confidence: float) -> str:
+def about_noise_on_classes(table: pd.DataFrame, space: str, noise: str, confidence: float) -> str:
     """What a noise does to the classes of a space at its strongest level, with the intervals."""
-    own = table[(table["space"] == space) & (table["noise"] == noise)]
-    rows = own[own["level"] == own["level"].max()].set_index("measure")
+    own = table[(table[SpaceMeasures.space] == space) & (table[SpaceMeasures.noise] == noise)]
+    rows = own[own[SpaceMeasures.level] == own[SpaceMeasures.level].max()].set_index(SpaceMeasures.measure)
     verdict = verdicts(own).iloc[0]
-    start = f"Under {words(noise)} at level {verdict['level']:g}"
+    start = f"Under {words(noise)} at level {verdict[SpaceMeasures.level]:g}"
     if not verdict["known"]:
-        return f"{start} no interval is known, and so no verdict: {rows['note'].iloc[0]}."
+        return f"{start} no interval is known, and so no verdict: {rows[SpaceMeasures.note].iloc[0]}."
     if verdict["spread"] == "collapses":
         return f"{start} nothing is left: {COLLAPSED}."
-    told = (f"{start} {_distance(rows.loc['merging'], confidence)}, and the spread within classes "
-            f"{_percentage(rows.loc['widening'], -0.5, confidence)}")
+    told = (
+        f"{start} {_distance(rows.loc['merging'], confidence)}, and the spread within classes "
+        f"{_percentage(rows.loc['widening'], -0.5, confidence)}"
+    )
     if verdict["fisher"] != "falls":
         end = "grows" if verdict["fisher"] == "grows" else "does not clearly change"
         moved = rows.loc["purity"]
-        return (f"{told}: the Fisher ratio {end}, but the classes may have moved as a whole: {percent(moved['value'])} "
-                f"of the nearest clean neighbours are of the same class.")
+        return (
+            f"{told}: the Fisher ratio {end}, but the classes may have moved as a whole: "
+            f"{percent(moved[SpaceMeasures.value])} "
+            f"of the nearest clean neighbours are of the same class."
+        )
     return f"{told}: the Fisher ratio falls {TELLS[verdict['because']]}."
 
 
 def _distance(row: pd.Series, confidence: float) -> str:
-    if row["note"] == MERGED:
+    if row[SpaceMeasures.note] == MERGED:
         return "class means can no longer be told apart"
     return f"the distance between class means {_percentage(row, 0.5, confidence)}"
 
@@ -183,18 +246,18 @@ def _percentage(row: pd.Series, factor: float, confidence: float) -> str:
     value, *ends = (100 * np.expm1(factor * row[name]) for name in ("value", "low", "high"))
     known = [end for end in ends if np.isfinite(end)]
     if not np.isfinite(value):
-        return f"is unknown ({row['note']})"
+        return f"is unknown ({row[SpaceMeasures.note]})"
     if not known:
-        return f"changes by {signed(value, '+.0f')}\u00a0% (no interval: {row['note']})"
+        return f"changes by {signed(value, '+.0f')}\u00a0% (no interval: {row[SpaceMeasures.note]})"
     low, high = (min(known) if len(known) == 2 else -100.0), max(known)  # an open end is a distance of nothing
     return f"changes by {signed(value, '+.0f')}\u00a0% {interval_text(range_text(low, high, '+.0f'), confidence)}"
 
 
 def about_separation(table: pd.DataFrame, space: str) -> str:
     """For all noises: under which the class means move together, and under which the classes spread out."""
-    found = verdicts(table[table["space"] == space])
+    found = verdicts(table[table[SpaceMeasures.space] == space])
     if not found["known"].any():
-        notes = table.loc[(table["space"] == space) & (table["note"] != ""), "note"]
+        notes = table.loc[(table[SpaceMeasures.space] == space) & (table[SpaceMeasures.note] != ""), SpaceMeasures.note]
         return f"No interval is known here, and so no verdict: {notes.iloc[0]}."
     gone = found["spread"] == "collapses"
     closer, spread = (found["distance"] == "falls") & ~gone, found["spread"] == "grows"
@@ -209,47 +272,60 @@ def about_separation(table: pd.DataFrame, space: str) -> str:
         said.append(f"under {_noises(found[gone], len(found))} each class becomes one point")
     alike = closer | spread | gone
     left = "" if alike.all() else f" Neither is clear under {_noises(found[~alike], len(found))}."
-    end = (" So characters become alike." if alike.all() else " Where either happens, characters become alike.") if (
-        alike.any()) else ""
+    end = (
+        (" So characters become alike." if alike.all() else " Where either happens, characters become alike.")
+        if (alike.any())
+        else ""
+    )
     return f"At the strongest level: {'; '.join(said)}.{left}{end}"
 
 
 def _noises(rows: pd.DataFrame, all_of_them: int) -> str:
     """The noises of some rows; all of them in two words."""
-    return "every noise" if len(rows) == all_of_them > 2 else listed([words(noise) for noise in rows["noise"]])
+    return (
+        "every noise" if len(rows) == all_of_them > 2 else listed([words(noise) for noise in rows[SpaceMeasures.noise]])
+    )
 
 
 def about_plane(table: pd.DataFrame, space: str, noise: str, share: float, confidence: float) -> str:
     """The plane's share of the variance, and how the purity of the neighbours falls in the whole space."""
-    own = table[(table["space"] == space) & (table["measure"] == "purity")]
-    clean, rows = own[own["noise"] == CLEAN].iloc[0], own[own["noise"] == noise]
-    last = rows.loc[rows["level"].idxmax()]
-    return (f"The plane holds {percent(share)} of the clean variance; in the whole space {_purity(clean, confidence)} "
-            f"of a clean point's nearest clean neighbours are of its class, and {_purity(last, confidence)} under "
-            f"{words(noise)} at level {last['level']:g}.")
+    own = table[(table[SpaceMeasures.space] == space) & (table[SpaceMeasures.measure] == "purity")]
+    clean, rows = own[own[SpaceMeasures.noise] == CLEAN].iloc[0], own[own[SpaceMeasures.noise] == noise]
+    last = rows.loc[rows[SpaceMeasures.level].idxmax()]
+    return (
+        f"The plane holds {percent(share)} of the clean variance; in the whole space {_purity(clean, confidence)} "
+        f"of a clean point's nearest clean neighbours are of its class, and {_purity(last, confidence)} under "
+        f"{words(noise)} at level {last[SpaceMeasures.level]:g}."
+    )
 
 
 def _purity(row: pd.Series, confidence: float) -> str:
-    if not np.isfinite([row["low"], row["high"]]).all():
-        return f"{percent(row['value'])} (no interval: {row['note']})"
-    return f"{percent(row['value'])} {interval_text(percent_range(row['low'], row['high']), confidence)}"
+    if not np.isfinite([row[SpaceMeasures.low], row[SpaceMeasures.high]]).all():
+        return f"{percent(row[SpaceMeasures.value])} (no interval: {row[SpaceMeasures.note]})"
+    shares = percent_range(row[SpaceMeasures.low], row[SpaceMeasures.high])
+    return f"{percent(row[SpaceMeasures.value])} {interval_text(shares, confidence)}"
 
 
 def about_drawings(losses: pd.DataFrame, active: int, latent: int, confidence: float) -> str:
     """How well clean glyphs are drawn again, and which noise costs most; `losses` is that of losses_table."""
-    clean = losses[losses["noise"] == CLEAN].iloc[0]
-    said = (f"The autoencoder uses {active} of its {latent} dimensions and draws a clean glyph it has not seen at a "
-            f"cost of {_nats(clean, confidence)}")
-    noisy = losses[losses["noise"] != CLEAN]
+    clean = losses[losses[GlyphLosses.noise] == CLEAN].iloc[0]
+    said = (
+        f"The autoencoder uses {active} of its {latent} dimensions and draws a clean glyph it has not seen at a "
+        f"cost of {_nats(clean, confidence)}"
+    )
+    noisy = losses[losses[GlyphLosses.noise] != CLEAN]
     if noisy.empty:
         return said + "."
-    worst = noisy.loc[noisy["reconstruction"].idxmax()]
-    return f"{said}; {words(worst['noise'])} at level {worst['level']:g} costs most, {_nats(worst, confidence)}."
+    worst = noisy.loc[noisy[GlyphLosses.reconstruction].idxmax()]
+    return (
+        f"{said}; {words(worst[GlyphLosses.noise])} at level {worst[GlyphLosses.level]:g} costs most, "
+        f"{_nats(worst, confidence)}."
+    )
 
 
 def _nats(row: pd.Series, confidence: float) -> str:
-    value, low, high = (row[f"reconstruction{end}"] for end in ("", "_low", "_high"))
-    told = f"{value:.0f} nats"
+    low, high = row[GlyphLosses.reconstruction_low], row[GlyphLosses.reconstruction_high]
+    nats = f"{row[GlyphLosses.reconstruction]:.0f} nats"
     if not np.isfinite([low, high]).all():
-        return told
-    return f"{told} {interval_text(f'{low:.0f} to {high:.0f}', confidence)}"
+        return nats
+    return f"{nats} {interval_text(f'{low:.0f} to {high:.0f}', confidence)}"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import pandas as pd
-from numpy.typing import NDArray
 
 from stages.figures.accuracy import RENDERING, accuracy_by, accuracy_by_level
 from stages.figures.associations import associations
@@ -25,6 +22,7 @@ from stages.figures.readers import Described
 from stages.figures.regressed import NUMBERS, Regressed
 from stages.params import Params
 from stages.schemas.captchas import Captchas, GlyphCounts, Measures
+from stages.schemas.explain import AutoencoderArrays, ReaderSpaceArrays, SaliencyArrays, UnseenArrays
 from stages.schemas.figures import CharacterAccuracy, ColourAccuracy
 from stages.schemas.predict import PredictionDetails, PredictionMetrics, Predictions
 from stages.schemas.regress import Coefficients
@@ -34,22 +32,21 @@ from stages.statistics.calibration import calibration_by_group, reliability_curv
 CHARACTER = CharacterAccuracy.character  # the true character, Predictions.truth, in what is drawn
 DESIGNED = [Predictions.noise, Predictions.level, Predictions.colour, CHARACTER,
             Predictions.position]  # level goes with noise, since clean is level 0
-TEXTS = frozenset({"noise", "method", "measure", "note", "curve", "layer", "space", "character", "actual", "read_as",
-                   "side", "neighbour", "pair", "kind", "end", "text", "what", "held_out"})  # fmt: skip
-BESIDE = {"saliency_curves": "renderings"}  # a table that has one more column of text
-
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """What the stage explain left."""
+    """What the parts of the stage explain left; arrays are None where the part is left out."""
 
     tables: Mapping[str, pd.DataFrame]
-    pictures: Mapping[str, NDArray[Any]]
-    notes: Mapping[str, str]  # part: why it is missing
+    notes: Mapping[str, str]  # part: why it is left out
     alphabet: str
     reader: str
     confidence: float
     noises: tuple[str, ...]
+    saliency: SaliencyArrays | None = None
+    reader_space: ReaderSpaceArrays | None = None
+    autoencoders: AutoencoderArrays | None = None
+    unseen: UnseenArrays | None = None
 
     @property
     def words(self) -> dict[str, str]:
@@ -152,13 +149,6 @@ class Study:
             "pixels": pixels_by_level(self.first, own.drop_duplicates(RENDERING), self.noises),
             "associations": associations(own[[*DESIGNED, *Measures.names()]]),
         }
-
-
-def parse_table(name: str, text: str) -> pd.DataFrame:
-    """A table of plots/explain: a character such as "1" or "NA" stays a text, a number that is not there is NaN."""
-    table = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, na_values=[])
-    texts = TEXTS | {BESIDE.get(name, "note")}
-    return table.assign(**{column: pd.to_numeric(table[column]) for column in table if column not in texts})
 
 
 def pool(runs: Mapping[str, Sequence[str]], entries: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

@@ -22,6 +22,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -30,13 +31,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from stages.captcha.glyphs import Glyphs, Ints
-from stages.insight.autoencoder import Autoencoder, draw, fit_autoencoder, reconstruction_loss, to_ink
+from stages.insight.autoencoder import GlyphAutoencoder, draw_latent, fit_autoencoder, reconstruction_loss, to_ink
 from stages.insight.detection import SHARE, Bools, Doubles, detection_row, standardised
 from stages.reader.augmentation import bend
 from stages.reader.fitting import deterministic
 from stages.reader.networks import block, fused, initialise
 from stages.reader.optimisers import decayed
 from stages.reader.threads import one_thread
+from stages.schemas.explain import UnseenScores
+from stages.schemas.words import CLEAN
 
 PROTOCOL = "all classes but one against that one"
 METHODS = ("ink", "raw", "reconstruction", "elbo", "features", "logit", "combined")
@@ -53,7 +56,7 @@ AUTOENCODER, CLASSIFIER, IMPORTANCE, BOOTSTRAP, BENDING = range(5)  # streams of
 
 
 @dataclass(frozen=True)
-class Effort:
+class FitEffort:
     """How long to fit: glyphs seen, those that are there again and again."""
 
     autoencoder: int  # glyphs seen by each class's autoencoder
@@ -61,9 +64,29 @@ class Effort:
     channels: int  # of the classifier's first layer
 
 
-LITTLE = Effort(autoencoder=3_000, classifier=4_000, channels=12)  # seconds, for a thousand glyphs
-MUCH = Effort(autoencoder=40_000, classifier=110_000, channels=16)  # minutes, for sixty thousand
+LITTLE = FitEffort(autoencoder=3_000, classifier=4_000, channels=12)  # seconds, for a thousand glyphs
+MUCH = FitEffort(autoencoder=40_000, classifier=110_000, channels=16)  # minutes, for sixty thousand
 MANY = 10_000  # training glyphs from which the effort is MUCH
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledGlyphs:
+    """Glyphs (n, 28, 28) and their classes (n,), 0 to A - 1."""
+
+    images: Glyphs
+    labels: Ints
+
+
+@dataclass(frozen=True)
+class NoveltyConfig:
+    """How models are fitted and scored."""
+
+    alphabet: str
+    seed: int
+    device: torch.device
+    effort: FitEffort | None = None  # by the number of training glyphs
+    draws: int = 500
+    confidence: float = 0.95
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,66 +145,102 @@ class Classifier(nn.Module):
         return logits
 
 
-def held_out(train_images: Glyphs, train_labels: Ints, validation_images: Glyphs, validation_labels: Ints,
-             test_images: Glyphs, test_labels: Ints, alphabet: str, *, seed: int, device: torch.device,
-             renderings: Sequence[Rendering] = (), effort: Effort | None = None, draws: int = 500,
-             confidence: float = 0.95, report: Callable[[str], None] = lambda line: None) -> Anomalies:
+@dataclass(frozen=True, eq=False)
+class _Fixed:
+    """What is the same whichever class is held out."""
+
+    train: LabelledGlyphs
+    validation: LabelledGlyphs
+    test: LabelledGlyphs
+    config: NoveltyConfig
+    effort: FitEffort
+    conditions: Sequence[Rendering]
+    evidence: Sequence[tuple[Evidence, Evidence]]  # of the validation and the test glyphs under each condition
+    augmented: Sequence[Glyphs]  # the training glyphs of each epoch of a classifier
+    report: Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """The scores (n,) of the test glyphs by method, and the threshold of each."""
+
+    scores: Mapping[str, Doubles]
+    thresholds: Mapping[str, float]
+
+
+def held_out(train: LabelledGlyphs, validation: LabelledGlyphs, test: LabelledGlyphs, config: NoveltyConfig, *,
+             renderings: Sequence[Rendering] = (), report: Callable[[str], None] = lambda line: None) -> Anomalies:
     """Hold out each class of the alphabet in turn and score the test glyphs, clean and in each rendering.
 
-    images (n, 28, 28); labels (n,), 0 to A - 1. One row a class, method and rendering, with the columns held_out,
-    method, noise, level, n_normal, n_anomalous; auroc, low, high; aupr; tpr_at_5, tpr_low, tpr_high, the share of
-    the anomalies beyond the threshold that 5 % of that rendering's normal validation glyphs exceed; false_alarms, the
-    share of the normal test glyphs beyond it; note. Intervals resample glyphs, normal and anomalous apart. One line
-    a class goes to `report`. Raises ValueError where arrays do not fit or a class has nothing to learn from.
+    One row per class, method and rendering, with the columns of UnseenScores. Intervals resample glyphs, normal and
+    anomalous apart. One line per class goes to `report`. Raises ValueError where arrays do not fit or a class has
+    nothing to learn from.
     """
-    pools = [(train_images, train_labels), (validation_images, validation_labels), (test_images, test_labels)]
-    _check(pools, renderings, alphabet)
-    effort = effort or (MUCH if len(train_labels) >= MANY else LITTLE)
-    classes = range(len(alphabet))
-    conditions = [Rendering("none", 0.0, validation_images, test_images), *renderings]
+    alphabet = config.alphabet
+    _check((train, validation, test), renderings, alphabet)
+    effort = config.effort or (MUCH if len(train.labels) >= MANY else LITTLE)
+    conditions = [Rendering(CLEAN, 0.0, validation.images, test.images), *renderings]
     with deterministic(), one_thread(), _side_by_side() as pool:  # around all: they restore what they find
-        mixture = list(pool.map(lambda a: _autoencoder(train_images[train_labels == a], a, effort, seed, device),
-                                classes))
-        evidence = [(evidence_of(mixture, one.validation, seed=seed), evidence_of(mixture, one.test, seed=seed))
-                    for one in conditions]
+        mixture = list(pool.map(partial(_autoencoder, train, effort, config), range(len(alphabet))))
+        evidence = [(evidence_of(mixture, one.validation, seed=config.seed),
+                     evidence_of(mixture, one.test, seed=config.seed)) for one in conditions]
         report(f"anomalies: {len(alphabet)} autoencoders fitted, one a class")
-        bent = list(pool.map(lambda epoch: bend(train_images, 1.0, rng=np.random.default_rng((seed, BENDING, epoch))),
-                             range(_classifier_epochs(len(train_labels), len(alphabet), effort))))
+        epochs = range(_classifier_epochs(len(train.labels), len(alphabet), effort))
+        augmented = list(pool.map(partial(_augmented, train.images, config.seed), epochs))
+        fixed = _Fixed(train, validation, test, config, effort, conditions, evidence, augmented, report)
+        results = list(pool.map(partial(_hold_out, fixed), range(len(alphabet))))
+    found = [scored for _, scored in results]
+    return Anomalies(pd.concat([rows for rows, _ in results], ignore_index=True),
+                     {method: np.stack([scored.scores[method] for scored in found]) for method in METHODS},
+                     {method: np.array([scored.thresholds[method] for scored in found]) for method in METHODS})
 
-        def one_class(a: int) -> tuple[list[dict[str, object]], dict[str, tuple[Doubles, float]]]:
-            network = _classifier(bent, train_labels, a, effort.channels, seed, device)
-            reference = features_of(network, train_images[train_labels != a])[0]
-            rows: list[dict[str, object]] = []
-            kept: dict[str, tuple[Doubles, float]] = {}
-            for number, (one, (known, new)) in enumerate(zip(conditions, evidence, strict=True)):
-                normal, anomalous = validation_labels != a, test_labels == a
-                both = [{**density_scores(part, a, fitted_to=(known, normal)),
+
+def _hold_out(fixed: _Fixed, label: int) -> tuple[pd.DataFrame, _Scored]:
+    """The rows with one class held out, and the scores of the clean test glyphs."""
+    config = fixed.config
+    network = _classifier(fixed, label)
+    reference = features_of(network, fixed.train.images[fixed.train.labels != label])[0]
+    rows: list[dict[str, object]] = []
+    clean: _Scored | None = None
+    for number, one in enumerate(fixed.conditions):
+        scored = _scored(fixed, label, number, network, reference)
+        rng = np.random.default_rng((config.seed, BOOTSTRAP, label, number))
+        anomalous = fixed.test.labels == label
+        for method, scores in scored.scores.items():
+            row = detection_row(scores, anomalous, scored.thresholds[method], config.draws, config.confidence, rng=rng)
+            rows.append({UnseenScores.held_out: config.alphabet[label], UnseenScores.method: method,
+                         UnseenScores.noise: one.noise, UnseenScores.level: one.level, **row})
+        clean = clean or scored
+    assert clean is not None
+    fixed.report(f"anomalies: {config.alphabet[label]} held out, AUROC " + ", ".join(
+        f"{row[UnseenScores.method]} {row[UnseenScores.auroc]:.3f}" for row in rows[: len(METHODS)]))
+    return pd.DataFrame(rows, columns=UnseenScores.names()), clean
+
+
+def _scored(fixed: _Fixed, label: int, number: int, network: Classifier, reference: Tensor) -> _Scored:
+    """The scores under one condition, in deviations of its normal validation glyphs."""
+    condition = fixed.conditions[number]
+    normal = fixed.validation.labels != label
+    known, new = fixed.evidence[number]
+    validation, test = ({**density_scores(part, label, fitted_to=(known, normal)),
                          **feature_scores(network, images, reference)}
-                        for part, images in ((known, one.validation), (new, one.test))]
-                scored = _standardised(both[0], both[1], normal)
-                rng = np.random.default_rng((seed, BOOTSTRAP, a, number))
-                for method, (test, threshold) in scored.items():
-                    rows.append({"held_out": alphabet[a], "method": method, "noise": one.noise, "level": one.level,
-                                 **detection_row(test, anomalous, threshold, draws, confidence, rng=rng)})
-                kept = kept or scored
-            report(f"anomalies: {alphabet[a]} held out, AUROC " + ", ".join(
-                f"{row['method']} {row['auroc']:.3f}" for row in rows[: len(METHODS)]))
-            return rows, kept
-
-        results = list(pool.map(one_class, classes))
-    return Anomalies(pd.DataFrame([row for rows, _ in results for row in rows]),
-                     {method: np.stack([kept[method][0] for _, kept in results]) for method in METHODS},
-                     {method: np.array([kept[method][1] for _, kept in results]) for method in METHODS})
+                        for part, images in ((known, condition.validation), (new, condition.test)))
+    pairs = _standardised(validation, test, normal)
+    return _Scored({method: scores for method, (scores, _) in pairs.items()},
+                   {method: threshold for method, (_, threshold) in pairs.items()})
 
 
-def headline(rows: pd.DataFrame) -> dict[str, float]:
+def unseen_headlines(rows: pd.DataFrame) -> dict[str, float]:
     """Of each method without noise: auroc_<method>, the mean over held-out classes, and auroc_<method>_worst; of those
     that are no control also tpr_<method> and false_alarms_<method>. A method without any number is left out."""
+    clean = rows[rows[UnseenScores.level] == 0].dropna(subset=[UnseenScores.auroc])
     found = {}
-    for method, own in rows[rows["level"] == 0].dropna(subset=["auroc"]).groupby("method", sort=False):
-        found[f"auroc_{method}"], found[f"auroc_{method}_worst"] = own["auroc"].mean(), own["auroc"].min()
+    for method, own in clean.groupby(UnseenScores.method, sort=False):
+        found[f"auroc_{method}"] = own[UnseenScores.auroc].mean()
+        found[f"auroc_{method}_worst"] = own[UnseenScores.auroc].min()
         if method not in CONTROLS:
-            found[f"tpr_{method}"], found[f"false_alarms_{method}"] = own["tpr_at_5"].mean(), own["false_alarms"].mean()
+            found[f"tpr_{method}"] = own[UnseenScores.tpr_at_5].mean()
+            found[f"false_alarms_{method}"] = own[UnseenScores.false_alarms].mean()
     return {name: float(value) for name, value in found.items()}
 
 
@@ -189,23 +248,24 @@ def _side_by_side() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(SIDE_BY_SIDE, initializer=torch.set_num_threads, initargs=(1,))
 
 
-def _check(pools: Sequence[tuple[Glyphs, Ints]], renderings: Sequence[Rendering], alphabet: str) -> None:
+def _check(pools: Sequence[LabelledGlyphs], renderings: Sequence[Rendering], alphabet: str) -> None:
     if len(alphabet) < 3:
         raise ValueError(f"anomalies: expected three classes or more, one to hold out and two to tell apart, got "
                          f"{alphabet!r}: widen glyphs.alphabet")
-    for name, (images, labels) in zip(("train", "validation", "test"), pools, strict=True):
+    for name, pool in zip(("train", "validation", "test"), pools, strict=True):
+        images, labels = pool.images, pool.labels
         if len(images) != len(labels) or not len(labels) or not 0 <= labels.min() <= labels.max() < len(alphabet):
             raise ValueError(f"anomalies: {name}: expected a label from 0 to {len(alphabet) - 1} for each of "
                              f"{len(images)} glyphs, at least one, got {len(labels)}: pass labels that index alphabet")
-    lacking = sorted(set(range(len(alphabet))) - set(pools[0][1].tolist()))
+    lacking = sorted(set(range(len(alphabet))) - set(pools[0].labels.tolist()))
     if lacking:
         raise ValueError(f"anomalies: no training glyph of {alphabet[lacking[0]]!r}: add some, or leave it out of "
                          "glyphs.alphabet")
     for one in renderings:
-        if len(one.validation) != len(pools[1][1]) or len(one.test) != len(pools[2][1]):
+        if len(one.validation) != len(pools[1].labels) or len(one.test) != len(pools[2].labels):
             raise ValueError(f"anomalies: {one.noise} at level {one.level:g} has {len(one.validation)} validation and "
-                             f"{len(one.test)} test glyphs, expected {len(pools[1][1])} and {len(pools[2][1])}: render "
-                             "the very glyphs")
+                             f"{len(one.test)} test glyphs, expected {len(pools[1].labels)} and "
+                             f"{len(pools[2].labels)}: render the very glyphs")
 
 
 def _stream(seed: int, *identity: int) -> int:
@@ -213,32 +273,38 @@ def _stream(seed: int, *identity: int) -> int:
     return int(np.random.SeedSequence((seed, *identity)).generate_state(1)[0])
 
 
-def _autoencoder(images: Glyphs, label: int, effort: Effort, seed: int, device: torch.device) -> Autoencoder:
+def _autoencoder(train: LabelledGlyphs, effort: FitEffort, config: NoveltyConfig, label: int) -> GlyphAutoencoder:
+    """The autoencoder of one class."""
+    images = train.images[train.labels == label]
     epochs = max(1, round(effort.autoencoder / len(images)))
-    return fit_autoencoder(images, None, latent=LATENT, epochs=epochs, seed=_stream(seed, AUTOENCODER, label),
-                           device=device)
+    return fit_autoencoder(images, None, latent=LATENT, epochs=epochs, seed=_stream(config.seed, AUTOENCODER, label),
+                           device=config.device)
 
 
-def _classifier_epochs(glyphs: int, classes: int, effort: Effort) -> int:
+def _augmented(images: Glyphs, seed: int, epoch: int) -> Glyphs:
+    return bend(images, 1.0, rng=np.random.default_rng((seed, BENDING, epoch)))
+
+
+def _classifier_epochs(glyphs: int, classes: int, effort: FitEffort) -> int:
     return max(1, round(effort.classifier / (glyphs * (1 - 1 / classes))))
 
 
-def _classifier(bent: Sequence[Glyphs], labels: Ints, label: int, channels: int, seed: int,
-                device: torch.device) -> Classifier:
-    """A classifier of all classes but `label`, ready to use; `bent` are the training glyphs (n, 28, 28) of each epoch.
+def _classifier(fixed: _Fixed, label: int) -> Classifier:
+    """A classifier of all classes but `label`, ready to use.
 
-    The bent glyphs are those of all classifiers, since bending each apart would take as long as learning from them.
+    The augmented glyphs are those of all classifiers, since making them for each would take as long as learning.
     """
-    generator = torch.Generator().manual_seed(_stream(seed, CLASSIFIER, label))
-    network = Classifier(int(labels.max()) + 1, channels)
+    labels, device = fixed.train.labels, fixed.config.device
+    generator = torch.Generator().manual_seed(_stream(fixed.config.seed, CLASSIFIER, label))
+    network = Classifier(int(labels.max()) + 1, fixed.effort.channels)
     initialise(network, generator=generator).to(device).train()
     normal = np.flatnonzero(labels != label)
     size = min(BATCH, len(normal))
     steps = len(normal) // size
     optimiser = torch.optim.AdamW(decayed(network.parameters(), 0.01), LEARNING_RATE, fused=True)
-    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, len(bent) * steps + 1)
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, len(fixed.augmented) * steps + 1)
     known = torch.from_numpy(labels[normal]).to(device)
-    for glyphs in bent:
+    for glyphs in fixed.augmented:
         images = torch.from_numpy(glyphs[normal]).to(device)
         order = torch.randperm(len(normal), generator=generator).to(device)
         for rows in torch.split(order[: steps * size], size):
@@ -253,7 +319,7 @@ def _classifier(bent: Sequence[Glyphs], labels: Ints, label: int, channels: int,
     return ready
 
 
-def evidence_of(mixture: Sequence[Autoencoder], images: Glyphs, *, seed: int, samples: int = SAMPLES) -> Evidence:
+def evidence_of(mixture: Sequence[GlyphAutoencoder], images: Glyphs, *, seed: int, samples: int = SAMPLES) -> Evidence:
     """What each of A autoencoders says of glyphs (n, 28, 28)."""
     x = to_ink(images).double()
     square = x.reshape(-1, *images.shape[1:])
@@ -274,7 +340,7 @@ def pixel_entropy(x: Tensor) -> Tensor:
     return -(torch.xlogy(x, x) + torch.xlogy(1 - x, 1 - x)).sum(1)
 
 
-def importance_bound(network: Autoencoder, x: Tensor, samples: int, *,
+def importance_bound(network: GlyphAutoencoder, x: Tensor, samples: int, *,
                      generator: torch.Generator) -> tuple[Doubles, Doubles]:
     """Reconstruction loss (n,) at the mean of q(z | x), and a lower bound (n,) of log p(x), in nats.
 
@@ -290,9 +356,9 @@ def importance_bound(network: Autoencoder, x: Tensor, samples: int, *,
     return loss.double().cpu().numpy(), bound.double().cpu().numpy()
 
 
-def _log_weight(network: Autoencoder, x: Tensor, mean: Tensor, log_variance: Tensor,
+def _log_weight(network: GlyphAutoencoder, x: Tensor, mean: Tensor, log_variance: Tensor,
                 generator: torch.Generator) -> Tensor:
-    z = draw(mean, log_variance, generator=generator)
+    z = draw_latent(mean, log_variance, generator=generator)
     deviation = (z - mean).square() / log_variance.exp()  # the two normals' 2 pi cancels
     log_ratio = (deviation + log_variance - z.square()).sum(1) / 2  # log p(z) - log q(z | x)
     return log_ratio - reconstruction_loss(network.decode(z), x)

@@ -20,6 +20,7 @@ from torch.nn import functional
 from stages.captcha.glyphs import SIDE
 from stages.reader.fitting import deterministic
 from stages.reader.threads import one_thread
+from stages.schemas.explain import GlyphLosses
 from stages.statistics.bootstrap import multinomial_counts, percentile_interval
 
 Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
@@ -35,7 +36,7 @@ SPREAD = 6.0         # a log variance lies within this of 0: what is far from al
 WHOLE = 512          # glyphs encoded or decoded at a time; part of the result, since rounding may differ with it
 
 
-class Autoencoder(nn.Module):
+class GlyphAutoencoder(nn.Module):
     """Glyphs to a normal distribution in the latent space (encode), and points there to pixels (decode).
 
     Where it has a head, `classify` says what class a point is of. Every x is (n, ...) float32 ink from 0 to 1 with
@@ -74,11 +75,11 @@ class Autoencoder(nn.Module):
         The evidence lower bound of log p(x) is minus their sum.
         """
         mean, log_variance = self.encode(x)
-        z = mean if generator is None else draw(mean, log_variance, generator=generator)
+        z = mean if generator is None else draw_latent(mean, log_variance, generator=generator)
         return reconstruction_loss(self.decode(z), x), divergence(mean, log_variance)
 
 
-def draw(mean: Tensor, log_variance: Tensor, *, generator: torch.Generator) -> Tensor:
+def draw_latent(mean: Tensor, log_variance: Tensor, *, generator: torch.Generator) -> Tensor:
     """A point (n, L) from each normal distribution; the generator is a CPU's, so that every device draws the same."""
     noise = torch.randn(mean.shape, generator=generator).to(mean.device)
     return mean + (log_variance / 2).exp() * noise
@@ -107,7 +108,7 @@ def to_ink(images: Glyphs) -> Tensor:
 
 def fit_autoencoder(images: Glyphs, labels: Ints | None = None, *, latent: int, epochs: int, seed: int,
                     device: torch.device | str = "cpu",
-                    report: Callable[[str], None] = lambda line: None) -> Autoencoder:
+                    report: Callable[[str], None] = lambda line: None) -> GlyphAutoencoder:
     """An autoencoder of the glyphs, with a classifier head where they have labels (n,), 0 to C - 1.
 
     AdamW on the mean of reconstruction and divergence, one draw a glyph and step; the divergence comes in slowly
@@ -120,7 +121,7 @@ def fit_autoencoder(images: Glyphs, labels: Ints | None = None, *, latent: int, 
     x, classes = to_ink(images).to(device), 0 if labels is None else int(labels.max()) + 1
     y = None if labels is None else torch.from_numpy(np.ascontiguousarray(labels)).to(device)
     with torch.device("meta"):  # else torch would draw weights of its own, from the generator of all
-        network = Autoencoder(latent, classes)
+        network = GlyphAutoencoder(latent, classes)
     _initialise(network.to_empty(device="cpu"), generator=generator).to(device)
     size = min(BATCH, len(x))
     steps = len(x) // size
@@ -145,7 +146,7 @@ def fit_autoencoder(images: Glyphs, labels: Ints | None = None, *, latent: int, 
     return network.eval()
 
 
-def _initialise(network: Autoencoder, *, generator: torch.Generator) -> Autoencoder:
+def _initialise(network: GlyphAutoencoder, *, generator: torch.Generator) -> GlyphAutoencoder:
     """Weights of He et al. (2015); smaller ones let the divergence win before the decoder has learned to listen."""
     for module in network.modules():
         if isinstance(module, nn.Linear):
@@ -154,11 +155,11 @@ def _initialise(network: Autoencoder, *, generator: torch.Generator) -> Autoenco
     return network
 
 
-def _loss(network: Autoencoder, x: Tensor, y: Tensor | None, weight: float,
+def _loss(network: GlyphAutoencoder, x: Tensor, y: Tensor | None, weight: float,
           generator: torch.Generator) -> tuple[Tensor, list[float]]:
     """The loss of a batch, and the means of its reconstruction and divergence, which counts `weight` fold."""
     mean, log_variance = network.encode(x)
-    z = draw(mean, log_variance, generator=generator)
+    z = draw_latent(mean, log_variance, generator=generator)
     reconstruction = reconstruction_loss(network.decode(z), x).mean()
     apart = divergence(mean, log_variance).mean()
     loss = reconstruction + weight * apart
@@ -183,17 +184,17 @@ def _require_finite(losses: NDArray[np.float64], epoch: int) -> None:
         raise ValueError(f"autoencoder: the loss is not finite after epoch {epoch}: are the glyphs damaged?")
 
 
-def latent_means(network: Autoencoder, images: Glyphs) -> Floats:
+def latent_means(network: GlyphAutoencoder, images: Glyphs) -> Floats:
     """The mean of q(z | x) of each glyph, (n, L)."""
     return _by_part(network, to_ink(images), lambda x: network.encode(x)[0])
 
 
-def reconstructions(network: Autoencoder, images: Glyphs) -> Glyphs:
+def reconstructions(network: GlyphAutoencoder, images: Glyphs) -> Glyphs:
     """What the network makes of each glyph, (n, 28, 28): pixels at the mean of q(z | x)."""
     return _to_glyphs(_by_part(network, to_ink(images), lambda x: network.decode(network.encode(x)[0]).sigmoid()))
 
 
-def prior_samples(network: Autoencoder, count: int, *, generator: torch.Generator) -> Glyphs:
+def prior_samples(network: GlyphAutoencoder, count: int, *, generator: torch.Generator) -> Glyphs:
     """Pixels (count, 28, 28) at points drawn from the standard normal."""
     z = torch.randn(count, network.latent, generator=generator)
     return _to_glyphs(_by_part(network, z, lambda rows: network.decode(rows).sigmoid()))
@@ -207,7 +208,7 @@ def active_units(means: Floats | NDArray[np.float64], least: float = 0.01) -> in
     return int((means.var(0, ddof=1) > least).sum())
 
 
-def losses_table(network: Autoencoder, glyphs: Mapping[tuple[str, float], Glyphs], *, rng: np.random.Generator,
+def losses_table(network: GlyphAutoencoder, glyphs: Mapping[tuple[str, float], Glyphs], *, rng: np.random.Generator,
                  draws: int = 200, confidence: float = 0.95) -> pd.DataFrame:
     """One row a condition (noise, level): columns noise, level, reconstruction, divergence (mean nats a glyph, at the
     mean of q), and the intervals _low and _high of each from resampled glyphs; NaN for fewer than two glyphs."""
@@ -217,11 +218,10 @@ def losses_table(network: Autoencoder, glyphs: Mapping[tuple[str, float], Glyphs
         weights = multinomial_counts(len(losses), draws, rng=rng) / len(losses)
         ends = percentile_interval(weights @ losses, confidence) if len(losses) > 1 else np.full((2, 2), np.nan)
         rows.append([noise, level, *(float(x) for i in range(2) for x in (losses[:, i].mean(), *ends[:, i]))])
-    return pd.DataFrame(rows, columns=["noise", "level", *(f"{name}{end}" for name in ("reconstruction", "divergence")
-                                                           for end in ("", "_low", "_high"))])
+    return pd.DataFrame(rows, columns=GlyphLosses.names())
 
 
-def _by_part(network: Autoencoder, x: Tensor, function: Callable[[Tensor], Tensor]) -> Floats:
+def _by_part(network: GlyphAutoencoder, x: Tensor, function: Callable[[Tensor], Tensor]) -> Floats:
     device = next(network.parameters()).device
     with torch.inference_mode(), one_thread():
         result: Floats = torch.cat([function(part.to(device)).cpu() for part in torch.split(x, WHOLE)]).numpy()

@@ -16,6 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.captcha.design import stream
+from stages.schemas.explain import ClassLevels, ClassPlaces, ClassRanking, ClassThresholds
+from stages.schemas.predict import Predictions
+from stages.schemas.words import POOLED
 from stages.statistics.bootstrap import draws_in_parts, exponential_weights, resampled_shares
 from stages.statistics.clustered import of_one_glyph
 from stages.statistics.proportions import clustered_proportion
@@ -23,19 +26,16 @@ from stages.statistics.thresholds import Threshold, dose_response
 
 Floats = NDArray[np.float64]
 
-ALL = "all"      # in the place of a noise type: all of them together
 LEAST = 10       # captchas that an interval needs
 BLOCK = 100      # draws whose weights are in memory at a time
 TOO_FEW = "too few {what} ({count}) for an interval"
-ACCURACY = ["noise", "level", "character", "accuracy", "low", "high", "characters", "captchas", "note"]
-THRESHOLDS = ["noise", "character", "accuracy", "level", "low", "high", "reached", "captchas", "note"]
 
 
 def check_characters(characters: pd.DataFrame, alphabet: str) -> None:
     """Raise ValueError where there is no row, or a true character that the alphabet lacks."""
     if characters.empty:
         raise ValueError("insight: there is no character to look at: predict some captchas first")
-    unknown = sorted(set(characters["truth"].astype(str)) - set(alphabet))
+    unknown = sorted(set(characters[Predictions.truth].astype(str)) - set(alphabet))
     if unknown:
         raise ValueError(f"insight: the true characters should be of the alphabet {alphabet!r}, got {unknown}: "
                          "take the alphabet of the captchas")
@@ -43,13 +43,14 @@ def check_characters(characters: pd.DataFrame, alphabet: str) -> None:
 
 def noises_of(characters: pd.DataFrame) -> list[str]:
     """The noise types in the order in which they come, without the clean renderings."""
-    return list(dict.fromkeys(characters.loc[characters["level"] > 0, "noise"].astype(str)))
+    return list(dict.fromkeys(characters.loc[characters[Predictions.level] > 0, Predictions.noise].astype(str)))
 
 
 def with_clean(characters: pd.DataFrame, noise: str) -> pd.DataFrame:
-    """The rows of a noise type (or ALL), and the clean ones, which every type starts from."""
-    level = characters["level"].to_numpy()
-    return characters[(level == 0) | (noise == ALL) | (characters["noise"].astype(str) == noise).to_numpy()]
+    """The rows of a noise type (or POOLED), and the clean ones, which every type starts from."""
+    level = characters[Predictions.level].to_numpy()
+    own = (characters[Predictions.noise].astype(str) == noise).to_numpy()
+    return characters[(level == 0) | (noise == POOLED) | own]
 
 
 def too_few(captcha: NDArray[np.int64], glyph: NDArray[np.int64] | None) -> str:
@@ -64,8 +65,8 @@ def too_few(captcha: NDArray[np.int64], glyph: NDArray[np.int64] | None) -> str:
 
 def resampled_by(characters: pd.DataFrame) -> NDArray[np.int64]:
     """The labels (m,) of what comes and goes together: the glyph, or the captcha where glyphs are unknown."""
-    glyph = characters["glyph"].to_numpy()
-    return np.asarray(characters["captcha"] if (glyph < 0).any() else glyph, np.int64)
+    glyph = characters[Predictions.glyph].to_numpy()
+    return np.asarray(characters[Predictions.captcha] if (glyph < 0).any() else glyph, np.int64)
 
 
 def share(success: NDArray[np.bool_], captcha: NDArray[np.int64], glyph: NDArray[np.int64] | None,
@@ -82,33 +83,34 @@ def share(success: NDArray[np.bool_], captcha: NDArray[np.int64], glyph: NDArray
 
 def share_of(characters: pd.DataFrame, confidence: float) -> tuple[float, float, float, str]:
     """The share of characters read right, as `share`."""
-    return share(characters["success"].to_numpy(bool), characters["captcha"].to_numpy(),
-                 characters["glyph"].to_numpy(), confidence)
+    return share(characters[Predictions.success].to_numpy(bool), characters[Predictions.captcha].to_numpy(),
+                 characters[Predictions.glyph].to_numpy(), confidence)
 
 
-def accuracy_by_level(characters: pd.DataFrame, alphabet: str, *, confidence: float) -> pd.DataFrame:
-    """Share of each character read right, by noise type (and ALL together) and level (ACCURACY).
+def character_accuracy_by_level(characters: pd.DataFrame, alphabet: str, *, confidence: float) -> pd.DataFrame:
+    """Share of each character read right, by noise type (and POOLED together) and level (ClassLevels).
 
     Level 0 is the clean rendering and comes once for every type. A character that was not shown has no row.
     Raises ValueError as check_characters does.
     """
     check_characters(characters, alphabet)
     rows = []
-    for noise in [*noises_of(characters), ALL]:
-        cells = with_clean(characters, noise).groupby(["level", "truth"], observed=True)
+    for noise in [*noises_of(characters), POOLED]:
+        cells = with_clean(characters, noise).groupby([Predictions.level, Predictions.truth], observed=True)
         found = dict(iter(cells))
         for level in sorted({level for level, _ in found}):
             for character in alphabet:
                 if (level, character) in found:
                     cell = found[level, character]
                     *interval, note = share_of(cell, confidence)
-                    rows.append([noise, level, character, *interval, len(cell), cell["captcha"].nunique(), note])
-    return pd.DataFrame(rows, columns=ACCURACY)
+                    captchas = cell[Predictions.captcha].nunique()
+                    rows.append([noise, level, character, *interval, len(cell), captchas, note])
+    return pd.DataFrame(rows, columns=ClassLevels.names())
 
 
 def thresholds_by_character(characters: pd.DataFrame, alphabet: str, *, confidence: float, draws: int, seed: int,
                             target: float = 0.5) -> pd.DataFrame:
-    """The level at which each character's accuracy falls to `target`, by noise type and for ALL together (THRESHOLDS).
+    """The level at which each character's accuracy falls to `target`, by noise type and POOLED (ClassThresholds).
 
     By the monotone curve of stages.statistics.thresholds; the interval resamples glyphs. level, low and high are
     infinite where it is not reached within the levels tested, 0 where clean ones are read no better. NaN with a note:
@@ -117,11 +119,11 @@ def thresholds_by_character(characters: pd.DataFrame, alphabet: str, *, confiden
     """
     check_characters(characters, alphabet)
     rows = []
-    for noise in [*noises_of(characters), ALL]:
+    for noise in [*noises_of(characters), POOLED]:
         own = with_clean(characters, noise)
         for character in alphabet:
-            shown = own[(own["truth"] == character).to_numpy()]
-            count = int(shown["captcha"].nunique())
+            shown = own[(own[Predictions.truth] == character).to_numpy()]
+            count = int(shown[Predictions.captcha].nunique())
             note = _without(shown, own)
             if note:
                 rows.append([noise, character, target, *[np.nan] * 4, count, note])
@@ -129,14 +131,14 @@ def thresholds_by_character(characters: pd.DataFrame, alphabet: str, *, confiden
             found = _threshold(shown, target, confidence, draws, stream(seed, "classes", noise, character))
             note = "" if np.isfinite(found.level) else "not reached"
             rows.append([noise, character, target, found.level, found.low, found.high, found.reached, count, note])
-    return pd.DataFrame(rows, columns=THRESHOLDS)
+    return pd.DataFrame(rows, columns=ClassThresholds.names())
 
 
 def _without(shown: pd.DataFrame, own: pd.DataFrame) -> str:
     """Why a character has no curve, or ""."""
-    if note := too_few(shown["captcha"].to_numpy(), shown["glyph"].to_numpy()):
+    if note := too_few(shown[Predictions.captcha].to_numpy(), shown[Predictions.glyph].to_numpy()):
         return note
-    levels, wanted = set(shown["level"]), set(own["level"])
+    levels, wanted = set(shown[Predictions.level]), set(own[Predictions.level])
     if 0 not in wanted or len(wanted) < 2:
         return "a curve needs clean and noisy renderings"
     return "" if levels == wanted else "not shown at every level"
@@ -145,10 +147,10 @@ def _without(shown: pd.DataFrame, own: pd.DataFrame) -> str:
 def _threshold(shown: pd.DataFrame, target: float, confidence: float, draws: int,
                rng: np.random.Generator) -> Threshold:
     codes, clusters = pd.factorize(resampled_by(shown))
-    levels, column = np.unique(shown["level"].to_numpy(float), return_inverse=True)
+    levels, column = np.unique(shown[Predictions.level].to_numpy(float), return_inverse=True)
     cell, size = codes * len(levels) + column, len(clusters) * len(levels)
     right, seen = (np.bincount(cell, weights, size).reshape(len(clusters), len(levels)).astype(float)
-                   for weights in (shown["success"].to_numpy(float), np.ones(len(cell))))
+                   for weights in (shown[Predictions.success].to_numpy(float), np.ones(len(cell))))
     shares = resampled_shares(right, seen, draws, rng=rng)
     return dose_response(shares, levels, targets=(target,), confidence=confidence).thresholds[0]
 
@@ -173,13 +175,13 @@ class Ranking:
     table: pd.DataFrame
     places: Floats      # (R, R) probability that the character at place i (row) truly has rank j (column), R <= A
     whole: float        # probability that the whole order is right
-    told_apart: float   # share of the pairs whose order the joint intervals' differences tell
+    distinguished: float   # share of the pairs whose order the joint intervals' differences tell
 
     def rows(self) -> pd.DataFrame:
-        """The place probabilities as tidy rows: character, place, rank, probability."""
-        names = self.table["character"].to_numpy()
+        """The place probabilities as tidy rows, ClassPlaces."""
+        names = self.table[ClassRanking.character].to_numpy()
         found = [[names[i], i + 1, j + 1, float(p)] for i, row in enumerate(self.places) for j, p in enumerate(row)]
-        return pd.DataFrame(found, columns=["character", "place", "rank", "probability"])
+        return pd.DataFrame(found, columns=ClassPlaces.names())
 
 
 def ranking(characters: pd.DataFrame, alphabet: str, *, confidence: float, draws: int, seed: int) -> Ranking:
@@ -188,38 +190,39 @@ def ranking(characters: pd.DataFrame, alphabet: str, *, confidence: float, draws
     Raises ValueError as check_characters does, and where no rendering is noisy.
     """
     check_characters(characters, alphabet)
-    noisy = characters["level"].to_numpy() > 0
+    noisy = characters[Predictions.level].to_numpy() > 0
     if not noisy.any():
         raise ValueError("ranking: every rendering is clean: robustness needs noisy ones")
-    said = [[character, *_said(characters[noisy], character, confidence),
-             *_said(characters[~noisy], character, confidence)[:3]] for character in alphabet]
-    table = pd.DataFrame(said, columns=["character", "accuracy", "low", "high", "captchas", "note", "clean",
-                                        "clean_low", "clean_high"])
-    table = table.sort_values("accuracy", ascending=False, kind="stable")
-    ranked = (table["note"] == "").to_numpy()
+    shares = [[character, *_share_of_one(characters[noisy], character, confidence),
+               *_share_of_one(characters[~noisy], character, confidence)[:3]] for character in alphabet]
+    table = pd.DataFrame(shares, columns=ClassRanking.names()[1:10])
+    table = table.sort_values(ClassRanking.accuracy, ascending=False, kind="stable")
+    ranked = (table[ClassRanking.note] == "").to_numpy()
     table = pd.concat([table[ranked], table[~ranked]], ignore_index=True)
-    order = list(table["character"][:ranked.sum()])
+    order = list(table[ClassRanking.character][:ranked.sum()])
     noisy_draws, clean_draws = (draw_shares(characters[rows], order, draws=draws, seed=seed) for rows in
                                 (noisy, ~noisy))
     places, whole = place_probabilities(noisy_draws, rng=stream(seed, "ties"))
-    each, joint, told_apart = rank_intervals(table["accuracy"].to_numpy(float)[:len(order)], noisy_draws, confidence)
+    accuracy = table[ClassRanking.accuracy].to_numpy(float)[:len(order)]
+    each, joint, distinguished = rank_intervals(accuracy, noisy_draws, confidence)
     tail = 50 * (1 - confidence)
     lost = np.full((2, len(order)), np.nan)
     if (~noisy).any() and len(order):
         lost = np.percentile(clean_draws - noisy_draws, [tail, 100 - tail], axis=0)
-    columns = {"place": np.arange(1.0, len(order) + 1), "lost": (table["clean"] - table["accuracy"])[:len(order)],
-               "lost_low": lost[0], "lost_high": lost[1], "probability": np.diag(places),
-               "first": places[:, :1].ravel(), "last": places[:, -1:].ravel(), "rank_low": each[0],
-               "rank_high": each[1], "all_low": joint[0], "all_high": joint[1]}
-    table = table.join(pd.DataFrame(columns))
-    front = ["place", "character"]
-    return Ranking(table[[*front, *(name for name in table if name not in front)]], places, whole, told_apart)
+    columns = {ClassRanking.place: np.arange(1.0, len(order) + 1),
+               ClassRanking.lost: (table[ClassRanking.clean] - table[ClassRanking.accuracy])[:len(order)],
+               ClassRanking.lost_low: lost[0], ClassRanking.lost_high: lost[1],
+               ClassRanking.probability: np.diag(places),
+               ClassRanking.first: places[:, :1].ravel(), ClassRanking.last: places[:, -1:].ravel(),
+               ClassRanking.rank_low: each[0], ClassRanking.rank_high: each[1],
+               ClassRanking.all_low: joint[0], ClassRanking.all_high: joint[1]}
+    return Ranking(table.join(pd.DataFrame(columns))[ClassRanking.names()], places, whole, distinguished)
 
 
-def _said(characters: pd.DataFrame, character: str, confidence: float) -> list[object]:
-    own = characters[(characters["truth"] == character).to_numpy()]
+def _share_of_one(characters: pd.DataFrame, character: str, confidence: float) -> list[object]:
+    own = characters[(characters[Predictions.truth] == character).to_numpy()]
     *interval, note = share_of(own, confidence)
-    return [*interval, own["captcha"].nunique(), note]
+    return [*interval, own[Predictions.captcha].nunique(), note]
 
 
 def draw_shares(characters: pd.DataFrame, order: list[str], *, draws: int, seed: int) -> Floats:
@@ -229,11 +232,11 @@ def draw_shares(characters: pd.DataFrame, order: list[str], *, draws: int, seed:
     differences of such draws are paired. NaN where a character is not among the rows.
     """
     labels, cluster = np.unique(resampled_by(characters), return_inverse=True)
-    column = pd.Index(order).get_indexer(characters["truth"].astype(str))
-    kept = column >= 0
-    cell, size = (cluster * len(order) + column)[kept], len(labels) * len(order)
-    right, seen = (np.bincount(cell, weights[kept], size).reshape(len(labels), len(order))
-                   for weights in (characters["success"].to_numpy(float), np.ones(len(kept))))
+    column = pd.Index(order).get_indexer(characters[Predictions.truth].astype(str))
+    shown = column >= 0
+    cell, size = (cluster * len(order) + column)[shown], len(labels) * len(order)
+    right, seen = (np.bincount(cell, weights[shown], size).reshape(len(labels), len(order))
+                   for weights in (characters[Predictions.success].to_numpy(float), np.ones(len(shown))))
     rng = stream(seed, "captchas")
     parts = []
     for count in draws_in_parts(draws, BLOCK):
@@ -279,30 +282,31 @@ def rank_intervals(estimate: Floats, drawn: Floats, confidence: float) -> tuple[
     return each.astype(float), together.astype(float), float((t > joint[:, None]).sum() / (R * (R - 1) / 2))
 
 
-def headlines(order: Ranking, thresholds: pd.DataFrame) -> dict[str, float]:
+def class_headlines(order: Ranking, thresholds: pd.DataFrame) -> dict[str, float]:
     """The finite ones of: class_best and class_worst (noisy accuracy), class_spread (points between them, as a share),
     class_best_probability, class_worst_probability, class_order_probability, class_pairs_told_apart,
-    class_threshold_least and class_threshold_most (level of ALL noise types together at which the first and the last
+    class_threshold_least and class_threshold_most (level of POOLED noise types together at which the first and the last
     character falls to the target, of those that do), class_thresholds_reached (share of characters and noise types)."""
-    ranked = order.table[order.table["place"].notna()]
+    ranked = order.table[order.table[ClassRanking.place].notna()]
     pairs: list[tuple[str, float]] = []
     if len(ranked):
         best, worst = ranked.iloc[0], ranked.iloc[-1]
-        pairs += [("class_best", best["accuracy"]), ("class_worst", worst["accuracy"]),
-                  ("class_spread", best["accuracy"] - worst["accuracy"]), ("class_best_probability", best["first"]),
-                  ("class_worst_probability", worst["last"]), ("class_order_probability", order.whole),
-                  ("class_pairs_told_apart", order.told_apart)]
+        pairs += [("class_best", best[ClassRanking.accuracy]), ("class_worst", worst[ClassRanking.accuracy]),
+                  ("class_spread", best[ClassRanking.accuracy] - worst[ClassRanking.accuracy]),
+                  ("class_best_probability", best[ClassRanking.first]),
+                  ("class_worst_probability", worst[ClassRanking.last]), ("class_order_probability", order.whole),
+                  ("class_pairs_told_apart", order.distinguished)]
     pairs += list(_about_thresholds(thresholds))
     return {name: float(value) for name, value in pairs if np.isfinite(value)}
 
 
 def _about_thresholds(thresholds: pd.DataFrame) -> Iterator[tuple[str, float]]:
-    told = thresholds[thresholds["level"].notna()]
-    reached = np.isfinite(told["level"].to_numpy(float))
-    together = told["level"][reached & (told["noise"] == ALL).to_numpy()]
+    known = thresholds[thresholds[ClassThresholds.level].notna()]
+    reached = np.isfinite(known[ClassThresholds.level].to_numpy(float))
+    together = known[ClassThresholds.level][reached & (known[ClassThresholds.noise] == POOLED).to_numpy()]
     if len(together):
         yield "class_threshold_least", together.min()
         yield "class_threshold_most", together.max()
-    by_noise = (told["noise"] != ALL).to_numpy()
+    by_noise = (known[ClassThresholds.noise] != POOLED).to_numpy()
     if by_noise.any():
         yield "class_thresholds_reached", reached[by_noise].mean()

@@ -14,52 +14,50 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from stages.insight.classes import ALL, LEAST, TOO_FEW, check_characters, noises_of, share
+from stages.insight.classes import LEAST, TOO_FEW, check_characters, noises_of, share
+from stages.schemas.explain import ConfusionLevels, ConfusionMatrices, ConfusionTests
+from stages.schemas.predict import Predictions
+from stages.schemas.words import CLEAN, MISSED, POOLED
 from stages.statistics.clustered import ratio_scores, standard_error
 from stages.statistics.inference import adjusted
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-CLEAN = "none"
-MISSED = "missed"
-MATRIX = ["noise", "actual", "read_as", "count", "share"]
-TESTED = ["noise", "actual", "read_as", "count", "captchas", "share", "low", "high", "times_even", "clean_share",
-          "difference", "difference_low", "difference_high", "standard_error", "t", "p", "p_holm",
-          "tests", "note"]  # fmt: skip
-BY_LEVEL = ["noise", "level", "actual", "read_as", "count", "share", "low", "high", "of_errors", "note"]
 
 
 def confusion_matrices(characters: pd.DataFrame, alphabet: str) -> pd.DataFrame:
-    """Cells that are not empty of the matrix of each noise type, of ALL of them and of the clean renderings (CLEAN).
+    """Cells that are not empty of the matrix of each noise type, of POOLED of them and of the clean renderings (CLEAN).
 
-    Columns MATRIX; share is of the characters that are `actual`, over all levels of the type above 0.
+    Columns ConfusionMatrices; share is of the characters that are `actual`, over all levels of the type above 0.
     Raises ValueError as check_characters does.
     """
     check_characters(characters, alphabet)
     parts = []
     for noise, rows in _by_noise(characters):
-        columns = {"actual": rows["truth"].astype(str), "read_as": rows["guess"].astype(str).replace("", MISSED)}
-        counts = pd.crosstab(*columns.values())
+        counts = pd.crosstab(rows[Predictions.truth].astype(str),
+                             rows[Predictions.guess].astype(str).replace("", MISSED))
         found = pd.DataFrame(0, list(alphabet), [*alphabet, MISSED])
         found.update(counts)
-        cells = found.rename_axis("actual").rename_axis("read_as", axis=1).stack().rename("count").reset_index()
-        whole = cells.groupby("actual")["count"].transform("sum")
-        cells = cells.assign(noise=noise, count=cells["count"].astype(int), share=cells["count"] / whole.clip(lower=1))
-        parts.append(cells.loc[cells["count"] > 0, MATRIX])
+        named = found.rename_axis(ConfusionMatrices.actual).rename_axis(ConfusionMatrices.read_as, axis=1)
+        cells = named.stack().rename(ConfusionMatrices.count).reset_index()
+        count = cells[ConfusionMatrices.count]
+        whole = count.groupby(cells[ConfusionMatrices.actual]).transform("sum")
+        cells = cells.assign(noise=noise, count=count.astype(int), share=count / whole.clip(lower=1))
+        parts.append(cells.loc[count > 0, ConfusionMatrices.names()])
     return pd.concat(parts, ignore_index=True)
 
 
 def _by_noise(characters: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """CLEAN, each noise type and ALL of them with their rows; CLEAN only where there are some."""
-    noisy = characters["level"].to_numpy() > 0
-    names = characters["noise"].astype(str).to_numpy()
+    """CLEAN, each noise type and POOLED of them with their rows; CLEAN only where there are some."""
+    noisy = characters[Predictions.level].to_numpy() > 0
+    names = characters[Predictions.noise].astype(str).to_numpy()
     if not noisy.all():
         yield CLEAN, characters[~noisy]
     for noise in noises_of(characters):
         yield noise, characters[noisy & (names == noise)]
     if noisy.any():
-        yield ALL, characters[noisy]
+        yield POOLED, characters[noisy]
 
 
 @dataclass(frozen=True)
@@ -73,44 +71,47 @@ class Counts:
 def counts_of(characters: pd.DataFrame, alphabet: str, captchas: Ints) -> Counts:
     """captchas (G,) ascending labels, of which the characters' are some."""
     A = len(alphabet)
-    cluster = np.searchsorted(captchas, characters["captcha"].to_numpy())
+    cluster = np.searchsorted(captchas, characters[Predictions.captcha].to_numpy())
     actual, read = (pd.Index(list(alphabet)).get_indexer(characters[name].astype(str)) for name in ("truth", "guess"))
-    read = np.where(characters["guess"].astype(str).to_numpy() == "", A, read)
+    read = np.where(characters[Predictions.guess].astype(str).to_numpy() == "", A, read)
     shown = np.bincount(cluster * A + actual, minlength=len(captchas) * A).reshape(len(captchas), A)
     wrong = read != actual
     return Counts(shown, np.stack([cluster, actual, read], axis=1)[wrong])
 
 
 def confusion_tests(characters: pd.DataFrame, alphabet: str, *, confidence: float) -> pd.DataFrame:
-    """Each confusion that occurred under a noise type (or ALL), the most frequent first, against its clean share.
+    """Each confusion that occurred under a noise type (or POOLED), the most frequent first, against its clean share.
 
-    Columns TESTED. The same captchas are clean and noisy, so that the difference of the two shares is paired: its error
-    is that of a difference of ratios linearised by captcha (statistics.clustered), its t has G-1 degrees of freedom,
-    G being the captchas that show the character. p_holm adjusts (Holm 1979) for all `tests` confusions that could have
-    occurred, A² by noise type for the types together and A² for ALL: one that never occurred counts, with p = 1, since
-    which ones occur is known only afterwards. Noise adds some of every error: `times_even` tells how many times as
-    often the character is read as this one as it would be, were its misreadings (less those MISSED) even.
+    Columns ConfusionTests. The same captchas are clean and noisy, so that the difference of the two shares is paired:
+    its error is that of a difference of ratios linearised by captcha (statistics.clustered), its t has G-1 degrees of
+    freedom, G being the captchas that show the character. p_holm adjusts (Holm 1979) for all `tests` confusions that
+    could have occurred, A² by noise type for the types together and A² for POOLED: one that never occurred counts, with
+    p = 1, since which ones occur is known only afterwards. Noise adds some of every error: `times_even` tells how many
+    times as often the character is read as this one as it would be, were its misreadings (less those MISSED) even.
     Intervals of shares are Wilson's with the effective size. Fewer than LEAST captchas: no interval and no p, but a
     note; the confusion still counts among the tests.
     Raises ValueError as check_characters does, and where no rendering is clean or none is noisy.
     """
     check_characters(characters, alphabet)
-    level = characters["level"].to_numpy()
+    level = characters[Predictions.level].to_numpy()
     if (level > 0).all() or (level == 0).all():
         raise ValueError("confusion_tests: a test against the clean matrix needs clean renderings and noisy ones")
-    captchas = np.unique(characters["captcha"].to_numpy())
+    captchas = np.unique(characters[Predictions.captcha].to_numpy())
     clean = counts_of(characters[level == 0], alphabet, captchas)
     tables = [_tested(noise, counts_of(rows, alphabet, captchas), clean, alphabet, confidence)
               for noise, rows in _by_noise(characters) if noise != CLEAN]
     table = pd.concat(tables, ignore_index=True)
-    for family in (table["noise"] == ALL, table["noise"] != ALL):
-        table.loc[family, "p_holm"] = holm(table.loc[family, "p"].to_numpy(float))
-        table.loc[family, "tests"] = int(family.sum())
-    told = table[table["count"] > 0].astype({"tests": int})
-    misread = told["count"].where(told["read_as"] != MISSED)
-    even = misread.groupby([told["noise"], told["actual"]]).transform("sum") / (len(alphabet) - 1)
-    told["times_even"] = misread / even
-    return told.sort_values(["noise", "share"], ascending=[True, False], kind="stable").reset_index(drop=True)[TESTED]
+    for family in (table[ConfusionTests.noise] == POOLED, table[ConfusionTests.noise] != POOLED):
+        table.loc[family, ConfusionTests.p_holm] = holm(table.loc[family, ConfusionTests.p].to_numpy(float))
+        table.loc[family, ConfusionTests.tests] = int(family.sum())
+    told = table[table[ConfusionTests.count] > 0].astype({ConfusionTests.tests: int})
+    misread = told[ConfusionTests.count].where(told[ConfusionTests.read_as] != MISSED)
+    sums = misread.groupby([told[ConfusionTests.noise], told[ConfusionTests.actual]]).transform("sum")
+    even = sums / (len(alphabet) - 1)
+    told[ConfusionTests.times_even] = misread / even
+    order = [ConfusionTests.noise, ConfusionTests.share]
+    sorted_rows = told.sort_values(order, ascending=[True, False], kind="stable")
+    return sorted_rows.reset_index(drop=True)[ConfusionTests.names()]
 
 
 def holm(p: Floats) -> Floats:
@@ -132,8 +133,8 @@ def _tested(noise: str, noisy: Counts, clean: Counts, alphabet: str, confidence:
                                       for found in (by_pair, of_clean))
                 told = _test(wrong, wrong_clean, shown[own], plain[own], confidence)
                 rows.append({"noise": noise, "actual": alphabet[actual], "read_as": [*alphabet, MISSED][read], **told})
-    numbers = dict.fromkeys(TESTED[5:-2], np.float64)
-    return pd.DataFrame(rows, columns=TESTED).astype(numbers)
+    numbers = dict.fromkeys(ConfusionTests.names()[5:-2], np.float64)
+    return pd.DataFrame(rows, columns=ConfusionTests.names()).astype(numbers)
 
 
 def _pairs(counts: Counts, A: int) -> dict[int, Ints]:
@@ -151,7 +152,7 @@ def _by_captcha(captchas: Ints | None, G: int) -> Ints:
 
 
 def _test(wrong: Ints, wrong_clean: Ints, shown: Ints, shown_clean: Ints, confidence: float) -> dict[str, object]:
-    """Those columns of TESTED from `count` on that can be told of one confusion; all (G,), shown both ways."""
+    """Those columns of ConfusionTests from `count` on that can be told of one confusion; all (G,), shown both ways."""
     G, count = len(shown), int(wrong.sum())
     if not G:
         return {"count": 0, "captchas": 0, "note": "none was shown"}
@@ -162,7 +163,7 @@ def _test(wrong: Ints, wrong_clean: Ints, shown: Ints, shown_clean: Ints, confid
     if G < LEAST:
         return told | {"note": TOO_FEW.format(what="captchas", count=G)}
     if count:
-        told["low"], told["high"] = _share_interval(wrong, shown, confidence)
+        told[ConfusionTests.low], told[ConfusionTests.high] = _share_interval(wrong, shown, confidence)
     error = standard_error(ratio_scores(wrong, shown) - ratio_scores(wrong_clean, shown_clean))
     if error < 1e-12:  # all captchas agree, so that no error was measured; what never occurs did not change
         return told | ({"note": "all captchas agree"} if difference else {"p": 1.0})
@@ -176,54 +177,55 @@ def _share_interval(wrong: Ints, shown: Ints, confidence: float) -> tuple[float,
     return share(success, np.repeat(np.arange(len(shown)), shown), None, confidence)[1:3]
 
 
-def frequent(tests: pd.DataFrame, count: int, noise: str = ALL) -> list[tuple[str, str]]:
+def frequent(tests: pd.DataFrame, count: int, noise: str = POOLED) -> list[tuple[str, str]]:
     """The `count` most frequent confusions of characters (not MISSED) of a noise type, as (actual, read as)."""
-    own = tests[(tests["noise"] == noise) & (tests["read_as"] != MISSED)]
-    return list(own[["actual", "read_as"]].head(count).itertuples(index=False, name=None))
+    own = tests[(tests[ConfusionTests.noise] == noise) & (tests[ConfusionTests.read_as] != MISSED)]
+    return list(own[[ConfusionTests.actual, ConfusionTests.read_as]].head(count).itertuples(index=False, name=None))
 
 
 def confusions_by_level(characters: pd.DataFrame, pairs: Sequence[tuple[str, str]], *,
                         confidence: float) -> pd.DataFrame:
-    """Share of each confusion (actual, read as) at each level, by noise type and for ALL together (BY_LEVEL).
+    """Share of each confusion (actual, read as) at each level, by noise type and for POOLED together (ConfusionLevels).
 
     `share` is of the characters that are `actual`, `of_errors` of those of them that were misread or missed: a share
     that grows while of_errors does not is more error, not another one. Level 0 is clean, once for every type.
     """
-    names, level = characters["noise"].astype(str).to_numpy(), characters["level"].to_numpy()
-    captcha, glyph = characters["captcha"].to_numpy(), characters["glyph"].to_numpy()
+    names, level = characters[Predictions.noise].astype(str).to_numpy(), characters[Predictions.level].to_numpy()
+    captcha, glyph = characters[Predictions.captcha].to_numpy(), characters[Predictions.glyph].to_numpy()
     rows = []
     for actual, read_as in pairs:
-        own = (characters["truth"] == actual).to_numpy()
-        hit = (characters["guess"].astype(str).replace("", MISSED) == read_as).to_numpy()
-        wrong = ~characters["success"].to_numpy(bool)
-        for noise in [*noises_of(characters), ALL]:
-            told = own & ((level == 0) | (noise == ALL) | (names == noise))
+        own = (characters[Predictions.truth] == actual).to_numpy()
+        hit = (characters[Predictions.guess].astype(str).replace("", MISSED) == read_as).to_numpy()
+        wrong = ~characters[Predictions.success].to_numpy(bool)
+        for noise in [*noises_of(characters), POOLED]:
+            told = own & ((level == 0) | (noise == POOLED) | (names == noise))
             for one in np.unique(level[told]):
                 cell = told & (level == one)
                 *interval, note = share(hit[cell], captcha[cell], glyph[cell], confidence)
                 errors = int((cell & wrong).sum())
                 rows.append([noise, one, actual, read_as, int((cell & hit).sum()), *interval,
                              (cell & hit).sum() / errors if errors else np.nan, note])
-    return pd.DataFrame(rows, columns=BY_LEVEL)
+    return pd.DataFrame(rows, columns=ConfusionLevels.names())
 
 
-def headlines(tests: pd.DataFrame, matrices: pd.DataFrame, significance: float = 0.05) -> dict[str, float]:
-    """The finite ones of: confusion_top (share of the most frequent confusion under ALL noise), confusion_top_clean
+def confusion_headlines(tests: pd.DataFrame, matrices: pd.DataFrame, significance: float = 0.05) -> dict[str, float]:
+    """The finite ones of: confusion_top (share of the most frequent confusion under POOLED noise), confusion_top_clean
     (the same when clean), missed_noisy and missed_clean (share of characters for which nothing was read),
-    confusions_seen (kinds of error under ALL noise), confusions_told (kinds whose share exceeds the clean one after
+    confusions_seen (kinds of error under POOLED noise), confusions_told (kinds whose share exceeds the clean one after
     Holm), confusions_told_by_noise (kinds and noise types), confusions_lost (kinds that become rarer after Holm)."""
-    together = tests[tests["noise"] == ALL]
-    found = tests[tests["p_holm"] < significance]
-    more, own = found["difference"] > 0, found["noise"] == ALL
+    together = tests[tests[ConfusionTests.noise] == POOLED]
+    found = tests[tests[ConfusionTests.p_holm] < significance]
+    more, own = found[ConfusionTests.difference] > 0, found[ConfusionTests.noise] == POOLED
     pairs = {"confusions_seen": len(together), "confusions_told": int((more & own).sum()),
              "confusions_told_by_noise": int((more & ~own).sum()), "confusions_lost": int((~more & own).sum())}
     values = {name: float(value) for name, value in pairs.items()}
-    read = together[together["read_as"] != MISSED]
+    read = together[together[ConfusionTests.read_as] != MISSED]
     if len(read):
-        values |= {"confusion_top": float(read["share"].iloc[0]),
-                   "confusion_top_clean": float(read["clean_share"].iloc[0])}
-    for name, noise in (("missed_noisy", ALL), ("missed_clean", CLEAN)):
-        cells = matrices[matrices["noise"] == noise]
+        values |= {"confusion_top": float(read[ConfusionTests.share].iloc[0]),
+                   "confusion_top_clean": float(read[ConfusionTests.clean_share].iloc[0])}
+    for name, noise in (("missed_noisy", POOLED), ("missed_clean", CLEAN)):
+        cells = matrices[matrices[ConfusionMatrices.noise] == noise]
         if len(cells):
-            values[name] = float(cells.loc[cells["read_as"] == MISSED, "count"].sum() / cells["count"].sum())
+            count = cells[ConfusionMatrices.count]
+            values[name] = float(count[cells[ConfusionMatrices.read_as] == MISSED].sum() / count.sum())
     return {name: value for name, value in values.items() if np.isfinite(value)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.schemas.explain import UnseenScores
 from stages.statistics.bootstrap import draws_in_parts, index_counts, percentile_interval
 
 Doubles = NDArray[np.float64]
@@ -58,11 +59,12 @@ def detection_row(scores: Doubles, anomalous: Bools, threshold: float, draws: in
     ends = np.full((2, 2), np.nan)
     if not few:
         ends = percentile_interval(_resampled(scores, anomalous, beyond, draws, rng), confidence)
-    return {"n_normal": int((~anomalous).sum()), "n_anomalous": int(anomalous.sum()),
-            "auroc": auroc(scores, anomalous), "low": ends[0, 0], "high": ends[1, 0], "aupr": aupr(scores, anomalous),
-            "tpr_at_5": _share(beyond[anomalous]), "tpr_low": ends[0, 1], "tpr_high": ends[1, 1],
-            "false_alarms": _share(beyond[~anomalous]),
-            "note": f"fewer than {FEWEST} normal or anomalous glyphs: no interval" if few else ""}
+    return {UnseenScores.n_normal: int((~anomalous).sum()), UnseenScores.n_anomalous: int(anomalous.sum()),
+            UnseenScores.auroc: auroc(scores, anomalous), UnseenScores.low: ends[0, 0], UnseenScores.high: ends[1, 0],
+            UnseenScores.aupr: aupr(scores, anomalous), UnseenScores.tpr_at_5: _share(beyond[anomalous]),
+            UnseenScores.tpr_low: ends[0, 1], UnseenScores.tpr_high: ends[1, 1],
+            UnseenScores.false_alarms: _share(beyond[~anomalous]),
+            UnseenScores.note: f"fewer than {FEWEST} normal or anomalous glyphs: no interval" if few else ""}
 
 
 def _share(beyond: Bools) -> float:

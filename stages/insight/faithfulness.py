@@ -23,6 +23,8 @@ from stages.reader.batches import Images
 from stages.reader.decoding import Doubles, Ints
 from stages.reader.inference import NetworkReader
 from stages.reader.protocol import Reader
+from stages.schemas.explain import SaliencyCurves, SaliencyMeasures, SaliencyRandomised
+from stages.schemas.words import POOLED
 from stages.statistics.bootstrap import multinomial_counts, percentile_interval
 
 Bools = NDArray[np.bool_]
@@ -33,9 +35,10 @@ STRONG = 0.2        # of the strongest ink: more than this is the glyph
 FEW = 8             # captchas, below which no interval is given
 CURVES = {"deletion": "deletion AUC", "insertion": "insertion AUC"}
 GAINS = [f"{curve}_over_{control}" for curve in CURVES for control in CONTROLS]
-KEY = ["captcha", "noise", "level", "position", "character", "said"]
-SCALES = ["noise", "level"]
-SUMMARY = ["noise", "level", "method", "measure", "value", "low", "high", "captchas", "note"]
+CAPTCHA = "captcha"
+SAID = "said"      # whether the character was read
+KEY = [CAPTCHA, SaliencyMeasures.noise, SaliencyMeasures.level, "position", "character", SAID]
+SCALES = [SaliencyMeasures.noise, SaliencyMeasures.level]
 
 
 def ink_map(images: Images) -> Maps:
@@ -150,7 +153,7 @@ def replacement_curves(score: Score, images: Images, maps: Maps, steps: int, end
     return curves[0], curves[1]
 
 
-def area(curve: Doubles) -> Doubles:
+def curve_area(curve: Doubles) -> Doubles:
     """The area (m,) under curves (m, K + 1) over `shares`, by the trapezoid, both ends included."""
     return np.asarray(np.trapezoid(curve, shares(curve.shape[1] - 1), axis=1), np.float64)
 
@@ -172,7 +175,7 @@ def measure(explanation: Explanation, reader: Reader, frame: pd.DataFrame, masks
     rng = np.random.default_rng(seed)
     maps: Mapping[str, Maps] = {**explanation.maps, "ink": ink_map(images),
                                 "random": rng.random(images.shape[:3]).astype(np.float32)}
-    key = frame[[name for name in KEY if name != "said"]].reset_index(drop=True).assign(said=targets.said)[KEY]
+    key = frame[[name for name in KEY if name != SAID]].reset_index(drop=True).assign(said=targets.said)[KEY]
     said = np.flatnonzero(targets.said)
     rows, curves = [], []
     score = _score(reader, targets.rows(said))
@@ -183,7 +186,7 @@ def measure(explanation: Explanation, reader: Reader, frame: pd.DataFrame, masks
             gone[said], come[said] = replacement_curves(score, images[said], one[said], steps, ends, rng=rng)
         drift, within = (np.where(clean == np.arange(len(clean)), np.nan, likeness) for likeness in
                          (spearman(one, one[clean]), spearman_within(one, one[clean], masks)))
-        rows.append(key.assign(method=method, deletion=area(gone), insertion=area(come), drift=drift,
+        rows.append(key.assign(method=method, deletion=curve_area(gone), insertion=curve_area(come), drift=drift,
                                drift_on_glyph=within, mass=mass_share(one, masks), chance=masks.mean(axis=(1, 2))))
         for k, share in enumerate(shares(steps)):
             curves.append(key.assign(method=method, share=share, deletion=gone[:, k], insertion=come[:, k]).iloc[said])
@@ -194,7 +197,7 @@ def _score(reader: Reader, targets: Targets) -> Score:
     return lambda images, rows: posterior(reader, images, targets.rows(rows))
 
 
-def randomised(explanation: Explanation, reader: NetworkReader, captcha: Ints, masks: Bools, *, effort: Effort,
+def randomised_maps(explanation: Explanation, reader: NetworkReader, captcha: Ints, masks: Bools, *, effort: Effort,
                seed: int) -> pd.DataFrame:
     """How alike |maps| stay while the weights are drawn anew from the last layer down, a row a row of the explanation.
 
@@ -237,7 +240,7 @@ def mean_by_captcha(values: Doubles, captcha: Ints, *, confidence: float, draws:
 
 
 def summarise(rows: pd.DataFrame, *, confidence: float, draws: int, seed: int) -> pd.DataFrame:
-    """The measures as tidy rows, SUMMARY, by noise type and level; noise "all" (level NaN) is all noisy renderings.
+    """The measures as tidy rows, SaliencyMeasures, by noise type and level; POOLED (level NaN) is all noise.
 
     measure is deletion, insertion, mass, chance or drift; and, paired by row, so that above 0 is better than the
     control: deletion_over_random, deletion_over_ink, insertion_over_random, insertion_over_ink, mass_over_chance.
@@ -245,26 +248,26 @@ def summarise(rows: pd.DataFrame, *, confidence: float, draws: int, seed: int) -
     table = _with_gains(rows)
     measures = [name for name in table if name not in (*KEY, "method")]
     cells = [(noise, level, part) for (noise, level), part in table.groupby(SCALES, sort=False)]
-    noisy = table[table["level"] > 0]
-    cells += [("all", np.nan, noisy)] if len(noisy) else []
+    noisy = table[table[SaliencyMeasures.level] > 0]
+    cells += [(POOLED, np.nan, noisy)] if len(noisy) else []
     found = []
     for noise, level, cell in cells:
-        for method, part in cell.groupby("method", sort=False):
+        for method, part in cell.groupby(SaliencyMeasures.method, sort=False):
             for name in measures:
                 if (name.startswith("drift") and level == 0) or (method in CONTROLS and name in GAINS):
                     continue
-                told = mean_by_captcha(part[name].to_numpy(float), part["captcha"].to_numpy(), confidence=confidence,
+                told = mean_by_captcha(part[name].to_numpy(float), part[CAPTCHA].to_numpy(), confidence=confidence,
                                        draws=draws, seed=seed)
                 found.append([noise, level, method, name, *told])
-    return pd.DataFrame(found, columns=SUMMARY)
+    return pd.DataFrame(found, columns=SaliencyMeasures.names())
 
 
 def _with_gains(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows with each method's gains over the controls, row by row; the order of rows is alike in every method."""
     table = rows.reset_index(drop=True).copy()
-    size = len(table) // table["method"].nunique()
+    size = len(table) // table[SaliencyMeasures.method].nunique()
     for control in CONTROLS:
-        own = table[table["method"] == control]
+        own = table[table[SaliencyMeasures.method] == control]
         for name, sign in (("deletion", -1), ("insertion", 1)):
             beside = np.tile(own[name].to_numpy(float), len(table) // size)
             table[f"{name}_over_{control}"] = sign * (table[name].to_numpy(float) - beside)
@@ -275,25 +278,27 @@ def summarise_curves(curves: pd.DataFrame, *, confidence: float, draws: int, see
     """Mean curves: renderings (clean or noisy), curve (deletion or insertion), method, share, value, low, high,
     captchas, note."""
     found = []
-    for renderings, part in (("clean", curves[curves["level"] == 0]), ("noisy", curves[curves["level"] > 0])):
-        for (method, share), cell in part.groupby(["method", "share"], sort=False):
+    level = curves[SaliencyMeasures.level]
+    for renderings, part in (("clean", curves[level == 0]), ("noisy", curves[level > 0])):
+        for (method, share), cell in part.groupby([SaliencyCurves.method, SaliencyCurves.share], sort=False):
             for name in CURVES:
-                told = mean_by_captcha(cell[name].to_numpy(float), cell["captcha"].to_numpy(), confidence=confidence,
+                told = mean_by_captcha(cell[name].to_numpy(float), cell[CAPTCHA].to_numpy(), confidence=confidence,
                                        draws=draws, seed=seed)
                 found.append([renderings, name, method, share, *told])
-    return pd.DataFrame(found, columns=["renderings", "curve", "method", "share", *SUMMARY[4:]])
+    return pd.DataFrame(found, columns=SaliencyCurves.names())
 
 
 def summarise_randomised(rows: pd.DataFrame, *, confidence: float, draws: int, seed: int) -> pd.DataFrame:
     """Mean likeness by method and layers drawn anew: method, layer, layers, measure (spearman or whole), value, low,
     high, captchas, note."""
     found = []
-    for (method, layer, layers), cell in rows.groupby(["method", "layer", "layers"], sort=False):
+    by = [SaliencyRandomised.method, SaliencyRandomised.layer, SaliencyRandomised.layers]
+    for (method, layer, layers), cell in rows.groupby(by, sort=False):
         for name in ("spearman", "whole"):
-            told = mean_by_captcha(cell[name].to_numpy(float), cell["captcha"].to_numpy(), confidence=confidence,
+            told = mean_by_captcha(cell[name].to_numpy(float), cell[CAPTCHA].to_numpy(), confidence=confidence,
                                    draws=draws, seed=seed)
             found.append([method, layer, layers, name, *told])
-    return pd.DataFrame(found, columns=["method", "layer", "layers", *SUMMARY[3:]])
+    return pd.DataFrame(found, columns=SaliencyRandomised.names())
 
 
 def mean_maps(maps: Maps, masks: Bools, characters: Sequence[str], size: int) -> dict[str, tuple[Maps, Maps]]:
@@ -329,17 +334,21 @@ def _sampled(picture: Maps, window: tuple[float, float, float], size: int) -> Ma
     return np.where(inside, taken, 0).astype(np.float32)
 
 
-def headline(summary: pd.DataFrame, layers: pd.DataFrame, residual: Doubles | None) -> dict[str, float]:
+def saliency_headlines(summary: pd.DataFrame, layers: pd.DataFrame, residual: Doubles | None) -> dict[str, float]:
     """The numbers of plots/explain/summary.json, by method: mass and the gains over the controls on clean renderings,
     drift over all noisy ones, and the likeness left on the glyph when all layers are drawn anew; the chance of mass,
     and the median residual of integrated gradients. What was not measured is left out."""
-    own = summary[~summary["method"].isin(CONTROLS)]
-    clean = own[(own["level"] == 0) & own["measure"].isin(["mass", *GAINS])]
-    drift = own[(own["noise"] == "all") & (own["measure"] == "drift")]
-    last = layers[(layers["layers"] == layers["layers"].max()) & (layers["measure"] == "spearman")]
-    told = pd.concat([clean, drift, last.assign(measure="randomised")])
-    numbers = {f"saliency_{row['method']}_{row['measure']}": float(row["value"]) for row in told.to_dict("records")}
-    chance = summary[(summary["level"] == 0) & (summary["measure"] == "chance")]["value"]
+    level, measure = summary[SaliencyMeasures.level], summary[SaliencyMeasures.measure]
+    own = ~summary[SaliencyMeasures.method].isin(CONTROLS)
+    clean = summary[own & (level == 0) & measure.isin(["mass", *GAINS])]
+    drift = summary[own & (summary[SaliencyMeasures.noise] == POOLED) & (measure == "drift")]
+    deepest = layers[SaliencyRandomised.layers] == layers[SaliencyRandomised.layers].max()
+    last = layers[deepest & (layers[SaliencyRandomised.measure] == "spearman")]
+    numbers = {}
+    for row in pd.concat([clean, drift, last.assign(measure="randomised")]).to_dict("records"):
+        name = f"saliency_{row[SaliencyMeasures.method]}_{row[SaliencyMeasures.measure]}"
+        numbers[name] = float(row[SaliencyMeasures.value])
+    chance = summary.loc[(level == 0) & (measure == "chance"), SaliencyMeasures.value]
     numbers["saliency_mass_chance"] = float(chance.iloc[0]) if len(chance) else np.nan
     numbers["saliency_integrated_gradients_residual"] = float(np.median(residual)) if residual is not None else np.nan
     return {name: value for name, value in numbers.items() if np.isfinite(value)}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.schemas.regress import FormulaVariables
 from stages.statistics.contrasts import Means, contrasts, ranks
 from stages.statistics.design import Variables
 from stages.statistics.inference import Inference
@@ -17,7 +18,7 @@ from stages.statistics.tidy import Row, contrast, cost
 
 Floats = NDArray[np.float64]
 
-NOISE = "noise"  # the factor whose clean category is no noise type
+NOISE = FormulaVariables.noise  # the factor whose clean category is no noise type
 
 
 def factor_effects(one: Regression, variables: Variables) -> list[Effects]:

@@ -13,9 +13,11 @@ from stages.figures.accuracy import about_breakdown, draw_breakdown
 from stages.figures.chapters.noise import contrasts_table
 from stages.figures.classification import about_classification, classification_report, macro_of
 from stages.figures.confusion import about_confusion, draw_confusion
+from stages.figures.explained import NeededTable
 from stages.figures.figure import Chapter, Figure, Fold, Part, Table, Words
 from stages.figures.numbers import percent
 from stages.figures.study import Explained, Study
+from stages.schemas.explain import ClassLevels, ClassRanking
 
 
 def _factors(study: Study) -> list[tuple[str, pd.DataFrame]]:
@@ -80,38 +82,19 @@ def pairs_of_characters(study: Study) -> Iterator[Part]:
             yield Fold(table.caption, [table])
 
 
-def draw_class_ranking(explained: Explained) -> Drawing:
-    return classes.draw_ranking(explained.tables["class_ranking"])
-
-
-def about_class_ranking(explained: Explained) -> str:
-    return classes.about_ranking(explained.tables["class_ranking"], explained.confidence)
-
-
-def draw_class_levels(explained: Explained) -> Drawing:
-    return classes.draw_class_levels(explained.tables["class_levels"])
-
-
-def about_class_levels(explained: Explained) -> str:
-    return classes.about_class_levels(explained.tables["class_thresholds"], explained.confidence)
+RANKING = NeededTable("characters", "class_ranking")
+LEVELS = NeededTable("characters", "class_levels")
+THRESHOLDS = NeededTable("characters", "class_thresholds")
+MATRICES = NeededTable("characters", "confusion_matrices")
+BY_LEVEL = NeededTable("characters", "confusion_levels")
+SURROUNDINGS = NeededTable("characters", "combination_tests")
+ENDS = NeededTable("characters", "combinations")
 
 
 def draw_class_thresholds(explained: Explained) -> Drawing:
-    order = list(explained.tables["class_ranking"]["character"])
-    largest = float(explained.tables["class_levels"]["level"].max())
+    order = list(explained.tables["class_ranking"][ClassRanking.character])
+    largest = float(explained.tables["class_levels"][ClassLevels.level].max())
     return classes.draw_class_thresholds(explained.tables["class_thresholds"], order, largest)
-
-
-def about_class_thresholds(explained: Explained) -> str:
-    return classes.about_class_thresholds(explained.tables["class_thresholds"], explained.confidence)
-
-
-def draw_confusions(explained: Explained) -> Drawing:
-    return classes.draw_confusions(explained.tables["confusion_matrices"], explained.alphabet)
-
-
-def about_confusions(explained: Explained) -> str:
-    return classes.about_confusions(explained.tables["confusion_matrices"])
 
 
 def draw_top_confusions(explained: Explained) -> Drawing | None:
@@ -124,33 +107,24 @@ def about_top_confusions(explained: Explained) -> str:
     return classes.about_top_confusions(tables["confusion_tests"], tables["confusion_levels"], explained.confidence)
 
 
-def draw_pairs(explained: Explained) -> Drawing | None:
-    pairs = explained.tables["pairs"]
-    return combinations.draw_pairs(pairs, explained.alphabet) if pairs["effect"].notna().any() else None
-
-
-def about_pairs(explained: Explained) -> str:
-    tables = explained.tables
-    return combinations.about_pairs(tables["pairs"], tables["spreads"], explained.confidence)
-
-
 def draw_nothing(explained: Explained) -> None:
-    """Repeated characters are told, not drawn."""
+    """Tests are told, not drawn."""
 
 
-def about_repeated(explained: Explained) -> str:
-    return combinations.about_repeated(explained.tables["repeated"], explained.confidence)
+def about_surroundings(explained: Explained) -> str:
+    tables = explained.tables
+    return combinations.about_surroundings(tables["combination_tests"], tables["combination_effects"],
+                                           explained.confidence)
 
 
-def draw_texts(explained: Explained) -> Drawing | None:
-    texts = explained.tables["texts"]
-    return combinations.draw_texts(texts) if texts["shrunk"].notna().any() else None
-
-
-def about_texts(explained: Explained) -> str:
-    spreads = explained.tables["spreads"]
-    return combinations.about_texts(explained.tables["texts"], spreads[spreads["what"] == "text"].iloc[0],
-                                    explained.confidence)
+def combinations_figure(kind: str, title: str, shows: str) -> Figure:
+    """The best and the worst combinations of a kind, pairs or texts."""
+    return Figure(
+        f"{kind}s", title, shows, f"A dot plot with one row per {kind}.",
+        ENDS.draw(lambda explained: combinations.draw_combinations(explained.tables["combinations"], kind)),
+        ENDS.find(lambda explained: combinations.about_combinations(explained.tables["combinations"], kind,
+                                                                    explained.confidence)),
+        "explained", numbers=ENDS.numbers())
 
 
 BREAKDOWN = Figure(
@@ -163,42 +137,50 @@ CLASS_RANKING = Figure(
     "Left the share of noisy (filled) and clean (hollow) renderings read right, right the ranks that the data leave "
     "open, each alone and all at once, with {interval} intervals over glyphs; at the edge the probability of the "
     "place.",
-    "Two dot plots with one row per character, the most robust on top.", draw_class_ranking, about_class_ranking,
-    "explained", numbers=("explain/class_ranking", "explain/class_places"))
+    "Two dot plots with one row per character, the most robust on top.", RANKING.draw(
+        lambda explained: classes.draw_class_ranking(explained.tables["class_ranking"])),
+    RANKING.find(lambda explained: classes.about_class_ranking(explained.tables["class_ranking"],
+                                                               explained.confidence), lead=True),
+    "explained", numbers=RANKING.numbers("class_places"))
 CLASS_LEVELS = Figure(
     "class_levels", "Each character against the level",
     "Share of each character read right, all noise types together, with {interval} intervals over captchas and glyphs.",
-    "One panel, one falling line per character.", draw_class_levels, about_class_levels, "explained",
-    numbers=("explain/class_levels",))
+    "One panel, one falling line per character.",
+    LEVELS.draw(lambda explained: classes.draw_class_levels(explained.tables["class_levels"])),
+    LEVELS.find(lambda explained: classes.about_class_levels(explained.tables["class_thresholds"],
+                                                             explained.confidence)),
+    "explained", numbers=LEVELS.numbers())
 CLASS_THRESHOLDS = Figure(
     "class_thresholds", "Where half of a character is lost",
     "The level at which each character falls to one half, by noise type, with {interval} intervals over glyphs.",
-    "Small panels, one per noise type, one dot per character.", draw_class_thresholds, about_class_thresholds,
-    "explained", numbers=("explain/class_thresholds",))
+    "Small panels, one per noise type, one dot per character.", THRESHOLDS.draw(draw_class_thresholds),
+    THRESHOLDS.find(lambda explained: classes.about_class_thresholds(explained.tables["class_thresholds"],
+                                                                     explained.confidence)),
+    "explained", numbers=THRESHOLDS.numbers())
 CONFUSIONS = Figure(
     "confusions", "What each noise makes of a character",
     "Errors by noise type: rows are actual characters, columns what they were read as, the last for what was missed; "
-    "one scale.", "Small shaded squares, one per noise type.", draw_confusions, about_confusions, "explained",
-    numbers=("explain/confusion_matrices",))
+    "one scale.", "Small shaded squares, one per noise type.",
+    MATRICES.draw(lambda explained: classes.draw_confusions(explained.tables["confusion_matrices"],
+                                                            explained.alphabet)),
+    MATRICES.find(lambda explained: classes.about_confusions(explained.tables["confusion_matrices"])), "explained",
+    numbers=MATRICES.numbers())
 TOP_CONFUSIONS = Figure(
     "top_confusions", "The most frequent confusions",
     "Their share of the actual character against the level, one line per noise type, black for all together.",
-    "Small panels, one per confusion, one line per noise type.", draw_top_confusions, about_top_confusions, "explained",
-    numbers=("explain/confusion_levels", "explain/confusion_tests"))
-PAIRS = Figure(
-    "pairs", "Neighbours",
-    "What a neighbour does to how well a character is read, beyond the character, the condition and the position, "
-    "shrunk towards 0 (empirical Bayes); a dot where the {interval} interval leaves out 0.",
-    "Two shaded squares: characters down, left or right neighbours across.", draw_pairs, about_pairs, "explained",
-    numbers=("explain/pairs",))
-REPEATED = Figure("repeated", "Repeated characters", "", "", draw_nothing, about_repeated, "explained",
-                  numbers=("explain/repeated",))
-TEXTS = Figure(
-    "texts", "The best and the worst texts",
-    "Share of their renderings read whole, shrunk towards the mean, with {interval} intervals; hollow as it was read, "
-    "a bar what their characters alone lead to.",
-    "A dot plot with one row per text.", draw_texts, about_texts, "explained",
-    numbers=("explain/texts",))
+    "Small panels, one per confusion, one line per noise type.", BY_LEVEL.draw(draw_top_confusions),
+    BY_LEVEL.find(about_top_confusions), "explained", numbers=BY_LEVEL.numbers("confusion_tests"))
+NEIGHBOURS = Figure("neighbours", "Neighbours and repeated characters", "", "", SURROUNDINGS.draw(draw_nothing),
+                    SURROUNDINGS.find(about_surroundings), "explained",
+                    numbers=SURROUNDINGS.numbers("combination_effects"))
+PAIRS = combinations_figure(
+    "pair", "The best and the worst pairs of neighbours",
+    "Share of their occurrences in which both characters were read right, with {interval} intervals over captchas and "
+    "glyphs; a bar what the characters alone lead to.")
+TEXTS = combinations_figure(
+    "text", "The best and the worst texts",
+    "Share of their renderings read whole, with {interval} intervals, over captchas, or over renderings where a text "
+    "came in one captcha; a bar what their characters alone lead to.")
 
 CHAPTER = Chapter(
     "report", "characters", "Which characters and colours are hard?",
@@ -211,4 +193,4 @@ ROBUST = Chapter(
     "details", "robust", "Which characters are robust under noise?",
     "The characters ranked with what the data leave open, their confusions against the clean ones, and whether "
     "neighbours or whole texts matter beyond their characters.",
-    (CLASS_RANKING, CLASS_LEVELS, CLASS_THRESHOLDS, CONFUSIONS, TOP_CONFUSIONS, PAIRS, REPEATED, TEXTS))
+    (CLASS_RANKING, CLASS_LEVELS, CLASS_THRESHOLDS, CONFUSIONS, TOP_CONFUSIONS, NEIGHBOURS, PAIRS, TEXTS))

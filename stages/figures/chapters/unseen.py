@@ -2,104 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from stages.figures import anomaly
+from stages.figures.explained import NeededTable
 from stages.figures.figure import Chapter, Figure
 from stages.figures.study import Explained
+from stages.schemas.explain import UnseenArrays
+
+NEEDED = NeededTable("unseen", "anomaly")
 
 
-def _rows(explained: Explained) -> pd.DataFrame | None:
-    """The rows of every method and held-out class; None where there was nothing to test with."""
-    return explained.tables.get("anomaly") if "anomaly_method" in explained.pictures else None
+def _best(explained: Explained) -> UnseenArrays:
+    assert explained.unseen is not None  # `scored` has looked
+    return explained.unseen
 
 
-def _method(explained: Explained) -> str:
-    return str(explained.pictures["anomaly_method"])
-
-
-def _scored(explained: Explained) -> tuple[Any, Any, int, float]:
-    """Scores and labels of the test glyphs, the class that is held out, and the threshold."""
-    pictures = explained.pictures
-    return (pictures["anomaly_scores"], pictures["anomaly_labels"], int(pictures["anomaly_label"]),
-            float(pictures["anomaly_threshold"]))
+def _character(explained: Explained) -> str:
+    return str(_best(explained).names[_best(explained).label])
 
 
 def _names(explained: Explained) -> str:
-    return "".join(explained.pictures["anomaly_names"].tolist())
+    return "".join(_best(explained).names.tolist())
 
 
-def draw_detection(explained: Explained) -> Drawing | None:
-    rows = _rows(explained)
-    return None if rows is None else anomaly.draw_detection(rows)
+def _scores(explained: Explained) -> tuple[Any, Any, int, float]:
+    """Scores and labels of the test glyphs, the class that is held out, and the threshold."""
+    best = _best(explained)
+    return best.scores, best.labels, best.label, best.threshold
+
+
+def scored(draw: Callable[[Explained], Drawing | None]) -> Callable[[Explained], Drawing | None]:
+    """What is drawn where some class could be tested."""
+    return NEEDED.draw(lambda explained: draw(explained) if explained.unseen else None)
+
+
+def found_of_scores(finding: Callable[[Explained], str]) -> Callable[[Explained], str]:
+    """What is said where some class could be tested."""
+    return NEEDED.find(lambda explained: finding(explained) if explained.unseen else "")
 
 
 def about_detection(explained: Explained) -> str:
-    rows = _rows(explained)
-    if rows is None:
-        return f"Left out: {explained.notes.get('anomaly', 'no class had glyphs to test with')}."
-    return f"{anomaly.about_detection(rows)} {anomaly.about_alarms(rows, _method(explained))}"
-
-
-def draw_noise(explained: Explained) -> Drawing | None:
-    rows = _rows(explained)
-    return None if rows is None else anomaly.draw_under_noise(rows, _method(explained), explained.noises)
-
-
-def about_noise(explained: Explained) -> str:
-    rows = _rows(explained)
-    return "" if rows is None else anomaly.about_noise(rows, _method(explained))
-
-
-def draw_scores(explained: Explained) -> Drawing | None:
-    if _rows(explained) is None:
-        return None
-    scored = _scored(explained)
-    return anomaly.draw_scores(*scored, _names(explained)[scored[2]])
-
-
-def about_scores(explained: Explained) -> str:
-    if _rows(explained) is None:
-        return ""
-    scored = _scored(explained)
-    return anomaly.about_scores(*scored, _names(explained)[scored[2]])
-
-
-def draw_hardest(explained: Explained) -> Drawing | None:
-    if _rows(explained) is None:
-        return None
-    return anomaly.draw_hardest(explained.pictures["anomaly_glyphs"], *_scored(explained), _names(explained))
-
-
-def about_hardest(explained: Explained) -> str:
-    if _rows(explained) is None:
-        return ""
-    scores, labels, label, _ = _scored(explained)
-    return anomaly.about_hardest(scores, labels, label, _names(explained))
+    if explained.unseen is None:
+        return "Left out: no class had glyphs to test with."
+    rows = explained.tables["anomaly"]
+    return f"{anomaly.about_detection(rows)} {anomaly.about_alarms(rows, explained.unseen.method)}"
 
 
 DETECTION = Figure(
     "unseen", "Each class held out in turn",
     "How well scores separate a class that no model has seen from all the others, by held-out class (AUROC; one half "
     "is guessing), with {interval} intervals over glyphs.",
-    "A dot plot with one place per held-out class, one dot per method.", draw_detection, about_detection, "explained",
-    numbers=("explain/anomaly",))
+    "A dot plot with one place per held-out class, one dot per method.",
+    scored(lambda explained: anomaly.draw_detection(explained.tables["anomaly"])),
+    NEEDED.find(about_detection, lead=True), "explained", numbers=NEEDED.numbers())
 NOISE = Figure(
     "unseen_noise", "The same under noise",
     "Mean over held-out classes of the best score, normal and unseen glyphs under the same noise; the band is the "
-    "range of the classes.", "One panel, one line per noise type.", draw_noise, about_noise, "explained",
-    numbers=("explain/anomaly",))
+    "range of the classes.", "One panel, one line per noise type.",
+    scored(lambda explained: anomaly.draw_under_noise(explained.tables["anomaly"], _best(explained).method,
+                                                      explained.noises)),
+    found_of_scores(lambda explained: anomaly.about_unseen_under_noise(explained.tables["anomaly"],
+                                                                      _best(explained).method)),
+    "explained", numbers=NEEDED.numbers())
 SCORES = Figure(
     "unseen_scores", "The class that is noticed least",
     "Scores of the test glyphs with that class held out, by the best score.", "Two histograms over each other.",
-    draw_scores, about_scores, "explained")
+    scored(lambda explained: anomaly.draw_scores(*_scores(explained), _character(explained))),
+    found_of_scores(lambda explained: anomaly.about_scores(*_scores(explained), _character(explained))), "explained")
 HARDEST = Figure(
     "unseen_glyphs", "The glyphs that fool it",
     "Above normal glyphs that look strangest, below unseen ones that look most normal; a cross where the threshold "
-    "decides wrongly.", "Two rows of pictures of glyphs.", draw_hardest, about_hardest, "explained", picture=True)
+    "decides wrongly.", "Two rows of pictures of glyphs.",
+    scored(lambda explained: anomaly.draw_hardest(_best(explained).glyphs, *_scores(explained), _names(explained))),
+    found_of_scores(lambda explained: anomaly.about_hardest(*_scores(explained)[:3], _names(explained))), "explained",
+    picture=True)
 
 CHAPTER = Chapter(
     "details", "unseen", "Would it notice a character it has never seen?",

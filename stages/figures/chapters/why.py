@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from stages.figures import latent, saliency
+from stages.figures.explained import NeededTable
 from stages.figures.figure import Chapter, Figure
 from stages.figures.study import Explained
 from stages.figures.style import words
+from stages.schemas.explain import SPACES, SaliencyArrays, SaliencyMeasures, SpaceMeasures
 
-PART = {"reader": "reader_space", "vae": "glyph_spaces", "vae_classified": "glyph_spaces"}  # of a space, in the notes
-GRID = ("images", "maps", "posterior", "said", "span", "noises", "levels", "method")
+MAPS_TABLE = NeededTable("saliency", "saliency")
+CURVES_TABLE = NeededTable("saliency", "saliency_curves")
+LAYERS_TABLE = NeededTable("saliency", "saliency_randomised")
+LOSSES = NeededTable("autoencoders", "losses")
+
+
+def _grid(explained: Explained) -> SaliencyArrays:
+    assert explained.saliency is not None  # it is written with the tables
+    return explained.saliency
 
 
 def draw_maps(explained: Explained) -> Drawing:
-    grid = {name: explained.pictures[f"grid_{name}"] for name in GRID}
+    grid = _grid(explained)
     return saliency.draw_saliency(
-        list(map(list, grid["images"])), [list(row.astype(np.float32)) for row in grid["maps"]],
-        (int(grid["span"][0]), int(grid["span"][1])), grid["noises"].tolist(), grid["levels"].tolist(),
-        grid["posterior"].tolist(), grid["said"].tolist())
-
-
-def about_maps(explained: Explained) -> str:
-    return saliency.about_saliency(explained.tables["saliency"], str(explained.pictures["grid_method"]),
-                                   str(explained.pictures["saliency_note"]))
+        list(map(list, grid.grid_images)), [list(row.astype(np.float32)) for row in grid.grid_maps],
+        (int(grid.grid_span[0]), int(grid.grid_span[1])), grid.grid_noises.tolist(), grid.grid_levels.tolist(),
+        grid.grid_posterior.tolist(), grid.grid_read.tolist())
 
 
 def _means(explained: Explained) -> tuple[dict[str, tuple[saliency.Map, saliency.Map]], dict[str, int]]:
-    pictures = explained.pictures
-    names = pictures["mean_characters"].tolist() if len(pictures.get("mean_characters", ())) else []
-    means = dict(zip(names, zip(pictures["mean_maps"], pictures["mean_glyphs"], strict=True), strict=True)) if names \
-        else {}
-    return means, dict(zip(names, pictures["mean_counts"].tolist(), strict=True)) if names else {}
+    arrays = _grid(explained)
+    names = arrays.mean_characters.tolist()
+    maps = zip(arrays.mean_maps, arrays.mean_glyphs, strict=True)
+    return dict(zip(names, maps, strict=True)), dict(zip(names, arrays.mean_counts.tolist(), strict=True))
 
 
 def draw_mean_maps(explained: Explained) -> Drawing | None:
@@ -46,17 +51,10 @@ def about_mean_maps(explained: Explained) -> str:
     return saliency.about_mean_maps(means, counts) if means else ""
 
 
-def draw_curves(explained: Explained) -> Drawing:
-    return saliency.draw_curves(explained.tables["saliency_curves"])
-
-
-def about_curves(explained: Explained) -> str:
-    return saliency.about_curves(explained.tables["saliency"])
-
-
 def _drifted(explained: Explained) -> bool:
-    measures = explained.tables["saliency"]
-    return bool(np.isfinite(measures.loc[measures["measure"] == "drift", "value"].to_numpy(float)).any())
+    rows = explained.tables["saliency"]
+    drift = rows.loc[rows[SaliencyMeasures.measure] == "drift", SaliencyMeasures.value]
+    return bool(np.isfinite(drift.to_numpy(float)).any())
 
 
 def draw_drift(explained: Explained) -> Drawing | None:
@@ -64,116 +62,64 @@ def draw_drift(explained: Explained) -> Drawing | None:
 
 
 def about_drift(explained: Explained) -> str:
-    method = str(explained.pictures["grid_method"])
+    method = _grid(explained).grid_method
     return saliency.about_drift(explained.tables["saliency"], method) if _drifted(explained) else ""
-
-
-def draw_randomised(explained: Explained) -> Drawing | None:
-    layers = explained.tables.get("saliency_randomised")
-    return None if layers is None else saliency.draw_randomised(layers)
-
-
-def about_randomised(explained: Explained) -> str:
-    layers = explained.tables.get("saliency_randomised")
-    return "" if layers is None else saliency.about_randomised(layers)
-
-
-def _draw_separation(explained: Explained, space: str) -> Drawing | None:
-    table = explained.tables.get(f"separation_{space}")
-    return None if table is None else latent.draw_separation(table, space)
-
-
-def _about_separation(explained: Explained, space: str) -> str:
-    table = explained.tables.get(f"separation_{space}")
-    if table is not None:
-        return latent.about_separation(table, space)
-    if space == "vae_classified":
-        return ""
-    return f"Left out: {explained.notes.get(PART[space], 'there was nothing to compare')}."
 
 
 def _worst_noise(separation: pd.DataFrame) -> str:
     """The noise that costs most purity at its strongest level: what a plane is drawn of."""
-    rows = separation[(separation["measure"] == "purity") & (separation["level"] > 0)]
-    strongest = rows[rows["level"] == rows["level"].max()]
-    return str(strongest.loc[strongest["value"].idxmin(), "noise"])
+    rows = separation[(separation[SpaceMeasures.measure] == "purity") & (separation[SpaceMeasures.level] > 0)]
+    strongest = rows[rows[SpaceMeasures.level] == rows[SpaceMeasures.level].max()]
+    return str(strongest.loc[strongest[SpaceMeasures.value].idxmin(), SpaceMeasures.noise])
 
 
-def _draw_plane(explained: Explained, space: str) -> Drawing | None:
-    table = explained.tables.get(f"separation_{space}")
-    return None if table is None else latent.draw_plane(explained.tables[f"plane_{space}"], _worst_noise(table))
+def _plane_share(explained: Explained, space: str) -> float:
+    arrays = {"reader": explained.reader_space}.get(space, explained.autoencoders)
+    return float(getattr(arrays, "plane_share" if space == "reader" else f"plane_share_{space}"))
 
 
-def _about_plane(explained: Explained, space: str) -> str:
-    table = explained.tables.get(f"separation_{space}")
-    if table is None:
-        return ""
-    noise, share = _worst_noise(table), float(explained.pictures[f"plane_share_{space}"])
-    return (f"{latent.about_noise(table, space, noise, explained.confidence)} "
+def about_plane(explained: Explained, space: str) -> str:
+    table = explained.tables[f"separation_{space}"]
+    noise = _worst_noise(table)
+    share = _plane_share(explained, space)
+    return (f"{latent.about_noise_on_classes(table, space, noise, explained.confidence)} "
             f"{latent.about_plane(table, space, noise, share, explained.confidence)}")
 
 
-def draw_separation_reader(explained: Explained) -> Drawing | None:
-    return _draw_separation(explained, "reader")
+def separation_figure(space: str, title: str, shows: str) -> Figure:
+    """How the classes of a space lie under each noise; a space that is left out says why, but for the last."""
+    needed = NeededTable(SPACES[space], f"separation_{space}")
+    return Figure(
+        needed.table, title, shows, "Small panels, one per noise type, three lines each.",
+        needed.draw(lambda explained: latent.draw_separation(explained.tables[needed.table], space)),
+        needed.find(lambda explained: latent.about_separation(explained.tables[needed.table], space),
+                    lead=space != "vae_classified"), "explained", numbers=needed.numbers())
 
 
-def about_separation_reader(explained: Explained) -> str:
-    return _about_separation(explained, "reader")
-
-
-def draw_plane_reader(explained: Explained) -> Drawing | None:
-    return _draw_plane(explained, "reader")
-
-
-def about_plane_reader(explained: Explained) -> str:
-    return _about_plane(explained, "reader")
-
-
-def draw_separation_vae(explained: Explained) -> Drawing | None:
-    return _draw_separation(explained, "vae")
-
-
-def about_separation_vae(explained: Explained) -> str:
-    return _about_separation(explained, "vae")
-
-
-def draw_plane_vae(explained: Explained) -> Drawing | None:
-    return _draw_plane(explained, "vae")
-
-
-def about_plane_vae(explained: Explained) -> str:
-    return _about_plane(explained, "vae")
-
-
-def draw_separation_classified(explained: Explained) -> Drawing | None:
-    return _draw_separation(explained, "vae_classified")
-
-
-def about_separation_classified(explained: Explained) -> str:
-    return _about_separation(explained, "vae_classified")
-
-
-def draw_plane_classified(explained: Explained) -> Drawing | None:
-    return _draw_plane(explained, "vae_classified")
-
-
-def about_plane_classified(explained: Explained) -> str:
-    return _about_plane(explained, "vae_classified")
+def plane_figure(space: str, title: str, shows: str) -> Figure:
+    """The points of a space in a plane, under the noise that costs most neighbours."""
+    separation = f"separation_{space}"
+    needed = NeededTable(SPACES[space], f"plane_{space}")
+    return Figure(
+        needed.table, title, shows, "Panels of points in a plane, a colour per class.",
+        needed.draw(lambda explained: latent.draw_plane(explained.tables[needed.table],
+                                                        _worst_noise(explained.tables[separation]))),
+        needed.find(partial(about_plane, space=space)), "explained", numbers=needed.numbers())
 
 
 def draw_drawings(explained: Explained) -> Drawing | None:
-    if "losses" not in explained.tables:
+    arrays = explained.autoencoders
+    if arrays is None:
         return None
-    rows = dict(zip((words(str(name)) for name in explained.pictures["drawings_rows"]),
-                    explained.pictures["drawings"], strict=True))
-    return latent.draw_drawings(rows)
+    return latent.draw_drawings({words(str(name)): drawn for name, drawn in
+                                 zip(arrays.drawings_rows, arrays.drawings, strict=True)})
 
 
 def about_drawings(explained: Explained) -> str:
-    if "losses" not in explained.tables:
+    arrays = explained.autoencoders
+    if arrays is None:
         return ""
-    return latent.about_drawings(explained.tables["losses"], int(explained.pictures["active_units"]),
-                                 int(explained.pictures["latent"]), explained.confidence)
+    return latent.about_drawings(explained.tables["losses"], arrays.active_units, arrays.latent, explained.confidence)
 
 
 MAPS = Figure(
@@ -182,68 +128,63 @@ MAPS = Figure(
     "gradients, or masking where a reader has none). Beneath, the probability that `{reader}` gives the character, "
     "with a cross where it reads another.",
     "A sheet of pictures with warm colours over the parts that speak for a character: noise types down, levels across.",
-    draw_maps, about_maps, "explained", numbers=("explain/saliency",), picture=True)
+    MAPS_TABLE.draw(draw_maps), MAPS_TABLE.find(lambda explained: saliency.about_saliency(
+        explained.tables["saliency"], _grid(explained).grid_method, _grid(explained).note), lead=True),
+    "explained", numbers=MAPS_TABLE.numbers(), picture=True)
 MEAN_MAPS = Figure(
     "mean_maps", "What it looks at in each character",
     "The mean map of each character over its mean glyph, from clean captchas, with the number of them.",
-    "A sheet of pictures, one per character.", draw_mean_maps, about_mean_maps, "explained", picture=True)
+    "A sheet of pictures, one per character.", MAPS_TABLE.draw(draw_mean_maps),
+    MAPS_TABLE.find(about_mean_maps, lead=True), "explained", picture=True)
 CURVES = Figure(
     "saliency_curves", "Are the maps faithful?",
     "The probability that `{reader}` gives a character while pixels are removed (deletion: a faithful map falls early) "
     "and while they are added (insertion: it rises early), the highest of the map first. Plain ink and random maps "
     "know nothing of the reader. Bands are {interval} intervals over captchas.",
-    "Four panels of curves, one curve per method.", draw_curves, about_curves, "explained",
-    numbers=("explain/saliency_curves", "explain/saliency"))
+    "Four panels of curves, one curve per method.",
+    CURVES_TABLE.draw(lambda explained: saliency.draw_curves(explained.tables["saliency_curves"])),
+    CURVES_TABLE.find(lambda explained: saliency.about_curves(explained.tables["saliency"])), "explained",
+    numbers=CURVES_TABLE.numbers("saliency"))
 DRIFT = Figure(
     "saliency_drift", "Do the maps drift?",
     "Rank correlation of each map with the map of the same captcha's clean rendering, by level. Ink drifts, too, and "
     "colours are drawn anew for each rendering: a map that falls no faster than the ink has not moved.",
-    "Small panels, one per noise type, one falling line per method.", draw_drift, about_drift, "explained",
-    numbers=("explain/saliency",))
+    "Small panels, one per noise type, one falling line per method.", MAPS_TABLE.draw(draw_drift),
+    MAPS_TABLE.find(about_drift), "explained", numbers=MAPS_TABLE.numbers())
 RANDOMISED = Figure(
     "saliency_randomised", "Do the maps depend on the reader's weights?",
     "Rank correlation of the maps with those of `{reader}` when its layers are drawn anew, from the last one down "
     "(Adebayo et al., 2018): over the glyph, and dotted over the whole picture. A map that stays alike shows the "
     "picture.",
-    "One panel, one line per method.", draw_randomised, about_randomised, "explained",
-    numbers=("explain/saliency_randomised",))
-SEPARATION = Figure(
-    "separation_reader", "Classes in the reader",
+    "One panel, one line per method.",
+    LAYERS_TABLE.draw(lambda explained: saliency.draw_randomised(explained.tables["saliency_randomised"])),
+    LAYERS_TABLE.find(lambda explained: saliency.about_randomised(explained.tables["saliency_randomised"])),
+    "explained", numbers=LAYERS_TABLE.numbers())
+SEPARATION = separation_figure(
+    "reader", "Classes in the reader",
     "Features of the last layer but one of `{reader}`: the distance between the means of classes and the spread within "
     "a class, both as multiples of the clean ones, and the share of the nearest clean neighbours of the same class, "
-    "with {interval} intervals over captchas.",
-    "Small panels, one per noise type, three lines each.", draw_separation_reader, about_separation_reader, "explained",
-    numbers=("explain/separation_reader",))
-PLANE = Figure(
-    "plane_reader", "The plane of the reader",
+    "with {interval} intervals over captchas.")
+PLANE = plane_figure(
+    "reader", "The plane of the reader",
     "Those features in the first two principal directions of the clean ones; a colour a class, a letter at its mean; "
-    "under the noise that costs most neighbours.",
-    "Panels of points in a plane, a colour per class.", draw_plane_reader,
-    about_plane_reader, "explained", numbers=("explain/plane_reader",))
-SEPARATION_VAE = Figure(
-    "separation_vae", "Classes in a latent space of glyphs",
-    "The same in the latent space of a variational autoencoder, which has seen clean glyphs alone and no label.",
-    "Small panels, one per noise type, three lines each.", draw_separation_vae, about_separation_vae, "explained",
-    numbers=("explain/separation_vae",))
-PLANE_VAE = Figure(
-    "plane_vae", "The plane of the autoencoder",
+    "under the noise that costs most neighbours.")
+SEPARATION_VAE = separation_figure(
+    "vae", "Classes in a latent space of glyphs",
+    "The same in the latent space of a variational autoencoder, which has seen clean glyphs alone and no label.")
+PLANE_VAE = plane_figure(
+    "vae", "The plane of the autoencoder",
     "Test glyphs in the first two principal directions of the clean latent means, under the noise that costs most "
-    "neighbours.", "Panels of points in a plane, a colour per class.", draw_plane_vae, about_plane_vae, "explained",
-    numbers=("explain/plane_vae",))
-SEPARATION_CLASSIFIED = Figure(
-    "separation_vae_classified", "Classes in a latent space with a classifier",
-    "The same of an autoencoder whose latent space also has to separate the classes.",
-    "Small panels, one per noise type, three lines each.", draw_separation_classified, about_separation_classified,
-    "explained", numbers=("explain/separation_vae_classified",))
-PLANE_CLASSIFIED = Figure(
-    "plane_vae_classified", "The plane of that autoencoder", "As above.",
-    "Panels of points in a plane, a colour per class.", draw_plane_classified, about_plane_classified, "explained",
-    numbers=("explain/plane_vae_classified",))
+    "neighbours.")
+SEPARATION_CLASSIFIED = separation_figure(
+    "vae_classified", "Classes in a latent space with a classifier",
+    "The same of an autoencoder whose latent space also has to separate the classes.")
+PLANE_CLASSIFIED = plane_figure("vae_classified", "The plane of that autoencoder", "As above.")
 DRAWINGS = Figure(
     "drawings", "What the autoencoder draws",
     "Test glyphs, what the autoencoder makes of them, the same glyphs under noise, and draws from the prior of both "
-    "autoencoders.", "A sheet of small pictures of glyphs in named rows.", draw_drawings, about_drawings, "explained",
-    numbers=("explain/losses",), picture=True)
+    "autoencoders.", "A sheet of small pictures of glyphs in named rows.", LOSSES.draw(draw_drawings),
+    LOSSES.find(about_drawings), "explained", numbers=LOSSES.numbers(), picture=True)
 
 CHAPTER = Chapter(
     "report", "why", "Why does reading fail?",

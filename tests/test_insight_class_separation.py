@@ -18,28 +18,28 @@ from sklearn.metrics import silhouette_score
 from sklearn.neighbors import NearestNeighbors
 
 from stages.captcha.noise import apply
-from stages.insight.features import Features, by_dose, penultimate, render_glyphs
-from stages.insight.separation import (
+from stages.insight.class_separation import (
     COLLAPSED,
-    COLUMNS,
     MEASURES,
     MERGED,
     Space,
     drift,
     fit_scale,
-    headlines,
     plane_table,
     principal_plane,
     purity,
     scatter,
     separation,
+    separation_headlines,
     silhouette,
-    too_few,
+    too_few_clusters,
 )
+from stages.insight.features import Features, by_dose, penultimate, render_glyphs
 from stages.reader.alternatives.classical_models import Logistic
 from stages.reader.ctc_alignment import aligned_columns
 from stages.reader.inference import NetworkReader
 from stages.reader.networks import build, initialise
+from stages.schemas.explain import SpaceMeasures
 from stages.statistics.bootstrap import cluster_weights
 
 Floats = NDArray[np.float64]
@@ -175,7 +175,7 @@ def test_blocks_of_distances_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     points, labels = clouds(20)
     weights = cluster_weights(np.arange(60), 5, rng=np.random.default_rng(0))
     whole = silhouette(points, labels, weights), purity(points, labels, points[:40], labels[:40])
-    monkeypatch.setattr("stages.insight.separation.BLOCK", 8 * 60 * 7)
+    monkeypatch.setattr("stages.insight.class_separation.BLOCK", 8 * 60 * 7)
     parts = silhouette(points, labels, weights), purity(points, labels, points[:40], labels[:40])
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
@@ -229,7 +229,7 @@ def merged_and_widened() -> dict[tuple[str, float], Floats]:
 
 def test_merging_and_widening_are_told_apart() -> None:
     table = separation(space_of(merged_and_widened()), rng=np.random.default_rng(0))
-    assert list(table.columns) == COLUMNS
+    assert list(table.columns) == SpaceMeasures.names()
     assert set(table["measure"]) == set(MEASURES)
     for noise, merges, widens in (("merge", True, False), ("widen", False, True), ("both", True, True)):
         for measure, factor, expected in (("merging", 2 * np.log(2), merges), ("widening", 2 * np.log(2), widens)):
@@ -290,8 +290,8 @@ def test_too_few_examples_give_values_but_no_interval() -> None:
     assert table["value"].notna().all()
     assert table[["low", "high"]].isna().all(axis=None)
     assert table["note"].str.contains("fewer than the 8").all()
-    assert too_few(np.repeat([0, 1], 8), np.arange(16)) == ""
-    assert too_few(np.repeat([0, 1], 8), np.arange(16) // 2).startswith("class 0 has 4 captchas")
+    assert too_few_clusters(np.repeat([0, 1], 8), np.arange(16)) == ""
+    assert too_few_clusters(np.repeat([0, 1], 8), np.arange(16) // 2).startswith("class 0 has 4 captchas")
 
 
 def test_the_same_seed_gives_the_same_table_and_more_draws_other_intervals() -> None:
@@ -306,7 +306,7 @@ def test_headlines_are_finite_and_of_the_strongest_level() -> None:
     points = clouds(20)[0]
     table = separation(space_of({("n", 0.2): points, ("n", 0.4): points * 0.9, ("x", 0.4): np.zeros((60, 4))}),
                        rng=np.random.default_rng(0), draws=20)
-    found = headlines(table)
+    found = separation_headlines(table)
     assert found["toy_purity_clean"] > 0.8
     strongest = table[(table["level"] == 0.4) & (table["noise"] == "n")].set_index("measure")["value"]
     assert found["toy_merging_n"] == strongest["merging"]

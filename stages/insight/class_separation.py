@@ -22,6 +22,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from stages.schemas.explain import SpaceMeasures
+from stages.schemas.words import CLEAN
 from stages.statistics.bootstrap import cluster_weights
 
 Floats = NDArray[np.float64]
@@ -33,8 +35,6 @@ NEIGHBOURS = 10
 LEAST = 8            # base captchas or glyphs that a class needs for an interval
 VARIANCE = 0.99      # share of the variance within clean classes that the scaled space keeps
 BLOCK = 2**23        # distances in memory at a time
-COLUMNS = ["space", "noise", "level", "measure", "value", "low", "high", "points", "clusters", "note"]
-CLEAN = "none"
 NOTHING = 1e-12      # spread^2 or distance^2 of which rounding alone is left
 MERGED = "the class means cannot be told apart"
 COLLAPSED = "the points of each class are one point"
@@ -219,14 +219,14 @@ def drift(clean: Floats, noisy: Floats, weights: Floats) -> tuple[Floats, Floats
 
 
 def separation(space: Space, *, rng: np.random.Generator, draws: int = 200, confidence: float = 0.95) -> pd.DataFrame:
-    """One row a condition and measure: space, noise ("none" where clean), level, measure (one of MEASURES), value, low,
+    """One row a condition and measure: space, noise (CLEAN where clean), level, measure (one of MEASURES), value, low,
     high (percentiles of the resamples), points, clusters, and a note where there is no interval, or no value.
 
     Where a class has fewer than LEAST clusters no interval is told. The reference is not resampled.
     """
     scale = fit_scale(space.reference, space.reference_labels)
     reference, clean = scale(space.reference), scale(space.clean)
-    note = too_few(space.labels, space.clusters)
+    note = too_few_clusters(space.labels, space.clusters)
     weights = cluster_weights(space.clusters, 0 if note else draws, rng=rng)
     start = [_logarithm(squares) for squares in scatter(clean, space.labels, weights)]
     rows: list[list[object]] = []
@@ -236,7 +236,7 @@ def separation(space: Space, *, rng: np.random.Generator, draws: int = 200, conf
         measured["purity"] = weights @ near / weights.sum(1)
         rows += [[space.name, noise, level, name, *_interval(measured[name], confidence, note), len(clean),
                   len(np.unique(space.clusters)), note or _remark(measured[name])] for name in MEASURES]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=SpaceMeasures.names())
 
 
 def _measures(points: Floats, clean: Floats, labels: Ints, weights: Floats,
@@ -277,7 +277,7 @@ def _remark(values: Floats) -> str:
     return MERGED if np.isneginf(values[0]) else "" if np.isfinite(values).all() else f"{MERGED} in every resample"
 
 
-def too_few(labels: Ints, clusters: NDArray[np.integer]) -> str:
+def too_few_clusters(labels: Ints, clusters: NDArray[np.integer]) -> str:
     """Why there is no interval, or nothing: the class with the fewest clusters has too few of them."""
     counts = {int(label): len(np.unique(clusters[labels == label])) for label in np.unique(labels)}
     worst = min(counts, key=lambda label: counts[label])
@@ -301,7 +301,7 @@ def principal_plane(points: Points) -> tuple[Scale, float]:
 
 
 def plane_table(space: Space, alphabet: str, most: int = 250) -> pd.DataFrame:
-    """Where points lie in the principal plane of the reference: columns space, noise, level, character, x, y.
+    """Where points lie in the principal plane of the reference: columns SpacePlane.
 
     The same `most` of them under every condition, evenly from all rows; labels count from 0 in the alphabet.
     """
@@ -316,13 +316,15 @@ def plane_table(space: Space, alphabet: str, most: int = 250) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def headlines(table: pd.DataFrame) -> dict[str, float]:
+def separation_headlines(table: pd.DataFrame) -> dict[str, float]:
     """For metrics: of each space, clean purity, silhouette and Fisher ratio, and of each noise at its strongest level
     the purity, the change of log Fisher and its part that is merging; only what is a finite number."""
-    strongest = table[table["level"] == table.groupby(["space", "noise"])["level"].transform("max")]
+    by_noise = table.groupby([SpaceMeasures.space, SpaceMeasures.noise])
+    strongest = table[table[SpaceMeasures.level] == by_noise[SpaceMeasures.level].transform("max")]
+    columns = [SpaceMeasures.space, SpaceMeasures.noise, SpaceMeasures.measure, SpaceMeasures.value]
     wanted = {CLEAN: ("purity", "silhouette", "fisher")}
     found = {}
-    for space, noise, measure, value in strongest[["space", "noise", "measure", "value"]].itertuples(index=False):
+    for space, noise, measure, value in strongest[columns].itertuples(index=False):
         if measure in wanted.get(noise, ("purity", "change", "merging")) and np.isfinite(value):
             found[f"{space}_{measure}_{'clean' if noise == CLEAN else noise}"] = float(value)
     return found
