@@ -32,6 +32,7 @@ from stages import artifacts
 from stages.captcha.design import stream
 from stages.command import progress, run
 from stages.params import Params, read
+from stages.schemas.captchas import Captchas
 from stages.schemas.explain import (
     PARTS,
     AutoencoderArrays,
@@ -149,13 +150,14 @@ class Inputs:
     @cached_property
     def alphabet(self) -> str:
         """Of the test captchas."""
-        return artifacts.alphabet_of(artifacts.read_captchas(artifacts.parts_of("test")[0], ["captcha"]).schema)
+        return artifacts.alphabet_of(artifacts.read_captchas(artifacts.parts_of("test")[0], [Captchas.captcha]).schema)
 
     @cached_property
     def doses(self) -> list[Dose]:
         """The conditions of the test split but the clean one, at no more than MOST_LEVELS levels."""
-        table = artifacts.read_captchas(artifacts.parts_of("test")[0], ["noise", "level"])
-        pairs = list(dict.fromkeys(zip(table["noise"].to_pylist(), table["level"].to_pylist(), strict=True)))
+        table = artifacts.read_captchas(artifacts.parts_of("test")[0], [Captchas.noise, Captchas.level])
+        noises = table[Captchas.noise].to_pylist()
+        pairs = list(dict.fromkeys(zip(noises, table[Captchas.level].to_pylist(), strict=True)))
         levels = some(np.unique([level for _, level in pairs if level > 0]), MOST_LEVELS)
         return [(noise, level) for noise, level in pairs if level in levels]
 
@@ -189,9 +191,9 @@ def load_renderings(split: str, count: int, description: Description, reader: st
         table = artifacts.read_captchas(path)
         check_reader(description, artifacts.alphabet_of(table.schema), *artifacts.image_size(table.schema, path),
                      f"{path} and {artifacts.READERS / reader}")
-        texts = table["text"].to_pylist()
-        part = RenderingSample(artifacts.images_of(table), texts, table["captcha"].to_numpy(),
-                               np.array(table["noise"].to_pylist()), table["level"].to_numpy())
+        texts = table[Captchas.text].to_pylist()
+        part = RenderingSample(artifacts.images_of(table), texts, table[Captchas.captcha].to_numpy(),
+                               np.array(table[Captchas.noise].to_pylist()), table[Captchas.level].to_numpy())
         parts.append(part.rows(np.array([len(text) <= description.positions for text in texts])))
         if sum(len(np.unique(part.captcha)) for part in parts) >= count:
             break

@@ -22,7 +22,7 @@ from stages.captcha.measures import DOSE_VARIABLES
 from stages.captcha.noise import NOISES
 from stages.grammar import Entries, Flag, Listed, Number, Text, Whole, complaint, one_of, validated, within
 from stages.reader.architectures import ARCHITECTURES, DENOISERS, OPTIMISERS
-from stages.schemas.explain import PARTS
+from stages.schemas.words import EXPLAIN_PARTS
 from stages.sources.glyphs import SOURCES
 from stages.sources.mnist import EMNIST_SPLITS
 
@@ -138,7 +138,7 @@ class Regression:
 
 @dataclass(frozen=True)
 class Explain:
-    parts: Listed[Annotated[str, one_of(PARTS)]]
+    parts: Listed[Annotated[str, one_of(EXPLAIN_PARTS)]]
     reader: Text
     captchas: Count
     latent: Annotated[Whole, within(2, 64)]

@@ -150,14 +150,14 @@ TRAINERS: Mapping[Family, Callable[[Task], Trained]] = {
 
 def trained(reader: NetworkReader, fitted: Fitted, record: Mapping[str, Any]) -> Trained:
     """Nothing here depends on time, so that equal trainings give equal bytes."""
-    best = {key: artifacts.rounded(value) for key, value in asdict(fitted.best).items()}
-    epochs = {"epochs": len(fitted.history), "best_epoch": best["epoch"]}
+    best = Epoch(**artifacts.rounded(asdict(fitted.best)))
+    epochs = {"epochs": len(fitted.history), "best_epoch": best.epoch}
     metrics = TrainingRecord(
-        validation_character_accuracy=best["validation_character_accuracy"],
-        validation_exact_match=best["validation_exact_match"], validation_loss=best["validation_loss"],
+        validation_character_accuracy=best.validation_character_accuracy,
+        validation_exact_match=best.validation_exact_match, validation_loss=best.validation_loss,
         weights=record["weights"], arithmetic=record["arithmetic"], **epochs)
-    return Trained(reader, fitted.weights, fitted.history, {**epochs, "best": best, **artifacts.rounded(record)},
-                   metrics)
+    return Trained(reader, fitted.weights, fitted.history,
+                   {**epochs, "best": asdict(best), **artifacts.rounded(record)}, metrics)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from stages.reader.alternatives.patch_projection import fit_pca
 from stages.reader.batches import Images, Labels
 from stages.reader.decoding import encode
 from stages.reader.inference import unchanged
+from stages.schemas.captchas import Captchas
 
 CONDITIONS = {"clean": (0,), "noisy": (1,), "both": (0, 1)}  # of the training captchas, by readers.<name>.train_on
 DENOISED = 3000  # renderings that a denoiser learns from: more took time and gained nothing
@@ -92,15 +93,15 @@ def open_split(split: str, train_on: str) -> Split:
     parts = []
     kinds = set()
     for path in artifacts.parts_of(split):
-        table = artifacts.read_captchas(path, ["condition", "text"])
+        table = artifacts.read_captchas(path, [Captchas.condition, Captchas.text])
         alphabet = artifacts.alphabet_of(table.schema)
         kinds.add((alphabet, *artifacts.image_size(table.schema, path)))
         if len(kinds) > 1:
             raise ValueError(f"{path}: another alphabet or image size than the parts before: "
                              "run `dvc repro -f generate`")
-        condition = np.array(table["condition"].to_pylist())  # to_numpy would import pandas
+        condition = np.array(table[Captchas.condition].to_pylist())  # to_numpy would import pandas
         rows = np.flatnonzero(np.isin(condition, CONDITIONS[train_on]))
-        found = table["text"].to_pylist()
+        found = table[Captchas.text].to_pylist()
         texts = [found[row] for row in rows]
         parts.append(CaptchaPart(path, rows, encode(texts, alphabet)))
     alphabet, height, width = kinds.pop()
@@ -130,14 +131,14 @@ def fit_denoiser(method: str, seed: int, device: torch.device) -> dict[str, Tens
     """The state of a denoiser, from the first training captchas; empty for a method that has none."""
     if method not in ("pca", "learned"):
         return {}
-    columns = ["captcha", "condition", "foreground", "background", "image"]
+    columns = [Captchas.captcha, Captchas.condition, Captchas.foreground, Captchas.background, Captchas.image]
     clean: list[Images] = []
     noisy: list[Images] = []
     for path in artifacts.parts_of("train"):
         table = artifacts.read_captchas(path, columns)
         images = artifacts.images_of(table)
         if method == "pca":
-            clean.append(images[table["condition"].to_numpy() == 0])
+            clean.append(images[table[Captchas.condition].to_numpy() == 0])
         else:
             pairs = pairs_of(images, *(table[name].to_pylist() for name in columns[:-1]))
             clean.append(pairs.clean)

@@ -60,7 +60,7 @@ def glyphs(per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 TRAIN, VALIDATION, TEST = glyphs(30, 1), glyphs(15, 2), glyphs(12, 3)
-POOLS = [LabelledGlyphs(*pool) for pool in (TRAIN, VALIDATION, TEST)]
+POOLS = (LabelledGlyphs(*TRAIN), LabelledGlyphs(*VALIDATION), LabelledGlyphs(*TEST))
 CONFIG = NoveltyConfig("|-+o", seed=1, device=CPU, effort=QUICK, draws=50)
 
 
@@ -247,5 +247,6 @@ def test_too_few_glyphs_have_no_interval_and_a_note_and_none_have_no_number() ->
 ])
 def test_what_does_not_fit_is_refused(pools: list[LabelledGlyphs], alphabet: str, renderings: list[Rendering],
                                       message: str) -> None:
+    train, validation, test = pools
     with pytest.raises(ValueError, match=message):
-        held_out(*pools, NoveltyConfig(alphabet, seed=1, device=CPU), renderings=renderings)
+        held_out(train, validation, test, NoveltyConfig(alphabet, seed=1, device=CPU), renderings=renderings)

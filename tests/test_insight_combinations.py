@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -169,7 +171,7 @@ def test_33_letters_work() -> None:
 
 def test_steps_grow_slower_than_captchas() -> None:
     rows = read_characters("abcd", 40, 4)
-    few, many = (steps(lambda rows=one: best_and_worst(rows, "abcd", confidence=0.95))
+    few, many = (steps(partial(best_and_worst, one, "abcd", confidence=0.95))
                  for one in (rows, four_times(rows)))
     assert many < 5 * few
 

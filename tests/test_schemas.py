@@ -13,11 +13,13 @@ import pyarrow as pa
 import pytest
 
 from stages import artifacts, schemas
+from stages.schemas import explain
 from stages.schemas.captchas import Captchas
 from stages.schemas.predict import PredictionDetails, PredictionMetrics, Predictions
 from stages.schemas.regress import FormulaVariables
 from stages.schemas.table import Column, Number, Table, Text, Whole
 from stages.schemas.train import Epochs, TrainingRecord
+from stages.schemas.words import EXPLAIN_PARTS
 
 STAGES = Path(__file__).resolve().parents[1] / "stages"
 METHODS = {"set_index", "sort_values", "groupby", "drop_duplicates", "merge", "rename", "nlargest", "nsmallest",
@@ -279,3 +281,7 @@ def test_the_learning_curve_has_the_fields_of_an_epoch() -> None:
 def test_a_column_is_the_name_of_its_attribute() -> None:
     assert isinstance(Predictions.columns["truth"], Column)
     assert Predictions.truth == "truth"
+
+
+def test_every_part_of_explain_has_its_tables_declared() -> None:
+    assert tuple(explain.PARTS) == EXPLAIN_PARTS

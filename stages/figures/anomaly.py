@@ -152,10 +152,11 @@ def about_unseen_under_noise(rows: pd.DataFrame, method: str) -> str:
         return "Unseen characters were tried without noise only."
     strongest = noisy[noisy[UnseenScores.level] == noisy[UnseenScores.level].max()]
     means = strongest.groupby(UnseenScores.noise, sort=False)[UnseenScores.auroc].mean()
+    clean_mean = own.loc[own[UnseenScores.level] == 0, UnseenScores.auroc].mean()
     return (
         f"At matched noise of level {noisy[UnseenScores.level].max():g} the mean AUROC of "
         f"{SHOWN.get(method, words(method))} "
-        f"comes down from {own.loc[own[UnseenScores.level] == 0, 'auroc'].mean():.3f} to {means.min():.3f} under "
+        f"comes down from {clean_mean:.3f} to {means.min():.3f} under "
         f"{words(str(means.idxmin()))} and {means.max():.3f} under {words(str(means.idxmax()))}."
     )
 

@@ -133,12 +133,10 @@ def draw_class_thresholds(thresholds: pd.DataFrame, order: Sequence[str], larges
             .reindex(list(order))
         )
         told = own[ClassThresholds.level].notna().to_numpy()
-        y, level, low, high = (
-            values[told]
-            for values in (
-                np.arange(len(order)),
-                *(np.minimum(own[name].to_numpy(float), edge) for name in ("level", "low", "high")),
-            )
+        y = np.arange(len(order))[told]
+        level, low, high = (
+            np.minimum(own[name].to_numpy(float), edge)[told]
+            for name in (ClassThresholds.level, ClassThresholds.low, ClassThresholds.high)
         )
         colour = PALETTE[0] if noise != POOLED else INK
         inside = np.isfinite(own[ClassThresholds.level].to_numpy(float))[told]
@@ -405,7 +403,7 @@ def about_top_confusions(tests: pd.DataFrame, by_level: pd.DataFrame, confidence
     ]
     if len(line) > 1:
         peak = highest(line, ConfusionLevels.share)
-        said += f"; it peaks at level {peak['level']:g}, with {percent(peak[ConfusionLevels.share])}"
+        said += f"; it peaks at level {peak[ConfusionLevels.level]:g}, with {percent(peak[ConfusionLevels.share])}"
     if top[ConfusionTests.times_even] > 1:
         said += (
             f". That is {top[ConfusionTests.times_even]:.1f} times as often as it would be, were the misreadings of "

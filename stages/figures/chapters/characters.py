@@ -18,6 +18,7 @@ from stages.figures.figure import Chapter, Figure, Fold, Part, Table, Words
 from stages.figures.numbers import percent
 from stages.figures.study import Explained, Study
 from stages.schemas.explain import ClassLevels, ClassRanking
+from stages.schemas.figures import Classification, Confusion
 
 
 def _factors(study: Study) -> list[tuple[str, pd.DataFrame]]:
@@ -34,7 +35,7 @@ def about_factors(study: Study) -> str:
 
 def draw_matrix(study: Study, reader: str = "") -> Drawing:
     cells = study.tables["confusion"]
-    return draw_confusion(cells[cells["reader"] == (reader or study.reader)], study.alphabet)
+    return draw_confusion(cells[cells[Confusion.reader] == (reader or study.reader)], study.alphabet)
 
 
 def about_matrix(study: Study, reader: str = "") -> str:
@@ -57,7 +58,8 @@ def other_readers(study: Study) -> list[Part]:
         if reader != study.reader:
             macro = macro_of(study.tables["classification"], reader)
             summary = (f"`{reader}`: confusion matrix and classification report (it reads "
-                       f"{percent(macro['accuracy'])} of the characters; macro F1 {percent(macro['f1'])})")
+                       f"{percent(macro[Classification.accuracy])} of the characters; "
+                       f"macro F1 {percent(macro[Classification.f1])})")
             folds.append(Fold(summary, [matrix_of(reader), *classified(study, reader)]))
     return folds
 
