@@ -24,10 +24,10 @@ from benchmarks.reader import ArrayPart
 from stages.reader.alignment import answers
 from stages.reader.architectures import ARCHITECTURES
 from stages.reader.batches import batches, steps_of
-from stages.reader.data_parallel import HALVES, replicas
+from stages.reader.data_parallel import SHARDS, replicas
 from stages.reader.fitting import run_epoch
 from stages.reader.inference import NetworkReader
-from stages.reader.networks import Network, build, initialise
+from stages.reader.networks import Network, build_network, initialise
 from stages.reader.optimisers import optimisers_of
 from stages.reader.threads import cores
 
@@ -77,9 +77,9 @@ def cases(task: Task) -> list[Case]:
     part = ArrayPart(rng.integers(0, 256, (task.images, task.height, task.width, 3), np.uint8),
                       rng.integers(1, DIGITS + 1, (task.images, task.positions)))
     sizes = {"alphabet_size": DIGITS, "height": task.height, "width": task.width, "positions": task.positions}
-    theirs = [Case(task, name, "fp32", build(name, channels=CHANNELS, **sizes), part)
+    theirs = [Case(task, name, "fp32", build_network(name, channels=CHANNELS, **sizes), part)
               for name in task.ancestors]
-    return theirs + [Case(task, f"{name} (ours)", precision, build(name, channels=CHANNELS, **sizes), part)
+    return theirs + [Case(task, f"{name} (ours)", precision, build_network(name, channels=CHANNELS, **sizes), part)
                      for name in task.ours for precision in ("fp32", "bf16")]
 
 
@@ -126,7 +126,7 @@ def main() -> None:
             measured = measure(case)
             if i:
                 figures.append(measured)
-    print(f"{HALVES} threads train, {cores()} read; median of {rounds}\n")
+    print(f"{SHARDS} threads train, {cores()} read; median of {rounds}\n")
     print("| network | px | precision | weights | trained a CPU second | trained a second | an epoch, s "
           "| read a CPU second | read a second |")
     print("|---|---|---|--:|--:|--:|--:|--:|--:|")

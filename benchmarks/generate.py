@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from captcha.image import ImageCaptcha
 
-from stages.drawing import Study, prepare
+from stages.drawing import CaptchaStudy, prepare
 from stages.generate import make_part
 from stages.params import read
 
@@ -30,7 +30,7 @@ HEIGHT, WIDTH = 60, 160
 COUNT = 200
 
 
-def ours(study: Study, folder: Path) -> float:
+def ours(study: CaptchaStudy, folder: Path) -> float:
     """Captchas per CPU second: one part of the training split."""
     with contextlib.chdir(folder):  # does not overwrite the study's parts
         started = time.process_time()

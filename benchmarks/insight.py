@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.insight.classes import character_accuracy_by_level, ranking, thresholds_by_character
+from stages.insight.character_accuracy import character_accuracy_by_level, ranking, thresholds_by_character
 from stages.insight.combinations import best_and_worst, combination_tests
 from stages.insight.confusions import confusion_matrices, confusion_tests
-from stages.statistics.classification import macro_scores
+from stages.statistics.classification_report import macro_scores
 
 ALPHABET = "АБВГҐДЕЄЖЗИІЇЙКЛМНОПРСТУФХЦЧШЩЬЮЯ"
 LENGTH = 4

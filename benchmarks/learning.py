@@ -26,18 +26,18 @@ from numpy.typing import NDArray
 
 from benchmarks.reader import full_resolution
 from stages import artifacts
-from stages.drawing import Study, prepare
-from stages.params import Reader, read
+from stages.drawing import CaptchaStudy, prepare
+from stages.params import ReaderParams, read
 from stages.reader.alignment import answers
 from stages.reader.architectures import of_family
 from stages.reader.batches import Images, Labels
 from stages.reader.decoding import encode
-from stages.reader.fitting import Schedule, State, fit
+from stages.reader.fitting import Schedule, TrainingState, fit
 from stages.reader.inference import NetworkReader
 from stages.reader.networks import Network, initialise
 from stages.reader.precision import arithmetic, choose_precision
 from stages.reader_files import Description
-from stages.train import RUNS, describe
+from stages.train import SEED_STRIDE, describe
 from stages.trainers import NO_INIT
 from stages.training_data import drawn_parts, open_split
 
@@ -97,7 +97,7 @@ def main() -> None:
             summarise(points, asked.target, clean=reader.train_on == "clean")
 
 
-def refuse(parser: argparse.ArgumentParser, name: str, readers: Mapping[str, Reader]) -> None:
+def refuse(parser: argparse.ArgumentParser, name: str, readers: Mapping[str, ReaderParams]) -> None:
     """Raise an error of one line for a reader that cannot be trained here."""
     if name not in readers:
         parser.error(f"{name}: expected a reader of params.yaml, one of {', '.join(readers)}")
@@ -115,9 +115,9 @@ def load_test() -> TestSet:
     return TestSet(np.concatenate([artifacts.images_of(table) for table in tables]), labels, condition == 0)
 
 
-def recipes(name: str, reader: Reader, *, alone: bool) -> dict[str, tuple[Reader, Builder]]:
+def recipes(name: str, reader: ReaderParams, *, alone: bool) -> dict[str, tuple[ReaderParams, Builder]]:
     """The reader of params.yaml and its peers: settings, and the network of a description."""
-    found: dict[str, tuple[Reader, Builder]] = {name: (reader, lambda description: description.build())}
+    found: dict[str, tuple[ReaderParams, Builder]] = {name: (reader, lambda description: description.build())}
     if alone:
         return found
     clean = reader.train_on == "clean"
@@ -128,7 +128,7 @@ def recipes(name: str, reader: Reader, *, alone: bool) -> dict[str, tuple[Reader
                     "usual": (before, lambda description: full_resolution(len(description.alphabet) + 1))}
 
 
-def compare(chosen: dict[str, tuple[Reader, Builder]], study: Study, held: TestSet, seeds: int) -> list[Point]:
+def compare(chosen: dict[str, tuple[ReaderParams, Builder]], study: CaptchaStudy, held: TestSet, seeds: int) -> list[Point]:
     """Train all recipes in turn for each seed, and print one row per epoch."""
     print("| recipe | seed | epoch | CPU s | exact match | clean | characters |")
     print("|---|--:|--:|--:|--:|--:|--:|")
@@ -139,12 +139,12 @@ def compare(chosen: dict[str, tuple[Reader, Builder]], study: Study, held: TestS
     return points
 
 
-def learn(name: str, reader: Reader, network_of: Builder, study: Study, held: TestSet, seed: int) -> list[Point]:
+def learn(name: str, reader: ReaderParams, network_of: Builder, study: CaptchaStudy, held: TestSet, seed: int) -> list[Point]:
     """Train once. Every epoch is measured and printed; that time is not counted."""
     points: list[Point] = []
     spent, since = 0.0, time.process_time()
 
-    def keep(state: State) -> None:
+    def record(state: TrainingState) -> None:
         nonlocal spent, since
         spent += time.process_time() - since
         tried = network_of(description)
@@ -157,13 +157,13 @@ def learn(name: str, reader: Reader, network_of: Builder, study: Study, held: Te
 
     train, validation = (open_split(split, reader.train_on) for split in ("train", "validation"))
     description = describe(reader, train, validation)
-    network = initialise(network_of(description), generator=torch.Generator().manual_seed(RUNS * seed))
+    network = initialise(network_of(description), generator=torch.Generator().manual_seed(SEED_STRIDE * seed))
     schedule = Schedule(epochs=reader.epochs, patience=reader.epochs, batch=reader.batch,
                         learning_rate=reader.learning_rate, weight_decay=reader.weight_decay,
-                        precision=reader.precision, seed=RUNS * seed, augment=reader.augment,
+                        precision=reader.precision, seed=SEED_STRIDE * seed, augment=reader.augment,
                         optimiser=reader.optimiser)
     fresh = partial(drawn_parts, study, reader.train_on, train.parts[0].denoise) if reader.fresh else None
-    fit(network, train.parts, validation.parts, schedule, device=CPU, fresh=fresh, keep=keep)
+    fit(network, train.parts, validation.parts, schedule, device=CPU, fresh=fresh, on_epoch=record)
     return points
 
 

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from stages.statistics.clustered import covariance_of_means
-from stages.statistics.thresholds import area, level_at
+from stages.statistics.thresholds import area_under_accuracy, level_at
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -163,10 +163,10 @@ def of_noise(sample: Sample, finest: Sample, r: int, noise: str) -> list[Found]:
     truth = means(finest.whole[r], finest.shown)[np.append(0, fine)]
     at = np.append(0.0, finest.level[fine])
     characters = means(finest.characters[r], finest.shown)
-    everywhere = float(characters[0] - area(characters[np.append(0, fine)], at))
+    everywhere = float(characters[0] - area_under_accuracy(characters[np.append(0, fine)], at))
     found = [Found("average cost, points", 100 * cost, 100 * error, 100 * everywhere)]
-    value, error = whole(partial(area, levels=levels))
-    found.append(Found("area, points", 100 * value, 100 * error, 100 * float(area(truth, at))))
+    value, error = whole(partial(area_under_accuracy, levels=levels))
+    found.append(Found("area, points", 100 * value, 100 * error, 100 * float(area_under_accuracy(truth, at))))
     for share in SHARES:
         true = float(placed(truth[None], levels=at, share=share)[0])
         if truth[0] > share and true < at[-1]:
@@ -238,11 +238,11 @@ def tried(design: Design, study: Sample, finest: Sample, draws: int, *, rng: np.
     tries = []
     for start in np.arange(draws) * N // draws:
         sample = study.of((start + np.arange(design.n)) % N, conditions)
-        tries.append(estimates(halved(sample, rng) if design.half else sample, finest))
+        tries.append(estimates(halved_level(sample, rng) if design.half else sample, finest))
     return tries
 
 
-def halved(sample: Sample, rng: np.random.Generator) -> Sample:
+def halved_level(sample: Sample, rng: np.random.Generator) -> Sample:
     """Each captcha clean and under a random half of the levels of each noise type."""
     shown = np.zeros(sample.shown.shape, bool)
     shown[:, 0] = True

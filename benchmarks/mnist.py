@@ -27,7 +27,7 @@ from torchvision import transforms
 
 from benchmarks.reader import ArrayPart
 from stages.reader.fitting import Schedule, fit
-from stages.reader.networks import build, initialise
+from stages.reader.networks import build_network, initialise
 from stages.reader.precision import choose_precision
 from stages.sources.mnist import read_mnist
 
@@ -99,7 +99,7 @@ def example(train: Digits, test: Digits, seed: int) -> Run:
 
 
 def ours(train: list[ArrayPart], test: list[ArrayPart], seed: int) -> Run:
-    network = build("heads", alphabet_size=10, height=28, width=28, channels=CHANNELS, positions=1)
+    network = build_network("heads", alphabet_size=10, height=28, width=28, channels=CHANNELS, positions=1)
     initialise(network, generator=torch.Generator().manual_seed(seed))
     ticks: list[float] = []
     started = time.monotonic()

@@ -22,10 +22,10 @@ from torch import nn
 from stages.reader.alignment import answers
 from stages.reader.architectures import ADAMW, MUON
 from stages.reader.batches import batches, steps_of
-from stages.reader.data_parallel import HALVES, replicas
+from stages.reader.data_parallel import SHARDS, replicas
 from stages.reader.fitting import run_epoch
 from stages.reader.inference import NetworkReader
-from stages.reader.networks import Ctc, Network, Standardise, block, build, initialise
+from stages.reader.networks import Ctc, Network, Standardise, block, build_network, initialise
 from stages.reader.optimisers import optimisers_of
 from stages.reader.threads import cores
 
@@ -48,7 +48,7 @@ def random_part() -> ArrayPart:
 
 
 def built(architecture: str, channels: int) -> Network:
-    return build(architecture, alphabet_size=10, height=HEIGHT, width=WIDTH, channels=channels, positions=4)
+    return build_network(architecture, alphabet_size=10, height=HEIGHT, width=WIDTH, channels=channels, positions=4)
 
 
 def full_resolution(classes: int) -> Network:
@@ -91,7 +91,7 @@ def main() -> None:
             figures = measure(*case, part)
             if i:
                 results[name].append(figures)
-    print(f"{HALVES} threads train, {cores()} read; median of {rounds}\n")
+    print(f"{SHARDS} threads train, {cores()} read; median of {rounds}\n")
     print("| reader | weights | trained a CPU second | trained a second | read a CPU second | read a second |")
     print("|---|--:|--:|--:|--:|--:|")
     for name, (network, *_) in cases.items():

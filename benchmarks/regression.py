@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.statistics.least_squares import Block, Blocks, cut, least_squares
+from stages.statistics.least_squares import Block, Blocks, into_blocks, least_squares
 
 Floats = NDArray[np.float64]
 Answer = tuple[Floats, Floats]  # coefficients and standard errors, (K,) each
@@ -68,7 +68,7 @@ def streamed(rows: int) -> Blocks:
     """All rows; each part is made anew on each call and cut into blocks, so that only one part is in memory."""
     def blocks() -> Iterator[Block]:
         for part in range(parts(rows)):
-            yield from cut(*rows_of(part))()
+            yield from into_blocks(*rows_of(part))()
     return blocks
 
 
@@ -95,7 +95,7 @@ class Sample:
 
 def ours(sample: Sample, *, leave_out: bool, jackknife: bool | None = None) -> Work:
     def work() -> Answer:
-        fit = least_squares(cut(sample.X, sample.y, sample.cluster), NAMES, leave_out=leave_out, jackknife=jackknife)
+        fit = least_squares(into_blocks(sample.X, sample.y, sample.cluster), NAMES, leave_out=leave_out, jackknife=jackknife)
         return fit.beta, fit.standard_error
     return work
 
@@ -146,7 +146,7 @@ def iv2sls(sample: Sample) -> Work:
     return work
 
 
-def pyfixest(sample: Sample, *, vcov: str = "CRV1", lean: bool = False) -> Work:
+def pyfixest(sample: Sample, *, vcov: str = "CRV1", coefficients_only: bool = False) -> Work:
     import pandas as pd
     from pyfixest import feols, ssc
 
@@ -156,8 +156,8 @@ def pyfixest(sample: Sample, *, vcov: str = "CRV1", lean: bool = False) -> Work:
     small = ssc(k_adj=False, G_adj=False) if vcov == "CRV3" else ssc()
 
     def work() -> Answer:
-        fit = feols(formula, frame, vcov={vcov: "cluster"}, ssc=small, lean=lean, copy_data=not lean,
-                    store_data=not lean)
+        fit = feols(formula, frame, vcov={vcov: "cluster"}, ssc=small, lean=coefficients_only, copy_data=not coefficients_only,
+                    store_data=not coefficients_only)
         return fit.coef().to_numpy(), fit.se().to_numpy() * factor
     return work
 
@@ -174,7 +174,7 @@ CASES: dict[str, tuple[Case, ...]] = {
     "CV1": (
         Case("ours", "`leave_out=False`", False, lambda sample: ours(sample, leave_out=False)),
         Case("pyfixest", "`feols`", False, pyfixest),
-        Case("pyfixest", "`feols`, lean, no copy", False, lambda sample: pyfixest(sample, lean=True)),
+        Case("pyfixest", "`feols`, lean, no copy", False, lambda sample: pyfixest(sample, coefficients_only=True)),
         Case("statsmodels", "`OLS`", True, statsmodels),
         Case("statsmodels", "`OLS`, QR", True, lambda sample: statsmodels(sample, method="qr")),
         Case("linearmodels", "`PooledOLS`", True, pooled),

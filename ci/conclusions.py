@@ -32,11 +32,11 @@ THRESHOLDS = (Thresholds.reader, Thresholds.noise, Thresholds.share, Thresholds.
 COSTS_PATH, THRESHOLDS_PATH = "plots/regress/costs.csv", "plots/regress/thresholds.csv"
 RUNS_PATH = "experiments/runs.json"
 
-Estimates = Mapping[str, Mapping[str, "Estimate"]]  # by reader and noise type
+Estimates = Mapping[str, Mapping[str, "ReaderEstimate"]]  # by reader and noise type
 
 
 @dataclass(frozen=True)
-class Estimate:
+class ReaderEstimate:
     """A number; standard error and SD between training runs are NaN where unknown, a level not reached is infinite."""
 
     value: float
@@ -50,7 +50,7 @@ class Side:
 
     costs: Estimates | None
     levels: Estimates | None  # at which half of the captchas are lost
-    readers: Mapping[str, Estimate]  # exact match
+    readers: Mapping[str, ReaderEstimate]  # exact match
     notes: tuple[str, ...] = ()
 
 
@@ -66,7 +66,7 @@ class Conclusion:
     changed: bool
 
 
-def side(name: str, costs: str | None, thresholds: str | None, readers: Mapping[str, Estimate],
+def side(name: str, costs: str | None, thresholds: str | None, readers: Mapping[str, ReaderEstimate],
          confidence: float | None) -> Side:
     """A commit by the text of its tables, None where it has none; `name` is what to call it, `confidence` that of the
     intervals in its tables, None where unknown."""
@@ -93,18 +93,18 @@ def _rows(name: str, path: str, text: str | None, columns: Sequence[str],
     return list(table)
 
 
-def _by_reader(rows: Sequence[Mapping[str, str]], errors: float) -> dict[str, dict[str, Estimate]]:
+def _by_reader(rows: Sequence[Mapping[str, str]], errors: float) -> dict[str, dict[str, ReaderEstimate]]:
     """`errors` is the width of an interval in standard errors."""
-    found: dict[str, dict[str, Estimate]] = {}
+    found: dict[str, dict[str, ReaderEstimate]] = {}
     for row in rows:
         if Costs.cost in row:
             between = _number(row[Costs.sd_between_runs])
-            estimate = Estimate(_number(row[Costs.cost]), _number(row[Costs.standard_error]), between)
+            estimate = ReaderEstimate(_number(row[Costs.cost]), _number(row[Costs.standard_error]), between)
         elif math.isclose(_number(row[Thresholds.share]), HALF):
             level = _number(row[Thresholds.level])
             error = (_number(row[Thresholds.high]) - _number(row[Thresholds.low])) / errors
             between = _number(row[Thresholds.sd_between_runs])
-            estimate = Estimate(math.inf if math.isnan(level) else level, error, between)
+            estimate = ReaderEstimate(math.inf if math.isnan(level) else level, error, between)
         else:
             continue
         found.setdefault(row[Costs.reader], {})[row[Costs.noise]] = estimate
@@ -121,9 +121,9 @@ def spread_of_exact_matches(runs: str | None, parameters: Mapping[str, Any]) -> 
     readers = study["parameters"].pop("readers")
     if not _holds(parameters, study["parameters"]):
         return {}
-    alike = {name for name, own in readers.items() if _holds(parameters.get("readers", {}).get(name), own)}
+    same_parameters = {name for name, own in readers.items() if _holds(parameters.get("readers", {}).get(name), own)}
     values = {reader: estimates for kind, reader, *of, estimates in study["estimates"]
-              if (kind, of) == ("accuracy", ["captchas", POOLED]) and reader in alike}
+              if (kind, of) == ("accuracy", ["captchas", POOLED]) and reader in same_parameters}
     return {reader: statistics.stdev(estimates) for reader, estimates in values.items()}
 
 
@@ -139,22 +139,22 @@ def _number(text: str) -> float:
     return float(text or "nan")
 
 
-def verdict(old: Sequence[Estimate], new: Sequence[Estimate]) -> str:
+def verdict(old: Sequence[ReaderEstimate], new: Sequence[ReaderEstimate]) -> str:
     """Whether the first estimate, or the first less the second, changed by more than another training run would do."""
     moved = _difference(new) - _difference(old)
-    betweens = [one.between if math.isfinite(one.between) else other.between
+    between_runs = [one.between if math.isfinite(one.between) else other.between
                 for pair in zip(old, new, strict=True) for one, other in (pair, pair[::-1])]
-    spread = math.hypot(*(one.error for one in (*old, *new)), *betweens)
+    spread = math.hypot(*(one.error for one in (*old, *new)), *between_runs)
     if not (math.isfinite(moved) and math.isfinite(spread)):
         return "unknown"
     return "yes" if abs(moved) > NORMAL_95 * spread else "no"
 
 
-def _difference(estimates: Sequence[Estimate]) -> float:
+def _difference(estimates: Sequence[ReaderEstimate]) -> float:
     return estimates[0].value - sum(one.value for one in estimates[1:])
 
 
-def conclusions(base: Side, head: Side) -> Iterator[Conclusion]:
+def compared_conclusions(base: Side, head: Side) -> Iterator[Conclusion]:
     """What both commits conclude: costliest and cheapest noise, orders of the noises, the best reader."""
     if base.costs is not None and head.costs is not None:
         for reader in _comparable(base.costs, head.costs):
@@ -187,23 +187,23 @@ def _whose(reader: str) -> str:
     return "all readers" if reader == POOLED else f"`{reader}`"
 
 
-def _ordered(estimates: Mapping[str, Estimate], names: Iterable[str], *, lowest: bool) -> list[str]:
+def _ordered(estimates: Mapping[str, ReaderEstimate], names: Iterable[str], *, lowest: bool) -> list[str]:
     return sorted(names, key=lambda name: estimates[name].value, reverse=not lowest)
 
 
-def _first(what: str, old: Mapping[str, Estimate], new: Mapping[str, Estimate], *, lowest: bool = False) -> Conclusion:
+def _first(what: str, old: Mapping[str, ReaderEstimate], new: Mapping[str, ReaderEstimate], *, lowest: bool = False) -> Conclusion:
     """Of the same one: by how much it moved; of another: by how much the two moved against each other."""
     shared = [name for name in new if name in old]
     before, after = (_ordered(one, shared, lowest=lowest)[0] for one in (old, new))
     pair = [before] if before == after else [before, after]
     was, now = [old[name] for name in pair], [new[name] for name in pair]
-    moved = points(_difference(now) - _difference(was), signed=True)
-    return Conclusion(what, f"{before} ({points(old[before].value)})", f"{after} ({points(new[after].value)})",
+    moved = percentage_points(_difference(now) - _difference(was), signed=True)
+    return Conclusion(what, f"{before} ({percentage_points(old[before].value)})", f"{after} ({percentage_points(new[after].value)})",
                       moved if before == after else f"{before} less {after}: {moved}", verdict(was, now),
                       before != after)
 
 
-def _order(what: str, old: Mapping[str, Estimate], new: Mapping[str, Estimate], *, lowest: bool = False) -> Conclusion:
+def _order(what: str, old: Mapping[str, ReaderEstimate], new: Mapping[str, ReaderEstimate], *, lowest: bool = False) -> Conclusion:
     """Judged by the pairs that changed places: whether one of them moved against the other beyond another run."""
     shared = [noise for noise in new if noise in old]
     before, after = (_ordered(one, shared, lowest=lowest) for one in (old, new))
@@ -214,7 +214,7 @@ def _order(what: str, old: Mapping[str, Estimate], new: Mapping[str, Estimate], 
     return Conclusion(what, ", ".join(before), ", ".join(after), places or "none", beyond, bool(swapped))
 
 
-def points(share: float, signed: bool = False) -> str:
+def percentage_points(share: float, signed: bool = False) -> str:
     """A share in percentage points."""
     if not math.isfinite(share):
         return "not known"
@@ -237,5 +237,5 @@ def costs_that_moved(base: Side, head: Side) -> Iterator[str]:
         beyond = sum(verdicts[noise] == "yes" for noise in known)
         judged = (f"{beyond} of {len(known)} moved by more than another training run would move them" if known
                   else "how much another training run would move them is unknown")
-        yield (f"{_whose(reader)}: the cost of {most} moved most, from {points(old[most].value)} to "
-               f"{points(new[most].value)} (beyond another training run: {verdicts[most]}); {judged}.")
+        yield (f"{_whose(reader)}: the cost of {most} moved most, from {percentage_points(old[most].value)} to "
+               f"{percentage_points(new[most].value)} (beyond another training run: {verdicts[most]}); {judged}.")

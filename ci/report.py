@@ -28,9 +28,9 @@ from ci.conclusions import (
     RUNS_PATH,
     THRESHOLDS_PATH,
     Conclusion,
-    Estimate,
+    ReaderEstimate,
     Side,
-    conclusions,
+    compared_conclusions,
     costs_that_moved,
     notes_of,
     side,
@@ -46,7 +46,7 @@ Diff = Mapping[str, Mapping[str, Mapping[str, Any]]]  # path, name, "old" or "ne
 
 @dataclass(frozen=True)
 class Value:
-    """A metric or parameter in one commit; `number` is None where it is absent, low and high where unknown."""
+    """A metric or parameter in one commit; `number_text` is None where it is absent, low and high where unknown."""
 
     number: Any
     low: float | None = None
@@ -54,7 +54,7 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Row:
+class MetricRow:
     path: str
     name: str
     old: Value
@@ -62,7 +62,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Figure:
+class MetricFigure:
     path: str
     status: str  # Git's letter: A added, D deleted, M modified
 
@@ -80,10 +80,10 @@ class Commits:
         return code(self.base[:7]), code(self.head[:7])
 
 
-def metric_rows(diff: Diff) -> list[Row]:
+def metric_rows(diff: Diff) -> list[MetricRow]:
     """The metrics that changed, sorted by path and name; companions join the metric they belong to."""
     rows = [
-        Row(path, name, _value(metrics, name, "old"), _value(metrics, name, "new"))
+        MetricRow(path, name, _value(metrics, name, "old"), _value(metrics, name, "new"))
         for path, metrics in sorted(diff.items())
         for name in sorted(metrics)
         if not _is_companion(name, metrics)
@@ -91,10 +91,10 @@ def metric_rows(diff: Diff) -> list[Row]:
     return [row for row in rows if row.old != row.new]
 
 
-def parameter_rows(diff: Diff) -> list[Row]:
+def parameter_rows(diff: Diff) -> list[MetricRow]:
     """The parameters that changed, sorted by path and name."""
     rows = [
-        Row(path, name, Value(_present(sides.get("old"))), Value(_present(sides.get("new"))))
+        MetricRow(path, name, Value(_present(sides.get("old"))), Value(_present(sides.get("new"))))
         for path, parameters in sorted(diff.items())
         for name, sides in sorted(parameters.items())
     ]
@@ -115,7 +115,7 @@ def interval_of_change(old: Value, new: Value) -> tuple[float, float] | None:
     return difference - below, difference + above
 
 
-def beyond_noise(row: Row) -> bool | None:
+def beyond_noise(row: MetricRow) -> bool | None:
     """Whether the 95 % interval of a change excludes zero; None where it is unknown."""
     interval = interval_of_change(row.old, row.new)
     return None if interval is None else not interval[0] <= 0 <= interval[1]
@@ -147,7 +147,7 @@ def _present(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def number(value: float) -> str:
+def number_text(value: float) -> str:
     """Four significant digits, all digits of whole numbers, no exponent where a person needs none."""
     if isinstance(value, int) or abs(value) == math.inf:
         return str(value)
@@ -169,11 +169,11 @@ def cell(value: Value) -> str:
         text = value.number if isinstance(value.number, str) else json.dumps(value.number, ensure_ascii=False)
         return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;") or '""'
     if value.low is None or value.high is None:
-        return number(value.number)
-    return f"{number(value.number)} ({number(value.low)} to {number(value.high)})"
+        return number_text(value.number)
+    return f"{number_text(value.number)} ({number_text(value.low)} to {number_text(value.high)})"
 
 
-def change(row: Row) -> str:
+def change_text(row: MetricRow) -> str:
     """The change with its sign and an arrow, or what happened instead."""
     old, new = row.old.number, row.new.number
     if old is None or new is None:
@@ -183,11 +183,11 @@ def change(row: Row) -> str:
     if old == new:
         return "interval only"
     difference = new - old
-    rounded = number(float(f"{difference:.3g}"))
+    rounded = number_text(float(f"{difference:.3g}"))
     return f"▲ +{rounded}" if difference > 0 else f"▼ {rounded}"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; columns after the second are numbers and lean right."""
     rule = ["---" if i < 2 else "--:" for i in range(len(header))]
     return "\n".join("| " + " | ".join(line) + " |" for line in (header, rule, *rows))
@@ -199,7 +199,7 @@ def cells(one: Conclusion) -> list[str]:
 
 def conclusions_section(base: Side, head: Side, commits: Commits) -> str:
     """Which conclusions changed, in the first line; then by how much, and whether beyond another training run."""
-    found = list(conclusions(base, head))
+    found = list(compared_conclusions(base, head))
     changed = [one for one in found if one.changed]
     notes = notes_of(base, head)
     if not found:
@@ -208,12 +208,12 @@ def conclusions_section(base: Side, head: Side, commits: Commits) -> str:
     lines += [f"- {one.what}: {one.before} → {one.after} ({one.change}; beyond another training run: {one.beyond})"
               for one in changed]
     lines += [f"- {line}" for line in costs_that_moved(base, head)]
-    judged = table(("Conclusion", *commits.columns, "Change", "Beyond another training run?"), list(map(cells, found)))
+    judged = markdown_table(("Conclusion", *commits.columns, "Change", "Beyond another training run?"), list(map(cells, found)))
     missing = [f"Not compared: {'; '.join(notes)}."] * bool(notes)
     return "\n\n".join(["\n".join(lines), judged, *missing])
 
 
-def exact_matches(metrics: Diff, which: str, between: Mapping[str, float]) -> dict[str, Estimate]:
+def exact_matches(metrics: Diff, which: str, between: Mapping[str, float]) -> dict[str, ReaderEstimate]:
     """The exact match of every reader in the `old` or the `new` commit; `between` are SDs between training runs."""
     found = {}
     for path, one in sorted(metrics.items()):
@@ -222,24 +222,24 @@ def exact_matches(metrics: Diff, which: str, between: Mapping[str, float]) -> di
             if _is_number(value.number) and value.low is not None and value.high is not None:
                 error = (value.high - value.low) / (2 * NORMAL_95)
                 reader = path.removeprefix("metrics/predict/").removesuffix(".json")
-                found[reader] = Estimate(value.number, error, between.get(reader, math.nan))
+                found[reader] = ReaderEstimate(value.number, error, between.get(reader, math.nan))
     return found
 
 
-def parameters_section(rows: Sequence[Row], commits: Commits) -> str:
+def parameters_section(rows: Sequence[MetricRow], commits: Commits) -> str:
     if not rows:
         return "No parameter changed."
     lines = [(code(row.path), code(row.name), cell(row.old), cell(row.new)) for row in rows]
-    return table(("File", "Parameter", *commits.columns), lines)
+    return markdown_table(("File", "Parameter", *commits.columns), lines)
 
 
-def metrics_section(rows: Sequence[Row], commits: Commits) -> str:
+def metrics_section(rows: Sequence[MetricRow], commits: Commits) -> str:
     if not rows:
         return "No metric changed."
     verdicts = {True: "**yes**", False: "no", None: ""}
     judged = [beyond_noise(row) for row in rows]
     lines = [
-        (code(row.path), code(row.name), cell(row.old), cell(row.new), change(row), verdicts[verdict])
+        (code(row.path), code(row.name), cell(row.old), cell(row.new), change_text(row), verdicts[verdict])
         for row, verdict in zip(rows, judged, strict=True)
     ]
     header = ("File", "Metric", *commits.columns, "Change", "Beyond noise?")
@@ -247,17 +247,17 @@ def metrics_section(rows: Sequence[Row], commits: Commits) -> str:
         f"{sum(v is True for v in judged)} of {sum(v is not None for v in judged)} changes that have a 95 % interval "
         "(in brackets) lie beyond it: beyond noise means that the interval of the change excludes 0."
     )
-    return table(header, lines) + f"\n\n{legend}" * any(v is not None for v in judged)
+    return markdown_table(header, lines) + f"\n\n{legend}" * any(v is not None for v in judged)
 
 
-def figures_section(figures: Sequence[Figure], commits: Commits) -> str:
+def figures_section(figures: Sequence[MetricFigure], commits: Commits) -> str:
     if not figures:
         return "No figure changed."
     lines = [(code(figure.path), *_pictures(figure, commits)) for figure in figures]
-    return table(("Figure", *commits.columns), lines)
+    return markdown_table(("Figure", *commits.columns), lines)
 
 
-def _pictures(figure: Figure, commits: Commits) -> Iterator[str]:
+def _pictures(figure: MetricFigure, commits: Commits) -> Iterator[str]:
     """The figure in either commit: as a picture where the web address is known, else a word."""
     for sha, absent, word in ((commits.base, "A", "before"), (commits.head, "D", "after")):
         if figure.status == absent:
@@ -268,7 +268,7 @@ def _pictures(figure: Figure, commits: Commits) -> Iterator[str]:
             yield f'<img width="420" src="{commits.repository}/blob/{sha}/{quote(figure.path)}?raw=true">'
 
 
-def report(parameters: Diff, metrics: Diff, figures: Sequence[Figure], commits: Commits, page: str | None,
+def report(parameters: Diff, metrics: Diff, figures: Sequence[MetricFigure], commits: Commits, page: str | None,
            sides: tuple[Side, Side]) -> str:
     """The whole report; `page` is where the interactive plots can be had, `sides` what base and head conclude."""
     changed_parameters, changed_metrics = parameter_rows(parameters), metric_rows(metrics)
@@ -285,10 +285,10 @@ def report(parameters: Diff, metrics: Diff, figures: Sequence[Figure], commits: 
     ]
     if page:
         sections.append(f"The plots of both commits on one page: the artifact `plots` of [this run]({page}).")
-    return cut("\n\n".join(sections) + "\n", COMMENT_LIMIT)
+    return truncated("\n\n".join(sections) + "\n", COMMENT_LIMIT)
 
 
-def cut(text: str, limit: int) -> str:
+def truncated(text: str, limit: int) -> str:
     """Whole lines of `text`, at most `limit` characters, and a last line that says so where some were left out."""
     if len(text) <= limit:
         return text
@@ -296,7 +296,7 @@ def cut(text: str, limit: int) -> str:
     return text[: text.rindex("\n", 0, limit - len(note))] + note
 
 
-def run(*command: str) -> str:
+def run_command(*command: str) -> str:
     """Standard output of a command. Exits with one line where the command fails."""
     done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
     if done.returncode:
@@ -306,13 +306,13 @@ def run(*command: str) -> str:
 
 
 def full_sha(revision: str) -> str:
-    return run("git", "rev-parse", "--verify", f"{revision}^{{commit}}").strip()
+    return run_command("git", "rev-parse", "--verify", f"{revision}^{{commit}}").strip()
 
 
 def in_commit(sha: str, path: str) -> str | None:
     """The text of a file in a commit, None where it is not there."""
-    listed = run("git", "ls-tree", "--name-only", sha, "--", path).strip()
-    return run("git", "show", f"{sha}:{path}") if listed else None
+    listed = run_command("git", "ls-tree", "--name-only", sha, "--", path).strip()
+    return run_command("git", "show", f"{sha}:{path}") if listed else None
 
 
 def parameters_in(sha: str) -> Any:
@@ -324,16 +324,16 @@ def spread_in(sha: str) -> dict[str, float]:
     return spread_of_exact_matches(in_commit(sha, RUNS_PATH), parameters_in(sha))
 
 
-def side_of(name: str, sha: str, readers: Mapping[str, Estimate]) -> Side:
+def side_of(name: str, sha: str, readers: Mapping[str, ReaderEstimate]) -> Side:
     confidence = parameters_in(sha).get("regression", {}).get("confidence")
     return side(name, in_commit(sha, COSTS_PATH), in_commit(sha, THRESHOLDS_PATH), readers, confidence)
 
 
-def changed_figures(base: str, head: str) -> list[Figure]:
+def changed_figures(base: str, head: str) -> list[MetricFigure]:
     """The pictures in Git that differ between two commits, sorted by path."""
-    fields = run("git", "diff", "--name-status", "--no-renames", "-z", base, head).split("\0")[:-1]
+    fields = run_command("git", "diff", "--name-status", "--no-renames", "-z", base, head).split("\0")[:-1]
     pairs = zip(fields[1::2], fields[::2], strict=True)
-    return [Figure(path, status) for path, status in sorted(pairs) if path.lower().endswith(IMAGES)]
+    return [MetricFigure(path, status) for path, status in sorted(pairs) if path.lower().endswith(IMAGES)]
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -346,11 +346,11 @@ def main(arguments: Sequence[str]) -> None:
     server, repository, job = (os.environ.get(f"GITHUB_{key}") for key in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
     address = f"{server}/{repository}" if server and repository else None
     commits = Commits(base, options.shown_as or head, address)
-    metrics = json.loads(run("dvc", "metrics", "diff", "--all", "--json", base, head))
+    metrics = json.loads(run_command("dvc", "metrics", "diff", "--all", "--json", base, head))
     sides = [side_of(name, sha, exact_matches(metrics, which, spread_in(sha)))
              for name, sha, which in zip(commits.columns, (base, head), ("old", "new"), strict=True)]
     text = report(
-        parameters=json.loads(run("dvc", "params", "diff", "--json", base, head)),
+        parameters=json.loads(run_command("dvc", "params", "diff", "--json", base, head)),
         metrics=metrics,
         figures=changed_figures(base, head),
         commits=commits,

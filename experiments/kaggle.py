@@ -15,7 +15,7 @@ import pyarrow.csv
 from stages.artifacts import replacing
 from stages.captcha.glyphs import Glyphs, Ints
 from stages.command import run
-from stages.sources.kaggle import COLUMNS, PIXELS
+from stages.sources.kaggle import KAGGLE_COLUMNS, PIXELS
 from stages.sources.mnist import read_mnist
 
 DIGITS = "0123456789"
@@ -36,9 +36,9 @@ def main() -> None:
 def write_csv(path: Path, images: Glyphs, labels: Ints) -> None:
     """Write images (n, 28, 28) and labels (n,), digits, as rows of label,pixel0…pixel783, atomically."""
     pixels = images.reshape(len(images), len(PIXELS)).T
-    table = pa.table([pa.array(labels), *map(pa.array, pixels)], names=COLUMNS)
+    table = pa.table([pa.array(labels), *map(pa.array, pixels)], names=KAGGLE_COLUMNS)
     with replacing(path) as temporary, temporary.open("wb") as opened:
-        opened.write((",".join(COLUMNS) + "\n").encode())  # Arrow would quote the header, unlike Kaggle
+        opened.write((",".join(KAGGLE_COLUMNS) + "\n").encode())  # Arrow would quote the header, unlike Kaggle
         pyarrow.csv.write_csv(table, opened, pyarrow.csv.WriteOptions(include_header=False))
 
 

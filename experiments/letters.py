@@ -67,14 +67,14 @@ def write_letters(out: Path, alphabet: str, *, seed: int) -> dict[str, int]:
     if seed < 0:
         raise ValueError(f"--seed: expected a whole number of at least 0, got {seed}")
     counts = dict.fromkeys(POOLS, 0)
-    beside = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.tmp")
-    beside.mkdir(parents=True)
+    temporary = out.absolute().with_name(f".{out.absolute().name}.{os.getpid()}.tmp")
+    temporary.mkdir(parents=True)
     try:
         for variants in variants_of(alphabet, seed):
-            counts[variants.pool] += _write(beside / variants.pool / variants.letter, variants, seed)
-        os.replace(beside, out)
+            counts[variants.pool] += _write(temporary / variants.pool / variants.letter, variants, seed)
+        os.replace(temporary, out)
     except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         raise
     return counts
 

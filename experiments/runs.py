@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from stages import artifacts, regress
 from stages.command import progress, run
-from stages.params import Reader, read, runs_of
+from stages.params import ReaderParams, read, runs_of
 from stages.statistics import runs as per_run
 from stages.statistics.formulas import terms_of
 from stages.statistics.observations import sample_of
@@ -26,7 +26,7 @@ def main() -> None:
                                      description="Train readers several times, and collect how far the results move.")
     parser.add_argument("readers", nargs="*", metavar="READER", help="readers of params.yaml")
     parser.add_argument("--runs", type=int, default=5, metavar="R", help="of each reader (default: %(default)s)")
-    parser.add_argument("--collect", action="store_true", help=f"write {regress.RUNS} from data/predictions")
+    parser.add_argument("--collect", action="store_true", help=f"write {regress.RUNS_FILE} from data/predictions")
     given = parser.parse_args()
     if given.collect:
         if given.readers:
@@ -65,7 +65,7 @@ def overrides(readers: list[str], runs: int) -> list[str]:
     return found
 
 
-def _own(reader: Reader, defaults: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+def _own(reader: ReaderParams, defaults: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     """What the entry of a reader has to say, because the defaults do not; `init`, which dvc.yaml takes, always."""
     for key, value in asdict(reader).items():
         if key == "init" or key not in defaults or defaults[key] != value:
@@ -89,11 +89,11 @@ def collect() -> None:
     terms = terms_of(chosen, sample.variables.names)
     with threadpool_limits(1):
         runs = list(per_run.runs_apart(predictions, groups, params.readers, terms, chosen))
-    found = per_run.PerRun(per_run.joined(runs), {**chosen.specifications, **chosen.checks}, chosen.dose,
+    found = per_run.PerRun(per_run.join_runs(runs), {**chosen.specifications, **chosen.checks}, chosen.dose,
                            asdict(chosen.references))
-    artifacts.write_text(regress.RUNS, per_run.text_of(artifacts.rounded(
-        per_run.record_of(found, per_run.compared(params, groups)).to_json())))
-    progress(f"{regress.RUNS}: {len(found.estimates)} estimates of {len(runs)} runs of {', '.join(groups)}")
+    artifacts.write_text(regress.RUNS_FILE, per_run.text_of(artifacts.rounded(
+        per_run.run_estimates(found, per_run.compared(params, groups)).to_json())))
+    progress(f"{regress.RUNS_FILE}: {len(found.estimates)} estimates of {len(runs)} runs of {', '.join(groups)}")
 
 
 if __name__ == "__main__":

@@ -357,18 +357,18 @@ def check_columns(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
 
 
 def _read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
-    with _telling(path), pq.ParquetFile(path) as file:  # pq.read_table would import pyarrow.dataset and pandas for it
+    with _one_line(path), pq.ParquetFile(path) as file:  # pq.read_table would import pyarrow.dataset and pandas for it
         table = file.read(columns)
     return table if columns is None else table.select([name for name in columns if name in table.column_names])
 
 
 def _read_schema(path: Path) -> pa.Schema:
-    with _telling(path):
+    with _one_line(path):
         return pq.read_schema(path)
 
 
 @contextmanager
-def _telling(path: Path) -> Iterator[None]:
+def _one_line(path: Path) -> Iterator[None]:
     """Say in one line what is wrong with a Parquet file and what to do."""
     try:
         yield

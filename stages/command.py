@@ -18,7 +18,7 @@ def run(stage: Callable[[], None]) -> None:
     try:
         stage()
         if "DVC_STAGE" in os.environ and sys.platform != "win32":
-            progress(f"cost: {cost()}")
+            progress(f"cost: {run_cost()}")
     except (ValueError, OSError) as error:
         sys.stdout.flush()
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
@@ -48,7 +48,7 @@ def worker_count() -> int:
     return int(asked)
 
 
-def cost() -> str:
+def run_cost() -> str:
     """CPU time of this process and its finished workers, start-up included, and the peak memory of the largest one.
 
     On Linux a program inherits the peak of the process that it replaces: a small stage may show the peak of DVC.

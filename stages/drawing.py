@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from stages.artifacts import SPLITS
 from stages.captcha.composition import Bases, Layout, compose, draw_glyphs, draw_texts
-from stages.captcha.design import Doses, Palette, bases_from_images, stream
+from stages.captcha.design import ColourDesign, NoiseDesign, bases_from_images, stream
 from stages.captcha.folding import Folding, fold
 from stages.captcha.glyphs import GlyphSet, normalise_alphabet
 from stages.command import progress
-from stages.params import Params, unseen
-from stages.sources.captchas import LabelledCaptchas, load_captchas
-from stages.sources.glyphs import load_glyphs
+from stages.params import Params, unseen_noises
+from stages.sources.glyph_sources import load_glyphs
+from stages.sources.labelled_captchas import LabelledCaptchas, load_captchas
 
 
 @dataclass(frozen=True)
-class Study:
+class CaptchaStudy:
     """All that a worker needs to make any part. Epoch 0 is what is stored; a later one has other captchas,
     as many; those of a folder stay, and get other colours and noise."""
 
@@ -31,8 +31,8 @@ class Study:
     sizes: dict[str, int]  # base captchas by split
     captchas_per_part: int  # base captchas
     layout: Layout
-    palette: Palette
-    doses: Doses
+    palette: ColourDesign
+    doses: NoiseDesign
     glyphs: GlyphSet | None  # where captchas are composed
     folder: LabelledCaptchas | None  # where they are found
 
@@ -54,14 +54,14 @@ def identity_of(split: str, part: int, epoch: int = 0) -> tuple[str | int, ...]:
     return (split, part, epoch) if epoch else (split, part)
 
 
-def prepare(params: Params) -> Study:
+def prepare(params: Params) -> CaptchaStudy:
     """Read the source, and settle how many captchas each split has; `params` has seed to noise."""
     captcha = params.captcha
     layout = Layout(captcha.height, captcha.width, (captcha.length.min, captcha.length.max),
                     (captcha.scale.min, captcha.scale.max), captcha.rotation, captcha.shear,
                     (captcha.gap.min, captcha.gap.max), captcha.jitter, captcha.fit)
-    palette = Palette(params.colour.schemes, params.colour.per == "character", params.colour.contrast)
-    doses = Doses(params.noise.types, params.noise.level, params.noise.steps, unseen(params.noise))
+    palette = ColourDesign(params.colour.schemes, params.colour.per == "character", params.colour.contrast)
+    doses = NoiseDesign(params.noise.types, params.noise.level, params.noise.steps, unseen_noises(params.noise))
     sizes = {split: getattr(captcha, split) for split in SPLITS}
     folding = fold(normalise_alphabet(params.glyphs.alphabet), captcha.fold, captcha.case)
     glyphs, folder = _sources(params)
@@ -69,7 +69,7 @@ def prepare(params: Params) -> Study:
         folder = _folded(folder, folding)
         sizes = _available(sizes, folder)
     source = f"folder {captcha.path}" if folder else params.glyphs.source
-    return Study(params.seed, source, folding, sizes, captcha.captchas_per_part, layout, palette, doses, glyphs, folder)
+    return CaptchaStudy(params.seed, source, folding, sizes, captcha.captchas_per_part, layout, palette, doses, glyphs, folder)
 
 
 def _sources(params: Params) -> tuple[GlyphSet | None, LabelledCaptchas | None]:
@@ -108,14 +108,14 @@ def _available(sizes: dict[str, int], folder: LabelledCaptchas) -> dict[str, int
     return {split: min(sizes[split], held[split]) for split in SPLITS}
 
 
-def texts_of(study: Study, split: str, part: int, epoch: int = 0) -> list[str]:
+def texts_of(study: CaptchaStudy, split: str, part: int, epoch: int = 0) -> list[str]:
     """The texts of a part's captchas, as they are labelled."""
     if study.folder is not None:
         return [study.folder.texts[row] for row in _rows(study, split, part)]
     return [study.folding.text(text) for text in _drawn_texts(study, split, part, epoch)[0]]
 
 
-def bases_of(study: Study, split: str, part: int, epoch: int = 0) -> Bases:
+def bases_of(study: CaptchaStudy, split: str, part: int, epoch: int = 0) -> Bases:
     """The base captchas of a part; those of a folder are the same in every epoch."""
     captcha = study.captchas(split, part)
     if study.folder is not None:
@@ -129,14 +129,14 @@ def bases_of(study: Study, split: str, part: int, epoch: int = 0) -> Bases:
     return replace(bases, texts=[study.folding.text(text) for text in texts])
 
 
-def _rows(study: Study, split: str, part: int) -> NDArray[np.int64]:
+def _rows(study: CaptchaStudy, split: str, part: int) -> NDArray[np.int64]:
     """Where the captchas of a part lie in the folder."""
     assert study.folder is not None
     pool = np.flatnonzero(study.folder.pool == SPLITS.index(split))
     return stream(study.seed, split, "order").permutation(pool)[study.captchas(split, part)]
 
 
-def _drawn_texts(study: Study, split: str, part: int, epoch: int) -> tuple[list[str], np.random.Generator]:
+def _drawn_texts(study: CaptchaStudy, split: str, part: int, epoch: int) -> tuple[list[str], np.random.Generator]:
     """Texts of drawn characters, and the stream that their layout goes on with."""
     rng = stream(study.seed, *identity_of(split, part, epoch), "layout")
     return draw_texts(study.first(split, part, epoch), len(study.captchas(split, part)), study.folding.drawn,

@@ -42,7 +42,7 @@ from stages.schemas.explain import (
     SaliencyArrays,
 )
 from stages.schemas.words import CLEAN
-from stages.sources.glyphs import load_glyphs
+from stages.sources.glyph_sources import load_glyphs
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -177,7 +177,7 @@ def main() -> None:
 def explain_part(part: str, inputs: Inputs) -> None:
     started = time.monotonic()
     found = MAKERS[part](inputs)
-    write(part, found)
+    write_parts(part, found)
     progress(f"{part}: {found.note or f'{time.monotonic() - started:.1f} s'}")
 
 
@@ -211,7 +211,7 @@ def some(values: NDArray[Any], most: int) -> NDArray[Any]:
     return values[np.arange(1, most + 1) * len(values) // most - 1]
 
 
-def pool(glyphs: GlyphSet, split: str, most: Mapping[str, int]) -> NDArray[np.int64]:
+def pool_glyphs(glyphs: GlyphSet, split: str, most: Mapping[str, int]) -> NDArray[np.int64]:
     """The ids of a pool's glyphs, evenly from all of them where they are too many."""
     return some(np.flatnonzero(glyphs.pool == artifacts.SPLITS.index(split)), most[split])
 
@@ -269,23 +269,23 @@ def measured_space(inputs: Inputs, alphabet: str, make: Callable[[], Any]) -> tu
 
 def characters(inputs: Inputs) -> Findings:
     """Each character, what it is read as, and combinations: all that the predictions tell, without the reader."""
-    return joined([robustness(inputs), confusion(inputs), combination(inputs)])
+    return join_parts([robustness_part(inputs), confusion_part(inputs), combination(inputs)])
 
 
-def robustness(inputs: Inputs) -> Findings:
+def robustness_part(inputs: Inputs) -> Findings:
     """How robust each character is, the level at which half is lost, and their ranking."""
-    from stages.insight import classes
+    from stages.insight import character_accuracy
 
     rows, alphabet, confidence = inputs.characters, inputs.alphabet, inputs.confidence
     seed = inputs.number("classes")
-    levels = classes.character_accuracy_by_level(rows, alphabet, confidence=confidence)
-    thresholds = classes.thresholds_by_character(rows, alphabet, confidence=confidence, draws=inputs.draws, seed=seed)
-    order = classes.ranking(rows, alphabet, confidence=confidence, draws=max(1000, inputs.draws), seed=seed)
+    levels = character_accuracy.character_accuracy_by_level(rows, alphabet, confidence=confidence)
+    thresholds = character_accuracy.thresholds_by_character(rows, alphabet, confidence=confidence, draws=inputs.draws, seed=seed)
+    order = character_accuracy.ranking(rows, alphabet, confidence=confidence, draws=max(1000, inputs.draws), seed=seed)
     return Findings({"class_levels": levels, "class_thresholds": thresholds, "class_ranking": order.table,
-                     "class_places": order.rows()}, classes.class_headlines(order, thresholds))
+                     "class_places": order.rows()}, character_accuracy.class_headlines(order, thresholds))
 
 
-def confusion(inputs: Inputs) -> Findings:
+def confusion_part(inputs: Inputs) -> Findings:
     """What is read as what, and which confusions noise makes more frequent."""
     from stages.insight import confusions
 
@@ -319,7 +319,7 @@ def autoencoders(inputs: Inputs) -> Findings:
     if inputs.glyphs is None:
         return Findings(note=f"{FOUND} to learn a latent space from")
     images, labels, alphabet = inputs.glyphs.images, inputs.glyphs.labels, inputs.glyphs.alphabet
-    train, test = (pool(inputs.glyphs, split, GLYPHS) for split in ("train", "test"))
+    train, test = (pool_glyphs(inputs.glyphs, split, GLYPHS) for split in ("train", "test"))
     noisy = render_glyphs(images[test], inputs.doses, stream=partial(stream, inputs.params.seed, "explain", "glyphs"))
     parts, shares, networks = [], {}, {}
     for name, known in (("vae", None), ("vae_classified", labels[train])):
@@ -344,10 +344,10 @@ def autoencoders(inputs: Inputs) -> Findings:
         latent=inputs.params.explain.latent)
     clean = float(losses[GlyphLosses.reconstruction].iloc[0])
     numbers = {"vae_active_units": active, "vae_reconstruction_clean": clean}
-    return joined([*parts, Findings({"losses": losses}, numbers, arrays)])
+    return join_parts([*parts, Findings({"losses": losses}, numbers, arrays)])
 
 
-def unseen(inputs: Inputs) -> Findings:
+def unseen_part(inputs: Inputs) -> Findings:
     """Each class of the glyphs held out in turn, clean and at the middle level of each noise."""
     from stages.insight import anomaly
     from stages.insight.features import render_glyphs
@@ -361,13 +361,13 @@ def unseen(inputs: Inputs) -> Findings:
         return Findings(note="there are fewer than three characters: one to hold out and two to tell apart")
     pools = {}
     for split in artifacts.SPLITS:
-        ids = pool(glyphs, split, UNSEEN)
+        ids = pool_glyphs(glyphs, split, UNSEEN)
         pools[split] = anomaly.LabelledGlyphs(glyphs.images[ids], glyphs.labels[ids])
     doses = [dose for dose in inputs.doses if dose[1] == inputs.middle]
     noisy = {split: render_glyphs(pools[split].images, doses,
                                   stream=partial(stream, inputs.params.seed, "explain", "anomaly", split))
              for split in ("validation", "test")}
-    renderings = [anomaly.Rendering(*dose, noisy["validation"][dose], noisy["test"][dose]) for dose in doses]
+    renderings = [anomaly.GlyphRenderings(*dose, noisy["validation"][dose], noisy["test"][dose]) for dose in doses]
     config = anomaly.NoveltyConfig(
         glyphs.alphabet, seed=inputs.number("anomaly"), device=choose_device("auto"),
         effort=effort_of(len(pools["train"].labels), len(glyphs.alphabet), inputs.params.explain.epochs),
@@ -378,7 +378,7 @@ def unseen(inputs: Inputs) -> Findings:
     return Findings({"anomaly": found.rows}, numbers, noticed_least(found, pools["test"]))
 
 
-def joined(parts: Sequence[Findings]) -> Findings:
+def join_parts(parts: Sequence[Findings]) -> Findings:
     """Several findings as one; the last one's arrays."""
     return Findings({name: table for part in parts for name, table in part.tables.items()},
                     {name: value for part in parts for name, value in part.numbers.items()},
@@ -387,11 +387,11 @@ def joined(parts: Sequence[Findings]) -> Findings:
 
 MAKERS: dict[str, Callable[[Inputs], Findings]] = {
     "saliency": saliency, "reader_space": reader_space, "characters": characters, "autoencoders": autoencoders,
-    "unseen": unseen,
+    "unseen": unseen_part,
 }  # fmt: skip
 
 
-def write(part: str, found: Findings) -> None:
+def write_parts(part: str, found: Findings) -> None:
     """The tables, the arrays, the note and the summary of a part. What an earlier run left and this one lacks goes."""
     plots, data = artifacts.PLOTS / "explain" / part, artifacts.EXPLAIN / part
     for path in (*plots.glob("*.csv"), *data.glob("*.npz")):

@@ -69,7 +69,7 @@ class Calibrated(nn.Module):
 def main() -> None:
     given = arguments(sys.argv[1:])
     require_packages()
-    folder = choose_reader(given.reader)
+    folder = exportable_reader(given.reader)
     description = check_exportable(folder)
     path = given.file or artifacts.READERS / f"{folder.name}.onnx"
     check_path(path)
@@ -105,7 +105,7 @@ def require_packages() -> None:
         raise ValueError(f"the export needs {', '.join(missing)}, not installed: pip install {' '.join(missing)}")
 
 
-def choose_reader(name: str) -> Path:
+def exportable_reader(name: str) -> Path:
     """The folder of a trained reader. Raises ValueError, naming those there are, on another name."""
     known = [entry.name for entry in listing(artifacts.READERS) if entry.is_dir()] if artifacts.READERS.is_dir() else []
     if name not in known:

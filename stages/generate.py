@@ -31,7 +31,7 @@ from stages.captcha.composition import Bases
 from stages.captcha.design import Renderings, render_crossed, render_random
 from stages.captcha.glyphs import SIDE, GlyphSet
 from stages.command import die_with_parent, progress, run, worker_count
-from stages.drawing import Study, bases_of, identity_of, prepare
+from stages.drawing import CaptchaStudy, bases_of, identity_of, prepare
 from stages.params import read
 from stages.schemas.captchas import Captchas
 
@@ -57,7 +57,7 @@ def main() -> None:
                              f"got {' '.join(sys.argv[1:])!r}")
 
 
-def make_all(study: Study) -> None:
+def make_all(study: CaptchaStudy) -> None:
     """Make every part of every split, then the glyph table."""
     for split in SPLITS:
         for path in (artifacts.CAPTCHAS / split).glob("part-*.parquet"):
@@ -71,10 +71,10 @@ def make_all(study: Study) -> None:
             progress(f"part {done}/{len(jobs)}, {sum(t.renderings for t in tallies) / elapsed:.0f} captchas/s, "
                      f"{elapsed * (len(jobs) - done) / done:.0f} s left")
     write_glyphs(study.glyphs)
-    say(study, tallies)
+    print_tallies(study, tallies)
 
 
-def _run_jobs(study: Study, jobs: list[tuple[str, int]]) -> Iterator[Tally]:
+def _run_jobs(study: CaptchaStudy, jobs: list[tuple[str, int]]) -> Iterator[Tally]:
     workers = min(worker_count(), len(jobs))
     if workers == 1:
         cv2.setNumThreads(1)
@@ -89,10 +89,10 @@ def _run_jobs(study: Study, jobs: list[tuple[str, int]]) -> Iterator[Tally]:
                          "CAPTCHA_WORKERS") from None
 
 
-_study: Study | None = None  # of this worker process
+_study: CaptchaStudy | None = None  # of this worker process
 
 
-def _start_worker(study: Study) -> None:
+def _start_worker(study: CaptchaStudy) -> None:
     global _study
     die_with_parent()
     cv2.setNumThreads(1)  # the pool has the cores
@@ -104,18 +104,18 @@ def _work(split: str, part: int) -> Tally:
     return make_part(_study, split, part)
 
 
-def make_part(study: Study, split: str, part: int) -> Tally:
+def make_part(study: CaptchaStudy, split: str, part: int) -> Tally:
     """Make one part of one split and write it."""
     bases = bases_of(study, split, part)
     render = render_crossed if split == "test" else render_random
     renderings = render(bases, study.first(split, part), study.doses, study.palette, seed=study.seed,
                         identity=identity_of(split, part))
-    artifacts.write_captchas(artifacts.part_path(split, part), to_table(study, bases, renderings), part=part,
+    artifacts.write_captchas(artifacts.part_path(split, part), captcha_table(study, bases, renderings), part=part,
                              parts=study.parts(split))
     return Tally(split, len(renderings.noise))
 
 
-def to_table(study: Study, bases: Bases, renderings: Renderings) -> pa.Table:
+def captcha_table(study: CaptchaStudy, bases: Bases, renderings: Renderings) -> pa.Table:
     """The captcha table of one part."""
     repeats = len(renderings.condition) // len(bases.captcha)
     colours = renderings.colours
@@ -146,7 +146,7 @@ def to_table(study: Study, bases: Bases, renderings: Renderings) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def say(study: Study, tallies: list[Tally]) -> None:
+def print_tallies(study: CaptchaStudy, tallies: list[Tally]) -> None:
     for split in SPLITS:
         renderings = sum(tally.renderings for tally in tallies if tally.split == split)
         progress(f"{split}: {study.sizes[split]} captchas, {renderings} renderings")

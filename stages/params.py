@@ -23,7 +23,7 @@ from stages.captcha.noise import NOISES
 from stages.grammar import Entries, Flag, Listed, Number, Text, Whole, complaint, one_of, validated, within
 from stages.reader.architectures import ARCHITECTURES, DENOISERS, OPTIMISERS
 from stages.schemas.words import EXPLAIN_PARTS
-from stages.sources.glyphs import SOURCES
+from stages.sources.glyph_sources import SOURCES
 from stages.sources.mnist import EMNIST_SPLITS
 
 CLUSTERS = ("captcha", "glyph", "text", "condition", "noise", "colour", "digit", "reader", "run")
@@ -35,7 +35,7 @@ Unit = Annotated[Number, within(0, 1)]
 
 
 @dataclass(frozen=True)
-class Glyphs:
+class GlyphParams:
     source: Annotated[str, one_of(SOURCES)]
     path: Text
     emnist_split: Annotated[str, one_of(EMNIST_SPLITS)]
@@ -78,14 +78,14 @@ class Captcha:
 
 
 @dataclass(frozen=True)
-class Colour:
+class ColourParams:
     schemes: Listed[Annotated[str, one_of(SCHEMES)]]
     per: Literal["captcha", "character"]
     contrast: Annotated[Number, within(0.05, 0.9)]
 
 
 @dataclass(frozen=True)
-class Noise:
+class NoiseParams:
     level: Annotated[Number, within(0.01, 1)]
     steps: Annotated[Whole, within(1, 100)]
     types: Listed[Annotated[str, one_of(NOISES)]]
@@ -94,7 +94,7 @@ class Noise:
 
 @with_config(ConfigDict(extra="forbid"))
 @dataclass(frozen=True)
-class Reader:
+class ReaderParams:
     architecture: Annotated[str, one_of(ARCHITECTURES)]
     train_on: Literal["clean", "noisy", "both"]
     init: Text  # folder of the reader it starts from
@@ -123,7 +123,7 @@ class References:
 
 
 @dataclass(frozen=True)
-class Regression:
+class RegressionParams:
     specifications: Entries[Text]
     checks: Entries[Text]
     headline: Text
@@ -156,13 +156,13 @@ class Plot:
 @dataclass(frozen=True)
 class Params:
     seed: Annotated[Whole, within(0, 2**31 - 1)]
-    glyphs: Glyphs
+    glyphs: GlyphParams
     captcha: Captcha
-    colour: Colour
-    noise: Noise
+    colour: ColourParams
+    noise: NoiseParams
     reader_defaults: Mapping[str, object]  # as params.yaml has them; `readers` are complete
-    readers: Entries[Reader]
-    regression: Regression
+    readers: Entries[ReaderParams]
+    regression: RegressionParams
     explain: Explain
     plot: Plot
 
@@ -190,7 +190,7 @@ def read(*sections: str, path: Path = Path("params.yaml")) -> Params:
     missing or bad keys (all are named).
     """
     refuse_foreign_code()
-    return cast(Params, Selected(parse(load(path), str(path)), sections))
+    return cast(Params, Selected(parse(load_yaml(path), str(path)), sections))
 
 
 def refuse_foreign_code() -> None:
@@ -202,7 +202,7 @@ def refuse_foreign_code() -> None:
                          "the repository, and do not install the project (pip uninstall captcha-noise-study)")
 
 
-def load(path: Path) -> object:
+def load_yaml(path: Path) -> object:
     """Plain values of a YAML 1.2 file (1e-3 is a number, yes is a word)."""
     try:
         return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
@@ -231,12 +231,12 @@ def _checked(tree: object) -> tuple[Params | None, list[str]]:
         case {"reader_defaults": {**defaults}, "readers": {**entries}, **others}:
             completed = {str(name): _over(defaults, entry) for name, entry in entries.items()}
             tree = {**others, DEFAULTS: defaults, "readers": completed}
-    _, partial = validated(Reader, defaults)
+    _, partial = validated(ReaderParams, defaults)
     of_defaults = [error for error in partial if error["type"] != "missing"]
     known = [(error["loc"], error["type"], error["input"]) for error in of_defaults]
     params, errors = validated(Params, tree)
     remaining = [error for error in errors if (error["loc"][2:], error["type"], error["input"]) not in known]
-    return params, [*(complaint(error, Reader, DEFAULTS) for error in of_defaults),
+    return params, [*(complaint(error, ReaderParams, DEFAULTS) for error in of_defaults),
                     *(complaint(error, Params) for error in remaining)]
 
 
@@ -248,17 +248,17 @@ def _over(defaults: Mapping[object, object], entry: object) -> object:
     return entry
 
 
-def unseen(noise: Noise) -> tuple[str, ...]:
+def unseen_noises(noise: NoiseParams) -> tuple[str, ...]:
     """The noise types that no reader trains on."""
     return tuple(name.strip() for name in noise.unseen.split("+") if name.strip())
 
 
-def runs_of(readers: Mapping[str, Reader]) -> dict[str, list[str]]:
+def runs_of(readers: Mapping[str, ReaderParams]) -> dict[str, list[str]]:
     """The entries that are training runs of one reader, alike but for `seed`, by the name of the first of them."""
-    alike: dict[Reader, list[str]] = {}
+    same: dict[ReaderParams, list[str]] = {}
     for name, reader in readers.items():
-        alike.setdefault(replace(reader, seed=0), []).append(name)
-    return {names[0]: names for names in alike.values()}
+        same.setdefault(replace(reader, seed=0), []).append(name)
+    return {names[0]: names for names in same.values()}
 
 
 def _contradictions(params: Params) -> Iterator[str]:
@@ -278,7 +278,7 @@ def _contradictions(params: Params) -> Iterator[str]:
                             ("noise.types", params.noise.types), ("explain.parts", params.explain.parts)):
         if len(set(characters)) < len(characters):
             yield f"{key}: has an entry twice"
-    if not set(unseen(params.noise)) < set(params.noise.types):
+    if not set(unseen_noises(params.noise)) < set(params.noise.types):
         yield f"noise.unseen: expected some of noise.types, joined by +, and not all, got {params.noise.unseen!r}"
     yield from _folding_contradictions(params)
     if captcha.source == "composed" and ORIGINAL in params.colour.schemes:
@@ -308,7 +308,7 @@ def _folding_contradictions(params: Params) -> Iterator[str]:
                "captcha.case: name that one")
 
 
-def _regression_contradictions(regression: Regression) -> Iterator[str]:
+def _regression_contradictions(regression: RegressionParams) -> Iterator[str]:
     for key in ("headline", "by_reader"):
         if getattr(regression, key) not in regression.specifications:
             yield (f"regression.{key}: expected one of regression.specifications ("

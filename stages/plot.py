@@ -24,14 +24,14 @@ from stages import artifacts
 from stages.captcha.glyphs import SIDE
 from stages.command import die_with_parent, progress, run, worker_count
 from stages.figures.chapters.contents import CHAPTERS, QUESTIONS
-from stages.figures.conclusions import answer
+from stages.figures.conclusions import answer_text
 from stages.figures.figure import PAGES, Figure
 from stages.figures.page import render
 from stages.figures.pixels import luma_statistics
 from stages.figures.publication import publication_table
-from stages.figures.regressed import Regressed
+from stages.figures.regression_tables import Regressed
 from stages.figures.report import Rendered, figures_in, tree_of
-from stages.figures.study import Explained, Study, pool
+from stages.figures.study import Explained, Study, pool_runs
 from stages.figures.style import png, svg
 from stages.params import Params, read, runs_of
 from stages.schemas.captchas import Captchas, Condition, Measures
@@ -48,7 +48,7 @@ LOOKED_AT = [Captchas.captcha, Captchas.condition, Captchas.text, *Condition.nam
 
 
 def main() -> None:
-    study = load(read("seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers", "regression",
+    study = load_report_study(read("seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers", "regression",
                       "explain", "plot"))
     progress(f"{len(study.observations)} readers, {len(study.measured)} test characters each")
     for name, table in study.tables.items():
@@ -59,9 +59,9 @@ def main() -> None:
     with in_parallel(draw_explained, study.explained) as explained:
         own = draw_all((figure for figure in figures if figure.source == "study"), study)
         for drawing in (*own, *explained()):
-            write(drawing)
+            write_figure(drawing)
             rendered[drawing.name] = drawing
-    tree = tree_of(study, chapters, rendered, answer(study.regressed, study.learned), QUESTIONS)
+    tree = tree_of(study, chapters, rendered, answer_text(study.regressed, study.learned), QUESTIONS)
     artifacts.write_json(artifacts.PLOTS / "report.json", artifacts.rounded(tree))
     drawings = {name: drawing.svg for name, drawing in rendered.items() if drawing.svg is not None}
     for page, name in PAGES.items():
@@ -101,20 +101,20 @@ def draw(figure: Figure, source: Study | Explained) -> Rendered:
     return Rendered(figure.name, finding, svg(drawing), png(drawing) if figure.picture else None)
 
 
-def write(drawing: Rendered) -> None:
+def write_figure(drawing: Rendered) -> None:
     if drawing.png is not None:
         artifacts.write_bytes(FIGURES / f"{drawing.name}.png", drawing.png)
     elif drawing.svg is not None:
         artifacts.write_text(FIGURES / f"{drawing.name}.svg", drawing.svg)
 
 
-def load(params: Params) -> Study:
+def load_report_study(params: Params) -> Study:
     """Everything that the figures need; runs of one reader are pooled here, and nowhere else."""
     entries = list(params.readers)
     runs = runs_of(params.readers)
     first, alphabet = first_test_part()
     explained = read_explained(params, alphabet)
-    observations = pool(runs, {name: artifacts.read_predictions(name, OBSERVED).to_pandas() for name in entries})
+    observations = pool_runs(runs, {name: artifacts.read_predictions(name, OBSERVED).to_pandas() for name in entries})
     reader = next(name for name, those in runs.items() if params.plot.reader in those)
     texts = observations[reader].drop_duplicates(Predictions.captcha)[Predictions.text].tolist()
     return Study(

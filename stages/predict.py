@@ -32,7 +32,7 @@ from stages.schemas.captchas import Captchas, Factors
 from stages.schemas.predict import PredictionDetails, PredictionMetrics, Predictions
 from stages.schemas.words import CLEAN
 from stages.statistics.calibration import brier_score, coverage_interval, expected_calibration_error
-from stages.statistics.classification import macro_scores
+from stages.statistics.classification_report import macro_scores
 from stages.statistics.clustered import error_ratio
 from stages.statistics.proportions import clustered_proportion
 
@@ -74,7 +74,7 @@ def main() -> None:
     details = replace(details_of(found, len(description.alphabet)), arithmetic=made.get("arithmetic"))
     artifacts.write_metrics(artifacts.METRICS / "predict" / f"{name}.json", metrics.to_json())
     artifacts.write_metrics(artifacts.PLOTS / "predict" / f"{name}.json", details.to_json())
-    say(metrics)
+    print_metrics(metrics)
 
 
 def predict_parts(paths: Sequence[Path], recogniser: Reader, description: Description,
@@ -104,7 +104,7 @@ def predict_part(captchas: pa.Table, recogniser: Reader, alphabet: str) -> tuple
     whole = recogniser.predict(artifacts.images_of(captchas))
     readings = whole.readings
     guess, confidence = answers(labels, readings)
-    table = to_table(captchas, labels, readings, guess, confidence, alphabet)
+    table = prediction_table(captchas, labels, readings, guess, confidence, alphabet)
     exact = np.array([reading == text for reading, text in zip(to_texts(readings.labels, alphabet), texts,
                                                                strict=True)], bool)
     rendering, _ = np.nonzero(labels)
@@ -117,7 +117,7 @@ def predict_part(captchas: pa.Table, recogniser: Reader, alphabet: str) -> tuple
                          confidence[shown], rendering, glyphs[shown])
 
 
-def to_table(captchas: pa.Table, labels: Ints, readings: Readings, guess: Ints, confidence: Floats,
+def prediction_table(captchas: pa.Table, labels: Ints, readings: Readings, guess: Ints, confidence: Floats,
              alphabet: str) -> pa.Table:
     """Rows in the order of the captchas and of their characters."""
     row, position = np.nonzero(labels)
@@ -223,7 +223,7 @@ def trust(found: Pooled) -> dict[str, float]:
     return calibration | {f"coverage_99{end}": value for end, value in zip(ENDS, covered, strict=True)}
 
 
-def say(metrics: PredictionMetrics) -> None:
+def print_metrics(metrics: PredictionMetrics) -> None:
     for kind in ("clean_exact_match", "exact_match"):
         share, low, high = (100 * getattr(metrics, kind + end) for end in ENDS)
         progress(f"{kind.replace('_', ' ')} {share:.1f} % ({low:.1f} to {high:.1f})")

@@ -37,8 +37,8 @@ from stages.reader.decoding import to_texts
 from stages.reader.inference import BATCH, choose_device
 from stages.reader.protocol import Reader
 from stages.reader_files import Description, load_recogniser
-from stages.sources.captchas import SUFFIXES, to_canvas
 from stages.sources.images import listing, read_image
+from stages.sources.labelled_captchas import SUFFIXES, to_canvas
 
 MOST = 100  # texts that --top gives; the beam search takes time in proportion
 MEMORY = 64 * 2**20  # bytes of images read together, where a reader's are large
@@ -83,24 +83,24 @@ def main() -> None:
     given = arguments(sys.argv[1:])
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text, a terminal know few letters
-    folder = choose_reader(given.reader)
+    folder = reader_folder(given.reader)
     recogniser, description = load_recogniser(folder, choose_device("auto"))
     files, errors = image_files(given.paths)
     complain(errors)
     failed = len(errors)
     odd = []
     try:
-        for opened in batches(files, description):
+        for opened in open_batches(files, description):
             complain(opened.errors)
             failed += len(opened.errors)
             odd += [found for found in zip(opened.paths, opened.sizes, strict=True) if misshapen(found[1], description)]
             for reading in read_images(opened, recogniser, description, given.sure, given.top):
-                print(to_json(reading) if given.json else to_line(reading))
+                print(reading_json(reading) if given.json else reading_line(reading))
             sys.stdout.flush()
     except BrokenPipeError:  # of `| head`; what is still buffered goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
-    tell_misshapen(odd, len(files), description)
+    print_misshapen(odd, len(files), description)
     if failed:
         raise SystemExit(1)
 
@@ -133,7 +133,7 @@ def _share(word: str) -> float:
     return value
 
 
-def choose_reader(name: str | None) -> Path:
+def reader_folder(name: str | None) -> Path:
     """The folder of the reader named, or of plot.reader. Raises ValueError, naming those there are, without one."""
     wanted = read("plot").plot.reader if name is None else name
     known = [entry.name for entry in listing(artifacts.READERS) if entry.is_dir()] if artifacts.READERS.is_dir() else []
@@ -161,13 +161,13 @@ def image_files(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
     return files, errors
 
 
-def batches(files: Sequence[Path], description: Description) -> Iterator[Opened]:
+def open_batches(files: Sequence[Path], description: Description) -> Iterator[Opened]:
     """The images of the files, as many at a time as the reader takes and memory should; tells progress between."""
     size = max(1, min(BATCH, MEMORY // (3 * description.height * description.width)))
-    told = size * max(1, len(files) // size // 10)  # about ten times
+    every = size * max(1, len(files) // size // 10)  # about ten times
     started = time.monotonic()
     for start in range(0, len(files), size):
-        if start and start % told == 0 and not sys.stdout.isatty():  # there, the lines themselves are
+        if start and start % every == 0 and not sys.stdout.isatty():  # there, the lines themselves are
             print(f"read {start} of {len(files)} images, {start / (time.monotonic() - started):.0f} a second",
                   file=sys.stderr, flush=True)
         yield open_images(files[start : start + size], description.height, description.width)
@@ -213,7 +213,7 @@ def read_images(opened: Opened, recogniser: Reader, description: Description, su
     return readings
 
 
-def to_line(reading: Reading) -> str:
+def reading_line(reading: Reading) -> str:
     """path, text, confidence and, where it is not sure, those words; then the likeliest texts, if asked for."""
     columns = [reading.path, reading.text, f"{reading.confidence:.3f}", "" if reading.sure else "not sure"]
     for candidate in reading.top:
@@ -221,7 +221,7 @@ def to_line(reading: Reading) -> str:
     return "\t".join(map(printable, columns)).removesuffix("\t")
 
 
-def to_json(reading: Reading) -> str:
+def reading_json(reading: Reading) -> str:
     """One object on one line; ASCII, so that any terminal and any file name pass."""
     return json.dumps(artifacts.rounded(asdict(reading)))
 
@@ -243,7 +243,7 @@ def misshapen(size: tuple[int, int], description: Description) -> bool:
     return max(ratio, 1 / ratio) > ASPECT
 
 
-def tell_misshapen(odd: Sequence[tuple[Path, tuple[int, int]]], images: int, description: Description) -> None:
+def print_misshapen(odd: Sequence[tuple[Path, tuple[int, int]]], images: int, description: Description) -> None:
     """One line, however many they are."""
     if odd:
         path, (height, width) = odd[0]

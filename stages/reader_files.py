@@ -18,13 +18,13 @@ from torch import Tensor
 
 from stages import artifacts
 from stages.reader.alternatives.classical import build_classical
-from stages.reader.alternatives.denoising import build as build_denoiser
+from stages.reader.alternatives.denoising import build_denoiser as build_denoiser
 from stages.reader.alternatives.denoising_state import PREFIX
 from stages.reader.alternatives.external import ExternalReader
 from stages.reader.architectures import ARCHITECTURES, DENOISERS, PRECISION, Family, Sizes, of_family
 from stages.reader.batches import Images
 from stages.reader.inference import NetworkReader
-from stages.reader.networks import Network, build
+from stages.reader.networks import Network, build_network
 from stages.reader.precision import choose_precision
 from stages.reader.protocol import Reader
 
@@ -32,7 +32,7 @@ FORMAT = 3  # of reader.json; raise it when a field changes its meaning
 READABLE = (2, FORMAT)  # 2 says beside the fields how it was trained (precision): no matter to how it is read
 FIELDS = {"architecture": str, "alphabet": str, "height": int, "width": int, "channels": int, "positions": int,
           "temperature": float, "denoise": str}
-KINDS = {str: "text", int: "whole number", float: "number with a point"}
+TYPE_WORDS = {str: "text", int: "whole number", float: "number with a point"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Description:
 
     def build(self) -> Network:
         """The network, with undefined weights. Raises ValueError where it is none, or a size is out of range."""
-        return build(self.architecture, **asdict(self.sizes))
+        return build_network(self.architecture, **asdict(self.sizes))
 
     def external(self, denoiser: Callable[[Images], Images]) -> ExternalReader:
         """The external reader. Raises ValueError, one line, where its program is missing."""
@@ -182,7 +182,7 @@ def read_description(path: Path) -> Description:
                          "it again")
     for name, kind in FIELDS.items():
         if type(tree.get(name)) is not kind:
-            raise ValueError(f"{path}: {name} should be a {KINDS[kind]}, "
+            raise ValueError(f"{path}: {name} should be a {TYPE_WORDS[kind]}, "
                              f"got {tree.get(name)!r}: train it again")
     description = Description(**{name: tree[name] for name in FIELDS})
     try:

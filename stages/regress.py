@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from stages import artifacts
 from stages.command import progress, run
-from stages.params import Params, cluster_ways, read, runs_of, unseen
+from stages.params import Params, cluster_ways, read, runs_of, unseen_noises
 from stages.schemas.predict import Predictions
 from stages.schemas.regress import (
     TABLES,
@@ -41,15 +41,15 @@ from stages.schemas.table import Table
 from stages.schemas.words import CLEAN, POOLED
 from stages.statistics import runs as per_run
 from stages.statistics import tidy
-from stages.statistics.cells import Cells
+from stages.statistics.accuracy_curves import response_rows
 from stages.statistics.comparisons import contrast_rows, cost_rows, factor_effects
+from stages.statistics.condition_cells import Cells
 from stages.statistics.corruption import Corruption, corruptions
-from stages.statistics.doses import response_rows
 from stages.statistics.formulas import Term, terms_of
 from stages.statistics.joint import joint_dose_responses
 from stages.statistics.observations import (
-    COLUMNS,
     KEY,
+    OBSERVATION_COLUMNS,
     clusters_of,
     guess_of_characters,
     readers_without_own,
@@ -58,16 +58,16 @@ from stages.statistics.observations import (
     stacked,
     without_readers,
 )
+from stages.statistics.publication_table import publication, to_latex, to_markdown
 from stages.statistics.randomisation import randomisation
 from stages.statistics.regression import Clusters, Regression, estimate
 from stages.statistics.runs import PerRun, runs_apart
 from stages.statistics.sample import Sample
-from stages.statistics.shares import characters, whole_captchas
-from stages.statistics.tables import publication, to_latex, to_markdown
+from stages.statistics.shares import character_cells, whole_captchas
 from stages.statistics.thresholds import DoseResponse
 
 FOLDER = artifacts.PLOTS / "regress"
-RUNS = Path("experiments/runs.json")  # estimates by training run, of experiments/runs.py
+RUNS_FILE = Path("experiments/runs.json")  # estimates by training run, of experiments/runs.py
 
 Rows = dict[type[Table], list[tidy.Row]]  # of the tables in plots/regress
 Terms = Mapping[str, list[Term]]          # of each formula
@@ -97,7 +97,7 @@ def main() -> None:
     guess_rate = guess_of_characters(predictions)
     write_tables(tables)
     write_publication(publication_of(regressions, clusters, guess_rate, between, params))
-    record = record_of(regressions, tables[Coefficients], clusters, guess_rate, randomised, skipped, params)
+    record = fits_record(regressions, tables[Coefficients], clusters, guess_rate, randomised, skipped, params)
     artifacts.write_record(artifacts.REGRESSION / "fits.json", record)
     artifacts.write_metrics(artifacts.METRICS / "regress.json", metrics(regressions, tables[Costs], params))
 
@@ -125,11 +125,11 @@ def name_strays(names: Sequence[str]) -> None:
 
 def read_all(names: Sequence[str]) -> dict[str, pa.Table]:
     """The prediction table of each reader. Raises ValueError where they are not of the same test characters."""
-    predictions = {name: artifacts.read_predictions(name, COLUMNS) for name in names}
+    predictions = {name: artifacts.read_predictions(name, OBSERVATION_COLUMNS) for name in names}
     first = predictions[names[0]]
     for name, table in predictions.items():
         path = artifacts.PREDICTIONS / f"{name}.parquet"
-        empty = [column for column in COLUMNS if table[column].null_count]
+        empty = [column for column in OBSERVATION_COLUMNS if table[column].null_count]
         if empty:
             raise ValueError(f"{path}: {', '.join(empty)} should have a value in every row: run `dvc repro -f`")
         if not len(table):
@@ -145,18 +145,18 @@ def fits(terms: Terms, sample: Sample, clusters: Clusters, params: Params,
     reader alone, and the checks."""
     chosen = params.regression
     for name in chosen.specifications:
-        yield estimate(name, POOLED, terms[name], sample, clusters, rng=stream(params.seed, name, POOLED),
+        yield estimate(name, POOLED, terms[name], sample, clusters, rng=regression_rng(params.seed, name, POOLED),
                        confirm=name == chosen.headline)
     for name in names:
         rows = rows_of_reader(sample, name)
         yield estimate(chosen.by_reader, name, without_readers(terms[chosen.by_reader]), sample.take(rows),
-                       clusters.take(rows), confirm=False, rng=stream(params.seed, chosen.by_reader, name))
+                       clusters.take(rows), confirm=False, rng=regression_rng(params.seed, chosen.by_reader, name))
     for name in chosen.checks:
-        yield estimate(name, POOLED, terms[name], sample, clusters, rng=stream(params.seed, name, POOLED),
+        yield estimate(name, POOLED, terms[name], sample, clusters, rng=regression_rng(params.seed, name, POOLED),
                        confirm=False)
 
 
-def stream(seed: int, *what: str) -> np.random.Generator:
+def regression_rng(seed: int, *what: str) -> np.random.Generator:
     """A random stream of what it is for."""
     return np.random.default_rng([seed, *"/".join(what).encode()])
 
@@ -165,7 +165,7 @@ def regression_tables(regressions: Sequence[Regression], between: PerRun, params
     """The coefficients and joint tests of every regression."""
     coefficients = [tidy.coefficients(one, params.regression.confidence, between) for one in regressions]
     return {Coefficients: [row for rows in coefficients for row in rows],
-            JointTests: [row for one in regressions for row in tidy.tests(one)]}
+            JointTests: [row for one in regressions for row in tidy.joint_test_rows(one)]}
 
 
 def rows_of_fit(coefficients: Sequence[tidy.Row], one: Regression) -> list[tidy.Row]:
@@ -199,9 +199,9 @@ def comparisons(regressions: Sequence[Regression], sample: Sample, between: PerR
         for effects in factor_effects(one, rows.variables):
             given = one, effects, CLEAN, between, chosen.confidence
             tables[Contrasts] += contrast_rows(
-                *given, rng=stream(params.seed, "contrasts", one.reader, effects.variable))
+                *given, rng=regression_rng(params.seed, "contrasts", one.reader, effects.variable))
             if effects.variable == FormulaVariables.noise and FormulaVariables.noise in one.design.terms:
-                tables[Costs] += cost_rows(*given, rng=stream(params.seed, "costs", one.reader))
+                tables[Costs] += cost_rows(*given, rng=regression_rng(params.seed, "costs", one.reader))
     if not tables[Costs]:
         progress(f"regression.by_reader: {chosen.by_reader} has no term noise: no costs of noise types")
     return tables
@@ -212,11 +212,11 @@ def dose_tables(predictions: Mapping[str, pa.Table], sample: Sample, regressions
     """What noise does at each level: thresholds, areas, observed means and corruption errors."""
     whole = whole_captchas(predictions, sample.variables)
     curves = dose_responses(whole, params)
-    shares = characters(predictions, sample.variables)
+    shares = character_cells(predictions, sample.variables)
     lines = by_reader(regressions, params)
-    return {Thresholds: tidy.thresholds(curves, lambda *key: between.cells(per_run.threshold(*key))),
+    return {Thresholds: tidy.threshold_rows(curves, lambda *key: between.cells(per_run.threshold(*key))),
             Areas: tidy.areas(curves),
-            CorruptionErrors: tidy.corruption(robustness(shares, params), seen_by(params)),
+            CorruptionErrors: tidy.corruption_rows(corruption_errors(shares, params), seen_by(params)),
             DoseResponses: response_rows(sample, lines, whole, params.regression.dose)}
 
 
@@ -225,7 +225,7 @@ def randomisation_of_colour(sample: Sample, predictions: Mapping[str, pa.Table],
     """The randomisation test of colour; None where there is one colour."""
     found = randomisation(sample.success, sample.cluster, stacked(predictions, Predictions.condition, np.int64),
                           sample.variables.factors[FormulaVariables.colour].codes.astype(np.int64),
-                          part=params.captcha.captchas_per_part, rng=stream(params.seed, "randomisation", "colour"))
+                          part=params.captcha.captchas_per_part, rng=regression_rng(params.seed, "randomisation", "colour"))
     return None if found is None else RandomisationTest("colour", found.statistic, found.draws, found.p)
 
 
@@ -236,13 +236,13 @@ def estimates_by_run(predictions: Mapping[str, pa.Table], params: Params, terms:
     formula = {**chosen.specifications, **chosen.checks}
     if any(len(entries) > 1 for entries in groups.values()):
         runs = list(runs_apart(predictions, groups, params.readers, terms, chosen))
-        return PerRun(per_run.joined(runs), formula, chosen.dose, asdict(chosen.references))
-    if not RUNS.is_file():
-        progress(f"{RUNS} is not there: no standard deviation between training runs")
+        return PerRun(per_run.join_runs(runs), formula, chosen.dose, asdict(chosen.references))
+    if not RUNS_FILE.is_file():
+        progress(f"{RUNS_FILE} is not there: no standard deviation between training runs")
         return per_run.NONE
-    found, parameters = per_run.from_json(artifacts.read_json(RUNS), str(RUNS))
+    found, parameters = per_run.from_json(artifacts.read_json(RUNS_FILE), str(RUNS_FILE))
     if per_run.compared(params, groups) != parameters:
-        progress(f"{RUNS} is of other glyphs, captchas, colours, noises or readers: no standard deviation between "
+        progress(f"{RUNS_FILE} is of other glyphs, captchas, colours, noises or readers: no standard deviation between "
                  "training runs (python -m experiments.runs measures it)")
         return per_run.NONE
     return found.known(formula, chosen.dose, asdict(chosen.references))
@@ -253,23 +253,23 @@ def dose_responses(whole: Cells, params: Params) -> dict[tuple[str, str], DoseRe
     regression clusters by."""
     chosen = params.regression
     return joint_dose_responses(whole, targets=chosen.thresholds, confidence=chosen.confidence, draws=chosen.draws,
-                                rng=stream(params.seed, "thresholds"))
+                                rng=regression_rng(params.seed, "thresholds"))
 
 
-def robustness(cells: Cells, params: Params) -> list[Corruption]:
+def corruption_errors(cells: Cells, params: Params) -> list[Corruption]:
     """Corruption errors of every reader: each noise type, all, and those that training had and had not."""
     types = tuple(dict.fromkeys(noise for _, noise, _ in cells.keys if noise != CLEAN))
-    apart = set(unseen(params.noise)) & set(types)
+    apart = set(unseen_noises(params.noise)) & set(types)
     groups = [*((noise,) for noise in types), types]
     groups += [tuple(noise for noise in types if (noise in apart) is held) for held in (False, True)] if apart else []
     chosen = params.regression
     return corruptions(cells, list(dict.fromkeys(groups)), chosen.references.reader, confidence=chosen.confidence,
-                       draws=chosen.draws, rng=stream(params.seed, "corruption"))
+                       draws=chosen.draws, rng=regression_rng(params.seed, "corruption"))
 
 
 def seen_by(params: Params) -> dict[str, tuple[str, ...]]:
     """The noise types that each reader trained on; a denoiser that learned from noise counts."""
-    learned = tuple(noise for noise in params.noise.types if noise not in unseen(params.noise))
+    learned = tuple(noise for noise in params.noise.types if noise not in unseen_noises(params.noise))
     return {name: () if reader.train_on == "clean" and reader.denoise != "learned" else learned
             for name, reader in params.readers.items()}
 
@@ -315,7 +315,7 @@ def publication_of(regressions: Sequence[Regression], clusters: Clusters, guess_
     return publication(shown, checks, clusters, chosen.confidence, guess_rate, between)
 
 
-def record_of(regressions: Sequence[Regression], coefficients: Sequence[tidy.Row], clusters: Clusters,
+def fits_record(regressions: Sequence[Regression], coefficients: Sequence[tidy.Row], clusters: Clusters,
               guess_rate: float, randomised: RandomisationTest | None, skipped: Mapping[str, str],
               params: Params) -> Fits:
     """How the regressions were estimated, and each of them in full."""
@@ -352,11 +352,11 @@ def write_publication(table: Publication) -> None:
     artifacts.write_record(FOLDER / "table.json", table)
 
 
-def metrics(regressions: Sequence[Regression], costs: Sequence[tidy.Row], params: Params) -> dict[str, tidy.Cell]:
+def metrics(regressions: Sequence[Regression], costs: Sequence[tidy.Row], params: Params) -> dict[str, tidy.CellValue]:
     """What a pull request compares: how well the headline's regression explains, and what noise costs the reference's
     reader."""
     headline = headline_of(regressions, params).fit
-    found: dict[str, tidy.Cell] = {"adjusted_r2": headline.adjusted_r2, "observations": headline.observations}
+    found: dict[str, tidy.CellValue] = {"adjusted_r2": headline.adjusted_r2, "observations": headline.observations}
     if headline.leave_out is not None:
         found["predicted_r2"] = headline.leave_out.predicted_r2
     reader = params.regression.references.reader

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from stages import artifacts, checkpoints, reader_files
 from stages.command import progress, run
-from stages.drawing import Study, prepare
-from stages.params import Reader, read
+from stages.drawing import CaptchaStudy, prepare
+from stages.params import ReaderParams, read
 from stages.reader.architectures import ARCHITECTURES
 from stages.reader.fitting import calibration_temperature
 from stages.reader.inference import NetworkReader, choose_device
@@ -32,7 +32,7 @@ from stages.schemas.train import Epochs
 from stages.trainers import TRAINERS, Start, Task, Trained
 from stages.training_data import Split, check_stored, denoised, drawn_parts, fit_denoiser, open_splits
 
-RUNS = 1_000_003  # between the streams of two training runs of one study; its seeds lie closer together
+SEED_STRIDE = 1_000_003  # between the streams of two training runs of one study; its seeds lie closer together
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
     if reader.fresh and not drawn:
         progress("fresh: this reader learns from the stored captchas, in one epoch")
     cv2.setNumThreads(1)  # the two halves of a batch have the cores
-    train_reader(name, reader, params.seed + RUNS * reader.seed, prepare(params) if drawn else None)
+    train_reader(name, reader, params.seed + SEED_STRIDE * reader.seed, prepare(params) if drawn else None)
 
 
 def reader_name(arguments: list[str], names: list[str]) -> str:
@@ -53,7 +53,7 @@ def reader_name(arguments: list[str], names: list[str]) -> str:
     return arguments[0]
 
 
-def train_reader(name: str, reader: Reader, seed: int, study: Study | None = None) -> None:
+def train_reader(name: str, reader: ReaderParams, seed: int, study: CaptchaStudy | None = None) -> None:
     """Train a reader and write it; from `study` the captchas of all epochs but the first are drawn."""
     device = choose_device(reader.device)
     precision = reader_files.precision_of(reader.architecture, reader.precision, device, report=progress)
@@ -79,7 +79,7 @@ def train_reader(name: str, reader: Reader, seed: int, study: Study | None = Non
         trained = TRAINERS[description.family](Task(reader, description, train, validation, fresh, start, scratch, seed,
                                                     precision, device))
         if trained.reader:
-            temperature = calibrated(trained.reader, validation)
+            temperature = validation_temperature(trained.reader, validation)
             description = replace(description, temperature=temperature)
             trained = replace(trained, metrics=replace(trained.metrics, temperature=temperature))
         write_results(name, description, trained, denoiser)
@@ -94,19 +94,19 @@ def code_files() -> list[Path]:
             *(path for package in ("captcha", "reader", "sources") for path in sorted((here / package).rglob("*.py")))]
 
 
-def describe(reader: Reader, *splits: Split) -> Description:
+def describe(reader: ReaderParams, *splits: Split) -> Description:
     longest = max((part.labels.shape[1] for split in splits for part in split.parts), default=0)
     return Description(reader.architecture, splits[0].alphabet, splits[0].height, splits[0].width, reader.channels,
                        max(1, longest), denoise=reader.denoise)
 
 
-def with_longest(description: Description, study: Study) -> Description:
+def with_longest(description: Description, study: CaptchaStudy) -> Description:
     """With positions for the longest text of a later epoch, which is drawn unless the captchas were found."""
     longest = 0 if study.folder is not None else study.layout.length[1]
     return replace(description, positions=max(description.positions, longest))
 
 
-def calibrated(reader: NetworkReader, validation: Split) -> float:
+def validation_temperature(reader: NetworkReader, validation: Split) -> float:
     """The temperature at which the confidences on the validation captchas are what they say."""
     found = float(artifacts.rounded(calibration_temperature(reader, validation.parts)))
     progress(f"temperature {found:.2f} calibrates the confidences on the validation captchas")

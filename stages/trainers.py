@@ -15,12 +15,12 @@ from torch import Tensor
 
 from stages import artifacts, checkpoints, reader_files
 from stages.command import progress
-from stages.params import Reader as ReaderParams
+from stages.params import ReaderParams as ReaderParams
 from stages.reader.alternatives.classical import class_of
 from stages.reader.alternatives.classical_fitting import fit_classical
 from stages.reader.architectures import Family
-from stages.reader.batches import Part
-from stages.reader.fitting import Epoch, Fitted, Schedule, State, fit, on_cpu, scores, validate
+from stages.reader.batches import LabelledImages
+from stages.reader.fitting import Epoch, FittedNetwork, Schedule, TrainingState, fit, on_cpu, scores, validate
 from stages.reader.inference import NetworkReader, unchanged
 from stages.reader.networks import Network, initialise
 from stages.reader.precision import arithmetic
@@ -70,7 +70,7 @@ class Task:
     description: Description
     train: Split
     validation: Split
-    fresh: Callable[[int], Sequence[Part]] | None  # the training captchas of an epoch after the first, if drawn anew
+    fresh: Callable[[int], Sequence[LabelledImages]] | None  # the training captchas of an epoch after the first, if drawn anew
     start: Start
     scratch: Path
     seed: int
@@ -104,7 +104,7 @@ def train_network(task: Task) -> Trained:
     with timed():
         fitted = fit(network, task.train.parts, task.validation.parts, schedule, device=task.device, fresh=task.fresh,
                      state=resumed(task.scratch), report=progress,
-                     keep=lambda state: checkpoints.write_checkpoint(task.scratch, state.to_bytes()))
+                     on_epoch=lambda state: checkpoints.write_checkpoint(task.scratch, state.to_bytes()))
     network = task.description.build()
     network.load_state_dict(fitted.weights)
     best = NetworkReader(network, precision=task.precision, device=task.device)
@@ -126,7 +126,7 @@ def train_classical(task: Task) -> Trained:
         progress(f"{kind} with {found.chosen}: validation characters {epoch.validation_character_accuracy:.2%}, whole "
                  f"captchas {epoch.validation_exact_match:.2%}")
     best = NetworkReader(found.module, precision=task.precision, device=cpu)
-    return trained(best, Fitted(weights, [epoch]), {
+    return trained(best, FittedNetwork(weights, [epoch]), {
         "weights": sum(tensor.numel() for tensor in weights.values()), "chosen": found.chosen, "grid": found.tried,
         "arithmetic": arithmetic(task.precision, cpu)})
 
@@ -148,7 +148,7 @@ TRAINERS: Mapping[Family, Callable[[Task], Trained]] = {
     "network": train_network, "classical": train_classical, "external": train_external}
 
 
-def trained(reader: NetworkReader, fitted: Fitted, record: Mapping[str, Any]) -> Trained:
+def trained(reader: NetworkReader, fitted: FittedNetwork, record: Mapping[str, Any]) -> Trained:
     """Nothing here depends on time, so that equal trainings give equal bytes."""
     best = Epoch(**artifacts.rounded(asdict(fitted.best)))
     epochs = {"epochs": len(fitted.history), "best_epoch": best.epoch}
@@ -168,7 +168,7 @@ def timed() -> Iterator[None]:
     progress(f"learned in {time.monotonic() - started:.0f} s")
 
 
-def resumed(scratch: Path) -> State | None:
+def resumed(scratch: Path) -> TrainingState | None:
     """The state of an interrupted training of the same key and precision, if there is one that can be read."""
     content = checkpoints.read_checkpoint(scratch)
     if content is None:
@@ -179,7 +179,7 @@ def resumed(scratch: Path) -> State | None:
                          f"{precision}: starting anew")
         return None
     try:
-        state = State.from_bytes(content)
+        state = TrainingState.from_bytes(content)
     except ValueError as error:
         progress(f"{scratch}: {error}: starting anew")
         return None

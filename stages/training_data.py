@@ -14,9 +14,9 @@ from torch import Tensor
 from stages import artifacts
 from stages.captcha.design import random_images
 from stages.command import progress
-from stages.drawing import Study, bases_of, identity_of, texts_of
+from stages.drawing import CaptchaStudy, bases_of, identity_of, texts_of
 from stages.reader.alternatives.denoising import Denoiser
-from stages.reader.alternatives.denoising import build as build_denoiser
+from stages.reader.alternatives.denoising import build_denoiser as build_denoiser
 from stages.reader.alternatives.denoising_autoencoder import Pairs, fit_learned, pairs_of
 from stages.reader.alternatives.patch_projection import fit_pca
 from stages.reader.batches import Images, Labels
@@ -47,7 +47,7 @@ class CaptchaPart:
 class DrawnPart:
     """A part of the training captchas of a later epoch, drawn when it is asked for and then forgotten."""
 
-    study: Study
+    study: CaptchaStudy
     part: int
     epoch: int  # from 0, which is stored
     conditions: tuple[int, ...]
@@ -108,7 +108,7 @@ def open_split(split: str, train_on: str) -> Split:
     return Split(parts, alphabet, height, width)
 
 
-def check_stored(train: Split, train_on: str, study: Study) -> None:
+def check_stored(train: Split, train_on: str, study: CaptchaStudy) -> None:
     """Raise ValueError where the stored captchas are not those that `study` draws, by size, number and last texts."""
     stored = (train.alphabet, train.height, train.width, len(train.parts))
     drawn = (study.folding.alphabet, study.layout.height, study.layout.width, study.parts("train"))
@@ -121,7 +121,7 @@ def check_stored(train: Split, train_on: str, study: Study) -> None:
         raise ValueError("data/captchas/train: holds other texts than params.yaml asks for: run `dvc repro generate`")
 
 
-def drawn_parts(study: Study, train_on: str, denoise: Denoiser, epoch: int) -> list[DrawnPart]:
+def drawn_parts(study: CaptchaStudy, train_on: str, denoise: Denoiser, epoch: int) -> list[DrawnPart]:
     """The training captchas of an epoch, counted from 1 as the learning curve has it."""
     return [DrawnPart(study, part, epoch - 1, CONDITIONS[train_on], study.folding.alphabet, denoise)
             for part in range(study.parts("train"))]

@@ -10,7 +10,7 @@ import statsmodels
 from numpy.typing import NDArray
 from statsmodels.datasets import grunfeld as statsmodels_grunfeld
 
-from stages.statistics.least_squares import Fit, cut, least_squares
+from stages.statistics.least_squares import Fit, into_blocks, least_squares
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -30,7 +30,7 @@ def ragged(seed: int, clusters: int = 40, K: int = 6, largest: int = 9) -> Rows:
 def fitted(X: Floats, y: Floats, cluster: Ints, *, rows: int = 4096, leave_out: bool = True,
            jackknife: bool | None = None) -> Fit:
     """Regressors are named x0, x1, ...; blocks have `rows` rows where clusters allow."""
-    return least_squares(cut(X, y, cluster, rows), [f"x{k}" for k in range(X.shape[1])], leave_out=leave_out,
+    return least_squares(into_blocks(X, y, cluster, rows), [f"x{k}" for k in range(X.shape[1])], leave_out=leave_out,
                          jackknife=jackknife)
 
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from stages.reader.networks import initialise
 from stages.reader_files import Description, write_reader
-from stages.sources.kaggle import COLUMNS, PIXELS
+from stages.sources.kaggle import KAGGLE_COLUMNS, PIXELS
 
 
 def keep(folder: Path, **fields: Any) -> Description:
@@ -26,7 +26,7 @@ def keep(folder: Path, **fields: Any) -> Description:
     return description
 
 
-def keep_single(folder: Path, **fields: Any) -> Description:
+def store_single(folder: Path, **fields: Any) -> Description:
     """Write an untrained reader of single characters."""
     return keep(folder, **{"architecture": "heads", "height": 28, "width": 28, "positions": 1} | fields)
 
@@ -44,7 +44,7 @@ def bars(classes: str, each: int, *, seed: int = 0) -> tuple[NDArray[np.uint8], 
 
 def csv(images: NDArray[np.uint8], labels: list[str] | None = None, *, newline: str = "\n") -> bytes:
     """Kaggle's layout: label,pixel0…pixel783, or the pixels alone."""
-    rows = [PIXELS if labels is None else COLUMNS]
+    rows = [PIXELS if labels is None else KAGGLE_COLUMNS]
     for i, image in enumerate(images):
         rows.append(([] if labels is None else [labels[i]]) + [str(value) for value in image.ravel()])
     return "".join(",".join(row) + newline for row in rows).encode()

@@ -17,10 +17,10 @@ from fastapi.testclient import TestClient
 from lab_in_browser import git
 from ruamel.yaml import YAML
 
-from stages.figures.classification import classification_table
+from stages.figures.classification_figures import classification_table
 from stages.figures.confusion import confusion_table
 from stages.lab.app import create_app
-from stages.lab.desk import Desk
+from stages.lab.loaded_readers import Desk
 from stages.schemas.regress import Thresholds
 
 SVG = '<svg width="300pt" height="200pt" viewBox="0 0 300 200" xmlns="http://www.w3.org/2000/svg"><rect/></svg>'

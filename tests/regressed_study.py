@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.figures.regressed import Regressed
+from stages.figures.regression_tables import Regressed
 from stages.schemas.regress import TABLES, Fits, FitSummary, RandomisationTest
 
 NAN = np.nan

@@ -14,11 +14,11 @@ from PIL import Image
 from torch import nn
 
 from stages.captcha.colour import LUMA
-from stages.reader.alternatives.ancestors import MEAN, NO_CHARACTER, Grey
+from stages.reader.alternatives.ancestors import MEAN, NO_CHARACTER, ToGrey
 from stages.reader.alternatives.dropout import Dropout, reseed
 from stages.reader.architectures import ARCHITECTURES, Sizes
 from stages.reader.decoding import decode_positions
-from stages.reader.networks import Network, build, fused, initialise
+from stages.reader.networks import Network, build_network, fused, initialise
 
 SIZES: dict[str, Any] = {"alphabet_size": 5, "height": 33, "width": 70, "channels": 4, "positions": 3}
 DIGIT: dict[str, Any] = {"alphabet_size": 10, "height": 28, "width": 28, "channels": 4, "positions": 1}
@@ -27,7 +27,7 @@ CONVOLUTIONAL = pytest.mark.parametrize("name", sorted(set(ANCESTORS) - {"essmaw
 
 
 def network_of(name: str, **changes: int) -> Network:
-    network = build(name, **{**SIZES, **changes})
+    network = build_network(name, **{**SIZES, **changes})
     return initialise(network, generator=torch.Generator().manual_seed(1))
 
 
@@ -49,7 +49,7 @@ def numbers_of(network: nn.Module) -> int:
     ("essmaw_large", DIGIT, 282_058),
 ])
 def test_the_weights_are_as_many_as_the_ancestors(name: str, sizes: dict[str, Any], weights: int) -> None:
-    assert numbers_of(build(name, **sizes)) == weights
+    assert numbers_of(build_network(name, **sizes)) == weights
 
 
 @SEVERAL
@@ -141,8 +141,8 @@ def test_dropout_is_theirs_and_reproducible(name: str, shares: list[float]) -> N
 def test_the_mean_of_the_channels_is_the_grey_of_keras_and_luma_that_of_pillow() -> None:
     images = images_of(2)
     expected = images.numpy().mean(1, keepdims=True) / 255
-    np.testing.assert_allclose(Grey(MEAN)(images).numpy(), expected, rtol=1e-5, atol=1e-6)
-    for image, grey in zip(images.permute(0, 2, 3, 1).numpy(), Grey(LUMA)(images)[:, 0].numpy(), strict=True):
+    np.testing.assert_allclose(ToGrey(MEAN)(images).numpy(), expected, rtol=1e-5, atol=1e-6)
+    for image, grey in zip(images.permute(0, 2, 3, 1).numpy(), ToGrey(LUMA)(images)[:, 0].numpy(), strict=True):
         pillow = np.asarray(Image.fromarray(image).convert("L"))
         np.testing.assert_allclose(255 * grey, pillow, rtol=0, atol=0.52)  # Pillow rounds
 
@@ -161,7 +161,7 @@ def test_an_image_too_small_for_the_pooling_is_refused_in_one_line(name: str, le
 
 def test_a_network_that_cannot_be_built_is_named() -> None:
     with pytest.raises(ValueError, match=r"^themlaw: .* 22 x 22 px or more, got 21 x 30"):
-        build("themlaw", **{**SIZES, "height": 21, "width": 30})
+        build_network("themlaw", **{**SIZES, "height": 21, "width": 30})
 
 
 @CONVOLUTIONAL
@@ -173,4 +173,4 @@ def test_what_the_pools_leave_is_what_torch_leaves(name: str) -> None:
 
 def test_an_unknown_ancestor_is_refused_with_those_there_are() -> None:
     with pytest.raises(ValueError, match=r"expected one of .*themlaw, kaggle, ukrainian, .* got 'lenet'"):
-        build("lenet", **SIZES)
+        build_network("lenet", **SIZES)

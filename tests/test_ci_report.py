@@ -13,15 +13,15 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 from ci import report
 from ci.conclusions import (
     RUNS_PATH,
-    Estimate,
+    ReaderEstimate,
     Side,
-    conclusions,
+    compared_conclusions,
     costs_that_moved,
     side,
     spread_of_exact_matches,
     verdict,
 )
-from ci.report import Commits, Figure, Row, Value
+from ci.report import Commits, MetricFigure, MetricRow, Value
 
 ROOT = Path(__file__).resolve().parents[1]
 NAN = float("nan")
@@ -49,7 +49,7 @@ def test_the_interval_of_a_change_is_newcombes() -> None:
     ],
 )
 def test_a_change_is_beyond_noise_where_its_interval_excludes_zero(new: Value, verdict: bool | None) -> None:
-    assert report.beyond_noise(Row("", "", Value(0.5, 0.4, 0.6), new)) is verdict
+    assert report.beyond_noise(MetricRow("", "", Value(0.5, 0.4, 0.6), new)) is verdict
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_a_change_is_beyond_noise_where_its_interval_excludes_zero(new: Value, v
      (1.234e-7, "1.2e-07"), (2.0, "2"), (float("inf"), "inf")],
 )  # fmt: skip
 def test_numbers_have_sensible_digits(value: float, text: str) -> None:
-    assert report.number(value) == text
+    assert report.number_text(value) == text
 
 
 def test_what_is_not_a_number_is_never_shown_and_never_a_change() -> None:
@@ -73,7 +73,7 @@ def test_a_companion_without_its_metric_is_a_metric() -> None:
     sides = {"old": 1.0, "new": 1.0}
     diff = {"m.json": {"tide_low": {"old": 1.0, "new": 2.0}, "x": sides, "x_se": {"old": 0.1, "new": 0.2}}}
     rows = report.metric_rows(diff)
-    assert [(row.name, report.change(row)) for row in rows] == [("tide_low", "▲ +1"), ("x", "interval only")]
+    assert [(row.name, report.change_text(row)) for row in rows] == [("tide_low", "▲ +1"), ("x", "interval only")]
 
 
 def test_rows_are_sorted_whatever_order_dvc_gives() -> None:
@@ -92,7 +92,7 @@ def test_a_text_cannot_break_the_table() -> None:
 
 def test_a_removed_figure_has_no_picture_after() -> None:
     commits = Commits("1" * 40, "2" * 40, "https://git.example/o/r")
-    section = report.figures_section([Figure("plots/a.svg", "D")], commits)
+    section = report.figures_section([MetricFigure("plots/a.svg", "D")], commits)
     assert section.splitlines()[2] == (
         f'| `plots/a.svg` | <img width="420" src="https://git.example/o/r/blob/{"1" * 40}/plots/a.svg?raw=true"> | – |'
     )
@@ -133,7 +133,7 @@ def levels(**values: tuple[str, str, str]) -> str:
 ])
 def test_a_change_is_judged_against_sampling_and_another_training_run(moved: float, between: float, other: float,
                                                                       expected: str) -> None:
-    old, new = Estimate(0.5, 0.005, between), Estimate(0.5 + moved, 0.005, other)
+    old, new = ReaderEstimate(0.5, 0.005, between), ReaderEstimate(0.5 + moved, 0.005, other)
     assert verdict([old], [new]) == expected
 
 
@@ -158,7 +158,7 @@ def test_the_first_lines_say_which_conclusions_changed_by_how_much_and_beyond_wh
 
 def test_equal_commits_change_no_conclusion_and_unknown_runs_are_said() -> None:
     one = side("`x`", costs(fog=(0.3, 0.01, ""), dots=(0.2, 0.01, "")), levels(), {}, 0.95)
-    assert not any(found.changed for found in conclusions(one, one))
+    assert not any(found.changed for found in compared_conclusions(one, one))
     assert next(costs_that_moved(one, one)).endswith("how much another training run would move them is unknown.")
     assert report.conclusions_section(one, one, Commits("1" * 40, "2" * 40)).startswith("**None of 3 conclusions")
 
@@ -171,7 +171,7 @@ def test_the_best_reader_is_the_one_that_reads_most_captchas() -> None:
         for name, add in (("a", 0.0), ("b", 0.1))}
     for between, beyond in (({}, "unknown"), ({"a": 0.01, "b": 0.01}, "no"), ({"b": 0.0}, "no")):
         old, new = (Side(None, None, report.exact_matches(metrics, which, between)) for which in ("old", "new"))
-        assert [(one.what, one.before, one.after, one.changed, one.beyond) for one in conclusions(old, new)] == [
+        assert [(one.what, one.before, one.after, one.changed, one.beyond) for one in compared_conclusions(old, new)] == [
             ("best reader by exact match", "b (60.0 points)", "b (70.0 points)", False, beyond)]
 
 
@@ -214,7 +214,7 @@ def test_the_error_of_a_level_is_its_interval_at_the_confidence_of_the_study(con
 
 def test_a_reader_without_a_noise_in_both_commits_is_not_compared_and_a_note_says_so() -> None:
     old, new = (side("`x`", costs(**{noise: (0.3, 0.01, "")}), levels(), {}, 0.95) for noise in ("fog", "dots"))
-    assert not list(conclusions(old, new))
+    assert not list(compared_conclusions(old, new))
     assert report.conclusions_section(old, new, Commits("1" * 40, "2" * 40)) == (
         "Conclusions cannot be compared: the commits share no noise type of `noisy`.")
 

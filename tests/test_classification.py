@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from operations import steps
 from sklearn.metrics import accuracy_score, f1_score, precision_recall_fscore_support
 
-from stages.statistics.classification import ClassReport, class_report, f1_interval, macro_scores
+from stages.statistics.classification_report import ClassReport, class_report, f1_interval, macro_scores
 from stages.statistics.proportions import clustered_proportion
 
 Ints = NDArray[np.int64]

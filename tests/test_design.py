@@ -10,8 +10,8 @@ import pytest
 
 from stages.captcha.composition import Bases
 from stages.captcha.design import (
-    Doses,
-    Palette,
+    ColourDesign,
+    NoiseDesign,
     Renderings,
     bases_from_images,
     render_crossed,
@@ -19,9 +19,9 @@ from stages.captcha.design import (
     stream,
 )
 
-DOSES = Doses(("gaussian", "gaussian_blur", "occlusion"), 0.6, 2)
+DOSES = NoiseDesign(("gaussian", "gaussian_blur", "occlusion"), 0.6, 2)
 SCHEMES = ("black_on_white", "white_on_black", "grey", "colour")
-PALETTE = Palette(SCHEMES, per_character=False, least_contrast=0.4)
+PALETTE = ColourDesign(SCHEMES, per_character=False, least_contrast=0.4)
 
 
 def bases(n: int = 8) -> Bases:
@@ -40,7 +40,7 @@ def test_the_grid_is_clean_once_then_every_type_at_every_level() -> None:
 
 
 def test_levels_are_plain_numbers_up_to_the_strongest() -> None:
-    assert [level for _, level in Doses(("fog",), 0.7, 7).grid()] == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
+    assert [level for _, level in NoiseDesign(("fog",), 0.7, 7).grid()] == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
 
 
 def test_every_captcha_meets_every_condition_once() -> None:
@@ -76,7 +76,7 @@ def test_a_stronger_level_of_one_type_never_changes_a_captcha_less() -> None:
 
 
 def test_training_never_holds_a_noise_that_is_to_stay_unseen_and_the_test_split_does() -> None:
-    doses = Doses(DOSES.types, 0.6, 2, unseen=("occlusion",))
+    doses = NoiseDesign(DOSES.types, 0.6, 2, unseen=("occlusion",))
     learned = render_random(bases(12), 0, doses, PALETTE, seed=5, identity=("train", 0))
     assert Counter(learned.noise) == {"none": 12, "gaussian": 6, "gaussian_blur": 6}
     assert doses.grid() == DOSES.grid()
@@ -111,7 +111,7 @@ def test_found_captchas_keep_their_own_colours_or_take_ours(schemes: tuple[str, 
     images = np.full((4, 20, 44, 3), (250, 240, 200), np.uint8)
     images[:, 5:15, 10:30] = (30, 60, 90)
     found = bases_from_images(np.arange(4, dtype=np.int32), ["ab"] * 4, images)
-    made = render_random(found, 0, DOSES, Palette(schemes, per_character=False, least_contrast=0.4), seed=1,
+    made = render_random(found, 0, DOSES, ColourDesign(schemes, per_character=False, least_contrast=0.4), seed=1,
                          identity=("train", 0))
     kept = np.array(made.colours.scheme) == "original"
     clean = made.condition == 0

@@ -14,13 +14,13 @@ from test_generate import generate, setting, study  # noqa: F401
 
 from stages import artifacts, params, training_data
 from stages.captcha.design import random_images, render_random
-from stages.drawing import Study, bases_of, identity_of, prepare, texts_of
+from stages.drawing import CaptchaStudy, bases_of, identity_of, prepare, texts_of
 from stages.reader.decoding import encode
 
 PARTS = range(4)  # 21 captchas in parts of 6
 
 
-def prepared(where: Path, **changes: Any) -> Study:
+def prepared(where: Path, **changes: Any) -> CaptchaStudy:
     setting(where, **changes)
     return prepare(params.read("seed", "glyphs", "captcha", "colour", "noise"))
 
@@ -33,7 +33,7 @@ def folder_of_captchas(where: Path) -> Path:
 
 
 @pytest.fixture(params=["composed", "folder"])
-def drawn(request: pytest.FixtureRequest, study: Path) -> Study:  # noqa: F811
+def drawn(request: pytest.FixtureRequest, study: Path) -> CaptchaStudy:  # noqa: F811
     if request.param == "composed":
         return prepared(study, captcha__length__min=2)
     (study / "captchas").mkdir()
@@ -41,18 +41,18 @@ def drawn(request: pytest.FixtureRequest, study: Path) -> Study:  # noqa: F811
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 5])
-def test_the_texts_of_a_part_are_told_without_drawing_it(drawn: Study, epoch: int) -> None:
+def test_the_texts_of_a_part_are_told_without_drawing_it(drawn: CaptchaStudy, epoch: int) -> None:
     for part in PARTS:
         assert texts_of(drawn, "train", part, epoch) == bases_of(drawn, "train", part, epoch).texts
 
 
-def images(drawn: Study, part: int, epoch: int, conditions: tuple[int, ...] = (0, 1)) -> np.ndarray:
+def images(drawn: CaptchaStudy, part: int, epoch: int, conditions: tuple[int, ...] = (0, 1)) -> np.ndarray:
     bases = bases_of(drawn, "train", part, epoch)
     return random_images(bases, drawn.first("train", part, epoch), drawn.doses, drawn.palette, seed=drawn.seed,
                          identity=identity_of("train", part, epoch), conditions=conditions)
 
 
-def test_every_epoch_has_other_captchas_and_each_the_same_ones_again(drawn: Study) -> None:
+def test_every_epoch_has_other_captchas_and_each_the_same_ones_again(drawn: CaptchaStudy) -> None:
     epochs = [images(drawn, 1, epoch) for epoch in range(3)]
     for i, found in enumerate(epochs):
         assert found.shape == epochs[0].shape
@@ -61,7 +61,7 @@ def test_every_epoch_has_other_captchas_and_each_the_same_ones_again(drawn: Stud
 
 
 @pytest.mark.parametrize("conditions", [(0,), (1,), (0, 1)])
-def test_the_images_alone_are_those_that_are_rendered_and_measured(drawn: Study, conditions: tuple[int, ...]) -> None:
+def test_the_images_alone_are_those_that_are_rendered_and_measured(drawn: CaptchaStudy, conditions: tuple[int, ...]) -> None:
     bases = bases_of(drawn, "train", 2, 3)
     whole = render_random(bases, drawn.first("train", 2, 3), drawn.doses, drawn.palette, seed=drawn.seed,
                           identity=identity_of("train", 2, 3))

@@ -13,7 +13,7 @@ from conftest import ANCESTORS, ROOT
 from dvc.utils.hydra import apply_overrides
 
 from experiments import official
-from stages.params import load, parse
+from stages.params import load_yaml, parse
 from stages.reader.networks import initialise
 from stages.reader_files import Description, write_reader
 
@@ -33,8 +33,8 @@ def test_an_experiment_is_a_change_of_the_parameters_that_their_grammar_takes(pa
     changed = tmp_path / "params.yaml"
     shutil.copy(ROOT / "params.yaml", changed)
     apply_overrides(changed, overrides(path))
-    params = parse(load(changed))
-    assert params != parse(load(ROOT / "params.yaml"))
+    params = parse(load_yaml(changed))
+    assert params != parse(load_yaml(ROOT / "params.yaml"))
     assert params.plot.reader == params.regression.references.reader or path.stem == "robust"
 
 
@@ -55,7 +55,7 @@ def test_a_command_of_the_readme_is_a_change_that_the_grammar_takes(command: str
     words = shlex.split(command)
     assert words[::2] == ["-S"] * (len(words) // 2)
     apply_overrides(changed, words[1::2])
-    assert parse(load(changed)) != parse(load(ROOT / "params.yaml"))
+    assert parse(load_yaml(changed)) != parse(load_yaml(ROOT / "params.yaml"))
 
 
 def test_every_experiment_is_explained() -> None:

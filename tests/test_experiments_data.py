@@ -15,7 +15,7 @@ from experiments import kaggle, letters
 from experiments.kaggle import write_csv
 from experiments.letters import UKRAINIAN, deform, write_letters
 from stages.captcha.glyphs import GlyphSet
-from stages.sources.glyphs import load_glyphs
+from stages.sources.glyph_sources import load_glyphs
 
 ROOT = Path(__file__).resolve().parents[1]
 MARKED = ("ГҐ", "ІЇ", "ИЙ", "ШЩ")  # pairs that a mark or a tail alone tells apart

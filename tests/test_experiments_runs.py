@@ -37,7 +37,7 @@ def test_overrides_make_the_runs_that_the_grammar_groups(study: Study, monkeypat
     assert words[::2] == ["-S"] * 4
     shutil.copy(ROOT / "params.yaml", "params.yaml")
     apply_overrides("params.yaml", words[1::2])
-    changed = params.parse(params.load(Path("params.yaml")))
+    changed = params.parse(params.load_yaml(Path("params.yaml")))
     assert params.runs_of(changed.readers) == {"noisy": ["noisy", "noisy_2", "noisy_3"],
                                                "clean": ["clean", "clean_2", "clean_3"], "dense": ["dense"]}
     assert len({changed.readers[name].seed for name in ("noisy", "noisy_2", "noisy_3")}) == 3
@@ -73,7 +73,7 @@ def test_what_is_collected_is_of_each_run_and_serves_a_study_with_one(study: Stu
                                                                     capsys: pytest.CaptureFixture[str]) -> None:
     write_runs(study, 3, a="clean", b="dense")
     assert "estimates of 3 runs of a, b" in said(monkeypatch, capsys, "--collect")
-    text = regress.RUNS.read_text(encoding="utf-8")
+    text = regress.RUNS_FILE.read_text(encoding="utf-8")
     tree: Any = json.loads(text)
     assert len(text.splitlines()) < len(tree["estimates"]) + 120  # an estimate a line
     found, parameters = per_run.from_json(tree, "here")
@@ -106,7 +106,7 @@ def test_a_study_with_one_run_each_has_nothing_to_collect(study: Study) -> None:
     study.write(noisy=predict("noisy"), clean=predict("clean"))
     with pytest.raises(ValueError, match="noisy, clean: one run each, but --collect needs two or more of every reader"):
         runs.collect()
-    assert not regress.RUNS.exists()
+    assert not regress.RUNS_FILE.exists()
 
 
 def test_accuracies_are_of_characters_and_of_whole_captchas() -> None:
@@ -135,7 +135,7 @@ def test_coefficients_against_another_reference_are_not_known() -> None:
 
 def test_an_estimate_that_a_run_lacks_is_null_in_the_file_and_has_no_spread() -> None:
     key = per_run.threshold("a", "fog", 0.5)
-    tree = per_run.record_of(per_run.PerRun({key: (0.5, np.nan)}, {}, "level", {}), {}).to_json()
+    tree = per_run.run_estimates(per_run.PerRun({key: (0.5, np.nan)}, {}, "level", {}), {}).to_json()
     assert tree["estimates"] == [[*key, [0.5, None]]]
     read, _ = per_run.from_json(json.loads(per_run.text_of(tree)), "here")
     assert read.spread(key) is None

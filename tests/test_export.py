@@ -95,7 +95,7 @@ def test_a_network_says_the_same_in_onnx_runtime(architecture: str, widths: tupl
 def test_a_classical_reader_says_the_same_in_onnx_runtime(kind: str, tmp_path: Path,
                                                           monkeypatch: pytest.MonkeyPatch) -> None:
     network = classical_of(kind, monkeypatch)
-    monkeypatch.setattr(type(network), "rows", classical.BLOCK // 4)  # so large that PyTorch reads two at a time
+    monkeypatch.setattr(type(network), "rows", classical.DISTANCES_IN_MEMORY // 4)  # so large that PyTorch reads two at a time
     content = export.to_onnx(network, replace(DESCRIPTION, architecture=kind))
     for n in (1, 33):
         found, wanted = (probabilities(content, tmp_path, pixels(n, 5)),

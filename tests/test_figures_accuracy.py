@@ -13,13 +13,13 @@ from stages.figures.accuracy import (
     about_breakdown,
     about_levels,
     accuracy_by,
-    accuracy_by_level,
     draw_breakdown,
     draw_fans,
     draw_levels,
-    glyphs_of,
+    first_glyphs,
+    reader_accuracy_by_level,
 )
-from stages.figures.style import PALETTE, line_look
+from stages.figures.style import PALETTE, line_style
 from stages.schemas.figures import Accuracy
 from stages.statistics.proportions import clustered_proportion
 
@@ -46,7 +46,7 @@ READ = {"one": observations(1), "two": observations(2)}
 @pytest.mark.parametrize("reader", READ)
 @pytest.mark.parametrize(("noise", "level"), [("fog", 0.0), ("fog", 0.5), ("fog", 1.0), ("elastic", 0.5)])
 def test_a_cell_is_what_counting_by_hand_gives(reader: str, noise: str, level: float) -> None:
-    table = accuracy_by_level(READ, ["fog", "elastic"], 0.9)
+    table = reader_accuracy_by_level(READ, ["fog", "elastic"], 0.9)
     row = table[(table["reader"] == reader) & (table["noise"] == noise) & (table["level"] == level)].iloc[0]
     cell = [r for r in READ[reader].to_dict("records")
             if r["level"] == level and r["noise"] == (noise if level else "none")]
@@ -63,7 +63,7 @@ def test_a_cell_is_what_counting_by_hand_gives(reader: str, noise: str, level: f
 
 
 def test_every_noise_type_starts_at_the_same_clean_captchas() -> None:
-    table = accuracy_by_level(READ, ["fog", "elastic"], 0.95)
+    table = reader_accuracy_by_level(READ, ["fog", "elastic"], 0.95)
     assert list(table.columns) == Accuracy.names()
     starts = table[table["level"] == 0].groupby("reader")[["character_accuracy", "exact_match"]].nunique()
     assert (starts == 1).all(axis=None)
@@ -89,7 +89,7 @@ def test_a_character_of_a_single_captcha_has_a_share_and_no_interval() -> None:
 
 def test_renderings_have_the_glyphs_of_their_characters_and_none_where_they_are_shorter() -> None:
     rows = pd.concat([observations(1, length=1, captchas=1).head(1).assign(captcha=9), observations(1)])
-    assert glyphs_of(rows)[[0, 1, -1]].tolist() == [[0, -1, -1], [0, 1, 2], [20, 21, 22]]
+    assert first_glyphs(rows)[[0, 1, -1]].tolist() == [[0, -1, -1], [0, 1, 2], [20, 21, 22]]
 
 
 def test_of_a_single_glyph_a_share_has_no_interval() -> None:
@@ -98,7 +98,7 @@ def test_of_a_single_glyph_a_share_has_no_interval() -> None:
 
 
 def test_a_panel_has_a_line_a_reader_through_its_accuracies() -> None:
-    table = accuracy_by_level(READ, ["fog", "elastic"], 0.95)
+    table = reader_accuracy_by_level(READ, ["fog", "elastic"], 0.95)
     figure = draw_levels(table, "exact", 0.01, "one")
     fog = next(axes for axes in figure.axes if axes.get_title(loc="left") == "fog")
     for reader, line in zip(READ, fog.lines, strict=False):
@@ -108,19 +108,19 @@ def test_a_panel_has_a_line_a_reader_through_its_accuracies() -> None:
 
 
 def test_the_reports_reader_has_the_colour_of_the_noise_and_the_others_are_pale() -> None:
-    table = accuracy_by_level(READ, ["fog", "elastic"], 0.95)
+    table = reader_accuracy_by_level(READ, ["fog", "elastic"], 0.95)
     for axes, colour in zip(draw_levels(table, "exact", 0.01, "two").axes, PALETTE, strict=False):
         assert [line.get_color() for line in axes.lines[:2]] == [PALE, colour]
 
 
 def test_lines_can_be_told_apart_without_colour() -> None:
-    looks = {(look["marker"], str(look["linestyle"])) for look in map(line_look, range(40))}
+    looks = {(style["marker"], str(style["linestyle"])) for style in map(line_style, range(40))}
     assert len(looks) == 40
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 22])
 def test_any_number_of_noise_types_can_be_drawn(count: int) -> None:
-    table = pd.concat([accuracy_by_level(READ, ["fog"], 0.95).assign(noise=f"noise_{i}") for i in range(count)])
+    table = pd.concat([reader_accuracy_by_level(READ, ["fog"], 0.95).assign(noise=f"noise_{i}") for i in range(count)])
     panels = [axes for axes in draw_levels(table, "character", 0.1, "one").axes if axes.get_visible()]
     assert len(panels) == count
     labels = [text.get_text() for text in draw_fans(table, ["one"]).axes[0].texts]

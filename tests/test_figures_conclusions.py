@@ -13,7 +13,7 @@ from regressed_study import NAN, coefficient, contrast, fit, study, table
 
 from stages.captcha.doses import DOSES
 from stages.captcha.noise import NOISES
-from stages.figures import conclusions, ranking, regressed, visible
+from stages.figures import conclusions, ranking, regression_tables, visible
 from stages.figures.style import PALETTE
 from stages.schemas.regress import TABLES, Costs, MarginalEffects, RandomisationTest
 
@@ -22,7 +22,7 @@ PARAMS: Any = SimpleNamespace(glyphs=SimpleNamespace(source="digits"),
 
 
 def test_the_answer_names_the_worst_noise_its_cost_and_what_a_run_moves() -> None:
-    assert conclusions.answer(study(), "noisy captchas") == (
+    assert conclusions.answer_text(study(), "noisy captchas") == (
         "`noisy`, trained on noisy captchas, loses half of the captchas from level 0.40 (95\u00a0% interval 0.38 to "
         "0.42) of **fog**. On average **fog** costs most, 50 (48 to 52) of 100 characters, dots least, 10 (8 to 12). "
         "No interval contains another training run.")
@@ -33,7 +33,7 @@ def test_the_answer_says_where_it_is_open_which_noise_is_first_and_the_sd_betwee
     turned = costs.assign(cost=[0.5, 0.1] * 3, low=[0.48, 0.08] * 3, high=[0.52, 0.12] * 3, sd_between_runs=0.013)
     rows = [{"reader": "noisy", "noise": noise, "share": 0.5, "level": level, "low": level - 0.02, "high": level + 0.02,
              "first": first} for noise, level, first in (("fog", 0.4, 0.6), ("dots", 0.41, 0.4))]
-    said = conclusions.answer(study(costs=turned.to_dict("records"), thresholds=rows))
+    said = conclusions.answer_text(study(costs=turned.to_dict("records"), thresholds=rows))
     assert ("from level 0.40 (95\u00a0% interval 0.38 to 0.42) of **fog** and level 0.41 (0.39 to 0.43) of **dots**; "
             "which is first is open.") in said
     assert "On average **dots** costs most, 50 (48 to 52) of 100 characters, fog least" in said
@@ -41,8 +41,8 @@ def test_the_answer_says_where_it_is_open_which_noise_is_first_and_the_sd_betwee
 
 
 def test_the_answer_does_without_thresholds_and_costs() -> None:
-    assert "under no noise tested. On average" in conclusions.answer(study(thresholds=[]))
-    assert "none can be called the worst" in conclusions.answer(study(costs=[]))
+    assert "under no noise tested. On average" in conclusions.answer_text(study(thresholds=[]))
+    assert "none can be called the worst" in conclusions.answer_text(study(costs=[]))
 
 
 def test_the_longest_answer_has_at_most_sixty_words() -> None:
@@ -51,7 +51,7 @@ def test_the_longest_answer_has_at_most_sixty_words() -> None:
     thresholds = [{"reader": "noisy", "noise": noise, "share": 0.75, "level": 0.4, "low": 0.3, "high": NAN,
                    "first": 0.5} for noise in ("motion_blur", "salt_and_pepper")]
     found = study(costs=rows, thresholds=thresholds)
-    assert len(conclusions.answer(found, "clean and noisy captchas").split()) <= 60
+    assert len(conclusions.answer_text(found, "clean and noisy captchas").split()) <= 60
 
 
 def test_there_are_at_most_ten_sentences_and_each_is_of_its_own_kind() -> None:
@@ -167,7 +167,7 @@ def test_centred_or_own_slopes_make_no_warning_about_noise_coefficients(terms: l
 def test_a_run_with_nothing_but_fits_has_an_answer_and_sentences() -> None:
     nothing: dict[str, Any] = {name: [] for name in TABLES}
     found = study(**nothing)
-    said = " ".join([conclusions.answer(found), *conclusions.conclusions(found), *conclusions.not_concluded(found)])
+    said = " ".join([conclusions.answer_text(found), *conclusions.conclusions(found), *conclusions.not_concluded(found)])
     assert "nan" not in said.lower().split()
 
 
@@ -237,7 +237,7 @@ def test_every_noise_has_a_dose_in_words() -> None:
 
 
 def test_contrasts_of_costs_have_the_other_sign() -> None:
-    pair = regressed.negated(study().contrasts("noise", "noisy")).iloc[0]
+    pair = regression_tables.negated(study().contrasts("noise", "noisy")).iloc[0]
     assert (pair["a"], pair["b"], pair["difference"]) == ("dots", "fog", -0.4)
     assert [pair["low"], pair["high"]] == pytest.approx([-0.42, -0.38])
     assert [pair["simultaneous_low"], pair["simultaneous_high"]] == pytest.approx([-0.43, -0.37])

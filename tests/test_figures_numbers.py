@@ -34,7 +34,7 @@ def test_the_last_decimal_is_the_first_digit_of_the_half_width(value: float, hal
 
 def test_a_loss_is_told_with_its_ends_in_order() -> None:
     row = pd.Series({"cost": -0.2, "low": -0.25, "high": -0.15})
-    assert numbers.points(row, "cost", sign=-1, explained="95 % interval") == "20 (95 % interval 15 to 25)"
+    assert numbers.points_text(row, "cost", sign=-1, explained="95 % interval") == "20 (95 % interval 15 to 25)"
 
 
 @pytest.mark.parametrize(("share", "written"), [(0.9996, "99.96"), (1.0, "100.0"), (0.5, "50.0"), (0.0004, "0.04"),
@@ -44,8 +44,8 @@ def test_no_share_is_rounded_to_all_or_nothing(share: float, written: str) -> No
 
 
 def test_a_share_is_told_with_its_interval() -> None:
-    assert numbers.share_told(0.958, 0.934, 0.973) == "96\u00a0% (93 to 97\u00a0%)"
-    assert numbers.share_told(0.5, math.nan, math.nan) == "50.0\u00a0% (no interval)"
+    assert numbers.share_text(0.958, 0.934, 0.973) == "96\u00a0% (93 to 97\u00a0%)"
+    assert numbers.share_text(0.5, math.nan, math.nan) == "50.0\u00a0% (no interval)"
 
 
 @pytest.mark.parametrize(("p", "written"), [(0.0, "below 0.01"), (1.0, "above 0.99"), (0.5, "0.50")])

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from regressed_study import coefficient, fit, study, table
 
-from stages.figures import diagnostics, doses, regressed, regressors, robustness
+from stages.figures import diagnostic_texts, dose_response, regression_tables, regressors, robustness
 from stages.figures.coefficients import dose_slopes
 from stages.figures.style import PALETTE
 from stages.schemas.regress import (
@@ -35,7 +35,7 @@ def test_of_very_many_regressors_the_steepest_lines_are_drawn() -> None:
     bins = table("added_variables", [{"term": "digit", "category": str(k), "label": f"digit {k}", "x": x, "y": 0.0,
                                       "rows": 1, "line": k * x} for k in range(50) for x in (-1.0, 1.0)])
     assert regressors.drawn_regressors(bins) == [f"digit {k}" for k in range(50 - regressors.MOST_PANELS, 50)]
-    assert "14 regressors with the flattest lines are left out" in diagnostics.about_added_variables(bins)
+    assert "14 regressors with the flattest lines are left out" in diagnostic_texts.about_added_variables(bins)
 
 
 def test_bins_stray_from_their_line_by_the_root_mean_square_of_their_rows() -> None:
@@ -49,7 +49,7 @@ def test_the_heat_map_has_the_correlations_and_their_numbers() -> None:
     axes = figure.axes[0]
     np.testing.assert_array_equal(axes.images[0].get_array(), [[1, -0.25], [-0.25, 1]])
     assert [text.get_text() for text in axes.texts] == ["−25", "−25"]
-    assert "r = −0.25 (noise fog and level)" in diagnostics.about_correlations(study().tables[Correlations])
+    assert "r = −0.25 (noise fog and level)" in diagnostic_texts.about_correlations(study().tables[Correlations])
 
 
 def test_the_jackknife_range_is_the_coefficient_in_points_and_its_moves_in_standard_errors() -> None:
@@ -72,7 +72,7 @@ def test_the_most_influential_clusters_are_named() -> None:
     axes = robustness.draw_influence(study().tables[ClusterInfluence], "glyph").axes[0]
     assert [text.get_text() for text in axes.texts] == ["glyph 5", "glyph 4"]
     assert to_rgba(axes.lines[0].get_color()) == to_rgba(PALETTE[0])
-    assert "glyph 5, 0.3: it changes level by 0.40 standard errors" in diagnostics.about_influence(
+    assert "glyph 5, 0.3: it changes level by 0.40 standard errors" in diagnostic_texts.about_influence(
         study().tables[ClusterInfluence], "glyph")
 
 
@@ -80,7 +80,7 @@ def test_the_most_influential_clusters_are_named() -> None:
                                               ("poly(level)", 100), ("colour:noise", 100), ("noise:center(level)", 10),
                                               ("level:contrast", 1)])
 def test_a_number_is_told_for_a_tenth_and_a_category_whole(term: str, points: float) -> None:
-    assert regressed.scale(term) == pytest.approx(points)
+    assert regression_tables.scale(term) == pytest.approx(points)
 
 
 @pytest.mark.parametrize(("name", "said"), [("noise[gaussian_blur]", "noise gaussian blur"), ("level", "level"),
@@ -89,7 +89,7 @@ def test_a_number_is_told_for_a_tenth_and_a_category_whole(term: str, points: fl
                                             ("digit[;]", "digit ;"),
                                             ("ssim_loss", "SSIM loss"), ("digit[[]", "digit [")])
 def test_names_of_coefficients_become_words(name: str, said: str) -> None:
-    assert regressed.name_words(name) == said
+    assert regression_tables.name_words(name) == said
 
 
 def panel(figure: Figure, name: str) -> Axes:
@@ -103,7 +103,7 @@ def points_of(axes: Axes) -> list[list[float]]:
 
 
 def test_a_panel_draws_the_observed_accuracy_and_the_straight_line() -> None:
-    figure = doses.draw_lines(study().tables[DoseResponses].assign(dose=lambda rows: rows["level"] / 2), "rmse")
+    figure = dose_response.draw_lines(study().tables[DoseResponses].assign(dose=lambda rows: rows["level"] / 2), "rmse")
     fog = panel(figure, "fog")
     assert points_of(fog) == [pytest.approx([0.9, 0.5, 0.1])] * 2
     straight = [line for line in fog.lines if line.get_linestyle() == "--" and np.size(line.get_xdata()) == 3]
@@ -115,7 +115,7 @@ def test_a_panel_draws_the_observed_accuracy_and_the_straight_line() -> None:
 
 def test_what_is_not_reached_stands_hollow_at_the_right_edge() -> None:
     thresholds = study().tables[Thresholds]
-    axes = doses.draw_thresholds(thresholds, ["fog", "dots"], 0.8).axes[0]
+    axes = dose_response.draw_thresholds(thresholds, ["fog", "dots"], 0.8).axes[0]
     hollow = [line for line in axes.lines if line.get_marker() == "o" and line.get_markerfacecolor() == "white"]
     assert [list(np.asarray(line.get_xdata())) for line in hollow] == [[pytest.approx(0.896)]]
     reached = next(line for line in axes.lines if line.get_label() == "noisy")
@@ -127,10 +127,10 @@ def test_what_is_not_reached_stands_hollow_at_the_right_edge() -> None:
 
 
 def test_the_pairs_that_pass_a_threshold_are_counted() -> None:
-    assert doses.about_thresholds(study().tables[Thresholds]) == (
+    assert dose_response.about_thresholds(study().tables[Thresholds]) == (
         "3 of 4 pairs of reader and noise come down to 50\u00a0% of the captchas, 1 of them without any noise; first "
         "under noise is `clean` under fog, at level 0.20 (0.10 to 0.25).")
-    assert "no threshold" in doses.about_thresholds(study().tables[Thresholds][:0])
+    assert "no threshold" in dose_response.about_thresholds(study().tables[Thresholds][:0])
 
 
 def test_both_models_are_drawn_side_by_side() -> None:
@@ -143,18 +143,18 @@ def test_both_models_are_drawn_side_by_side() -> None:
 
 def test_leaving_out_is_told_by_the_largest_move_and_is_no_evidence() -> None:
     found = study()
-    said = diagnostics.about_clusters(found)
+    said = diagnostic_texts.about_clusters(found)
     assert said.startswith("Leaving out one captcha at a time changes no coefficient by more than 0.50 standard "
                            "errors (")
     assert "no evidence" in said
-    assert "out of its interval in 1 of 2 cases" in diagnostics.about_categories(found)
-    assert "without noise fog, level, for 0.1, goes from −7.0 to −9.0 points" in diagnostics.about_categories(found)
+    assert "out of its interval in 1 of 2 cases" in diagnostic_texts.about_categories(found)
+    assert "without noise fog, level, for 0.1, goes from −7.0 to −9.0 points" in diagnostic_texts.about_categories(found)
 
 
 def test_diagnostics_are_told_in_standard_words_with_each_warning_once() -> None:
     found = study([fit("full", warnings=["digit[4] is weak"]), fit("slopes", warnings=["digit[4] is weak"]),
                    fit("third", warnings=["X is ill"])])
-    said = diagnostics.diagnostics(found)
+    said = diagnostic_texts.diagnostics(found)
     assert sum("Warning: digit 4 is weak. Of all these fits." in one for one in said) == 1
     assert said[-1] == "The other fits with warnings, third, have theirs in `data/regression/fits.json`."
     for part in ("5,000 rows in 100 clusters by captcha (50 rows each)", "0.07 at most (captcha 3)", "G* = 88.5",
@@ -164,14 +164,14 @@ def test_diagnostics_are_told_in_standard_words_with_each_warning_once() -> None
 
 
 def test_a_fit_without_warnings_says_so() -> None:
-    assert "No rule of thumb was broken in the fits of `full` and `slopes`." in diagnostics.diagnostics(study())
+    assert "No rule of thumb was broken in the fits of `full` and `slopes`." in diagnostic_texts.diagnostics(study())
 
 
 def test_the_tables_of_terms_and_categories_hold_their_numbers() -> None:
-    tests = [[cell.text for cell in line] for line in diagnostics.tests_table(study()).body]
+    tests = [[cell.text for cell in line] for line in diagnostic_texts.tests_table(study()).body]
     assert ["colour", "full", "F(1, 99) = 9.0", "p < 0.001", "0.1000"] in tests
     assert tests[-1][:2] == ["level × noise", "slopes"]
-    categories = diagnostics.categories_table(study().tables[Categories]).body
+    categories = diagnostic_texts.categories_table(study().tables[Categories]).body
     assert [cell.text for cell in categories[0]] == ["noise fog", "10", "0.3000", "level, for 0.1", "−7.0 → −9.0",
                                                      "20.0", "2"]
 
@@ -185,6 +185,6 @@ def test_slopes_are_those_of_a_centred_dose_as_well() -> None:
 
 def test_the_gap_between_the_line_and_what_was_observed_is_told() -> None:
     responses = study().tables[DoseResponses]
-    assert "The straight line misses the observed means by at most 20.0 points (`noisy`, dots" in doses.about_lines(
+    assert "The straight line misses the observed means by at most 20.0 points (`noisy`, dots" in dose_response.about_lines(
         responses)
-    assert doses.about_lines(responses[:0]) == "No line was fitted."
+    assert dose_response.about_lines(responses[:0]) == "No line was fitted."

@@ -11,7 +11,19 @@ import pytest
 from matplotlib.figure import Figure as Drawing
 
 from stages.figures.chapters.contents import CHAPTERS, QUESTIONS
-from stages.figures.figure import Cell, Chapter, Definitions, Figure, Fold, Heading, Part, Table, Words, heads, row
+from stages.figures.figure import (
+    Chapter,
+    ChapterPart,
+    Definitions,
+    Figure,
+    Fold,
+    Heading,
+    ReportTable,
+    TableCell,
+    Words,
+    heads,
+    row,
+)
 from stages.figures.glossary import GLOSSARY, anchor_of
 from stages.figures.page import Linked, inline_svg, marked, render
 from stages.figures.report import Rendered, figures_in, table_tree, tree_of
@@ -84,14 +96,14 @@ class Studied:
 
 
 def a_tree() -> tuple[dict[str, Any], dict[str, str]]:
-    table = Table(EVIL, heads(EVIL), [[Cell(EVIL, span=2, scope="rowgroup")], row(EVIL, Cell(EVIL, EVIL, bar="25.5"))],
+    table = ReportTable(EVIL, heads(EVIL), [[TableCell(EVIL, span=2, scope="rowgroup")], row(EVIL, TableCell(EVIL, EVIL, bar="25.5"))],
                   [row(EVIL, EVIL)], [EVIL])
     recipes = Definitions([(EVIL, EVIL)], "recipes")
-    parts: list[Part] = [figure("one"), figure("two"), Words([EVIL], "bullets", "sure"), table, recipes]
-    later: list[Part] = [figure("none", "No picture"), Fold(f"folded {EVIL}", [figure("inner"), Words([EVIL])]),
+    parts: list[ChapterPart] = [figure("one"), figure("two"), Words([EVIL], "bullets", "sure"), table, recipes]
+    later: list[ChapterPart] = [figure("none", "No picture"), Fold(f"folded {EVIL}", [figure("inner"), Words([EVIL])]),
                          Heading(EVIL)]
     glossary = Definitions([(term, meaning) for term, (meaning, _) in GLOSSARY.items()], "glossary")
-    chapters: list[tuple[Chapter, list[Part]]] = [
+    chapters: list[tuple[Chapter, list[ChapterPart]]] = [
         (Chapter("report", "answer", f"Chapter {EVIL}", "", ()), parts[:1]),
         (Chapter("report", "first", f"Chapter {EVIL}", f"lead {EVIL}", ()), [*parts[1:], *later]),
         (Chapter("details", "second", EVIL, EVIL, ()), [figure("other"), glossary])]
@@ -153,7 +165,7 @@ def test_a_figure_has_an_alternative_text_of_its_title_form_and_finding() -> Non
 
 
 def test_a_figure_that_found_nothing_is_left_out() -> None:
-    chapters: list[tuple[Chapter, list[Part]]] = [
+    chapters: list[tuple[Chapter, list[ChapterPart]]] = [
                 (Chapter("report", "answer", "", "", ()), [figure("one"), figure("two")])]
     rendered = {"one": Rendered("one", "", None, None), "two": Rendered("two", "why not", None, None)}
     studied: Any = Studied()
@@ -174,8 +186,8 @@ def test_findings_are_kept_by_topic() -> None:
 
 
 def test_a_cell_holds_only_what_it_has() -> None:
-    cells = [Cell("x", scope="row"), Cell("1", "0 to 2", bar="50.0", starts=True)]
-    tree = table_tree(Table("caption", heads("a"), [cells]))
+    cells = [TableCell("x", scope="row"), TableCell("1", "0 to 2", bar="50.0", starts=True)]
+    tree = table_tree(ReportTable("caption", heads("a"), [cells]))
     assert tree["head"] == [[{"text": ""}, {"text": "a", "scope": "col"}]]
     assert tree["body"] == [[{"text": "x", "scope": "row"}, {"text": "1", "small": "0 to 2", "bar": "50.0",
                                                              "starts": True}]]

@@ -16,11 +16,11 @@ from stages.figures.coefficients import (
     dose_slopes,
     draw_effects,
     draw_slopes,
-    factor_effects,
+    factor_rows,
 )
 from stages.figures.confusion import about_confusion, confusion_table, draw_confusion, share_matrix
 from stages.figures.counts import count_characters, draw_counts, draw_mean_glyphs
-from stages.figures.pixels import BLOCK, luma_statistics, pixels_by_level
+from stages.figures.pixels import IMAGES_IN_MEMORY, luma_statistics, pixels_by_level
 from stages.schemas.words import MISSED
 
 RNG = np.random.default_rng(5)
@@ -74,7 +74,7 @@ def test_characters_are_counted_at_every_position_of_texts_of_any_length() -> No
 
 
 def test_luma_statistics_are_those_of_each_image_over_block_borders() -> None:
-    images = RNG.integers(0, 256, (BLOCK + 3, 5, 7, 3), dtype=np.uint8)
+    images = RNG.integers(0, 256, (IMAGES_IN_MEMORY + 3, 5, 7, 3), dtype=np.uint8)
     means, spreads = luma_statistics(images)
     luma = images @ np.array([0.299, 0.587, 0.114]) / 255
     np.testing.assert_allclose(means, luma.mean(axis=(1, 2)), atol=1e-6)
@@ -179,7 +179,7 @@ def test_slopes_are_told_with_what_they_rest_on() -> None:
 
 
 def test_factor_effects_are_points_beside_the_reference() -> None:
-    table = factor_effects(COEFFICIENTS, "full")
+    table = factor_rows(COEFFICIENTS, "full")
     assert table[["term", "category"]].to_numpy().tolist() == [["colour", "grey"], ["digit", "1"]]
     assert table["points"].tolist() == pytest.approx([-4, 2])
     labels = {axes.get_title(loc="left"): axes.get_xlabel()

@@ -11,14 +11,14 @@ import pytest
 from clustered_rows import Floats
 
 from stages.statistics.coding import build_design
-from stages.statistics.design import Design, Variables, make_factor
+from stages.statistics.design_matrix import Design, Variables, make_factor
 from stages.statistics.diagnostics import reset
 from stages.statistics.formulas import parse_formula
-from stages.statistics.inference import Inference
 from stages.statistics.least_squares import Fit, least_squares, two_way
 from stages.statistics.logit import Logit, clustered_too, fit_logit
 from stages.statistics.marginal_effects import average_effects
 from stages.statistics.sample import Sample, intersection
+from stages.statistics.significance import Inference
 
 GOLDEN = Path(__file__).parent / "golden"
 FORMULA = "noise + noise:center(level) + colour + digit"

@@ -20,9 +20,9 @@ from stages.insight.anomaly import (
     Anomalies,
     Evidence,
     FitEffort,
+    GlyphRenderings,
     LabelledGlyphs,
     NoveltyConfig,
-    Rendering,
     density_scores,
     evidence_of,
     feature_scores,
@@ -71,7 +71,7 @@ def noisy(images: np.ndarray, seed: int) -> np.ndarray:
 
 @cache
 def found() -> Anomalies:
-    rendering = Rendering("gaussian", 0.25, noisy(VALIDATION[0], 1), noisy(TEST[0], 2))
+    rendering = GlyphRenderings("gaussian", 0.25, noisy(VALIDATION[0], 1), noisy(TEST[0], 2))
     return held_out(*POOLS, CONFIG, renderings=[rendering])
 
 
@@ -243,9 +243,9 @@ def test_too_few_glyphs_have_no_interval_and_a_note_and_none_have_no_number() ->
     ([*POOLS[:2], LabelledGlyphs(TEST[0], TEST[1][:-1])], "|-+o", [], "test: expected a label"),
     ([LabelledGlyphs(TRAIN[0], np.where(TRAIN[1] == 2, 1, TRAIN[1])), *POOLS[1:]], "|-+o", [],
      r"no training glyph of '\+'"),
-    (POOLS, "|-+o", [Rendering("fog", 0.5, VALIDATION[0][:3], TEST[0])], "fog at level 0.5 has 3 validation"),
+    (POOLS, "|-+o", [GlyphRenderings("fog", 0.5, VALIDATION[0][:3], TEST[0])], "fog at level 0.5 has 3 validation"),
 ])
-def test_what_does_not_fit_is_refused(pools: list[LabelledGlyphs], alphabet: str, renderings: list[Rendering],
+def test_what_does_not_fit_is_refused(pools: list[LabelledGlyphs], alphabet: str, renderings: list[GlyphRenderings],
                                       message: str) -> None:
     train, validation, test = pools
     with pytest.raises(ValueError, match=message):

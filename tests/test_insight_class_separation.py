@@ -38,7 +38,7 @@ from stages.insight.features import Features, by_dose, penultimate, render_glyph
 from stages.reader.alternatives.classical_models import Logistic
 from stages.reader.ctc_alignment import aligned_columns
 from stages.reader.inference import NetworkReader
-from stages.reader.networks import build, initialise
+from stages.reader.networks import build_network, initialise
 from stages.schemas.explain import SpaceMeasures
 from stages.statistics.bootstrap import cluster_weights
 
@@ -360,7 +360,7 @@ def test_glyphs_are_rendered_as_the_noise_says_with_one_draw_for_all_levels() ->
 
 
 def reader(architecture: str, positions: int = 3) -> NetworkReader:
-    network = build(architecture, alphabet_size=5, height=33, width=70, channels=8, positions=positions)
+    network = build_network(architecture, alphabet_size=5, height=33, width=70, channels=8, positions=positions)
     return NetworkReader(initialise(network, generator=torch.Generator().manual_seed(1)).eval(), precision="fp32",
                       device=torch.device("cpu"), temperature=2.0)
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
 from operations import steps
-from test_insight_classes import UKRAINIAN, four_times, read_characters
+from test_insight_character_accuracy import UKRAINIAN, four_times, read_characters
 
 from stages.insight.combinations import (
     FEWEST,

@@ -12,9 +12,9 @@ from operations import steps
 from scipy import stats
 from sklearn.metrics import confusion_matrix
 from statsmodels.stats.multitest import multipletests
-from test_insight_classes import LEVELS, UKRAINIAN, four_times, read_characters
+from test_insight_character_accuracy import LEVELS, UKRAINIAN, four_times, read_characters
 
-from stages.insight.classes import LEAST
+from stages.insight.character_accuracy import MIN_CAPTCHAS_FOR_INTERVAL
 from stages.insight.confusions import (
     confusion_headlines,
     confusion_matrices,
@@ -113,7 +113,7 @@ def test_times_even_is_one_where_misreadings_are_even_and_nothing_for_the_missed
 
 
 def test_with_few_captchas_there_is_no_interval_and_no_test_but_a_note() -> None:
-    few = one_each(["a"] * (LEAST - 1), ["b"] * (LEAST - 1))
+    few = one_each(["a"] * (MIN_CAPTCHAS_FOR_INTERVAL - 1), ["b"] * (MIN_CAPTCHAS_FOR_INTERVAL - 1))
     row = confusion_tests(few, "ab", confidence=0.95).iloc[0]
     assert row["share"] == 1
     assert np.isnan([row[name] for name in ("low", "high", "difference_low", "p", "p_holm")]).all()

@@ -30,20 +30,20 @@ from stages.insight.faithfulness import (
     summarise_curves,
     summarise_randomised,
 )
-from stages.insight.saliency import METHODS, Effort, LogPosterior, contrast_of, explain, locate
+from stages.insight.saliency import METHODS, LogPosterior, SaliencyEffort, contrast_of, explain, locate
 from stages.reader.alternatives.external import ExternalReader
 from stages.reader.decoding import Readings
 from stages.reader.inference import NetworkReader, to_batch
-from stages.reader.networks import build, initialise
+from stages.reader.networks import build_network, initialise
 from stages.reader.protocol import TextPrediction
 
 HEIGHT, WIDTH, ALPHABET = 20, 36, "012"
 CPU = torch.device("cpu")
-QUICK = Effort(steps=4, samples=2, window=8, stride=8)
+QUICK = SaliencyEffort(steps=4, samples=2, window=8, stride=8)
 
 
 def a_reader(architecture: str = "ctc", seed: int = 0) -> NetworkReader:
-    network = build(architecture, alphabet_size=3, height=HEIGHT, width=WIDTH, channels=4, positions=2)
+    network = build_network(architecture, alphabet_size=3, height=HEIGHT, width=WIDTH, channels=4, positions=2)
     initialise(network, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():  # as sure as if it had learned
         logits = network.eval()(to_batch(pictures(3)[0]))
@@ -77,7 +77,7 @@ def test_integrated_gradients_add_up_to_what_the_ink_changes(architecture: str) 
     reader = a_reader(architecture)
     images, texts = pictures(3)
     found = explain(reader, images, texts, np.array([0, 1, 0]), seed=0, methods=["integrated_gradients"],
-                    effort=Effort(steps=200))
+                    effort=SaliencyEffort(steps=200))
     contrast, ground = contrast_of(images, standardised=True)
     told = LogPosterior(reader.network, reader.temperature)
     where = torch.from_numpy(found.targets.column), torch.from_numpy(found.targets.label)
@@ -105,7 +105,7 @@ def test_smooth_gradients_are_those_of_captums_noise_tunnel() -> None:
     told = LogPosterior(reader.network, 1.0)
     contrast, ground = contrast_of(images, standardised=True)
     where = ground, torch.tensor([2]), torch.tensor([1])
-    own = saliency.smooth_gradient(told, contrast, where, Effort(samples=6, spread=0.1),
+    own = saliency.smooth_gradient(told, contrast, where, SaliencyEffort(samples=6, spread=0.1),
                                    torch.Generator().manual_seed(3))
     with torch.random.fork_rng():
         torch.manual_seed(3)
@@ -141,7 +141,7 @@ def test_occlusion_is_captums_with_squares_that_overlap_or_are_cut_off(window: i
     ground = torch.from_numpy(background(images))[:, :, None, None].float()
     captums = Occlusion(told).attribute(to_batch(images).float(), sliding_window_shapes=(3, window, window),
                                         strides=(3, stride, stride), baselines=ground.expand(-1, -1, HEIGHT, WIDTH))
-    own = saliency.occlusion(reader, images, targets, Effort(window=window, stride=stride))
+    own = saliency.occlusion_maps(reader, images, targets, SaliencyEffort(window=window, stride=stride))
     np.testing.assert_allclose(own, captums.mean(1).numpy(), atol=1e-4)
 
 
@@ -162,7 +162,7 @@ def test_a_map_is_of_its_own_row_and_seed_alone() -> None:
 def test_occlusion_is_the_fall_of_the_log_posterior_under_each_square() -> None:
     reader, (images, texts) = a_reader(), pictures(1)
     targets = locate(reader, images, texts, np.array([0]))
-    maps = saliency.occlusion(reader, images, targets, Effort(window=4, stride=4))
+    maps = saliency.occlusion_maps(reader, images, targets, SaliencyEffort(window=4, stride=4))
     for top, left in ((4, 8), (12, 20)):
         covered = images.copy()
         covered[:, top : top + 4, left : left + 4] = background(images)[0]
@@ -181,14 +181,14 @@ def test_a_reader_without_gradients_is_occluded_only_and_says_so() -> None:
     assert np.abs(found.maps["occlusion"][:, :, 24:]).max() == 0
     assert ink[:, :, 24:].any()
     missed = explain(reader, images, texts[[1, 1]], np.array([0, 0]), seed=0, effort=QUICK)
-    assert not missed.targets.said.any()
+    assert not missed.targets.read_right.any()
     assert np.abs(missed.maps["occlusion"]).max() == 0
 
 
 @pytest.mark.parametrize(("change", "message"), [
     ({"methods": ["gradcam"]}, "expected some of"), ({"position": np.array([0, 2])}, "position of row 1"),
-    ({"effort": Effort(window=21, stride=5)}, "a window of at most 20 px"),
-    ({"effort": Effort(stride=20)}, "a stride of at most"), ({"position": np.array([0])}, "as many texts"),
+    ({"effort": SaliencyEffort(window=21, stride=5)}, "a window of at most 20 px"),
+    ({"effort": SaliencyEffort(stride=20)}, "a stride of at most"), ({"position": np.array([0])}, "as many texts"),
 ])  # fmt: skip
 def test_bad_input_is_told_in_one_line(change: dict[str, object], message: str) -> None:
     images, texts = pictures(2)

@@ -18,10 +18,10 @@ from PIL import Image
 from stages.captcha.noise import NOISES
 from stages.lab import bench
 from stages.lab.app import create_app
-from stages.lab.bench import FRESH, Asked, rate
-from stages.lab.composing import composed, noisy, script_of, texts_of
-from stages.lab.desk import Desk
+from stages.lab.bench import RENDERINGS_PER_RATE, Asked, rate
+from stages.lab.loaded_readers import Desk
 from stages.lab.pictures import Gallery
+from stages.lab.rendered_captchas import composed, draw_setting_texts, noisy, script_of
 from stages.reader.alternatives.external import ExternalReader
 from stages.reader.decoding import Readings
 from stages.reader.inference import NetworkReader
@@ -197,7 +197,7 @@ class Knowing(ExternalReader):
 
 
 def test_a_rate_is_the_share_of_fresh_renderings_with_its_interval(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    pile = bench.pile_of(Asked.model_validate(PLAIN | {"text": ""}), Gallery(), FRESH, "fresh")
+    pile = bench.pile_of(Asked.model_validate(PLAIN | {"text": ""}), Gallery(), RENDERINGS_PER_RATE, "fresh")
     labels = np.array([[int(character) + 1 for character in text] for text in pile.texts])
     loaded = Knowing(labels), desk.load("fitting")[1]
     monkeypatch.setattr(desk, "load", lambda name: loaded)
@@ -206,16 +206,16 @@ def test_a_rate_is_the_share_of_fresh_renderings_with_its_interval(desk: Desk, m
     right[::3, 0] = False
     assert told["whole"] == pytest.approx(133 / 200)
     assert pile.glyphs.shape == right.shape
-    expected = clustered_proportion(np.asarray(right.all(axis=1)), np.arange(FRESH), pile.glyphs)
+    expected = clustered_proportion(np.asarray(right.all(axis=1)), np.arange(RENDERINGS_PER_RATE), pile.glyphs)
     assert (told["whole"], told["low"], told["high"]) == pytest.approx(expected)
-    expected = clustered_proportion(right.ravel(), np.arange(FRESH).repeat(right.shape[1]), pile.glyphs.ravel())
+    expected = clustered_proportion(right.ravel(), np.arange(RENDERINGS_PER_RATE).repeat(right.shape[1]), pile.glyphs.ravel())
     assert (told["character"], told["character_low"], told["character_high"]) == pytest.approx(expected)
 
 
 def test_a_text_with_a_character_too_many_is_not_right_though_each_of_its_own_was_read(
         desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    pile = bench.pile_of(Asked.model_validate(PLAIN), Gallery(), FRESH, "fresh")  # all read 20
-    reader = Knowing(np.tile([9, 3, 1, 5], (FRESH, 1)))  # one more on either side
+    pile = bench.pile_of(Asked.model_validate(PLAIN), Gallery(), RENDERINGS_PER_RATE, "fresh")  # all read 20
+    reader = Knowing(np.tile([9, 3, 1, 5], (RENDERINGS_PER_RATE, 1)))  # one more on either side
     reader.labels[:, 0] = 9
     loaded = reader, desk.load("fitting")[1]
     monkeypatch.setattr(desk, "load", lambda name: loaded)
@@ -225,12 +225,12 @@ def test_a_text_with_a_character_too_many_is_not_right_though_each_of_its_own_wa
 
 def test_two_hundred_renderings_are_fresh_in_text_glyphs_layout_and_colour() -> None:
     drawn = Asked.model_validate(PLAIN | {"text": "", "scheme": "colour", "noises": []})
-    pile = bench.pile_of(drawn, Gallery(), FRESH, "fresh")
+    pile = bench.pile_of(drawn, Gallery(), RENDERINGS_PER_RATE, "fresh")
     assert len(set(pile.texts)) > 80
-    typed = bench.pile_of(drawn.model_copy(update={"text": "20", "scheme": "black_on_white"}), Gallery(), FRESH,
+    typed = bench.pile_of(drawn.model_copy(update={"text": "20", "scheme": "black_on_white"}), Gallery(), RENDERINGS_PER_RATE,
                           "fresh")
     assert set(typed.texts) == {"20"}
-    assert len({image.tobytes() for image in typed.images}) == FRESH
+    assert len({image.tobytes() for image in typed.images}) == RENDERINGS_PER_RATE
     noise = [bench.NoiseAsked(type="gaussian", level=0.2)]
     hit = bench.pile_of(drawn.model_copy(update={"noises": noise}), Gallery(), 2, "fresh")
     fields = hit.images.astype(int) - hit.clean
@@ -247,7 +247,7 @@ def test_a_large_pile_is_made_in_parts_that_differ(monkeypatch: pytest.MonkeyPat
 def test_rates_are_told_for_every_reader_that_can_be_right(client: TestClient) -> None:
     answer = ask(client, "/rates", text="")
     readers = by_name(answer)
-    assert answer["renderings"] == FRESH
+    assert answer["renderings"] == RENDERINGS_PER_RATE
     for name in ("fitting", "lab/wide"):
         assert 0 <= readers[name]["low"] <= readers[name]["whole"] <= readers[name]["high"] <= 1
         assert readers[name]["character_low"] <= readers[name]["character"] <= readers[name]["character_high"]
@@ -327,7 +327,7 @@ def test_a_body_that_is_no_setting_is_refused(client: TestClient, body: bytes) -
 
 def test_typefaces_draw_any_alphabet_and_a_composed_letter_is_the_decomposed_one() -> None:
     setting = Asked.model_validate(PLAIN | {"source": "fonts", "alphabet": "aé", "text": "e\u0301"}).setting()
-    assert texts_of(setting, 1, "shown") == ["é"]
+    assert draw_setting_texts(setting, 1, "shown") == ["é"]
     images = composed(setting, ["éa"], "shown")
     assert (images.min(), images.max()) == (0, 255)
 

@@ -20,7 +20,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from stages.captcha.glyphs import GlyphSet
-from stages.sources.glyphs import load_glyphs
+from stages.sources.glyph_sources import load_glyphs
 
 PARTS = ("paint", "bench", "train", "results")
 SLOW = 60_000  # ms, of what a busy machine may take

@@ -28,9 +28,9 @@ from lab_study import (
     write_yaml,
 )
 
+from stages.lab.artifact_files import flat, numbers_in
+from stages.lab.dvc_lock import parse_yaml
 from stages.lab.experiments import Snapshot, compare, moved
-from stages.lab.found import flat, numbers_in
-from stages.lab.recorded import parse_yaml
 
 __all__ = ["client", "history", "study"]  # fixtures
 

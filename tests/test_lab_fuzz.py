@@ -25,12 +25,12 @@ import numpy as np
 import pytest
 from conftest import Runs
 from fastapi.testclient import TestClient
-from lab_readers import bars, csv, keep, keep_single
+from lab_readers import bars, csv, keep, store_single
 from PIL import Image, features
 
 from stages.lab import bench
 from stages.lab.app import create_app
-from stages.lab.desk import Desk
+from stages.lab.loaded_readers import Desk
 
 pytestmark = pytest.mark.simulation
 GROWTH = 48 * 2**20  # bytes that may be added after the warm-up: caches fill, and the allocator keeps some
@@ -246,9 +246,9 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def client(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     study = home.parent / "readers"
-    keep_single(study / "single")
+    store_single(study / "single")
     keep(study / "captchas")
-    monkeypatch.setattr(bench, "FRESH", 3)
+    monkeypatch.setattr(bench, "RENDERINGS_PER_RATE", 3)
     # No training is started: it would only read what was checked.
     ended = SimpleNamespace(poll=lambda: 0, returncode=0, terminate=lambda: None, wait=lambda seconds=0: 0)
     monkeypatch.setattr(subprocess, "Popen", lambda command, **options: ended)
@@ -308,7 +308,7 @@ def test_damaged_json_is_answered_or_refused_and_nothing_else(client: TestClient
     def send(rng: np.random.Generator) -> Any:
         content = body(trees[rng.integers(len(trees))], rng)
         if route.endswith("delete"):
-            keep_single(home / "readers" / "mine")
+            store_single(home / "readers" / "mine")
         return client.post(route, content=content, headers={"Content-Type": "application/json"})
 
     fuzz(home, route, runs(1500), send, kept)
@@ -316,7 +316,7 @@ def test_damaged_json_is_answered_or_refused_and_nothing_else(client: TestClient
 
 def saved(home: Path) -> set[str]:
     """The files of a trained reader, and of those that may be saved under the names that the bodies have."""
-    keep_single(home / "job" / "reader")
+    store_single(home / "job" / "reader")
     names = {name for name in ["mine", *map(str, NASTY)] if name.isascii() and name.isalnum() and len(name) <= 40}
     return {f"{folder}/{file}" for folder in ["job/reader", *(f"readers/{name}" for name in names)]
             for file in ("reader.json", "weights.safetensors")}

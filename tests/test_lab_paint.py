@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from lab_readers import keep, keep_single
+from lab_readers import keep, store_single
 from numpy.typing import NDArray
 
 from stages.lab import paint
 from stages.lab.app import create_app
-from stages.lab.desk import Desk
+from stages.lab.loaded_readers import Desk
 from stages.lab.paint import MOST, POINTS, in_a_row
 from stages.lab.strokes import to_glyphs
 from stages.lab.training import FITTED
@@ -33,8 +33,8 @@ LETTERS = "hgfedcab"  # in no order that a sort would give
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     study = tmp_path / "readers"
-    keep_single(study / "digits")
-    keep_single(study / "letters", alphabet=LETTERS)
+    store_single(study / "digits")
+    store_single(study / "letters", alphabet=LETTERS)
     keep(study / "captchas")
     keep(study / "pair", architecture="heads", positions=2, height=40, width=70)
     return Desk(tmp_path / "lab", study=study)
@@ -183,7 +183,7 @@ def test_an_outside_reader_tells_its_reading_alone(client: TestClient, desk: Des
 @pytest.mark.parametrize("architecture", FITTED)
 def test_every_network_that_can_be_trained_here_reads_a_drawing(client: TestClient, desk: Desk,
                                                                 architecture: str) -> None:
-    keep_single(desk.own / "new", architecture=architecture)
+    store_single(desk.own / "new", architecture=architecture)
     answer = draw(client, "lab/new", ROW)
     for one in answer["characters"]:
         assert list(one["probabilities"])[-10:] == list("0123456789")

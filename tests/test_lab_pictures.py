@@ -15,9 +15,9 @@ from PIL import Image, features
 
 from stages.lab import pictures
 from stages.lab.app import create_app
-from stages.lab.desk import Desk
-from stages.lab.pictures import KEPT, LIMIT, Gallery, check_header, fitted, read_upload
-from stages.lab.refusals import MissingError, RefusedError, TooLargeError, UnreadableError
+from stages.lab.errors import MissingError, RefusedError, TooLargeError, UnreadableError
+from stages.lab.loaded_readers import Desk
+from stages.lab.pictures import CACHED_PICTURES, LIMIT, Gallery, check_header, fitted, read_upload
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (30, 90, 3), dtype=np.uint8)
 
@@ -196,8 +196,8 @@ def test_a_picture_no_larger_than_the_largest_stays_as_it_is() -> None:
 
 def test_the_gallery_forgets_the_oldest_and_its_names_differ() -> None:
     gallery = Gallery()
-    names = [gallery.add(PIXELS) for _ in range(KEPT + 1)]
-    assert len(set(names)) == KEPT + 1
+    names = [gallery.add(PIXELS) for _ in range(CACHED_PICTURES + 1)]
+    assert len(set(names)) == CACHED_PICTURES + 1
     assert gallery.get(names[1]) is PIXELS
     with pytest.raises(MissingError, match="no longer kept"):
         gallery.get(names[0])

@@ -13,10 +13,10 @@ from lab_in_browser import ROOT
 from lab_study import PARAMS, PNG, SVG, ask, client, observations, refused, report, study, write, write_yaml
 
 from stages.figures.chapters.contents import CHAPTERS
-from stages.figures.classification import classification_table
+from stages.figures.classification_figures import classification_table
 from stages.figures.figure import Figure
 from stages.lab import results
-from stages.lab.reported import spoken
+from stages.lab.report_json import marked_text
 from stages.schemas.words import MISSED
 
 __all__ = ["client", "study"]  # fixtures
@@ -46,7 +46,7 @@ def test_the_answer_is_what_the_report_says(client: TestClient, study: Path) -> 
     ("“`” is a ** b", [("", "“`” is a ** b")]), ("", []), ("`", [("", "`")]), ("****", [("", "****")]),
 ])  # fmt: skip
 def test_marks_are_pieces_and_all_else_is_text(marked: str, pieces: list[tuple[str, str]]) -> None:
-    assert spoken(marked) == pieces
+    assert marked_text(marked) == pieces
 
 
 def test_a_figure_has_its_words_and_size_from_the_report(client: TestClient, study: Path) -> None:

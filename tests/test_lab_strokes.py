@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stages.captcha.glyphs import BOX, SIDE
-from stages.lab.strokes import NIB, Stroke, characters, to_glyph, to_glyphs, touch
+from stages.lab.strokes import NIB, Stroke, split_characters, to_glyph, to_glyphs, touch
 
 
 def line(*points: tuple[float, float]) -> Stroke:
@@ -102,7 +102,7 @@ def test_the_order_of_strokes_and_their_direction_do_not_matter() -> None:
 
 
 def test_no_strokes_make_no_characters() -> None:
-    assert characters([]) == []
+    assert split_characters([]) == []
     assert to_glyphs([]).shape == (0, SIDE, SIDE)
 
 
@@ -133,8 +133,8 @@ def test_digits_in_a_row_are_parted_and_read_from_left_to_right_whatever_was_dra
 ])  # fmt: skip
 def test_strokes_that_touch_or_stand_above_one_another_make_one_character(strokes: list[Stroke],
                                                                           counts: list[int]) -> None:
-    assert [len(found) for found in characters(strokes)] == counts
-    assert [len(found) for found in characters(strokes[::-1])] == counts
+    assert [len(found) for found in split_characters(strokes)] == counts
+    assert [len(found) for found in split_characters(strokes[::-1])] == counts
 
 
 def test_whether_strokes_touch_is_measured_to_the_line_between_points_and_at_their_ends() -> None:
@@ -150,14 +150,14 @@ def test_every_stroke_goes_into_one_character() -> None:
     rng = np.random.default_rng(4)
     for _ in range(50):
         strokes = [rng.uniform(0, 300, (rng.integers(1, 5), 2)) for _ in range(rng.integers(1, 12))]
-        found = [stroke for character in characters(strokes) for stroke in character]
+        found = [stroke for character in split_characters(strokes) for stroke in character]
         assert sorted(map(id, found)) == sorted(map(id, strokes))
 
 
 def test_the_nib_is_narrower_than_the_gap_between_two_ones() -> None:
     ones = [line((20, 0), (20, 90)), line((20 + NIB, 0), (20 + NIB, 90))]
-    assert len(characters(ones)) == 2
-    assert len(characters([ones[0], ones[0] + (NIB / 2, 0)])) == 1
+    assert len(split_characters(ones)) == 2
+    assert len(split_characters([ones[0], ones[0] + (NIB / 2, 0)])) == 1
 
 
 def test_the_pen_has_the_thickness_and_the_ink_of_mnists_strokes(mnist: Path) -> None:

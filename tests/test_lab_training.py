@@ -22,15 +22,15 @@ from typing import Any
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
-from lab_readers import bars, csv, keep, keep_single
+from lab_readers import bars, csv, keep, store_single
 
 from stages import artifacts
 from stages.captcha.glyphs import GlyphSet
-from stages.lab import composing, fitting, tables, training
+from stages.lab import csv_files, glyph_training, rendered_captchas, training
 from stages.lab.app import create_app
-from stages.lab.desk import Desk
-from stages.lab.fitting import GlyphPart, Settings, load_sets
+from stages.lab.glyph_training import GlyphPart, Settings, load_sets
 from stages.lab.job import Job
+from stages.lab.loaded_readers import Desk
 from stages.reader.decoding import Readings
 from stages.reader.inference import NetworkReader
 from stages.statistics.proportions import wilson
@@ -195,7 +195,7 @@ def test_the_reader_in_training_and_a_saved_one_write_kaggles_submission(trained
 
 
 def test_a_submission_lets_others_read_between_its_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    description = keep_single(tmp_path / "readers" / "single")
+    description = store_single(tmp_path / "readers" / "single")
     desk = Desk(tmp_path / "lab", study=tmp_path / "readers")
     reader, held = desk.load("single")[0], []
     whole = list(training.answers_of(desk, reader, description, UNSEEN))
@@ -278,7 +278,7 @@ def test_a_training_outlives_the_thread_that_started_it(tmp_path: Path, monkeypa
 
 def tables_of(home: Path, labels: list[str]) -> None:
     """The train file, without the checks of an upload."""
-    path = tables.path_of(home, "train")
+    path = csv_files.path_of(home, "train")
     path.parent.mkdir(parents=True)
     np.savez(path, images=IMAGES[: len(labels)], labels=np.array(labels))
 
@@ -294,7 +294,7 @@ def test_a_training_that_cannot_go_on_says_why_in_the_words_of_the_page(
     artifacts.write_json(tmp_path / "job" / "settings.json", asdict(SETTINGS) | fields)
     monkeypatch.setattr(sys, "argv", ["fitting", str(tmp_path / "job")])
     with pytest.raises(ValueError, match=words) as refusal:
-        fitting.main()
+        glyph_training.main()
     assert "glyphs.alphabet" not in str(refusal.value)
     assert len(str(refusal.value).splitlines()) == 1
     (tmp_path / "job" / "log.txt").write_text(f"error: {refusal.value}\n")
@@ -389,7 +389,7 @@ def test_files_that_are_opened_at_once_are_kept_one_after_another(tmp_path: Path
         answers = list(pool.map(lambda content: upload(client, "train", content), contents * 3))
         assert [answer.json()["rows"] for answer in answers] == [30, 60, 90, 120] * 3
         told = done(client.get("/api/train"))["files"]["train"]
-    assert told["rows"] == len(tables.load(tmp_path / "lab", "train")[0])
+    assert told["rows"] == len(csv_files.load_stored_glyphs(tmp_path / "lab", "train")[0])
     assert files(tmp_path) == ["lab/files/train.json", "lab/files/train.npz"]
 
 
@@ -461,8 +461,8 @@ def test_nothing_said_of_a_character_that_the_reader_does_not_know_is_not_right(
     part = GlyphPart(UNSEEN[:4], np.array([[1], [0], [2], [0]]))
     read = Readings(np.array([[1], [0], [0], [3]]), np.ones((4, 1), np.float32))
     silent: Any = SimpleNamespace(read=lambda images: read)
-    assert fitting.tested(silent, [part])["test_accuracy"] == 0.25
-    assert fitting.tested(silent, []) == {}
+    assert glyph_training.tested(silent, [part])["test_accuracy"] == 0.25
+    assert glyph_training.tested(silent, []) == {}
 
 
 @pytest.mark.parametrize(("path", "asked"), [("", "data/raw"), ("elsewhere", "elsewhere")])
@@ -471,8 +471,8 @@ def test_glyphs_of_the_study_are_never_downloaded(tmp_path: Path, monkeypatch: p
     glyphs = SimpleNamespace(source="mnist", path=path, alphabet="ab", emnist_split="", validation=0.1, test=0.2)
     found = GlyphSet(IMAGES[:6], np.array([0, 1] * 3), np.repeat(np.arange(3, dtype=np.uint8), 2), "ab")
     paths: list[str] = []
-    monkeypatch.setattr(fitting, "read", lambda section: SimpleNamespace(glyphs=glyphs))
-    monkeypatch.setattr(composing, "load_glyphs", lambda source, path, **options: paths.append(path) or found)
+    monkeypatch.setattr(glyph_training, "read", lambda section: SimpleNamespace(glyphs=glyphs))
+    monkeypatch.setattr(rendered_captchas, "load_glyphs", lambda source, path, **options: paths.append(path) or found)
     sets = load_sets(tmp_path, Settings(**asdict(SETTINGS) | {"source": "study"}))
     assert paths == [asked]  # an empty path would have the stage ask the network
     assert [parts[0].labels[:, 0].tolist() for parts in (sets.train, sets.validation, sets.test)] == [[1, 2]] * 3

@@ -19,7 +19,7 @@ from synthetic_study import write_study
 from test_figures_report import check
 
 from stages import artifacts, plot
-from stages.figures.numbers import estimate_text, points
+from stages.figures.numbers import estimate_text, points_text
 from stages.schemas.figures import FIGURE_TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -143,7 +143,7 @@ def test_the_answer_holds_the_numbers_of_this_run(study: Path) -> None:
     cost = pd.read_csv(study / "plots/regress/costs.csv").query("reader == 'noisy' and noise == 'fog'").iloc[0]
     level = estimate_text(thresholds["level"], thresholds["low"], thresholds["high"], explained="95\u00a0% interval")
     assert f"loses half of the captchas from level {level} of **fog**" in answer
-    assert f"**fog** costs most, {points(cost, 'cost')} of 100 characters" in answer
+    assert f"**fog** costs most, {points_text(cost, 'cost')} of 100 characters" in answer
 
 
 def test_every_reader_has_a_classification_report_and_only_the_reports_is_open(study: Path) -> None:

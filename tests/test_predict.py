@@ -188,7 +188,7 @@ def test_a_captcha_folder_has_no_glyph_ids() -> None:
 def test_readings_longer_than_any_text_fit_the_table(captcha_table: pa.Table) -> None:
     labels = encode(captcha_table["text"].to_pylist(), ALPHABET)
     long = Readings(np.ones((6, 5), np.int64), np.full((6, 5), 0.5, np.float32))
-    table = predict.to_table(captcha_table, labels, long, labels, np.ones(labels.shape, np.float32), ALPHABET)
+    table = predict.prediction_table(captcha_table, labels, long, labels, np.ones(labels.shape, np.float32), ALPHABET)
     assert table["reading"].to_pylist() == ["00000"] * 12
     assert table.schema.equals(artifacts.PREDICTION_SCHEMA)
 

@@ -11,7 +11,7 @@ import torch
 
 from stages.reader.inference import NetworkReader
 from stages.reader_files import load_recogniser
-from stages.sources.glyphs import load_glyphs
+from stages.sources.glyph_sources import load_glyphs
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = sorted(path.parent.name for path in (ROOT / "pretrained").glob("*/reader.json"))

@@ -27,8 +27,8 @@ from stages.reader.networks import initialise
 from stages.reader.precision import choose_precision
 from stages.reader.protocol import TextPrediction
 from stages.reader_files import Description, load_reader, write_reader
-from stages.sources.captchas import load_captchas, to_canvas
 from stages.sources.images import read_image
+from stages.sources.labelled_captchas import load_captchas, to_canvas
 
 ROOT = Path(__file__).resolve().parents[1]
 H, W = 24, 50
@@ -296,7 +296,7 @@ def test_other_aspect_ratios_are_told_in_one_line(run_read: Run) -> None:
 
 def test_the_reader_of_plot_is_the_default(run_read: Run) -> None:
     shutil.copy(ROOT / "params.yaml", "params.yaml")
-    loaded: Any = params.load(Path("params.yaml"))
+    loaded: Any = params.load_yaml(Path("params.yaml"))
     default = loaded["plot"]["reader"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(params, "refuse_foreign_code", lambda: None)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from stages.reader.augmentation import SHARE, SHIFT, augmented, bend
+from stages.reader.augmentation import SHARE, SHIFT, augmented_batches, augmented_images
 
 
 def pictures(n: int, height: int = 20, width: int = 52) -> NDArray[np.uint8]:
@@ -24,14 +24,14 @@ def dot(height: int = 40, width: int = 64) -> NDArray[np.uint8]:
 
 def test_strength_zero_is_the_identity() -> None:
     images = pictures(6)
-    np.testing.assert_array_equal(bend(images, 0.0, rng=np.random.default_rng(0)), images)
+    np.testing.assert_array_equal(augmented_images(images, 0.0, rng=np.random.default_rng(0)), images)
 
 
 def test_half_of_the_images_stay_and_the_given_ones_are_never_changed() -> None:
     images = pictures(400)
     before = images.copy()
-    bent = bend(images, 1.0, rng=np.random.default_rng(0))
-    changed = (bent != images).any(axis=(1, 2, 3)).mean()
+    deformed = augmented_images(images, 1.0, rng=np.random.default_rng(0))
+    changed = (deformed != images).any(axis=(1, 2, 3)).mean()
     assert changed == pytest.approx(SHARE, abs=0.1)
     np.testing.assert_array_equal(images, before)
 
@@ -40,17 +40,17 @@ def test_half_of_the_images_stay_and_the_given_ones_are_never_changed() -> None:
 @settings(max_examples=40)
 def test_any_size_keeps_its_shape_and_an_even_image_stays_even(height: int, width: int, strength: float) -> None:
     even = np.full((3, height, width, 3), 77, np.uint8)
-    bent = bend(even, strength, rng=np.random.default_rng(1))
-    assert bent.shape == even.shape
-    assert bent.dtype == np.uint8
-    np.testing.assert_array_equal(bent, even)
+    deformed = augmented_images(even, strength, rng=np.random.default_rng(1))
+    assert deformed.shape == even.shape
+    assert deformed.dtype == np.uint8
+    np.testing.assert_array_equal(deformed, even)
 
 
 def test_what_is_drawn_moves_no_farther_than_the_strength_allows() -> None:
     image, rng = dot(), np.random.default_rng(2)
     places = []
     for _ in range(300):
-        rows, columns = np.nonzero(bend(image, 1.0, rng=rng)[0, :, :, 0] > 127)
+        rows, columns = np.nonzero(augmented_images(image, 1.0, rng=rng)[0, :, :, 0] > 127)
         places.append((rows.mean() - 19.5, columns.mean() - 31.5))
     moved = np.abs(np.array(places))
     assert moved.max() < 40 * SHIFT + 4.5  # the shift, and three standard deviations of the elastic displacement
@@ -59,7 +59,7 @@ def test_what_is_drawn_moves_no_farther_than_the_strength_allows() -> None:
 
 def test_more_strength_changes_more() -> None:
     images = pictures(200)
-    changes = [float(np.abs(bend(images, strength, rng=np.random.default_rng(4)).astype(int) - images).mean())
+    changes = [float(np.abs(augmented_images(images, strength, rng=np.random.default_rng(4)).astype(int) - images).mean())
                for strength in (0.05, 0.3, 1.0)]
     assert changes == sorted(changes)
     assert changes[0] > 0
@@ -67,9 +67,9 @@ def test_more_strength_changes_more() -> None:
 
 def test_batches_bend_by_seed_epoch_and_place_alone() -> None:
     batches = [(pictures(8), np.full((8, 2), place)) for place in (1, 2)]
-    first = list(augmented(iter(batches), 1.0, seed=5, epoch=2))
-    again = list(augmented(iter(batches), 1.0, seed=5, epoch=2))
-    other = list(augmented(iter(batches), 1.0, seed=5, epoch=3))
+    first = list(augmented_batches(iter(batches), 1.0, seed=5, epoch=2))
+    again = list(augmented_batches(iter(batches), 1.0, seed=5, epoch=2))
+    other = list(augmented_batches(iter(batches), 1.0, seed=5, epoch=3))
     for (images, labels), (same, _), (_, given_labels) in zip(first, again, batches, strict=True):
         np.testing.assert_array_equal(images, same)
         np.testing.assert_array_equal(labels, given_labels)

@@ -18,7 +18,7 @@ from stages.reader.alternatives.classical_models import Neighbours, SupportVecto
 from stages.reader.architectures import of_family
 from stages.reader.decoding import decode_positions, softmax
 from stages.reader.inference import NetworkReader
-from stages.sources.glyphs import load_glyphs
+from stages.sources.glyph_sources import load_glyphs
 
 Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
 KINDS = of_family("classical")
@@ -109,7 +109,7 @@ def test_the_memory_bound_changes_nothing(kind: str, monkeypatch: pytest.MonkeyP
     x, y = clouds(4, 100, 1)
     module = converted(kind, class_of(kind).estimator(class_of(kind).GRID[0], 0), x, y)
     whole = module.logits(torch.from_numpy(x))
-    monkeypatch.setattr(classical, "BLOCK", 700)
+    monkeypatch.setattr(classical, "DISTANCES_IN_MEMORY", 700)
     torch.testing.assert_close(module.logits(torch.from_numpy(x)), whole, rtol=0, atol=1e-5)
 
 

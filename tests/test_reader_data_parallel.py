@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from stages.reader.data_parallel import HALVES, LossOf, replicas
+from stages.reader.data_parallel import SHARDS, LossOf, replicas
 from stages.reader.threads import one_thread
 
 CPU = torch.device("cpu")
@@ -45,7 +45,7 @@ def test_a_twin_follows_every_step_since_it_has_the_same_memory() -> None:
     net = network()
     optimiser = torch.optim.AdamW(net.parameters(), 0.1, fused=True)
     with replicas(net, CPU) as networks:
-        assert len(networks.twins) == HALVES - 1
+        assert len(networks.twins) == SHARDS - 1
         for _ in range(3):
             optimiser.zero_grad()
             networks.backward(loss_on(*batch()), 9)

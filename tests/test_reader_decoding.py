@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from stages.reader.decoding import (
     BEAM,
-    compact,
+    compact_labels,
     decode_ctc,
     decode_positions,
     encode,
@@ -90,7 +90,7 @@ def test_positions_without_a_character_are_left_out() -> None:
 
 
 def test_nothing_read_has_no_columns() -> None:
-    empty = compact(np.zeros((3, 4), np.int64), np.ones((3, 4), np.float32))
+    empty = compact_labels(np.zeros((3, 4), np.int64), np.ones((3, 4), np.float32))
     assert empty.labels.shape == empty.confidence.shape == (3, 0)
 
 

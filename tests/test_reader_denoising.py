@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stages.captcha.noise import apply
 from stages.reader.alternatives import denoising_autoencoder, patch_projection
-from stages.reader.alternatives.denoising import build, denoise, noise_of
+from stages.reader.alternatives.denoising import build_denoiser, denoise, noise_of
 from stages.reader.alternatives.denoising_autoencoder import Pairs, fit_learned, pairs_of
 from stages.reader.alternatives.denoising_state import PREFIX
 from stages.reader.alternatives.patch_projection import fit_pca
@@ -77,7 +77,7 @@ def test_no_images_give_none(states: States, method: str) -> None:
 def test_each_image_is_denoised_by_itself(states: States, method: str) -> None:
     images = noisy(drawn(READ + 7, 2), "gaussian", 0.2)
     order = np.random.default_rng(3).permutation(len(images))
-    together, apart = build(method, states[method])(images), denoise(images[order], method, states[method])
+    together, apart = build_denoiser(method, states[method])(images), denoise(images[order], method, states[method])
     alone = denoise(images[4:5], method, states[method])
     off = 1 if method == "learned" else 0  # sums of another batch may round another way
     assert np.abs(together[order].astype(int) - apart).max() <= off
@@ -240,7 +240,7 @@ def test_a_noisy_rendering_without_a_clean_one_is_refused() -> None:
 
 def test_an_unknown_method_is_refused_with_those_there_are() -> None:
     with pytest.raises(ValueError, match="expected one of none, median, pca, nlm, bilateral, learned, got 'wiener'"):
-        build("wiener", {})
+        build_denoiser("wiener", {})
 
 
 @pytest.mark.parametrize("images", [np.zeros((4, 9, 3), np.uint8), np.zeros((1, 4, 9, 1), np.uint8),
@@ -261,7 +261,7 @@ def test_other_arrays_are_refused(images: Images) -> None:
 def test_a_state_of_another_method_or_shape_is_refused(method: str, state: dict[str, torch.Tensor],
                                                        message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
-        build(method, state)
+        build_denoiser(method, state)
     assert "\n" not in str(caught.value)
 
 
@@ -271,7 +271,7 @@ def test_damaged_weights_are_refused(states: States, damage: object) -> None:
     name = min(state)
     state[name] = damage(state[name])  # type: ignore[operator]
     with pytest.raises(ValueError, match=f"{name} is missing, unknown, of another shape or not finite"):
-        build("learned", state)
+        build_denoiser("learned", state)
 
 
 def test_nothing_to_fit_on_is_refused() -> None:

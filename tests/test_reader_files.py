@@ -127,7 +127,7 @@ def test_an_outside_reader_has_a_description_and_no_weights(tmp_path: Path, monk
     (alphabet, given), = built
     assert (alphabet, given["positions"]) == ("01ж", 1)
     images = np.random.default_rng(0).integers(0, 256, (2, 24, 50, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(given["denoiser"](images), denoising.build("median", {})(images))
+    np.testing.assert_array_equal(given["denoiser"](images), denoising.build_denoiser("median", {})(images))
 
 
 def test_an_outside_reader_with_weights_is_refused(folder: Path) -> None:

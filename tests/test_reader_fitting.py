@@ -14,8 +14,8 @@ from drawn_captchas import DrawnPart, drawn_part
 from torch import nn
 
 from stages.reader.architectures import OPTIMISERS
-from stages.reader.fitting import Epoch, Fitted, Schedule, State, finished, fit, validate
-from stages.reader.networks import Network, build, initialise
+from stages.reader.fitting import Epoch, FittedNetwork, Schedule, TrainingState, finished, fit, validate
+from stages.reader.networks import Network, build_network, initialise
 from stages.reader.optimisers import decayed
 
 CPU = torch.device("cpu")
@@ -24,17 +24,17 @@ PARTS, VALIDATION = [drawn_part(30, 1), drawn_part(25, 2)], [drawn_part(20, 3), 
 
 
 def network_of(architecture: str, positions: int = 3) -> Network:
-    network = build(architecture, alphabet_size=4, height=32, width=72, channels=8, positions=positions)
+    network = build_network(architecture, alphabet_size=4, height=32, width=72, channels=8, positions=positions)
     return initialise(network, generator=torch.Generator().manual_seed(1))
 
 
-def fit_quickly(architecture: str, schedule: Schedule = QUICK, state: State | None = None,
-                kept: list[bytes] | None = None) -> Fitted:
+def fit_quickly(architecture: str, schedule: Schedule = QUICK, state: TrainingState | None = None,
+                kept: list[bytes] | None = None) -> FittedNetwork:
     return fit(network_of(architecture), PARTS, VALIDATION, schedule, device=CPU, state=state,
-               keep=lambda state: kept.append(state.to_bytes()) if kept is not None else None)
+               on_epoch=lambda state: kept.append(state.to_bytes()) if kept is not None else None)
 
 
-def same(first: Fitted, second: Fitted) -> bool:
+def same(first: FittedNetwork, second: FittedNetwork) -> bool:
     return first.history == second.history and all(
         torch.equal(first.weights[name], second.weights[name]) for name in first.weights)
 
@@ -58,7 +58,7 @@ def test_fitting_taken_up_after_any_epoch_ends_with_the_same_weights(architectur
     assert len(kept) == 3
     for content in kept:
         torch.manual_seed(len(content))  # nothing may depend on the global generator
-        assert same(fit_quickly(architecture, schedule, State.from_bytes(content)), whole)
+        assert same(fit_quickly(architecture, schedule, TrainingState.from_bytes(content)), whole)
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
@@ -72,10 +72,10 @@ def test_later_epochs_learn_from_fresh_captchas_where_there_are_some(optimiser: 
     schedule = replace(QUICK, optimiser=optimiser)
     kept: list[bytes] = []
     fitted = fit(network_of("ctc"), PARTS, VALIDATION, schedule, device=CPU, fresh=fresh,
-                 keep=lambda state: kept.append(state.to_bytes()))
+                 on_epoch=lambda state: kept.append(state.to_bytes()))
     assert asked == [2, 3]
     assert same(fitted, fit(network_of("ctc"), PARTS, VALIDATION, schedule, device=CPU, fresh=fresh,
-                            state=State.from_bytes(kept[1])))
+                            state=TrainingState.from_bytes(kept[1])))
     assert asked == [2, 3, 3]
     assert fitted.history[0] == fit_quickly("ctc", schedule).history[0]
     assert not same(fitted, fit_quickly("ctc", schedule))
@@ -85,7 +85,7 @@ def test_the_states_kept_are_the_same_bytes_each_time() -> None:
     first: list[bytes] = []
     second: list[bytes] = []
     fit_quickly("ctc", kept=first)
-    fit_quickly("ctc", state=State.from_bytes(first[0]), kept=second)
+    fit_quickly("ctc", state=TrainingState.from_bytes(first[0]), kept=second)
     assert second == first[1:]
 
 
@@ -93,19 +93,19 @@ def test_another_seed_learns_in_another_order() -> None:
     assert not same(fit_quickly("ctc"), fit_quickly("ctc", replace(QUICK, seed=2)))
 
 
-def fit_pairs(architecture: str, augment: float, state: State | None = None,
-              kept: list[bytes] | None = None) -> Fitted:
+def fit_pairs(architecture: str, augment: float, state: TrainingState | None = None,
+              kept: list[bytes] | None = None) -> FittedNetwork:
     """Fit to the first two characters of each text."""
     parts = [DrawnPart(part.images(), part.labels[:, :2]) for part in PARTS]
     return fit(network_of(architecture, positions=2), parts, parts, replace(QUICK, augment=augment), device=CPU,
-               state=state, keep=lambda state: kept.append(state.to_bytes()) if kept is not None else None)
+               state=state, on_epoch=lambda state: kept.append(state.to_bytes()) if kept is not None else None)
 
 
 @pytest.mark.parametrize("architecture", ["kaggle", "essmaw_dense", "ctc"])
 def test_dropout_and_bending_are_taken_up_again_as_they_would_have_gone_on(architecture: str) -> None:
     kept: list[bytes] = []
     whole = fit_pairs(architecture, 1.0, kept=kept)
-    assert same(whole, fit_pairs(architecture, 1.0, State.from_bytes(kept[0])))
+    assert same(whole, fit_pairs(architecture, 1.0, TrainingState.from_bytes(kept[0])))
     assert not same(whole, fit_pairs(architecture, 0.0))
 
 
@@ -133,12 +133,12 @@ def test_a_falling_loss_is_progress_while_no_captcha_is_read_whole() -> None:
 
 
 def test_the_weights_of_the_best_epoch_are_kept() -> None:
-    state, weights = State(), [{"w": torch.tensor([float(i)])} for i in range(4)]
+    state, weights = TrainingState(), [{"w": torch.tensor([float(i)])} for i in range(4)]
     for epoch, weight in zip(epochs_of([0.2, 0.6, 0.6, 0.1]), weights, strict=True):
         state.add(epoch, weight, [])
     assert state.best is weights[1]
     assert state.weights is weights[3]
-    assert Fitted(state.best, state.history).best.epoch == 2
+    assert FittedNetwork(state.best, state.history).best.epoch == 2
 
 
 def test_only_weights_decay() -> None:
@@ -204,10 +204,10 @@ def test_a_loss_that_is_not_finite_is_refused() -> None:
 
 @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b"nonsense", lambda b: b[: len(b) // 2]])
 def test_a_damaged_state_is_refused(damage: object) -> None:
-    content = State(history=epochs_of([0.1])).to_bytes()
-    assert State.from_bytes(content).history == epochs_of([0.1])
+    content = TrainingState(history=epochs_of([0.1])).to_bytes()
+    assert TrainingState.from_bytes(content).history == epochs_of([0.1])
     with pytest.raises(ValueError, match="the checkpoint is damaged"):
-        State.from_bytes(damage(content))  # type: ignore[operator]
+        TrainingState.from_bytes(damage(content))  # type: ignore[operator]
 
 
 def test_a_state_runs_no_code_when_it_is_loaded() -> None:
@@ -221,7 +221,7 @@ def test_a_state_runs_no_code_when_it_is_loaded() -> None:
     buffer = io.BytesIO()
     torch.save({"optimiser": Trap()}, buffer, pickle_module=pickle)
     with pytest.raises(ValueError, match="the checkpoint is damaged"):
-        State.from_bytes(buffer.getvalue())
+        TrainingState.from_bytes(buffer.getvalue())
 
 
 def test_the_deterministic_setting_is_put_back() -> None:

@@ -12,13 +12,13 @@ from conftest import OURS
 from torch import nn
 
 from stages.reader.architectures import ARCHITECTURES
-from stages.reader.networks import Network, Standardise, build, fused, initialise
+from stages.reader.networks import Network, Standardise, build_network, fused, initialise
 
 SIZES: dict[str, Any] = {"alphabet_size": 5, "height": 33, "width": 70, "channels": 8, "positions": 3}
 
 
 def network_of(architecture: str, **changes: int) -> Network:
-    network = build(architecture, **{**SIZES, **changes})
+    network = build_network(architecture, **{**SIZES, **changes})
     return initialise(network, generator=torch.Generator().manual_seed(1))
 
 
@@ -57,7 +57,7 @@ def test_the_weights_depend_on_the_generator_alone(architecture: str) -> None:
     first = network_of(architecture).state_dict()
     torch.manual_seed(6)
     second = network_of(architecture).state_dict()
-    other = initialise(build(architecture, **SIZES), generator=torch.Generator().manual_seed(2)).state_dict()
+    other = initialise(build_network(architecture, **SIZES), generator=torch.Generator().manual_seed(2)).state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
 
@@ -94,7 +94,7 @@ def test_an_even_image_is_no_division_by_zero() -> None:
 
 def test_the_ctc_loss_is_minus_the_log_of_the_sum_over_all_paths() -> None:
     logits = torch.from_numpy(np.random.default_rng(1).normal(size=(2, 4, 3)).astype(np.float32))
-    labels, network = torch.tensor([[1, 1, 0], [2, 0, 0]]), build("ctc", **{**SIZES, "alphabet_size": 2})
+    labels, network = torch.tensor([[1, 1, 0], [2, 0, 0]]), build_network("ctc", **{**SIZES, "alphabet_size": 2})
     expected = []
     for row, text in zip(logits.softmax(2).numpy(), ((1, 1), (2,)), strict=True):
         paths = [path for path in itertools.product(range(3), repeat=4)
@@ -116,8 +116,8 @@ def test_the_position_loss_counts_missing_characters_as_a_class(columns: int) ->
 
 def test_equal_neighbours_need_a_column_more_in_ctc() -> None:
     labels = torch.tensor([[1, 2, 1, 0], [1, 1, 1, 0], [2, 0, 0, 0], [1, 1, 2, 2]])
-    assert build("ctc", **SIZES).decoder.rows_needed(labels).tolist() == [3, 5, 1, 6]
-    assert build("dense", **SIZES).decoder.rows_needed(labels).tolist() == [3, 3, 1, 4]
+    assert build_network("ctc", **SIZES).decoder.rows_needed(labels).tolist() == [3, 5, 1, 6]
+    assert build_network("dense", **SIZES).decoder.rows_needed(labels).tolist() == [3, 3, 1, 4]
 
 
 @pytest.mark.parametrize(("changes", "message"), [
@@ -130,18 +130,18 @@ def test_equal_neighbours_need_a_column_more_in_ctc() -> None:
 ])
 def test_a_size_out_of_range_is_refused(changes: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        build("ctc", **{**SIZES, **changes})
+        build_network("ctc", **{**SIZES, **changes})
 
 
 def test_an_unknown_architecture_is_refused_with_those_there_are() -> None:
     with pytest.raises(ValueError, match=r"expected one of ctc, compact, heads, dense, .*essmaw_large, got 'rnn'"):
-        build("rnn", **SIZES)
+        build_network("rnn", **SIZES)
 
 
 def test_ctc_keeps_the_weights_that_readers_stored_by_earlier_versions_have() -> None:
     shapes = {"features.1.0": (4, 3, 5, 5), "features.2.0": (8, 4, 3, 3), "features.3.0": (8, 8, 3, 3),
               "features.4.0": (8, 8, 3, 3), "features.6.0": (16, 8, 3, 3), "columns.0": (16, 16, 1, 5),
               "classifier": (6, 16)}
-    network = build("ctc", alphabet_size=5, height=40, width=128, channels=4, positions=4)
+    network = build_network("ctc", alphabet_size=5, height=40, width=128, channels=4, positions=4)
     weights = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items() if tensor.ndim > 1}
     assert weights == {f"{name}.weight": shape for name, shape in shapes.items()}

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from stages.reader.architectures import OPTIMISERS
-from stages.reader.networks import build
+from stages.reader.networks import build_network
 from stages.reader.optimisers import ITERATIONS, MUON_RATE, Muon, optimisers_of, orthogonalised
 
 
@@ -47,14 +47,14 @@ def test_a_zero_gradient_moves_nothing() -> None:
 @pytest.mark.parametrize("architecture", ["ctc", "compact", "heads", "dense", "themlaw"])
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_each_weight_belongs_to_one_optimiser(architecture: str, name: str) -> None:
-    network = build(architecture, alphabet_size=10, height=32, width=72, channels=8, positions=4)
+    network = build_network(architecture, alphabet_size=10, height=32, width=72, channels=8, positions=4)
     optimisers = optimisers_of(network, name, learning_rate=0.01, weight_decay=0.1, steps=10)
     owned = [id(p) for optimiser, _ in optimisers.members for group in optimiser.param_groups for p in group["params"]]
     assert sorted(owned) == sorted(map(id, network.parameters()))
 
 
 def test_muon_moves_convolutions_five_times_as_far_as_adamw_the_rest_at_the_peak_and_ends_at_rest() -> None:
-    network = build("compact", alphabet_size=10, height=32, width=72, channels=8, positions=4)
+    network = build_network("compact", alphabet_size=10, height=32, width=72, channels=8, positions=4)
     optimisers = optimisers_of(network, "muon", learning_rate=0.01, weight_decay=0.1, steps=40)
     rates = []
     for _ in range(40):

@@ -9,13 +9,13 @@ import torch
 from conftest import OURS
 from torch import Tensor, nn
 
-from stages.reader.networks import build, initialise
+from stages.reader.networks import build_network, initialise
 from stages.reader.transfer import transfer
 
 
 def network_of(architecture: str, alphabet: str, *, seed: int = 0, channels: int = 8, width: int = 48,
                positions: int = 2) -> nn.Module:
-    network = build(architecture, alphabet_size=len(alphabet), height=32, width=width, channels=channels,
+    network = build_network(architecture, alphabet_size=len(alphabet), height=32, width=width, channels=channels,
                     positions=positions)
     return initialise(network, generator=torch.Generator().manual_seed(seed)).eval()
 

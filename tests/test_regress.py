@@ -65,7 +65,7 @@ class Study:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.folder = folder
-        self.tree: Any = params.load(ROOT / "params.yaml")
+        self.tree: Any = params.load_yaml(ROOT / "params.yaml")
         monkeypatch.chdir(folder)
         monkeypatch.setattr(regress, "read", lambda *sections: params.Selected(params.parse(self.tree), sections))
 
@@ -409,7 +409,7 @@ def test_runs_of_a_like_study_are_taken_from_its_file_and_those_of_another_are_n
     parsed = params.parse(study.tree)
     formulas = dict(parsed.regression.specifications) | {"main": "noise"}  # another formula of that name
     estimates = {runs.coefficient(name, "all", "noise", "fog"): (0.1, 0.2, 0.6) for name in ("main", "slopes")}
-    record = runs.record_of(runs.PerRun(estimates, formulas, "level", asdict(parsed.regression.references)),
+    record = runs.run_estimates(runs.PerRun(estimates, formulas, "level", asdict(parsed.regression.references)),
                             runs.compared(parsed, params.runs_of(parsed.readers)))
     artifacts.write_record(Path("experiments/runs.json"), record)
     study.tree["captcha"]["test"] += 1

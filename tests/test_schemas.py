@@ -32,9 +32,9 @@ KEYS: dict[str, set[str]] = {  # keys of something else than a table that are ca
     "figures/study.py": {"test"},  # texts by split
     "grammar.py": {"error"},  # of pydantic's errors
     "lab/experiments.py": {"high", "low", "value"},  # of the page's JSON
-    "lab/pieces.py": {"error"},  # of the page's JSON
-    "lab/tables.py": {"label"},  # of Kaggle's CSV
-    "sources/captchas.py": {"label"},  # of a folder's CSV
+    "lab/page_sections.py": {"error"},  # of the page's JSON
+    "lab/csv_files.py": {"label"},  # of Kaggle's CSV
+    "sources/labelled_captchas.py": {"label"},  # of a folder's CSV
     "sources/kaggle.py": {"label", "test", "train"},  # of Kaggle's CSV, and its files
 }
 

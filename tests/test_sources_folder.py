@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from stages.captcha.glyphs import centre
-from stages.sources.folder import ink_of, read_folder, read_glyph
+from stages.sources.folder import ink_of_picture, read_folder, read_glyph
 
 
 def drawing(height: int, width: int, ink: int | tuple[int, ...] = 0, paper: int | tuple[int, ...] = 255) -> Image.Image:
@@ -54,14 +54,14 @@ def test_the_reference_is_a_hook_on_black() -> None:
 def test_faint_texture_of_the_paper_is_no_ink() -> None:
     gray = np.random.default_rng(0).integers(225, 256, (60, 80)).astype(np.uint8)
     gray[20:40, 30:34] = 20
-    ink = ink_of(gray)
+    ink = ink_of_picture(gray)
     assert (ink[20:40, 30:34] > 240).all()
     ink[20:40, 30:34] = 0
     assert ink.max() == 0
 
 
 def test_an_even_image_has_no_ink() -> None:
-    assert ink_of(np.full((5, 9), 77, np.uint8)).max() == 0
+    assert ink_of_picture(np.full((5, 9), 77, np.uint8)).max() == 0
 
 
 def test_classes_come_in_the_order_of_the_alphabet_and_files_by_name(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from stages.sources import kaggle
-from stages.sources.kaggle import COLUMNS, read_csv
+from stages.sources.kaggle import KAGGLE_COLUMNS, read_csv
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 784), dtype=np.uint8)
 LABELS = [str(i % 10) for i in range(40)]
@@ -16,20 +16,20 @@ LABELS = [str(i % 10) for i in range(40)]
 
 def write(path: Path, *, header: list[str] | None = None, rows: list[list[str]] | None = None) -> Path:
     rows = rows or [[label, *map(str, pixels)] for label, pixels in zip(LABELS, PIXELS, strict=True)]
-    path.write_text("\n".join(",".join(row) for row in [header or COLUMNS, *rows]) + "\n", encoding="utf-8")
+    path.write_text("\n".join(",".join(row) for row in [header or KAGGLE_COLUMNS, *rows]) + "\n", encoding="utf-8")
     return path
 
 
 def rows_with(row: int, column: str, value: str) -> list[list[str]]:
     """The rows with one field changed; `row` counts from 2, below the header."""
     rows = [[label, *map(str, pixels)] for label, pixels in zip(LABELS, PIXELS, strict=True)]
-    rows[row - 2][COLUMNS.index(column)] = value
+    rows[row - 2][KAGGLE_COLUMNS.index(column)] = value
     return rows
 
 
 @pytest.mark.parametrize("block", [1 << 20, 20_000])  # the whole file at once, or some five rows at a time
 def test_rows_of_the_alphabet_come_in_file_order(tmp_path: Path, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kaggle, "BLOCK", block)
+    monkeypatch.setattr(kaggle, "BLOCK_BYTES", block)
     found = read_csv(write(tmp_path / "a.csv"), "72")
     chosen = [i for i, label in enumerate(LABELS) if label in "72"]
     np.testing.assert_array_equal(found.images, PIXELS[chosen].reshape(-1, 28, 28))
@@ -39,7 +39,7 @@ def test_rows_of_the_alphabet_come_in_file_order(tmp_path: Path, block: int, mon
 
 def test_columns_may_come_in_any_order_among_others(tmp_path: Path) -> None:
     order = np.random.default_rng(1).permutation(785)
-    header = ["id", *[COLUMNS[i] for i in order]]
+    header = ["id", *[KAGGLE_COLUMNS[i] for i in order]]
     rows = [["x", *[row[i] for i in order]] for row in rows_with(2, "label", "ї")]
     found = read_csv(write(tmp_path / "a.csv", header=header, rows=rows), "ї0")
     np.testing.assert_array_equal(found.images[0], PIXELS[0].reshape(28, 28))
@@ -47,11 +47,11 @@ def test_columns_may_come_in_any_order_among_others(tmp_path: Path) -> None:
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.csv", header=["pixel99" if name == "pixel7" else name for name in COLUMNS])
+    path = write(tmp_path / "a.csv", header=["pixel99" if name == "pixel7" else name for name in KAGGLE_COLUMNS])
     with pytest.raises(ValueError, match=r"a.csv: expected the columns label,pixel0…pixel783, got none named pixel7"):
         read_csv(path, "0")
     with pytest.raises(ValueError, match="got none named label"):
-        read_csv(write(tmp_path / "b.csv", header=["digit", *COLUMNS[1:]]), "0")
+        read_csv(write(tmp_path / "b.csv", header=["digit", *KAGGLE_COLUMNS[1:]]), "0")
 
 
 @pytest.mark.parametrize("value", ["256", "-1", "ink", "1.5", "", "NaN"])
@@ -59,7 +59,7 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
 def test_a_pixel_that_is_no_whole_number_to_255_is_told_with_row_and_column(
     tmp_path: Path, value: str, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kaggle, "BLOCK", block)
+    monkeypatch.setattr(kaggle, "BLOCK_BYTES", block)
     path = write(tmp_path / "a.csv", rows=rows_with(31, "pixel5", value))
     with pytest.raises(ValueError, match=rf"row 31, column 7: expected a whole number from 0 to 255, got '{value}'"):
         read_csv(path, "0")
@@ -70,7 +70,7 @@ def test_a_pixel_that_is_no_whole_number_to_255_is_told_with_row_and_column(
 def test_a_label_that_is_no_single_character_is_told_with_its_row(
     tmp_path: Path, label: str, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kaggle, "BLOCK", block)
+    monkeypatch.setattr(kaggle, "BLOCK_BYTES", block)
     path = write(tmp_path / "a.csv", rows=rows_with(20, "label", label))
     with pytest.raises(ValueError, match=rf"a.csv, row 20, column label: expected one character, got '{label}'"):
         read_csv(path, "0")
@@ -81,8 +81,8 @@ def test_a_character_that_the_file_lacks_is_told_with_those_it_has(tmp_path: Pat
         read_csv(write(tmp_path / "a.csv"), "0x")
 
 
-@pytest.mark.parametrize("content", [b"", b"label\n", b"\xff\xfe\x00", ",".join(COLUMNS).encode() + b"\n1,2\n",
-                                     ",".join(COLUMNS).encode() + b"\n\xe9" + b",0" * 784 + b"\n"])
+@pytest.mark.parametrize("content", [b"", b"label\n", b"\xff\xfe\x00", ",".join(KAGGLE_COLUMNS).encode() + b"\n1,2\n",
+                                     ",".join(KAGGLE_COLUMNS).encode() + b"\n\xe9" + b",0" * 784 + b"\n"])
 def test_other_files_are_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.csv").write_bytes(content)
     with pytest.raises(ValueError, match=r"a.csv: expected the columns label,pixel0…pixel783[^\n]*$"):
@@ -90,7 +90,7 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path, content: bytes) -> 
 
 
 def test_a_header_without_rows_has_no_characters(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text(",".join(COLUMNS) + "\n")
+    (tmp_path / "a.csv").write_text(",".join(KAGGLE_COLUMNS) + "\n")
     with pytest.raises(ValueError, match=r"a.csv has no '0'"):
         read_csv(tmp_path / "a.csv", "0")
 
@@ -112,7 +112,7 @@ def test_train_and_test_of_a_folder_are_the_pools(tmp_path: Path) -> None:
 
 def test_a_test_set_without_labels_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("nothing")
-    (tmp_path / "test.csv").write_text(",".join(COLUMNS[1:]) + "\n" + ",".join("0" * 784) + "\n")
+    (tmp_path / "test.csv").write_text(",".join(KAGGLE_COLUMNS[1:]) + "\n" + ",".join("0" * 784) + "\n")
     with pytest.raises(ValueError, match=r"/test.csv has no column label: expected a test set with its answers, got "
                                          r"one without, as Kaggle's own, .* set glyphs.path to \S*/train.csv to split"):
         read_csv(tmp_path, "0")

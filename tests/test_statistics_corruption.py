@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stages.statistics.cells import Cells, cell_means
+from stages.statistics.condition_cells import Cells, cell_means
 from stages.statistics.corruption import corruptions
-from stages.statistics.design import Factor
+from stages.statistics.design_matrix import Factor
 
 ERRORS = {("base", "fog"): [0.3, 0.5], ("base", "blur"): [0.2, 0.9], ("mine", "fog"): [0.1, 0.2],
           ("mine", "blur"): [0.3, 0.8]}

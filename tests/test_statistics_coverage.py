@@ -16,7 +16,7 @@ from conftest import Runs
 from scipy.special import expit
 
 from stages.statistics.coding import build_design
-from stages.statistics.design import Design, Variables, make_factor
+from stages.statistics.design_matrix import Design, Variables, make_factor
 from stages.statistics.formulas import parse_formula
 from stages.statistics.least_squares import least_squares, two_way
 from stages.statistics.regression import Clusters, estimate

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from statsmodels.stats.diagnostic import linear_reset
 
 from stages.statistics.coding import build_design
-from stages.statistics.design import Design, Factor, Variables
+from stages.statistics.design_matrix import Design, Factor, Variables
 from stages.statistics.diagnostics import (
     WithoutCategory,
     added_variables,
@@ -25,7 +25,7 @@ from stages.statistics.diagnostics import (
     without_terms,
 )
 from stages.statistics.formulas import parse_formula
-from stages.statistics.least_squares import Fit, cut, least_squares
+from stages.statistics.least_squares import Fit, into_blocks, least_squares
 from stages.statistics.moments import Moments, independent
 from stages.statistics.oracles import confirm
 from stages.statistics.sample import Sample, intersection
@@ -72,7 +72,7 @@ def adjusted_r2(X: Floats, y: Floats) -> float:
 def test_reset_is_ramseys_test_with_the_jackknifes_errors(seed: int) -> None:
     X, y, cluster = ragged(seed, clusters=30, K=3)
     y = y + 0.2 * X[:, 1] ** 2
-    test = reset(cut(X, y, cluster), fitted(X, y, cluster))
+    test = reset(into_blocks(X, y, cluster), fitted(X, y, cluster))
     groups = np.unique(cluster, return_inverse=True)[1]
     wanted = linear_reset(sm.OLS(y, X).fit(), power=3, use_f=True, cov_type="cluster-crv3",
                           cov_kwds={"groups": groups})
@@ -86,7 +86,7 @@ def test_reset_finds_a_curve_and_no_curve_in_a_line() -> None:
     X, cluster = np.column_stack([np.ones(800), rng.uniform(0, 1, 800)]), np.arange(800) // 4
     line = X[:, 1] + rng.normal(size=800)
     curve = line + 4 * X[:, 1] ** 2
-    p = [test.log_p for y in (line, curve) if (test := reset(cut(X, y, cluster), fitted(X, y, cluster)))]
+    p = [test.log_p for y in (line, curve) if (test := reset(into_blocks(X, y, cluster), fitted(X, y, cluster)))]
     assert p[0] > np.log(0.05)
     assert p[1] < np.log(0.001)
 
@@ -97,7 +97,7 @@ def test_reset_tests_only_powers_that_the_regressor_does_not_say_itself(values: 
     x = rng.integers(0, values, 400).astype(float)
     X, cluster = np.column_stack([np.ones(400), x]), np.arange(400) // 4
     y = x + rng.normal(size=400)
-    test = reset(cut(X, y, cluster), fitted(X, y, cluster))
+    test = reset(into_blocks(X, y, cluster), fitted(X, y, cluster))
     assert (test.df1 if test else 0) == added
 
 
@@ -106,7 +106,7 @@ def test_reset_tests_only_powers_that_the_regressor_does_not_say_itself(values: 
 def test_added_variables_are_binned_residuals_of_refits(seed: int, rows: int) -> None:
     X, y, cluster = ragged(seed, clusters=30, K=4)
     fit = fitted(X, y, cluster)
-    plots = added_variables(cut(X, y, cluster, rows), fit)
+    plots = added_variables(into_blocks(X, y, cluster, rows), fit)
     assert len(plots) == 3
     for k, plot in enumerate(plots, start=1):
         others = np.delete(X, k, axis=1)
@@ -125,7 +125,7 @@ def test_added_variables_are_binned_residuals_of_refits(seed: int, rows: int) ->
 def test_the_line_through_an_added_variables_bins_has_its_coefficient_as_slope() -> None:
     X, y, cluster = ragged(4, clusters=200, K=4)
     fit = fitted(X, y, cluster)
-    for k, plot in enumerate(added_variables(cut(X, y, cluster), fit), start=1):
+    for k, plot in enumerate(added_variables(into_blocks(X, y, cluster), fit), start=1):
         assert np.average(plot.x, weights=plot.rows) == pytest.approx(0, abs=1e-9)
         slope = (plot.rows * plot.x * plot.y).sum() / (plot.rows * plot.x**2).sum()
         assert slope == pytest.approx(fit.beta[k], rel=0.05)  # bins lose what varies within them
@@ -154,7 +154,7 @@ def refit_without(rows: Sample, design: Design, fit: Fit, row: WithoutCategory) 
         assert row.after == pytest.approx(beta[k], abs=1e-7)
         assert row.errors == pytest.approx(abs(beta[k] - fit.beta[k]) / fit.standard_error[k], rel=1e-4)
         low, high = fit.interval(0.5)[k]
-        assert (row.moved in row.outside) == (not low <= beta[k] <= high)
+        assert (row.moved in row.out_of_range) == (not low <= beta[k] <= high)
 
 
 @pytest.mark.parametrize("images", [100, 5000])
@@ -187,7 +187,7 @@ def test_without_a_category_the_others_that_moved_most_and_left_their_intervals_
         shift = np.abs(beta - fit.beta)[places] / fit.standard_error[places]
         assert row.moved == others[int(shift.argmax())]
         assert row.errors == pytest.approx(shift.max())
-        assert row.outside == tuple(fit.names[k] for k in places if not low[k] <= beta[k] <= high[k])
+        assert row.out_of_range == tuple(fit.names[k] for k in places if not low[k] <= beta[k] <= high[k])
 
 
 @pytest.mark.parametrize(("formula", "category", "changed"), [
@@ -199,7 +199,7 @@ def test_what_is_told_against_the_category_that_is_left_out_is_not_compared(form
     rows = sample(3, images=400)
     design, fit = regression(formula, rows)
     row, = (row for row in without_categories(rows, design, fit, 0.01) if row.category == category)
-    compared = {design.columns[fit.names.index(name)].term for name in (row.moved, *row.outside) if name}
+    compared = {design.columns[fit.names.index(name)].term for name in (row.moved, *row.out_of_range) if name}
     assert changed not in compared
 
 
@@ -260,8 +260,8 @@ def test_a_regression_on_a_constant_alone_can_be_looked_at() -> None:
     X = np.ones((len(y), 1))
     fit = fitted(X, y, cluster)
     assert all("fitted values" in warning for warning in warnings(fit, ["image"]))
-    assert reset(cut(X, y, cluster), fit) is None
-    assert added_variables(cut(X, y, cluster), fit) == []
+    assert reset(into_blocks(X, y, cluster), fit) is None
+    assert added_variables(into_blocks(X, y, cluster), fit) == []
 
 
 @settings(max_examples=20, deadline=None)
@@ -300,7 +300,7 @@ def test_rows_are_in_one_intersection_where_both_labels_are_alike(pairs: list[tu
 @pytest.mark.parametrize("seed", range(3))
 def test_both_libraries_confirm_a_good_fit(seed: int) -> None:
     X, y, cluster = ragged(seed)
-    confirm(cut(X, y, cluster, 20), fitted(X, y, cluster))
+    confirm(into_blocks(X, y, cluster, 20), fitted(X, y, cluster))
     rows = sample(seed)
     design, fit = regression("noise*poly(level, 2) + colour", rows)
     confirm(rows.blocks(design), fit)
@@ -309,7 +309,7 @@ def test_both_libraries_confirm_a_good_fit(seed: int) -> None:
 def test_a_coefficient_without_error_is_confirmed_too() -> None:
     X, _, cluster = ragged(11)
     y = X[:, 1] - 2 * X[:, 3]
-    confirm(cut(X, y, cluster), fitted(X, y, cluster))
+    confirm(into_blocks(X, y, cluster), fitted(X, y, cluster))
 
 
 @pytest.mark.parametrize("distance", [1e-3, 1e-4, 5e-5, 2e-5, 1.1e-5, 1e-6])
@@ -319,7 +319,7 @@ def test_a_regressor_close_to_another_is_refused_by_name_or_confirmed(distance: 
     X[:, 2] = X[:, 1] + distance * X[:, 2]
     y = (rng.random(2000) < 0.5).astype(float)
     if len(independent(Moments.of(X, y))[0]) == 3:
-        confirm(cut(X, y, cluster), fitted(X, y, cluster))
+        confirm(into_blocks(X, y, cluster), fitted(X, y, cluster))
     else:
         with pytest.raises(ValueError, match="x2 = a combination of x1"):
             fitted(X, y, cluster)
@@ -327,7 +327,7 @@ def test_a_regressor_close_to_another_is_refused_by_name_or_confirmed(distance: 
 
 def test_a_wrong_coefficient_or_error_is_stopped_by_name() -> None:
     X, y, cluster = ragged(12)
-    fit, blocks = fitted(X, y, cluster), cut(X, y, cluster)
+    fit, blocks = fitted(X, y, cluster), into_blocks(X, y, cluster)
     nudge = np.eye(6)[2]
     with pytest.raises(ValueError, match=r"the coefficient of x2 is .* here and .* by linearmodels: one is wrong"):
         confirm(blocks, replace(fit, beta=fit.beta + 1e-6 * nudge))
@@ -338,4 +338,4 @@ def test_a_wrong_coefficient_or_error_is_stopped_by_name() -> None:
     with pytest.raises(ValueError, match="the coefficient of x2 is nan here"):
         confirm(blocks, replace(fit, beta=np.where(nudge > 0, np.nan, fit.beta)))
     with pytest.raises(ValueError, match="the CV1 error of x0"):
-        confirm(cut(X, y, np.arange(len(y))), fit)  # other clusters
+        confirm(into_blocks(X, y, np.arange(len(y))), fit)  # other clusters

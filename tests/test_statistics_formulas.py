@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from formulaic import Formula
 
-from stages.statistics.formulas import HIGHEST, Part, parse_formula
+from stages.statistics.formulas import HIGHEST, FormulaPart, parse_formula
 
 VARIABLES = ("level", "size", "noise", "colour")
 ALIASES = {"dose": "level"}
@@ -27,16 +27,16 @@ def test_terms_are_formulaics_in_the_order_of_writing(formula: str) -> None:
 
 def test_a_call_gives_the_order_and_an_alias_the_variable() -> None:
     assert parse_formula("poly(dose, 3) + noise:center( size ) + dose", VARIABLES, ALIASES, "here") == [
-        (Part("level", 3),), (Part("noise"), Part("size", centred=True)), (Part("level"),)]
+        (FormulaPart("level", 3),), (FormulaPart("noise"), FormulaPart("size", centred=True)), (FormulaPart("level"),)]
 
 
 def test_a_part_says_what_it_is() -> None:
-    assert (Part("level").text, Part("level", 2).text) == ("level", "poly(level)")
+    assert (FormulaPart("level").text, FormulaPart("level", 2).text) == ("level", "poly(level)")
 
 
 @pytest.mark.parametrize("order", range(1, HIGHEST + 1))
 def test_every_order_up_to_the_highest_is_read(order: int) -> None:
-    assert parse_formula(f"poly(level,{order})", VARIABLES, {}, "here") == [(Part("level", order),)]
+    assert parse_formula(f"poly(level,{order})", VARIABLES, {}, "here") == [(FormulaPart("level", order),)]
 
 
 @pytest.mark.parametrize(("formula", "complaint"), [

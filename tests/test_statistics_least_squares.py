@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from linearmodels.datasets import wage_panel
 
 from stages.statistics import influence
-from stages.statistics.least_squares import Fit, boundaries, cut, least_squares, two_way
+from stages.statistics.least_squares import Fit, boundaries, into_blocks, least_squares, two_way
 from stages.statistics.moments import Moments
 from stages.statistics.sample import intersection
 
@@ -141,7 +141,7 @@ def test_statsmodels_gives_the_same_table() -> None:
     np.testing.assert_allclose(fit.interval(0.9), wanted.conf_int(alpha=0.1), rtol=1e-9)
     assert (fit.r2, fit.adjusted_r2) == pytest.approx((wanted.rsquared, wanted.rsquared_adj), abs=1e-12)
     assert fit.residual_variance == pytest.approx(wanted.scale)
-    assert fit.outside == ((wanted.fittedvalues < 0) | (wanted.fittedvalues > 1)).sum()
+    assert fit.out_of_range == ((wanted.fittedvalues < 0) | (wanted.fittedvalues > 1)).sum()
     jackknife = sm.OLS(y, X).fit(cov_type="cluster-crv3", cov_kwds={"groups": codes}).cov_params()
     np.testing.assert_allclose(fitted(X, y, cluster).covariance, jackknife, rtol=1e-9, atol=1e-12)
 
@@ -306,7 +306,7 @@ def test_a_saturated_regression_gives_the_means_of_the_cells() -> None:
     fit = fitted(X, y, np.arange(90) // 5)
     np.testing.assert_allclose(fit.beta[0] + np.array([0, fit.beta[1], fit.beta[2]]),
                                [y[cell == i].mean() for i in range(3)])
-    assert fit.outside == 0
+    assert fit.out_of_range == 0
 
 
 @pytest.mark.parametrize("size", [3, 12])  # smaller and larger than K
@@ -390,7 +390,7 @@ def test_what_varies_keeps_its_error_beside_what_does_not() -> None:
 @given(seed=seeds, rows=st.integers(1, 30))
 def test_blocks_have_whole_clusters_and_no_more_rows_than_asked_where_these_allow(seed: int, rows: int) -> None:
     X, y, cluster = ragged(seed, clusters=10, K=2)
-    blocks = list(cut(X, y, cluster, rows)())
+    blocks = list(into_blocks(X, y, cluster, rows)())
     order = np.argsort(cluster, kind="stable")
     for part, whole in enumerate((X, y, cluster)):
         np.testing.assert_array_equal(np.concatenate([block[part] for block in blocks]), whole[order])
@@ -425,7 +425,7 @@ def refused(pattern: str, **changes: Callable[..., Any]) -> None:
         name: change(X, y, cluster, names) for name, change in changes.items()}
     given_names = rows.pop("names")
     with pytest.raises(ValueError, match=pattern) as caught:
-        least_squares(cut(**rows), given_names)
+        least_squares(into_blocks(**rows), given_names)
     assert "\n" not in str(caught.value)
 
 

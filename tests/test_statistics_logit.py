@@ -15,12 +15,12 @@ from scipy import stats
 from scipy.special import expit
 
 from stages.statistics.coding import build_design
-from stages.statistics.design import Design, Factor, Variables, make_factor
+from stages.statistics.design_matrix import Design, Factor, Variables, make_factor
 from stages.statistics.formulas import parse_formula
-from stages.statistics.inference import Inference
-from stages.statistics.least_squares import Blocks, cut, least_squares
+from stages.statistics.least_squares import Blocks, into_blocks, least_squares
 from stages.statistics.logit import fit_logit
 from stages.statistics.marginal_effects import Effect, average_effects
+from stages.statistics.significance import Inference
 
 FORMULAS = ("noise + dose + colour + reader",
             "noise*poly(dose, 2) + colour",
@@ -61,7 +61,7 @@ def designed(formula: str, variables: Variables) -> Design:
 
 
 def streamed(design: Design, variables: Variables, y: Any, cluster: Any) -> Blocks:
-    return cut(design.block(variables, slice(0, variables.rows)), y, cluster)
+    return into_blocks(design.block(variables, slice(0, variables.rows)), y, cluster)
 
 
 def by_statsmodels(X: Any, y: Any, cluster: Any) -> Any:
@@ -95,7 +95,7 @@ def brute_force(design: Design, variables: Variables, beta: Any, predict: Callab
 @pytest.mark.parametrize("seed", range(3))
 def test_coefficients_and_clustered_errors_are_statsmodels(seed: int) -> None:
     X, y, cluster, names = ragged(np.random.default_rng(seed))
-    fit, wanted = fit_logit(cut(X, y, cluster, rows=40), names), by_statsmodels(X, y, cluster)
+    fit, wanted = fit_logit(into_blocks(X, y, cluster, rows=40), names), by_statsmodels(X, y, cluster)
     np.testing.assert_allclose(fit.beta, wanted.params, rtol=1e-6)
     np.testing.assert_allclose(fit.covariance, wanted.cov_params(), rtol=1e-6)
     np.testing.assert_allclose(fit.standard_error, wanted.bse, rtol=1e-6)
@@ -108,7 +108,7 @@ def test_coefficients_and_clustered_errors_are_statsmodels(seed: int) -> None:
 def test_units_of_a_column_do_not_matter() -> None:
     X, y, cluster, names = ragged(np.random.default_rng(3))
     units = np.array([1, 1e6, 1e-6, 1, 1e3])
-    fit, other = fit_logit(cut(X, y, cluster), names), fit_logit(cut(X * units, y, cluster), names)
+    fit, other = fit_logit(into_blocks(X, y, cluster), names), fit_logit(into_blocks(X * units, y, cluster), names)
     np.testing.assert_allclose(other.beta * units, fit.beta, rtol=1e-9)
     np.testing.assert_allclose(other.standard_error * units, fit.standard_error, rtol=1e-9)
 
@@ -119,7 +119,7 @@ def test_cutting_into_blocks_changes_nothing(rows: int, seed: int) -> None:
     variables, y, cluster = study(seed, clusters=80)
     design = designed("noise + poly(dose, 2) + colour", variables)
     X = design.block(variables, slice(0, variables.rows))
-    one, few = (fit_logit(cut(X, y, cluster, rows=size), design.names) for size in (10**6, rows))
+    one, few = (fit_logit(into_blocks(X, y, cluster, rows=size), design.names) for size in (10**6, rows))
     np.testing.assert_allclose(few.beta, one.beta, rtol=1e-8)
     np.testing.assert_allclose(few.covariance, one.covariance, rtol=1e-7, atol=1e-10)
     whole, parts = (average_effects(design, variables, one, link="logit", confidence=0.9, rows=size)
@@ -144,7 +144,7 @@ def test_a_newton_step_too_far_is_halved() -> None:
     y = np.array([1, 0, 1, 1, 0, 0, 1.0])
     with pytest.raises(np.linalg.LinAlgError, match="Singular"):
         full_steps(X, y)
-    fit = fit_logit(cut(X, y, np.arange(7)), ["constant", "x", "z"])
+    fit = fit_logit(into_blocks(X, y, np.arange(7)), ["constant", "x", "z"])
     np.testing.assert_allclose((y - expit(X @ fit.beta)) @ X, 0, atol=1e-9)
 
 
@@ -154,7 +154,7 @@ def test_statsmodels_agrees_where_a_factor_is_one_column() -> None:
     design = designed("reader + dose + colour", variables)
     X = design.block(variables, slice(0, variables.rows))
     margins = by_statsmodels(X, y, cluster).get_margeff(at="overall", dummy=True)
-    effects = average_effects(design, variables, fit_logit(cut(X, y, cluster), design.names), link="logit",
+    effects = average_effects(design, variables, fit_logit(into_blocks(X, y, cluster), design.names), link="logit",
                               confidence=0.95)
     chosen = [effect for effect in effects if effect.variable in ("reader", "dose")]
     place = [design.names.index(name) - 1 for name in ("reader[noisy]", "dose")]
@@ -170,11 +170,11 @@ def test_effects_are_those_of_brute_force(formula: str, link: Literal["logit", "
     X = design.block(variables, slice(0, variables.rows))
     if link == "logit":
         reference, predict = by_statsmodels(X, y, cluster), sm.Logit(y, X).predict
-        fit: Inference = fit_logit(cut(X, y, cluster), design.names)
+        fit: Inference = fit_logit(into_blocks(X, y, cluster), design.names)
     else:
         groups = np.unique(cluster, return_inverse=True)[1]
         reference = sm.OLS(y, X).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
-        predict, fit = sm.OLS(y, X).predict, least_squares(cut(X, y, cluster), design.names, leave_out=False)
+        predict, fit = sm.OLS(y, X).predict, least_squares(into_blocks(X, y, cluster), design.names, leave_out=False)
     effects = average_effects(design, variables, fit, link=link, confidence=0.9)
     assert {effect.variable for effect in effects} == {name for name in variables.names if name in formula}
     for effect in effects:
@@ -290,7 +290,7 @@ def test_a_design_of_the_constant_alone_has_no_effects() -> None:
 def test_one_failure_in_a_category_is_an_estimate() -> None:
     cell = np.repeat([0, 1], [200, 4000])
     y = np.r_[np.arange(200) % 2, np.zeros(1), np.ones(3999)]
-    fit = fit_logit(cut(np.column_stack([np.ones(4200), cell]), y, np.arange(4200)), ["constant", "cell"])
+    fit = fit_logit(into_blocks(np.column_stack([np.ones(4200), cell]), y, np.arange(4200)), ["constant", "cell"])
     assert fit.beta == pytest.approx([0, np.log(3999)], abs=1e-9)
 
 
@@ -334,31 +334,31 @@ def test_many_names_are_cut_short() -> None:
     X = np.column_stack([np.ones(900), *(cell == k for k in range(1, 9))]).astype(float)
     y = np.where(cell == 0, 1.0, rng.integers(0, 2, 900))
     with pytest.raises(ValueError, match=r"^logit: c0, c1, c2, c3, c4 and 4 more tell success"):
-        fit_logit(cut(X, y, cluster), [f"c{k}" for k in range(9)])
+        fit_logit(into_blocks(X, y, cluster), [f"c{k}" for k in range(9)])
 
 
 def test_too_few_rounds_are_no_estimate() -> None:
     X, y, cluster, names = ragged(np.random.default_rng(2))
     with pytest.raises(ValueError, match=r"^logit: x0.* still changed after 3 rounds: no estimate$"):
-        fit_logit(cut(X, y, cluster), names, rounds=3)
+        fit_logit(into_blocks(X, y, cluster), names, rounds=3)
 
 
 def test_an_outcome_without_both_success_and_failure_is_refused() -> None:
     X, y, cluster, names = ragged(np.random.default_rng(2))
     with pytest.raises(ValueError, match="the outcome is 1 in every row: there is nothing to explain"):
-        fit_logit(cut(X, np.ones_like(y), cluster), names)
+        fit_logit(into_blocks(X, np.ones_like(y), cluster), names)
     with pytest.raises(ValueError, match=r"expected an outcome of 0 and 1, got 0\.25"):
-        fit_logit(cut(X, np.r_[0.25, y[1:]], cluster), names)
+        fit_logit(into_blocks(X, np.r_[0.25, y[1:]], cluster), names)
 
 
 def test_what_least_squares_refuses_is_refused() -> None:
     X, y, cluster, names = ragged(np.random.default_rng(2))
     with pytest.raises(ValueError, match="all rows are in one cluster"):
-        fit_logit(cut(X, y, np.zeros_like(cluster)), names)
+        fit_logit(into_blocks(X, y, np.zeros_like(cluster)), names)
     with pytest.raises(ValueError, match=r"rank 5 .*twice = a combination of x2"):
-        fit_logit(cut(np.column_stack([X, 2 * X[:, 2]]), y, cluster), [*names, "twice"])
+        fit_logit(into_blocks(np.column_stack([X, 2 * X[:, 2]]), y, cluster), [*names, "twice"])
     with pytest.raises(ValueError, match="5 rows cannot tell 5 coefficients"):
-        fit_logit(cut(X[:5], np.array([0, 1, 0, 1, 1.0]), np.arange(5)), names)
+        fit_logit(into_blocks(X[:5], np.array([0, 1, 0, 1, 1.0]), np.arange(5)), names)
     halves = [(X[:9], y[:9], np.zeros(9, np.int64)), (X[9:], y[9:], np.arange(len(y) - 9))]
     with pytest.raises(ValueError, match="cluster 0 comes after 0"):
         fit_logit(lambda: halves, names)

@@ -59,7 +59,7 @@ def test_the_solution_is_least_squares_and_its_residual_sum_is_too() -> None:
 
 def test_some_of_the_columns_are_a_regression_on_them_alone() -> None:
     X, y, _ = ragged(2)
-    np.testing.assert_allclose(solve(Moments.of(X, y).keep([0, 3, 1]))[0], sm.OLS(y, X[:, [0, 3, 1]]).fit().params)
+    np.testing.assert_allclose(solve(Moments.of(X, y).select([0, 3, 1]))[0], sm.OLS(y, X[:, [0, 3, 1]]).fit().params)
 
 
 def test_adjusted_r2_is_statsmodels_and_dependent_columns_do_not_count() -> None:

@@ -9,7 +9,7 @@ import pytest
 from clustered_rows import Floats
 
 from stages.statistics.coding import build_design
-from stages.statistics.design import Design, Variables, make_factor
+from stages.statistics.design_matrix import Design, Variables, make_factor
 from stages.statistics.formulas import parse_formula
 from stages.statistics.least_squares import Fit, boundaries, least_squares
 from stages.statistics.regression import Clusters, estimate, with_runs

@@ -15,7 +15,7 @@ from scipy import optimize, stats
 from stages.statistics.bootstrap import resampled_shares
 from stages.statistics.thresholds import (
     DoseResponse,
-    area,
+    area_under_accuracy,
     dose_response,
     ends,
     isotonic,
@@ -148,7 +148,7 @@ def test_what_clean_captchas_do_not_reach_has_level_0() -> None:
 def test_the_area_is_that_of_trapezoids() -> None:
     shares = np.array([1.0, 0.8, 0.6, 0.4, 0.2, 0.1, 0.0])
     by_hand = sum((b - a) * (x + y) / 2 for a, b, x, y in zip(LEVELS, LEVELS[1:], shares, shares[1:], strict=False))
-    assert area(shares, LEVELS) == pytest.approx(by_hand)
+    assert area_under_accuracy(shares, LEVELS) == pytest.approx(by_hand)
     found = dose_response(np.tile(shares, (3, 1)), LEVELS, targets=(0.5,), confidence=0.9).area
     assert (found.value, found.low, found.high) == pytest.approx((by_hand,) * 3)
 

@@ -8,7 +8,7 @@ from clustered_rows import Floats, Ints, Rows, fitted, ragged
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stages.statistics.least_squares import cut
+from stages.statistics.least_squares import into_blocks
 from stages.statistics.wild import cluster_moments, weights, wild_p
 
 seeds = st.integers(0, 2**32 - 1)
@@ -16,7 +16,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 def bootstrap(rows: Rows, draws: int, seed: int) -> Floats:
     X, y, cluster = rows
-    return wild_p(cluster_moments(cut(X, y, cluster)), draws, rng=np.random.default_rng(seed))
+    return wild_p(cluster_moments(into_blocks(X, y, cluster)), draws, rng=np.random.default_rng(seed))
 
 
 def clustered_t(X: Floats, y: Floats, code: Ints, k: int) -> float:
@@ -100,7 +100,7 @@ def test_an_effect_without_error_has_no_p() -> None:
 
 def test_the_moments_of_clusters_do_not_depend_on_blocks() -> None:
     X, y, cluster = ragged(8, clusters=9, K=3)
-    for one, other, label in zip(cluster_moments(cut(X, y, cluster)), cluster_moments(cut(X, y, cluster, 4)),
+    for one, other, label in zip(cluster_moments(into_blocks(X, y, cluster)), cluster_moments(into_blocks(X, y, cluster, 4)),
                                  np.unique(cluster), strict=True):
         rows = cluster == label
         np.testing.assert_allclose(one.XX, X[rows].T @ X[rows])
@@ -116,7 +116,7 @@ def test_true_zeros_are_refused_as_often_as_p_says_and_more_often_by_students_t(
     for _ in range(runs):
         X = np.column_stack([np.ones(len(code)), (uneven * rng.normal(size=G))[code]])
         y = rng.normal(size=G)[code] + rng.normal(size=len(code))
-        wild += wild_p(cluster_moments(cut(X, y, code)), 199, rng=rng)[1] <= 0.1
+        wild += wild_p(cluster_moments(into_blocks(X, y, code)), 199, rng=rng)[1] <= 0.1
         student += fitted(X, y, code, leave_out=False).log_p[1] <= np.log(0.1)
     assert 0.06 <= wild / runs <= 0.14  # three standard deviations of 600 runs are 0.037
     assert student / runs > 0.15

@@ -159,7 +159,7 @@ def test_the_characters_of_a_language_are_those_that_tesseracts_own_tool_takes_o
                      elements=st.integers(0, 255)))
 def test_a_tall_image_becomes_dark_on_light_with_a_margin_of_its_ground(image: np.ndarray) -> None:
     """Tall ones are not scaled, so that the pixels themselves can be compared."""
-    line = tesseract.to_line(image)
+    line = tesseract.line_image(image)
     assert line.shape == (image.shape[0] + 2 * MARGIN, image.shape[1] + 2 * MARGIN)
     inner, ground = line[MARGIN:-MARGIN, MARGIN:-MARGIN], int(line[0, 0])
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
@@ -172,7 +172,7 @@ def test_a_tall_image_becomes_dark_on_light_with_a_margin_of_its_ground(image: n
 
 @pytest.mark.parametrize(("height", "expected"), [(20, LINE), (28, LINE), (LINE, LINE), (61, 61)])
 def test_low_images_are_upscaled_in_proportion_and_high_ones_kept(height: int, expected: int) -> None:
-    rows, columns = tesseract.to_line(np.zeros((height, 50, 3), np.uint8)).shape
+    rows, columns = tesseract.line_image(np.zeros((height, 50, 3), np.uint8)).shape
     assert rows - 2 * MARGIN == expected
     assert columns - 2 * MARGIN == pytest.approx(50 * expected / height, abs=1)
 
@@ -183,7 +183,7 @@ def test_low_images_are_upscaled_in_proportion_and_high_ones_kept(height: int, e
 ])
 def test_ink_is_dark_whatever_its_colour_and_its_ground(ink: tuple[int, int, int],
                                                        ground: tuple[int, int, int]) -> None:
-    line = tesseract.to_line(printed("408", ink, ground))
+    line = tesseract.line_image(printed("408", ink, ground))
     assert int(line.min()) < int(np.median(line)) - 60
     assert int(line.max()) < int(np.median(line)) + 30
 
@@ -222,7 +222,7 @@ def test_an_image_in_which_nothing_was_read_is_an_empty_row() -> None:
     assert to_texts(readings.labels, "<&8") == ["8&<", "", ""]
     assert readings.lengths.tolist() == [3, 0, 0]
     assert (readings.confidence[1:] == 0).all()
-    np.testing.assert_allclose(tesseract.whole_probability(readings), [0.42736774 * 0.98715767, 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(tesseract.reading_probability(readings), [0.42736774 * 0.98715767, 0, 0], rtol=1e-6)
 
 
 @given(st.lists(st.lists(st.tuples(st.text("01ab ж", max_size=2), st.floats(0, 1.2)), max_size=5), max_size=4))
@@ -232,7 +232,7 @@ def test_readings_hold_the_characters_of_the_alphabet_alone(pages: list[list[tup
     assert to_texts(readings.labels, "ж01") == expected
     assert ((readings.confidence > 0) == (readings.labels > 0)).all()  # 0 would say that it was missed
     assert (readings.confidence <= 1).all()
-    probability = tesseract.whole_probability(readings)
+    probability = tesseract.reading_probability(readings)
     for row, share, text in zip(readings.confidence.astype(np.float64), probability, expected, strict=True):
         assert share == pytest.approx(np.prod(row[: len(text)]) if text else 0)
 

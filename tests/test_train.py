@@ -22,13 +22,13 @@ from drawn_captchas import ALPHABET, HEIGHT, WIDTH, write_split
 from ruamel.yaml import YAML
 
 from stages import artifacts, checkpoints, reader_files, train, training_data
-from stages.params import Reader, load, parse
+from stages.params import ReaderParams, load_yaml, parse
 from stages.reader import precision
 from stages.reader.alternatives.denoising import denoise
 from stages.reader.inference import NetworkReader
 from stages.reader.precision import arithmetic, choose_precision
 
-QUICK = Reader(architecture="ctc", train_on="both", channels=8, epochs=2, patience=2, batch=16, learning_rate=0.01,
+QUICK = ReaderParams(architecture="ctc", train_on="both", channels=8, epochs=2, patience=2, batch=16, learning_rate=0.01,
                weight_decay=0.01, precision="auto", seed=0, device="cpu", denoise="none",
                init="pretrained/none", augment=0.0, fresh=False, optimiser="adamw")
 CPU = torch.device("cpu")
@@ -225,11 +225,11 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bytes(project: Path) -
     assert "epoch 2/8" not in said
     assert not list((project / ".scratch").glob("*/checkpoint"))
     resumed = outputs()
-    train.train_reader("small", LONG, parse(load(project / "params.yaml")).seed)
+    train.train_reader("small", LONG, parse(load_yaml(project / "params.yaml")).seed)
     assert outputs() == resumed
 
 
-def interrupt(monkeypatch: pytest.MonkeyPatch, reader: Reader = QUICK) -> None:
+def interrupt(monkeypatch: pytest.MonkeyPatch, reader: ReaderParams = QUICK) -> None:
     """Train until the first checkpoint is written, then fail."""
     write = checkpoints.write_checkpoint
 

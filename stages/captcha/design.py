@@ -22,7 +22,7 @@ from stages.schemas.words import CLEAN
 
 
 @dataclass(frozen=True)
-class Palette:
+class ColourDesign:
     """The colours of the captchas of an experiment."""
 
     schemes: tuple[str, ...]
@@ -31,7 +31,7 @@ class Palette:
 
 
 @dataclass(frozen=True)
-class Doses:
+class NoiseDesign:
     """The noise of an experiment: types, strongest level, number of tested levels up to it, and the types that only
     the test split has."""
 
@@ -71,7 +71,7 @@ def stream(seed: int, *identity: str | int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([seed, *words]))
 
 
-def render_crossed(bases: Bases, first: int, doses: Doses, palette: Palette, *, seed: int,
+def render_crossed(bases: Bases, first: int, doses: NoiseDesign, palette: ColourDesign, *, seed: int,
                    identity: tuple[str | int, ...]) -> Renderings:
     """Every base captcha under every condition of the grid.
 
@@ -87,14 +87,14 @@ def render_crossed(bases: Bases, first: int, doses: Doses, palette: Palette, *, 
     return _interleave(columns, n)
 
 
-def render_random(bases: Bases, first: int, doses: Doses, palette: Palette, *, seed: int,
+def render_random(bases: Bases, first: int, doses: NoiseDesign, palette: ColourDesign, *, seed: int,
                   identity: tuple[str | int, ...]) -> Renderings:
     """Every base captcha clean, and under one training noise type (balanced) at a level uniform up to the strongest."""
     drawn = (_drawn(bases, first, doses, palette, seed, identity, condition) for condition in (0, 1))
     return _interleave([_render(bases, *one, seed, identity) for one in drawn], len(bases.ink))
 
 
-def random_images(bases: Bases, first: int, doses: Doses, palette: Palette, *, seed: int,
+def random_images(bases: Bases, first: int, doses: NoiseDesign, palette: ColourDesign, *, seed: int,
                   identity: tuple[str | int, ...], conditions: Sequence[int]) -> Images:
     """The images of `render_random` under the given conditions (0 clean, 1 noisy), without measures: (n * C, H, W, 3),
     row = base * C + condition."""
@@ -108,7 +108,7 @@ def random_images(bases: Bases, first: int, doses: Doses, palette: Palette, *, s
     return np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
 
 
-def _drawn(bases: Bases, first: int, doses: Doses, palette: Palette, seed: int, identity: tuple[str | int, ...],
+def _drawn(bases: Bases, first: int, doses: NoiseDesign, palette: ColourDesign, seed: int, identity: tuple[str | int, ...],
            condition: int) -> tuple[Colours, NDArray[np.str_], NDArray[np.float64]]:
     """Colours, noise types and levels (n,) of `render_random`, clean where the condition is 0."""
     n = len(bases.ink)
@@ -120,7 +120,7 @@ def _drawn(bases: Bases, first: int, doses: Doses, palette: Palette, seed: int, 
     return colours, types, doses.level * (1 - rng.random(n))  # (0, level]
 
 
-def _colours(bases: Bases, first: int, palette: Palette, rng: np.random.Generator) -> Colours:
+def _colours(bases: Bases, first: int, palette: ColourDesign, rng: np.random.Generator) -> Colours:
     """Colours of n captchas, schemes balanced. An original keeps its own background and has no foreground."""
     schemes = [palette.schemes[i] for i in balanced(first, len(bases.ink), len(palette.schemes), rng=rng)]
     painted = [scheme if scheme != ORIGINAL else "black_on_white" for scheme in schemes]
@@ -128,10 +128,10 @@ def _colours(bases: Bases, first: int, palette: Palette, rng: np.random.Generato
                            least_contrast=palette.least_contrast, rng=rng)
     if ORIGINAL not in schemes or bases.original is None:
         return Colours(schemes, colours.foreground, colours.background)
-    kept = np.array([scheme == ORIGINAL for scheme in schemes])
+    original = np.array([scheme == ORIGINAL for scheme in schemes])
     foreground = [np.zeros((0, 3), np.uint8) if keep else drawn
-                  for keep, drawn in zip(kept, colours.foreground, strict=True)]
-    return Colours(schemes, foreground, np.where(kept[:, None], background(bases.original), colours.background))
+                  for keep, drawn in zip(original, colours.foreground, strict=True)]
+    return Colours(schemes, foreground, np.where(original[:, None], background(bases.original), colours.background))
 
 
 def _render(bases: Bases, colours: Colours, noises: NDArray[np.str_], levels: NDArray[np.float64], seed: int,
@@ -166,7 +166,7 @@ def _contrast(clean: Images, bases: Bases, colours: Colours) -> NDArray[np.float
 def _interleave(columns: list[Renderings], n: int) -> Renderings:
     """Merge one column per condition, each of n captchas, into rows sorted by (captcha, condition)."""
 
-    def woven(name: str) -> NDArray[Any]:
+    def interleaved(name: str) -> NDArray[Any]:
         arrays = [getattr(column, name) for column in columns]
         return np.stack(arrays, axis=1).reshape(n * len(columns), *arrays[0].shape[1:])
 
@@ -175,7 +175,7 @@ def _interleave(columns: list[Renderings], n: int) -> Renderings:
                       [column.colours.foreground[i] for column, i in order],
                       np.array([column.colours.background[i] for column, i in order]))
     return Renderings(np.tile(np.arange(len(columns), dtype=np.int16), n), [column.noise[i] for column, i in order],
-                      woven("level"), colours, woven("contrast"), woven("rmse"), woven("ssim"), woven("images"))
+                      interleaved("level"), colours, interleaved("contrast"), interleaved("rmse"), interleaved("ssim"), interleaved("images"))
 
 
 def bases_from_images(captcha: NDArray[np.int32], texts: list[str], images: Images) -> Bases:

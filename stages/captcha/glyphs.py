@@ -82,18 +82,18 @@ def labels_of(characters: NDArray[np.str_], alphabet: str) -> Ints:
     return np.array([place.get(str(character), -1) for character in known], np.int64)[inverse]
 
 
-def hold_out(labels: NDArray[np.generic], share: float, *, keep: int = 1, rng: np.random.Generator) -> Bools:
-    """Draw `share` of each class: at least one, and at least `keep` remain. labels (n,); returns (n,), True if drawn.
+def hold_out(labels: NDArray[np.generic], share: float, *, at_least: int = 1, rng: np.random.Generator) -> Bools:
+    """Draw `share` of each class: at least one, and at least `at_least` remain. labels (n,); returns (n,), True if drawn.
 
     Raises ValueError with the class that has too few.
     """
     drawn = np.zeros(len(labels), bool)
     for name in np.unique(labels):
         members = np.flatnonzero(labels == name)
-        if len(members) <= keep:
-            raise ValueError(f"class {name!s} has {len(members)} glyph(s), expected at least {keep + 1}, so that each "
+        if len(members) <= at_least:
+            raise ValueError(f"class {name!s} has {len(members)} glyph(s), expected at least {at_least + 1}, so that each "
                              "pool gets its own: add glyphs of it, or remove it from glyphs.alphabet")
-        size = min(max(round(share * len(members)), 1), len(members) - keep)
+        size = min(max(round(share * len(members)), 1), len(members) - at_least)
         drawn[rng.permutation(members)[:size]] = True
     return drawn
 
@@ -109,7 +109,7 @@ def assign_pools(labels: NDArray[np.generic], validation: float, test: float, *,
         raise ValueError(f"glyphs: validation {validation:g} and test {test:g} should be shares that leave some to "
                          "train on: lower them")
     pool = np.zeros(len(labels), np.uint8)
-    pool[hold_out(labels, test, keep=2, rng=rng)] = POOLS.index("test")
+    pool[hold_out(labels, test, at_least=2, rng=rng)] = POOLS.index("test")
     rest = np.flatnonzero(pool == 0)
     pool[rest[hold_out(labels[rest], validation / (1 - test), rng=rng)]] = POOLS.index("validation")
     return pool

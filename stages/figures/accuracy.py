@@ -15,18 +15,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.figures.numbers import highest, lowest, share_told
+from stages.figures.numbers import highest, lowest, share_text
 from stages.figures.style import (
     INK,
     MUTED,
     WIDTH,
     label_ends,
     level_ticks,
-    line_look,
-    neutral_look,
-    noise_look,
+    line_style,
+    neutral_style,
     percent_axis,
     small_multiples,
+    style_of_noise,
     styled,
     words,
 )
@@ -48,7 +48,7 @@ ESTIMATES = {"character": (Accuracy.character_accuracy, Accuracy.character_low, 
              "exact": (Accuracy.exact_match, Accuracy.exact_low, Accuracy.exact_high)}
 
 
-def accuracy_by_level(observations: Mapping[str, pd.DataFrame], noises: Sequence[str],
+def reader_accuracy_by_level(observations: Mapping[str, pd.DataFrame], noises: Sequence[str],
                       confidence: float) -> pd.DataFrame:
     """Character accuracy and exact match of each reader under each noise type and level, with intervals (Accuracy).
 
@@ -72,11 +72,11 @@ def _cell(characters: pd.DataFrame, confidence: float) -> list[float]:
     """The last eight columns of Accuracy for one cell of the design."""
     whole = characters.drop_duplicates(RENDERING)
     return [*_interval(characters, Predictions.success, characters[Predictions.glyph].to_numpy(), confidence),
-            *_interval(whole, READ_WHOLE, glyphs_of(characters), confidence),
+            *_interval(whole, READ_WHOLE, first_glyphs(characters), confidence),
             len(characters), whole[Predictions.captcha].nunique()]
 
 
-def glyphs_of(characters: pd.DataFrame) -> Ints:
+def first_glyphs(characters: pd.DataFrame) -> Ints:
     """The glyphs (n, T) of each rendering, in the order in which renderings come; -1 where unknown or absent."""
     rendering = characters.groupby(RENDERING, sort=False).ngroup().to_numpy()
     found = np.full((rendering.max(initial=-1) + 1, characters[Predictions.position].max() + 1), -1, np.int64)
@@ -125,7 +125,7 @@ def draw_levels(table: pd.DataFrame, measure: str, guess: float, reader: str) ->
         for index, name in enumerate(readers):
             line = table[(table[Accuracy.noise] == noise) & (table[Accuracy.reader] == name)]
             line = line.sort_values(Accuracy.level)
-            _line(panel, line, ESTIMATES[measure], _look(name == reader, index, noise, noises))
+            _line(panel, line, ESTIMATES[measure], _line_style(name == reader, index, noise, noises))
             ends.append(float(line[estimate].iloc[-1]))
         panel.axhline(guess, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
         percent_axis(panel)
@@ -137,19 +137,19 @@ def draw_levels(table: pd.DataFrame, measure: str, guess: float, reader: str) ->
     return figure
 
 
-def _look(own: bool, index: int, noise: str, noises: Sequence[str]) -> dict[str, Any]:
+def _line_style(own: bool, index: int, noise: str, noises: Sequence[str]) -> dict[str, Any]:
     if own:
-        return {**noise_look(noise, noises), "linestyle": "-", "linewidth": 1.9, "zorder": 3}
-    return {**line_look(index), "color": PALE, "linewidth": 1.2, "zorder": 2}
+        return {**style_of_noise(noise, noises), "linestyle": "-", "linewidth": 1.9, "zorder": 3}
+    return {**line_style(index), "color": PALE, "linewidth": 1.2, "zorder": 2}
 
 
-def _line(axes: Axes, line: pd.DataFrame, columns: tuple[str, str, str], look: dict[str, Any]) -> None:
+def _line(axes: Axes, line: pd.DataFrame, columns: tuple[str, str, str], style: dict[str, Any]) -> None:
     """A line with its intervals: a band for the eye that sees colour, whiskers for the one that does not."""
     x = line[Accuracy.level]
     estimate, low, high = (line[name] for name in columns)
-    axes.fill_between(x, low, high, color=look["color"], alpha=0.13, linewidth=0)
-    axes.vlines(x, low, high, color=look["color"], linewidth=0.8)
-    axes.plot(x, estimate, **look)
+    axes.fill_between(x, low, high, color=style["color"], alpha=0.13, linewidth=0)
+    axes.vlines(x, low, high, color=style["color"], linewidth=0.8)
+    axes.plot(x, estimate, **style)
 
 
 @styled
@@ -164,10 +164,10 @@ def draw_fans(table: pd.DataFrame, readers: Sequence[str]) -> Figure:
         ends = []
         for noise in noises:
             line = lines[lines[Accuracy.noise] == noise].sort_values(Accuracy.level)
-            look = noise_look(noise, noises)
+            style = style_of_noise(noise, noises)
             panel.vlines(line[Accuracy.level], line[Accuracy.exact_low], line[Accuracy.exact_high],
-                         color=look["color"], linewidth=0.7, alpha=0.7)
-            panel.plot(line[Accuracy.level], line[Accuracy.exact_match], **look)
+                         color=style["color"], linewidth=0.7, alpha=0.7)
+            panel.plot(line[Accuracy.level], line[Accuracy.exact_match], **style)
             ends.append(float(line[Accuracy.exact_match].iloc[-1]))
         panel.axhline(0.5, color=INK, linewidth=0.7, linestyle=(0, (2, 3)), zorder=1)
         percent_axis(panel, CAPTCHAS_READ if panel is panels[0] else "")
@@ -186,16 +186,16 @@ def about_levels(levels: pd.DataFrame, reader: str, measure: str) -> str:
     column, least, most = ESTIMATES[measure]
     what = "of the characters" if measure == "character" else "of the captchas whole"
 
-    def said(row: pd.Series) -> str:
-        return share_told(row[column], row[least], row[most])
+    def accuracy_text(row: pd.Series) -> str:
+        return share_text(row[column], row[least], row[most])
 
     strongest = rows[rows[Accuracy.level] == rows[Accuracy.level].max()]
     low, high = lowest(strongest, column), highest(strongest, column)
     clean = rows[rows[Accuracy.level] == 0].iloc[0]
-    start = f"Without noise `{reader}` reads {said(clean)} {what}; at level {low[Accuracy.level]:g} "
+    start = f"Without noise `{reader}` reads {accuracy_text(clean)} {what}; at level {low[Accuracy.level]:g} "
     if len(strongest) == 1:
-        return start + f"of {words(low[Accuracy.noise])}, {said(low)}."
-    return start + (f"between {said(low)} under {words(low[Accuracy.noise])} and {said(high)} under "
+        return start + f"of {words(low[Accuracy.noise])}, {accuracy_text(low)}."
+    return start + (f"between {accuracy_text(low)} under {words(low[Accuracy.noise])} and {accuracy_text(high)} under "
                     f"{words(high[Accuracy.noise])}.")
 
 
@@ -210,9 +210,9 @@ def draw_breakdown(tables: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
             part = table[table[OfReader.reader] == reader]
             shift = 0.44 * (index / (len(readers) - 1) - 0.5) if len(readers) > 1 else 0.0
             x = np.array([names.index(name) for name in part[factor]]) + shift
-            look = {**neutral_look(index), "linestyle": "none"}
-            panel.vlines(x, part[Shares.low], part[Shares.high], color=look["color"], linewidth=1.1)
-            panel.plot(x, part[Shares.accuracy], label=reader, **look)
+            style = {**neutral_style(index), "linestyle": "none"}
+            panel.vlines(x, part[Shares.low], part[Shares.high], color=style["color"], linewidth=1.1)
+            panel.plot(x, part[Shares.accuracy], label=reader, **style)
         panel.set_xticks(range(len(names)), [words(str(name)) for name in names])
         panel.set_xlim(-0.6, len(names) - 0.4)
         panel.grid(False, axis="x")
@@ -229,12 +229,12 @@ def draw_breakdown(tables: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
 
 def about_breakdown(tables: Sequence[tuple[str, pd.DataFrame]], reader: str) -> str:
     """The hardest and the easiest of each factor; whether two differ is told by the contrasts."""
-    said = []
+    sentences = []
     for factor, table in tables:
         rows = table[table[OfReader.reader] == reader]
         if len(rows) > 1:
-            ends = [f"{share_told(*row[[Shares.accuracy, Shares.low, Shares.high]])} for “{words(str(row[factor]))}”"
+            ends = [f"{share_text(*row[[Shares.accuracy, Shares.low, Shares.high]])} for “{words(str(row[factor]))}”"
                     for row in (lowest(rows, Shares.accuracy), highest(rows, Shares.accuracy))]
-            said.append(f"by {factor} from {ends[0]} to {ends[1]}")
-    return (f"Over all conditions the accuracy of `{reader}` runs {', and '.join(said)}." if said
+            sentences.append(f"by {factor} from {ends[0]} to {ends[1]}")
+    return (f"Over all conditions the accuracy of `{reader}` runs {', and '.join(sentences)}." if sentences
             else "There is one character and one colour in this run.")

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from stages.figures.numbers import estimate_of, highest, interval_name, lowest
-from stages.figures.regressed import NUMBERS, STEP, pooled, slope_terms
-from stages.figures.style import INK, WIDTH, line_look, styled, words
+from stages.figures.regression_tables import NUMBER_WORDS, STEP, pooled_rows, slope_terms
+from stages.figures.style import INK, WIDTH, line_style, styled, words
 from stages.schemas.figures import Effects, Slopes
 from stages.schemas.regress import Coefficients
 
@@ -39,13 +39,13 @@ def dose_slopes(coefficients: pd.DataFrame, readers: Sequence[str], specificatio
     return pd.concat(parts, ignore_index=True)
 
 
-def factor_effects(coefficients: pd.DataFrame, specification: str) -> pd.DataFrame:
+def factor_rows(coefficients: pd.DataFrame, specification: str) -> pd.DataFrame:
     """Percentage points of character accuracy that a category adds beside its reference, all readers together.
 
     Columns reader (a word for all), term (of TERMS), category, label, points, low, high; no row for a term that the
     specification left out.
     """
-    found = pooled(coefficients, specification)
+    found = pooled_rows(coefficients, specification)
     parts = [found[found[Coefficients.term] == term] for term in TERMS]
     rows = pd.concat(parts, ignore_index=True)
     return rows[FACTOR_COLUMNS].astype(str).join(_points(rows, 1))
@@ -69,7 +69,7 @@ def draw_slopes(slopes: pd.DataFrame, noises: Sequence[str], dose: str) -> Figur
         y = np.array([noises.index(noise) for noise in part[Slopes.noise]]) + shift(index, len(readers))
         intervals(axes, part, y, index, name)
     finish(axes, [words(noise) for noise in noises],
-           f"percentage points of character accuracy for {STEP:g} of {NUMBERS[dose]}")
+           f"percentage points of character accuracy for {STEP:g} of {NUMBER_WORDS[dose]}")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=5)
     return figure
 
@@ -97,22 +97,22 @@ def draw_effects(effects: pd.DataFrame, references: Mapping[str, str]) -> Figure
 
 
 def about_slopes(slopes: pd.DataFrame, confidence: float) -> str:
-    said = []
+    sentences = []
     for reader, rows in slopes.groupby(Slopes.reader, sort=False):
         worst = lowest(rows, Slopes.points)
-        said.append(f"`{reader}`: {words(worst[Slopes.noise])}, {estimate_of(worst, Slopes.points)} points")
-    return (f"The steepest slope of each reader, with its {interval_name(confidence)}. {'; '.join(said)}. A slope "
+        sentences.append(f"`{reader}`: {words(worst[Slopes.noise])}, {estimate_of(worst, Slopes.points)} points")
+    return (f"The steepest slope of each reader, with its {interval_name(confidence)}. {'; '.join(sentences)}. A slope "
             "depends on which levels were tested; the average costs and the curves do not rest on a straight line."
-            if said else "No slope was estimated.")
+            if sentences else "No slope was estimated.")
 
 
 def about_effects(effects: pd.DataFrame, references: Mapping[str, str], confidence: float) -> str:
-    said = []
+    sentences = []
     for term, rows in effects.groupby(Effects.term, sort=False):
         most = highest(rows.assign(size=rows[Effects.points].abs()), "size")
-        said.append(f"{TERMS[str(term)]} {words(most[Effects.category])} beside {words(references[str(term)])}, "
+        sentences.append(f"{TERMS[str(term)]} {words(most[Effects.category])} beside {words(references[str(term)])}, "
                     f"{estimate_of(most, Effects.points)} points")
-    return (f"The largest of each, with its {interval_name(confidence)}: {'; '.join(said)}." if said
+    return (f"The largest of each, with its {interval_name(confidence)}: {'; '.join(sentences)}." if sentences
             else "No effect was estimated.")
 
 
@@ -123,9 +123,9 @@ def shift(index: int, count: int) -> float:
 
 def intervals(axes: Axes, part: pd.DataFrame, y: Floats, index: int, name: str) -> None:
     """Points with intervals, of columns points, low and high."""
-    look = {**line_look(index), "linestyle": "none"}
-    axes.hlines(y, part[Slopes.low], part[Slopes.high], color=look["color"], linewidth=1.2)
-    axes.plot(part[Slopes.points], y, label=name, **look)
+    style = {**line_style(index), "linestyle": "none"}
+    axes.hlines(y, part[Slopes.low], part[Slopes.high], color=style["color"], linewidth=1.2)
+    axes.plot(part[Slopes.points], y, label=name, **style)
 
 
 def finish(axes: Axes, names: list[str], label: str) -> None:

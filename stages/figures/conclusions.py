@@ -16,13 +16,13 @@ from stages.figures.numbers import (
     listed,
     lowest,
     p_value,
-    points,
+    points_text,
     quoted,
     rough,
     signed,
 )
 from stages.figures.ranking import lost, settled
-from stages.figures.regressed import NUMBERS, STEP, Regressed, slope_terms, turned, upright
+from stages.figures.regression_tables import NUMBER_WORDS, STEP, Regressed, slope_terms, turned, unordered_pairs
 from stages.figures.robustness import ModelDifferences, model_differences
 from stages.figures.style import words
 from stages.params import Params
@@ -30,7 +30,7 @@ from stages.schemas.regress import Contrasts, Costs, DoseResponses, MarginalEffe
 from stages.schemas.words import CLEAN
 
 FACTORS = {"noise": "noise", "reader": "reader", "colour": "colour", "digit": "character", "position": "position"}
-FEW = 50      # clusters, below which the regress stage adds the wild bootstrap
+FEW_CLUSTERS = 50      # clusters, below which the regress stage adds the wild bootstrap
 WORDS = 60    # of the answer
 RULE = 0.8    # power of the smallest detectable difference
 CLOSE = 1.0   # points, within which two models agree
@@ -39,20 +39,20 @@ WRITERS = {  # source of the glyphs: what else the intervals hold for
     "mnist": "other digits, of other writers as well"}
 
 
-def answer(found: Regressed, learned: str = "") -> str:
+def answer_text(found: Regressed, learned: str = "") -> str:
     """At most sixty words: which noise is worst for the report's reader, by how much, and how sure that is.
 
     `learned` says what that reader was trained on.
     """
-    halves, costs = found.halves(found.reader), found.costs(found.reader)
-    reached = halves[halves[Thresholds.level].notna()]
+    half_levels, costs = found.half_levels(found.reader), found.costs(found.reader)
+    reached = half_levels[half_levels[Thresholds.level].notna()]
     if costs.empty:
         return f"The regression estimated no cost of any noise for `{found.reader}`, so none can be called the worst."
     worst = costs.iloc[0]
     cheapest = costs.iloc[-1]
     start = (f"`{found.reader}`{f', trained on {learned},' * bool(learned)} {_stopped(reached, found)}. On average "
-             f"**{words(worst[Costs.noise])}** costs most, {points(worst, Costs.cost)} of 100 characters")
-    least = f", {words(cheapest[Costs.noise])} least, {points(cheapest, Costs.cost)}." if len(costs) > 1 else "."
+             f"**{words(worst[Costs.noise])}** costs most, {points_text(worst, Costs.cost)} of 100 characters")
+    least = f", {words(cheapest[Costs.noise])} least, {points_text(cheapest, Costs.cost)}." if len(costs) > 1 else "."
     runs = _runs_in_short(costs)
     return next(text for text in (start + least + runs, f"{start}.{runs}", f"{start}.")
                 if len(text.split()) <= WORDS or text == f"{start}.")
@@ -93,9 +93,9 @@ def _costs(found: Regressed) -> Iterator[str]:
         return
     worst, least = costs.iloc[0], costs.iloc[-1]
     text = (f"For `{found.reader}` **{words(worst[Costs.noise])}** costs most, "
-            f"{points(worst, Costs.cost, explained=interval_name(found.confidence))} percentage points of character "
+            f"{points_text(worst, Costs.cost, explained=interval_name(found.confidence))} percentage points of character "
             "accuracy on average over the levels tested")
-    yield text + (f"; **{words(least[Costs.noise])}** least, {points(least, Costs.cost)}." if len(costs) > 1 else ".")
+    yield text + (f"; **{words(least[Costs.noise])}** least, {points_text(least, Costs.cost)}." if len(costs) > 1 else ".")
 
 
 def _pairs_of_noises(found: Regressed) -> Iterator[str]:
@@ -103,7 +103,7 @@ def _pairs_of_noises(found: Regressed) -> Iterator[str]:
     pairs = pairs[(pairs[Contrasts.a] != CLEAN) & (pairs[Contrasts.b] != CLEAN)]
     if len(pairs) < 2:
         return
-    pairs = upright(pairs)
+    pairs = unordered_pairs(pairs)
     closest = lowest(pairs, Contrasts.difference)
     apart = int(_clear(pairs).sum())
     names = f"{words(closest[Contrasts.a])} and {words(closest[Contrasts.b])}"
@@ -144,7 +144,7 @@ def _readers(found: Regressed) -> Iterator[str]:
     gains = []
     for _, pair in own.iterrows():
         gain = pair[Contrasts.difference] >= 0
-        ends = points(pair, Contrasts.difference, sign=1 if gain else -1)
+        ends = points_text(pair, Contrasts.difference, sign=1 if gain else -1)
         between = pair[Contrasts.sd_between_runs]
         runs = f" (SD between runs {100 * between:.1f})" if np.isfinite(between) else ""
         gains.append(f"{ends} points {'more' if gain else 'fewer'} than `{pair[Contrasts.b]}`{runs}")
@@ -174,7 +174,7 @@ def _factor(factor: str, found: Regressed) -> Iterator[str]:
     if pairs.empty:
         return
     start = f"{FACTORS[factor].capitalize()} ({whose}):"
-    most = highest(upright(pairs), Contrasts.difference)
+    most = highest(unordered_pairs(pairs), Contrasts.difference)
     clear = int(_clear(pairs).sum())
     if clear:
         yield (f"{start} {clear} of {len(pairs)} pairs differ; most, {called(factor, most[Contrasts.a])} over "
@@ -257,7 +257,7 @@ def _advice(found: Regressed) -> Iterator[str]:
                     f"{words(costs.iloc[-1][Costs.noise])} least")
     pairs = found.contrasts("colour", found.reader)
     if len(pairs) and _clear(pairs).any():
-        worst = quoted(words(str(highest(upright(pairs), Contrasts.difference)[Contrasts.b])))
+        worst = quoted(words(str(highest(unordered_pairs(pairs), Contrasts.difference)[Contrasts.b])))
         parts.append(f"of the colour schemes, {worst} costs `{found.reader}` most")
     if parts:
         yield f"For a designer: {'; '.join(parts)}."
@@ -274,8 +274,8 @@ def how_sure(found: Regressed, params: Params, runs: Mapping[str, Sequence[str]]
 
 def _sampling(found: Regressed, captchas: int) -> str:
     name = found.reader
-    whom = "for such readers" if "run" in found.dimensions else f"for this reader, `{name}` as it was trained"
-    return (f"**Captchas.** The intervals ({100 * found.confidence:g}\u00a0%) hold {whom}, over other captchas than "
+    scope = "for such readers" if "run" in found.dimensions else f"for this reader, `{name}` as it was trained"
+    return (f"**Captchas.** The intervals ({100 * found.confidence:g}\u00a0%) hold {scope}, over other captchas than "
             f"the {captchas:,} of the test.")
 
 
@@ -362,11 +362,11 @@ def _about_noises(found: Regressed) -> Iterator[str]:
     terms = found.headline.terms
     if "noise" in terms and not set(slope_terms(found.dose)) & set(terms) and found.dose in terms:
         yield (f"Which noise is worse from the noise coefficients of `{found.headline.specification}`: its types "
-               f"share one slope of {NUMBERS[found.dose]} from level 0 on, so that a coefficient is what that slope "
+               f"share one slope of {NUMBER_WORDS[found.dose]} from level 0 on, so that a coefficient is what that slope "
                "leaves. The average costs say which is worse.")
 
 
 def _about_few(found: Regressed) -> Iterator[str]:
-    if min(found.headline.clusters) < FEW:
+    if min(found.headline.clusters) < FEW_CLUSTERS:
         yield (f"Much from a p near the limit: {min(found.headline.clusters)} clusters are few, and t and F are "
                "approximate.")

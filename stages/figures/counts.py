@@ -17,7 +17,7 @@ from stages.schemas.captchas import GlyphCounts
 from stages.schemas.figures import Counts
 
 MOST_NUMBERED = 40  # characters; with more, the numbers would be too small to read
-COLUMNS, GAP, LINE = 13, 6, 13  # of the sheet of mean glyphs; gap and line of lettering in px
+GLYPHS_PER_ROW, GAP, LINE = 13, 6, 13  # of the sheet of mean glyphs; gap and line of lettering in px
 
 
 def count_characters(texts: Mapping[str, Iterable[str]], alphabet: str) -> pd.DataFrame:
@@ -54,7 +54,7 @@ def draw_counts(table: pd.DataFrame) -> Figure:
 @styled
 def draw_mean_glyphs(means: NDArray[np.uint8], labels: list[str], counts: list[int]) -> Figure:
     """The mean glyph of each class, dark on white; means (A, 28, 28), ink 255; `counts` of glyphs stand beneath."""
-    columns = min(COLUMNS, max(10, len(labels)))
+    columns = min(GLYPHS_PER_ROW, max(10, len(labels)))
     across, down = SIDE + GAP, SIDE + LINE
     sheet = np.full((-(-len(labels) // columns) * down, columns * across - GAP, 3), 255, np.uint8)
     figure = Figure()
@@ -68,12 +68,12 @@ def draw_mean_glyphs(means: NDArray[np.uint8], labels: list[str], counts: list[i
 
 
 def about_counts(counts: pd.DataFrame) -> str:
-    said = []
+    sentences = []
     for split, rows in counts.groupby(Counts.split, sort=False):
         rarest, commonest = rows[Counts.count].min(), rows[Counts.count].max()
         often = f"{rarest:,}" if rarest == commonest else f"between {rarest:,} and {commonest:,}"
-        said.append(f"{often} times in {split}")
-    return f"Each character stands at each position {' and '.join(said)}."
+        sentences.append(f"{often} times in {split}")
+    return f"Each character stands at each position {' and '.join(sentences)}."
 
 
 def about_glyphs(glyphs: pd.DataFrame) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PAGES = {"report": "report.html", "details": "details.html"}
 Page = Literal["report", "details"]
-Source = Literal["study", "explained"]  # of a figure: a Study, or its Explained, which a second process draws
+FigureSource = Literal["study", "explained"]  # of a figure: a Study, or its Explained, which a second process draws
 
 
 def always(source: object) -> bool:
@@ -38,14 +38,14 @@ class Figure:
     form: str
     draw: Callable[[Any], Drawing | None]
     finding: Callable[[Any], str]
-    source: Source = "study"
+    source: FigureSource = "study"
     numbers: tuple[str, ...] = ()  # the tables behind it, below plots/, without their suffix
     picture: bool = False          # written as PNG, too, since it is a photograph more than a drawing
     when: Callable[[Any], bool] = always  # of the source: whether there is something to draw
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A cell of a table: its text, what stands small below it, and how it looks."""
 
     text: str
@@ -57,13 +57,13 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Table:
+class ReportTable:
     """A table; `kind` is its class in the style sheet."""
 
     caption: str
-    head: list[list[Cell]]
-    body: list[list[Cell]]
-    foot: list[list[Cell]] = field(default_factory=list)
+    head: list[list[TableCell]]
+    body: list[list[TableCell]]
+    foot: list[list[TableCell]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     kind: str = "compact"
 
@@ -95,10 +95,10 @@ class Fold:
     """What stands folded away, below a line that says what it is."""
 
     summary: str
-    content: list[Part]
+    content: list[ChapterPart]
 
 
-Part: TypeAlias = Figure | Table | Words | Definitions | Heading | Fold
+ChapterPart: TypeAlias = Figure | ReportTable | Words | Definitions | Heading | Fold
 
 
 @dataclass(frozen=True)
@@ -109,24 +109,24 @@ class Chapter:
     anchor: str
     title: str
     lead: str
-    content: tuple[Part | Callable[[Study], Iterable[Part]], ...]
+    content: tuple[ChapterPart | Callable[[Study], Iterable[ChapterPart]], ...]
 
-    def parts(self, study: Study) -> list[Part]:
-        made: list[Part] = []
+    def parts(self, study: Study) -> list[ChapterPart]:
+        made: list[ChapterPart] = []
         for one in self.content:
             made += one(study) if callable(one) else [one]
         return made
 
 
-def row(name: str, *cells: str | Cell) -> list[Cell]:
+def row(name: str, *cells: str | TableCell) -> list[TableCell]:
     """A row of a table, headed by its name."""
-    return [Cell(name, scope="row"), *(cell if isinstance(cell, Cell) else Cell(cell) for cell in cells)]
+    return [TableCell(name, scope="row"), *(cell if isinstance(cell, TableCell) else TableCell(cell) for cell in cells)]
 
 
-def heads(*names: str) -> list[list[Cell]]:
+def heads(*names: str) -> list[list[TableCell]]:
     """The head of a table whose first column holds the names of the rows."""
-    return [[Cell(""), *(Cell(name, scope="col") for name in names)]]
+    return [[TableCell(""), *(TableCell(name, scope="col") for name in names)]]
 
 
-def pairs_table(caption: str, pairs: Mapping[str, str]) -> Table:
-    return Table(caption, [], [row(name, value) for name, value in pairs.items()], kind="parameters")
+def pairs_table(caption: str, pairs: Mapping[str, str]) -> ReportTable:
+    return ReportTable(caption, [], [row(name, value) for name, value in pairs.items()], kind="parameters")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stages.figures.numbers import interval_text, listed, percent, percent_range, range_text, signed
 from stages.figures.samples import chosen_levels, draw_sheet
-from stages.figures.style import INK, MUTED, PALETTE, WIDTH, level_ticks, neutral_look, small_multiples, styled, words
+from stages.figures.style import INK, MUTED, PALETTE, WIDTH, level_ticks, neutral_style, small_multiples, styled, words
 from stages.insight.class_separation import COLLAPSED, MERGED
 from stages.schemas.explain import GlyphLosses, SpaceMeasures, SpacePlane
 from stages.schemas.words import CLEAN
@@ -28,7 +28,7 @@ SHOWN = {
     "spread": "spread within a class",
     "purity": "neighbours of the same class",
 }
-TELLS = {
+BECAUSE = {
     "distance": "because class means draw together",
     "spread": "because classes spread out",
     "both": "for both reasons, neither clearly more",
@@ -119,16 +119,16 @@ def draw_separation(table: pd.DataFrame, space: str) -> Figure:
             part = rows[(rows[SpaceMeasures.noise] == noise) & (rows[SpaceMeasures.measure] == measure)].sort_values(
                 SpaceMeasures.level
             )
-            look = neutral_look(index)
+            style = neutral_style(index)
             panel.fill_between(
                 part[SpaceMeasures.level],
                 part[SpaceMeasures.low],
                 part[SpaceMeasures.high],
-                color=look["color"],
+                color=style["color"],
                 alpha=0.18,
                 linewidth=0,
             )
-            panel.plot(part[SpaceMeasures.level], part[SpaceMeasures.value], label=name, **look)
+            panel.plot(part[SpaceMeasures.level], part[SpaceMeasures.value], label=name, **style)
         panel.axhline(1, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
         level_ticks(panel, sorted(set(rows[SpaceMeasures.level])))
         panel.tick_params(labelbottom=True)
@@ -220,7 +220,7 @@ def about_noise_on_classes(table: pd.DataFrame, space: str, noise: str, confiden
         return f"{start} no interval is known, and so no verdict: {rows[SpaceMeasures.note].iloc[0]}."
     if verdict["spread"] == "collapses":
         return f"{start} nothing is left: {COLLAPSED}."
-    told = (
+    text = (
         f"{start} {_distance(rows.loc['merging'], confidence)}, and the spread within classes "
         f"{_percentage(rows.loc['widening'], -0.5, confidence)}"
     )
@@ -228,11 +228,11 @@ def about_noise_on_classes(table: pd.DataFrame, space: str, noise: str, confiden
         end = "grows" if verdict["fisher"] == "grows" else "does not clearly change"
         moved = rows.loc["purity"]
         return (
-            f"{told}: the Fisher ratio {end}, but the classes may have moved as a whole: "
+            f"{text}: the Fisher ratio {end}, but the classes may have moved as a whole: "
             f"{percent(moved[SpaceMeasures.value])} "
             f"of the nearest clean neighbours are of the same class."
         )
-    return f"{told}: the Fisher ratio falls {TELLS[verdict['because']]}."
+    return f"{text}: the Fisher ratio falls {BECAUSE[verdict['because']]}."
 
 
 def _distance(row: pd.Series, confidence: float) -> str:
@@ -261,23 +261,23 @@ def about_separation(table: pd.DataFrame, space: str) -> str:
         return f"No interval is known here, and so no verdict: {notes.iloc[0]}."
     gone = found["spread"] == "collapses"
     closer, spread = (found["distance"] == "falls") & ~gone, found["spread"] == "grows"
-    said = [] if gone.any() else ["nowhere do the class means move together"]
+    sentences = [] if gone.any() else ["nowhere do the class means move together"]
     if closer.any():
-        said = [f"under {_noises(found[closer], len(found))} the class means move together"]
+        sentences = [f"under {_noises(found[closer], len(found))} the class means move together"]
     if spread.any():
-        said.append(f"under {_noises(found[spread], len(found))} the classes spread out")
+        sentences.append(f"under {_noises(found[spread], len(found))} the classes spread out")
     elif not gone.any():
-        said.append("none spreads out")
+        sentences.append("none spreads out")
     if gone.any():
-        said.append(f"under {_noises(found[gone], len(found))} each class becomes one point")
-    alike = closer | spread | gone
-    left = "" if alike.all() else f" Neither is clear under {_noises(found[~alike], len(found))}."
+        sentences.append(f"under {_noises(found[gone], len(found))} each class becomes one point")
+    decided = closer | spread | gone
+    left = "" if decided.all() else f" Neither is clear under {_noises(found[~decided], len(found))}."
     end = (
-        (" So characters become alike." if alike.all() else " Where either happens, characters become alike.")
-        if (alike.any())
+        (" So characters become alike." if decided.all() else " Where either happens, characters become alike.")
+        if (decided.any())
         else ""
     )
-    return f"At the strongest level: {'; '.join(said)}.{left}{end}"
+    return f"At the strongest level: {'; '.join(sentences)}.{left}{end}"
 
 
 def _noises(rows: pd.DataFrame, all_of_them: int) -> str:
@@ -310,16 +310,16 @@ def _purity(row: pd.Series, confidence: float) -> str:
 def about_drawings(losses: pd.DataFrame, active: int, latent: int, confidence: float) -> str:
     """How well clean glyphs are drawn again, and which noise costs most; `losses` is that of losses_table."""
     clean = losses[losses[GlyphLosses.noise] == CLEAN].iloc[0]
-    said = (
+    text = (
         f"The autoencoder uses {active} of its {latent} dimensions and draws a clean glyph it has not seen at a "
         f"cost of {_nats(clean, confidence)}"
     )
     noisy = losses[losses[GlyphLosses.noise] != CLEAN]
     if noisy.empty:
-        return said + "."
+        return text + "."
     worst = noisy.loc[noisy[GlyphLosses.reconstruction].idxmax()]
     return (
-        f"{said}; {words(worst[GlyphLosses.noise])} at level {worst[GlyphLosses.level]:g} costs most, "
+        f"{text}; {words(worst[GlyphLosses.noise])} at level {worst[GlyphLosses.level]:g} costs most, "
         f"{_nats(worst, confidence)}."
     )
 

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stages.figures.numbers import highest, percent
-from stages.figures.style import WIDTH, line_look, percent_axis, styled
+from stages.figures.style import WIDTH, line_style, percent_axis, styled
 from stages.schemas.figures import Learning
 
 LOSSES = {Learning.train_loss: "training", Learning.validation_loss: "validation"}
@@ -21,7 +21,7 @@ def draw_learning(table: pd.DataFrame) -> Figure:
     panels = figure.subplots(2, 2, sharex=True).ravel()
     for panel, column in zip(panels, [*LOSSES, *ACCURACIES], strict=True):
         for index, (reader, epochs) in enumerate(table.groupby(Learning.reader, sort=False)):
-            panel.plot(epochs[Learning.epoch], epochs[column], label=reader, **line_look(index))
+            panel.plot(epochs[Learning.epoch], epochs[column], label=reader, **line_style(index))
         panel.tick_params(labelbottom=True)
         if column in ACCURACIES:
             panel.set_title(ACCURACIES[column])
@@ -39,9 +39,9 @@ def draw_learning(table: pd.DataFrame) -> Figure:
 def about_learning(table: pd.DataFrame) -> str:
     if table.empty:
         return "No reader learned anything here."
-    said = []
+    sentences = []
     for reader, epochs in table.groupby(Learning.reader, sort=False):
         best = highest(epochs, Learning.validation_exact_match)
         whole = percent(best[Learning.validation_exact_match])
-        said.append(f"`{reader}` {whole} (epoch {best[Learning.epoch]} of {len(epochs)})")
-    return "Validation captchas read whole at best: " + ", ".join(said) + "."
+        sentences.append(f"`{reader}` {whole} (epoch {best[Learning.epoch]} of {len(epochs)})")
+    return "Validation captchas read whole at best: " + ", ".join(sentences) + "."

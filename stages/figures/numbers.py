@@ -53,7 +53,7 @@ def estimate_of(row: pd.Series, column: str) -> str:
     return estimate_text(row[column], row[LOW], row[HIGH])
 
 
-def points(row: pd.Series, column: str, *, explained: str = "", sign: int = 1) -> str:
+def points_text(row: pd.Series, column: str, *, explained: str = "", sign: int = 1) -> str:
     """The same in percentage points; with the other `sign`, of the loss."""
     return estimate_text(row[column], row[LOW], row[HIGH], scale=100 * sign, explained=explained)
 
@@ -79,7 +79,7 @@ def percent_range(low: float, high: float) -> str:
     return f"{percent(low).removesuffix(SIGN)} to {percent(high)}"
 
 
-def share_told(value: float, low: float, high: float) -> str:
+def share_text(value: float, low: float, high: float) -> str:
     """A share with its interval as per cent, rounded to what the interval allows."""
     if not np.isfinite([low, high]).all():
         return f"{percent(value)} (no interval)"

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from stages.captcha.measures import lumas
 from stages.figures.numbers import highest, lowest
-from stages.figures.style import WIDTH, level_ticks, noise_look, styled, words
+from stages.figures.style import WIDTH, level_ticks, style_of_noise, styled, words
 from stages.schemas.figures import PixelChanges
 
 Floats = NDArray[np.float64]
 
-BLOCK = 256  # images whose luma is in memory at once
+IMAGES_IN_MEMORY = 256  # images whose luma is in memory at once
 LUMA = [PixelChanges.luma_mean, PixelChanges.luma_sd]
 CHANGE = [PixelChanges.rmse, PixelChanges.ssim]
 MEASURES = {PixelChanges.luma_mean: "mean luma", PixelChanges.luma_sd: "spread of luma (sd)",
@@ -26,8 +26,8 @@ MEASURES = {PixelChanges.luma_mean: "mean luma", PixelChanges.luma_sd: "spread o
 def luma_statistics(images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     """Mean and standard deviation of luma within each image, (n,) each, full scale = 1; images (n, H, W, 3)."""
     means, spreads = [np.zeros(0)], [np.zeros(0)]
-    for start in range(0, len(images), BLOCK):
-        block = lumas(images[start:start + BLOCK])
+    for start in range(0, len(images), IMAGES_IN_MEMORY):
+        block = lumas(images[start:start + IMAGES_IN_MEMORY])
         flat = block.reshape(len(block), -1)
         means.append(flat.mean(axis=1, dtype=np.float64))
         spreads.append(flat.std(axis=1, dtype=np.float64))
@@ -62,7 +62,7 @@ def draw_pixels(table: pd.DataFrame) -> Figure:
     for panel, (measure, title) in zip(panels, MEASURES.items(), strict=True):
         for noise in noises:
             line = table[table[PixelChanges.noise] == noise]
-            panel.plot(line[PixelChanges.level], line[measure], label=words(noise), **noise_look(noise, noises))
+            panel.plot(line[PixelChanges.level], line[measure], label=words(noise), **style_of_noise(noise, noises))
         panel.set_title(title)
         panel.set_ylim(0, 1.06 * float(table[measure].max()))
         panel.tick_params(labelbottom=True)

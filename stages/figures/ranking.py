@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from stages.figures.accuracy import PALE
 from stages.figures.numbers import estimate_of, in_draws, listed
-from stages.figures.regressed import Regressed
-from stages.figures.style import INK, MARKERS, MUTED, WIDTH, noise_look, styled, words
+from stages.figures.regression_tables import Regressed
+from stages.figures.style import INK, MARKERS, MUTED, WIDTH, style_of_noise, styled, words
 from stages.schemas.regress import Costs, Thresholds
 
 EDGE = 1.14   # of the strongest level: where stands what is not reached
@@ -27,7 +27,7 @@ def ranked(found: Regressed) -> list[str]:
     """The noise types by threshold, the lowest first; those that are not reached by their average cost, the largest
     first."""
     costs = found.costs(found.reader).set_index(Costs.noise)[Costs.cost]
-    rows = found.halves(found.reader)
+    rows = found.half_levels(found.reader)
     rows = rows.assign(**{Costs.cost: rows[Thresholds.noise].map(costs).to_numpy(float)})
     order = rows.sort_values([Thresholds.level, Costs.cost], ascending=[True, False], kind="stable")
     return [str(noise) for noise in order[Thresholds.noise]]
@@ -43,44 +43,44 @@ def draw_ranking(found: Regressed, noises: Sequence[str], readers: Sequence[str]
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.15, 1])
     for index, reader in enumerate([*others, found.reader]):
         place = 0.0 if reader == found.reader else 0.2 + 0.13 * index
-        halves, costs = found.halves(reader).set_index(Thresholds.noise), found.costs(reader).set_index(Costs.noise)
+        half_levels, costs = found.half_levels(reader).set_index(Thresholds.noise), found.costs(reader).set_index(Costs.noise)
         for row, noise in enumerate(order):
-            look = _look(noise, noises, None if reader == found.reader else index)
-            if noise in halves.index:
-                _threshold(left, halves.loc[noise], row + place, edge, look)
+            style = _marker_style(noise, noises, None if reader == found.reader else index)
+            if noise in half_levels.index:
+                _threshold(left, half_levels.loc[noise], row + place, edge, style)
             if noise in costs.index:
                 one = 100 * costs.loc[noise, [Costs.cost, Costs.low, Costs.high]].to_numpy(float)
-                right.hlines(row + place, one[1], one[2], color=look["color"], linewidth=look["linewidth"])
-                right.plot(one[0], row + place, **look)
+                right.hlines(row + place, one[1], one[2], color=style["color"], linewidth=style["linewidth"])
+                right.plot(one[0], row + place, **style)
     never = _drawn(found)[Thresholds.level].isna().any()
     _axes(left, right, order, largest, "never" if never else "beyond", found.share)
-    handles = [Line2D([], [], **_look(order[0], noises, None) | {"color": INK, "markerfacecolor": INK},
+    handles = [Line2D([], [], **_marker_style(order[0], noises, None) | {"color": INK, "markerfacecolor": INK},
                       label=f"{found.reader}, in the colour of the noise")]
-    handles += [Line2D([], [], **_look(order[0], noises, index), label=name) for index, name in enumerate(others)]
+    handles += [Line2D([], [], **_marker_style(order[0], noises, index), label=name) for index, name in enumerate(others)]
     figure.legend(handles=handles, loc="outside upper left", ncols=4)
     return figure
 
 
-def _look(noise: str, noises: Sequence[str], other: int | None) -> dict[str, Any]:
+def _marker_style(noise: str, noises: Sequence[str], other: int | None) -> dict[str, Any]:
     """Of the report's reader, or of the other one of that number."""
     if other is None:
-        colour = noise_look(noise, noises)["color"]
+        colour = style_of_noise(noise, noises)["color"]
         return {"color": colour, "marker": "o", "markersize": 6.5, "linestyle": "none", "linewidth": 2.2, "zorder": 4,
                 "markerfacecolor": colour}
     return {"color": PALE, "marker": MARKERS[1 + other % (len(MARKERS) - 1)], "markersize": 4, "linestyle": "none",
             "linewidth": 1.0, "zorder": 3, "markerfacecolor": PALE}
 
 
-def _threshold(axes: Axes, row: pd.Series, y: float, edge: float, look: dict[str, Any]) -> None:
+def _threshold(axes: Axes, row: pd.Series, y: float, edge: float, style: dict[str, Any]) -> None:
     level, low, high = (float(row[name]) for name in (Thresholds.level, Thresholds.low, Thresholds.high))
     if np.isfinite(level) or np.isfinite(low):
-        axes.hlines(y, low if np.isfinite(low) else edge, high if np.isfinite(high) else edge, color=look["color"],
-                    linewidth=look["linewidth"])
+        axes.hlines(y, low if np.isfinite(low) else edge, high if np.isfinite(high) else edge, color=style["color"],
+                    linewidth=style["linewidth"])
     if np.isfinite(level):
-        axes.plot(level, y, **look)
+        axes.plot(level, y, **style)
     else:
-        axes.plot(edge, y, **{**look, "markerfacecolor": "white", "markeredgewidth": 1.2,
-                              "markeredgecolor": look["color"]})
+        axes.plot(edge, y, **{**style, "markerfacecolor": "white", "markeredgewidth": 1.2,
+                              "markeredgecolor": style["color"]})
 
 
 def _axes(left: Axes, right: Axes, order: Sequence[str], largest: float, last: str, share: float) -> None:
@@ -113,7 +113,7 @@ def settled(reached: pd.DataFrame) -> bool:
 
 def about_ranking(found: Regressed) -> str:
     """The levels in order, which noises may be the first, and what marks at the edges mean where there are some."""
-    rows = found.halves(found.reader)
+    rows = found.half_levels(found.reader)
     reached = rows[rows[Thresholds.level].notna()]
     marks = _about_marks(found)
     if reached.empty:

@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stages.figures.confusion import number_cells
-from stages.figures.regressed import label_words
+from stages.figures.regression_tables import label_words
 from stages.figures.style import MUTED, PALETTE, WIDTH, styled, words
 from stages.schemas.regress import AddedVariables, Correlations
 
 DIVERGING = "RdBu"
 MOST_PANELS = 36    # of regressors; the CSV has the rest
 MOST_NUMBERED = 30  # regressors; with more, the cells of the heat map have no numbers
-COLUMNS = 6
+PANELS_PER_ROW = 6
 LARGEST = 38.0      # square points of the bin with the most rows
 
 
@@ -37,7 +37,7 @@ def draw_added_variables(bins: pd.DataFrame) -> Figure:
     `bins` is plots/regress/added_variables.csv. A bin's area grows with its rows; panels of one term share their scale.
     """
     labels = drawn_regressors(bins)
-    columns = min(COLUMNS, len(labels))
+    columns = min(PANELS_PER_ROW, len(labels))
     rows = -(-len(labels) // columns)
     figure = Figure((WIDTH, 0.35 + 1.12 * rows))
     panels = figure.subplots(rows, columns, squeeze=False).ravel()

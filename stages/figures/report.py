@@ -7,7 +7,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
-from stages.figures.figure import Cell, Chapter, Definitions, Figure, Fold, Heading, Part, Table, Words
+from stages.figures.figure import (
+    Chapter,
+    ChapterPart,
+    Definitions,
+    Figure,
+    Fold,
+    Heading,
+    ReportTable,
+    TableCell,
+    Words,
+)
 from stages.figures.study import Study
 
 QUESTION = "Which noise makes a captcha reader fail, how fast, for which characters and colours, and how sure are we?"
@@ -31,7 +41,7 @@ class Rendered:
         return f"{self.name}.{'png' if self.png is not None else 'svg'}"
 
 
-def figures_in(parts: Iterable[Part]) -> Iterator[Figure]:
+def figures_in(parts: Iterable[ChapterPart]) -> Iterator[Figure]:
     """Every figure of some parts, those folded away included."""
     for part in parts:
         if isinstance(part, Figure):
@@ -40,7 +50,7 @@ def figures_in(parts: Iterable[Part]) -> Iterator[Figure]:
             yield from figures_in(part.content)
 
 
-def tree_of(study: Study, chapters: Sequence[tuple[Chapter, Sequence[Part]]], rendered: Mapping[str, Rendered],
+def tree_of(study: Study, chapters: Sequence[tuple[Chapter, Sequence[ChapterPart]]], rendered: Mapping[str, Rendered],
             answer: str, questions: Mapping[str, Mapping[str, str]]) -> Tree:
     """answer, chapters (page, anchor, title, lead and content, part by part), figures by name, findings by topic."""
     sources = {"study": study, "explained": study.explained}
@@ -59,13 +69,13 @@ def tree_of(study: Study, chapters: Sequence[tuple[Chapter, Sequence[Part]]], re
 
 def _figure(figure: Figure, rendered: Rendered, source: Any, chapter: str) -> Tree:
     shows, form = figure.shows.format(**source.words), figure.form.format(**source.words)
-    width, height = size_of(rendered.svg) if rendered.svg else (None, None)
+    width, height = svg_size(rendered.svg) if rendered.svg else (None, None)
     return {"file": rendered.file, "title": figure.title, "shows": shows, "finding": rendered.finding,
             "alternative": plain(f"{figure.title.rstrip('?.')}: {form} {rendered.finding}"), "chapter": chapter,
             "numbers": [f"plots/{name}.csv" for name in figure.numbers], "width": width, "height": height}
 
 
-def _contents(parts: Iterable[Part], figures: Mapping[str, Tree]) -> Iterator[Tree]:
+def _contents(parts: Iterable[ChapterPart], figures: Mapping[str, Tree]) -> Iterator[Tree]:
     for part in parts:
         if isinstance(part, Figure):
             if part.name in figures:
@@ -82,18 +92,18 @@ def _contents(parts: Iterable[Part], figures: Mapping[str, Tree]) -> Iterator[Tr
             yield {"kind": "table", "table": table_tree(part)}
 
 
-def table_tree(table: Table) -> Tree:
+def table_tree(table: ReportTable) -> Tree:
     """A table as plain values; of a cell only what it has."""
-    def rows(lines: list[list[Cell]]) -> list[list[Tree]]:
+    def rows(lines: list[list[TableCell]]) -> list[list[Tree]]:
         return [[{"text": cell.text, **{name: value for name, value in asdict(cell).items()
-                                        if name != "text" and value != getattr(Cell(""), name)}}
+                                        if name != "text" and value != getattr(TableCell(""), name)}}
                  for cell in line] for line in lines]
 
     return {"caption": table.caption, "kind": table.kind, "head": rows(table.head), "body": rows(table.body),
             "foot": rows(table.foot), "notes": table.notes}
 
 
-def size_of(svg: str) -> tuple[float, float]:
+def svg_size(svg: str) -> tuple[float, float]:
     """Width and height of a drawing, in points."""
     found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
     if found is None:
@@ -106,11 +116,11 @@ def plain(text: str) -> str:
     return text.replace("**", "").replace("`", "")
 
 
-def flattened(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flat_metrics(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """The leaves of nested parameters by dotted name, as texts."""
     for key, value in tree.items():
         if is_dataclass(value) or isinstance(value, Mapping):
-            yield from flattened(value if isinstance(value, Mapping) else vars(value), f"{prefix}{key}.")
+            yield from flat_metrics(value if isinstance(value, Mapping) else vars(value), f"{prefix}{key}.")
         else:
             written = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
             yield prefix + key, written or "(none)"

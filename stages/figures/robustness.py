@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from stages.figures.coefficients import finish, intervals
-from stages.figures.regressed import label_words, scale
-from stages.figures.style import INK, MUTED, PALETTE, WIDTH, line_look, spread, styled
+from stages.figures.regression_tables import label_words, scale
+from stages.figures.style import INK, MUTED, PALETTE, WIDTH, line_style, spread, styled
 from stages.schemas.regress import ClusterInfluence, Coefficients, MarginalEffects
 from stages.schemas.table import Flag, Number, Table, Text
 
@@ -178,8 +178,8 @@ def draw_influence(clusters: pd.DataFrame, cluster: str) -> Figure:
     figure = Figure((WIDTH * 0.86, 3.3))
     axes = figure.subplots()
     distances = clusters[ClusterInfluence.distance]
-    look = {**line_look(0), "markersize": 4, "linestyle": "none"}
-    axes.plot(clusters[ClusterInfluence.leverage], distances, linewidth=0, alpha=0.65, **look)
+    style = {**line_style(0), "markersize": 4, "linestyle": "none"}
+    axes.plot(clusters[ClusterInfluence.leverage], distances, linewidth=0, alpha=0.65, **style)
     ordered = clusters.sort_values(ClusterInfluence.distance, ascending=False, kind="stable")
     _name_largest(axes, ordered.head(NAMED), cluster)
     axes.set_xlabel(f"leverage of the {cluster}")

@@ -8,18 +8,18 @@ from functools import cached_property
 
 import pandas as pd
 
-from stages.figures.accuracy import RENDERING, accuracy_by, accuracy_by_level
+from stages.figures.accuracy import RENDERING, accuracy_by, reader_accuracy_by_level
 from stages.figures.associations import associations
-from stages.figures.calibration import calibration, reliability
-from stages.figures.classification import classification_table
-from stages.figures.coefficients import dose_slopes, factor_effects
+from stages.figures.classification_figures import classification_table
+from stages.figures.coefficients import dose_slopes, factor_rows
 from stages.figures.confusion import confusion_table
 from stages.figures.counts import count_characters
-from stages.figures.figure import Table
+from stages.figures.figure import ReportTable
 from stages.figures.numbers import TRAINED_ON
 from stages.figures.pixels import pixels_by_level
-from stages.figures.readers import Described
-from stages.figures.regressed import NUMBERS, Regressed
+from stages.figures.reader_table import Described
+from stages.figures.regression_tables import NUMBER_WORDS, Regressed
+from stages.figures.reliability import calibration, reliability
 from stages.params import Params
 from stages.schemas.captchas import Captchas, GlyphCounts, Measures
 from stages.schemas.explain import AutoencoderArrays, ReaderSpaceArrays, SaliencyArrays, UnseenArrays
@@ -73,7 +73,7 @@ class Study:
     metrics: Mapping[str, PredictionMetrics]  # of every run
     details: Mapping[str, PredictionDetails]  # of every run
     explained: Explained
-    regression_table: Table
+    regression_table: ReportTable
 
     @property
     def reader(self) -> str:
@@ -107,7 +107,7 @@ class Study:
     def words(self) -> dict[str, str]:
         """What the fixed texts of a figure may hold."""
         return {"interval": f"{100 * self.confidence:g} %", "reader": self.reader,
-                "first": f"{self.first[Captchas.captcha].nunique():,}", "dose": NUMBERS[self.regressed.dose],
+                "first": f"{self.first[Captchas.captcha].nunique():,}", "dose": NUMBER_WORDS[self.regressed.dose],
                 "cluster": self.regressed.cluster, "centred": self._centred}
 
     @property
@@ -116,7 +116,7 @@ class Study:
         formula = self.params.regression.specifications.get(self.params.regression.headline, "")
         if "center(" not in str(formula) or "noise" not in self.regressed.headline.terms:
             return ""
-        return (f" Because the {NUMBERS[self.regressed.dose]} is centred, the coefficient of a noise is its average "
+        return (f" Because the {NUMBER_WORDS[self.regressed.dose]} is centred, the coefficient of a noise is its average "
                 "cost with a minus sign.")
 
     def guess_rate(self, measure: str) -> float:
@@ -134,13 +134,13 @@ class Study:
         own = renamed[self.reader].iloc[:len(self.measured)].join(self.measured)
         coefficients = self.regressed.tables[Coefficients]
         return {
-            "accuracy": accuracy_by_level(observations, self.noises, confidence),
+            "accuracy": reader_accuracy_by_level(observations, self.noises, confidence),
             "characters": accuracy_by(CharacterAccuracy.character, renamed, self.alphabet, confidence),
             "colours": accuracy_by(ColourAccuracy.colour, observations, self.params.colour.schemes, confidence),
             "confusion": confusion_table(observations, self.alphabet),
             "classification": classification_table(observations, self.alphabet, confidence),
             "slopes": dose_slopes(coefficients, list(observations), self.regressed.by_reader, self.regressed.dose),
-            "effects": factor_effects(coefficients, self.regressed.fits.headline),
+            "effects": factor_rows(coefficients, self.regressed.fits.headline),
             "learning": self.learning,
             "reliability": reliability(observations, reliability_curve),
             "calibration": calibration(observations, calibration_by_group),
@@ -151,7 +151,7 @@ class Study:
         }
 
 
-def pool(runs: Mapping[str, Sequence[str]], entries: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+def pool_runs(runs: Mapping[str, Sequence[str]], entries: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     """The observations of every reader: those of its runs below each other, with conditions numbered on from run to
     run (captcha, condition and position stay a key, and the first run keeps its numbers)."""
     pooled = {}

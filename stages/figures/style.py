@@ -31,7 +31,7 @@ MARKERS = "os^DvP*X"
 DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (7, 2, 1.5, 2)), (0, (3, 1.2, 1, 1.2, 1, 1.2)))
 SEQUENTIAL = "Blues"
 
-LOOK: dict[str, Any] = {
+RC_PARAMS: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: small, selectable, read aloud, in any alphabet
     "svg.hashsalt": "captcha-noise-study",  # else the ids differ from run to run
     "text.parse_math": False,  # a "$" of the alphabet is a character
@@ -73,7 +73,7 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
         with matplotlib.rc_context(), warnings.catch_warnings():
             matplotlib.rcdefaults()  # a matplotlibrc of the user changes no byte
-            matplotlib.rcParams.update(LOOK)  # type: ignore[arg-type]
+            matplotlib.rcParams.update(RC_PARAMS)  # type: ignore[arg-type]
             # A character that DejaVu lacks is measured as a box, but drawn by the font of whoever opens the SVG.
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
             return draw(*args, **kwargs)
@@ -149,21 +149,21 @@ def words(name: str) -> str:
     return name.replace("_", " ")
 
 
-def line_look(index: int) -> dict[str, Any]:
+def line_style(index: int) -> dict[str, Any]:
     """Colour, marker and dashes of the line number `index`; any two of the first 40 differ without colour, too."""
     marker = MARKERS[index % len(MARKERS)]
     return {"color": PALETTE[index % len(PALETTE)], "marker": marker, "linestyle": DASHES[index % len(DASHES)],
             "markeredgecolor": "white", "markersize": 6.0 if marker == "*" else 4.6}
 
 
-def neutral_look(index: int) -> dict[str, Any]:
+def neutral_style(index: int) -> dict[str, Any]:
     """The look of what is no noise, in figures where every colour is that of one: greys, with markers and dashes."""
-    return {**line_look(index), "color": GREYS[index % len(GREYS)]}
+    return {**line_style(index), "color": GREYS[index % len(GREYS)]}
 
 
-def noise_look(noise: str, noises: Sequence[str]) -> dict[str, Any]:
+def style_of_noise(noise: str, noises: Sequence[str]) -> dict[str, Any]:
     """The look of a noise type in every figure: that of its place in params.yaml."""
-    return line_look(noises.index(noise))
+    return line_style(noises.index(noise))
 
 
 def small_multiples(count: int, above: float, each: float) -> tuple[Figure, list[Axes]]:

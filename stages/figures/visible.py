@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stages.figures.numbers import listed
-from stages.figures.style import INK, WIDTH, label_ends, noise_look, percent_axis, styled, words
+from stages.figures.style import INK, WIDTH, label_ends, percent_axis, style_of_noise, styled, words
 from stages.schemas.regress import DoseResponses
 from stages.statistics.thresholds import level_at
 
@@ -30,7 +30,7 @@ def draw_visible(responses: pd.DataFrame, noises: Sequence[str]) -> Figure:
         last = float(responses[dose].max())
         for noise in noises:
             line = responses[responses[DoseResponses.noise] == noise].sort_values(DoseResponses.level)
-            panel.plot(line[dose], line[DoseResponses.exact], **noise_look(noise, noises))
+            panel.plot(line[dose], line[DoseResponses.exact], **style_of_noise(noise, noises))
         panel.axhline(HALF, color=INK, linewidth=0.7, linestyle=(0, (2, 3)), zorder=1)
         panel.set_xlabel(DOSES[dose])
         panel.set_xlim(-0.02 * last, 1.02 * last)
@@ -64,13 +64,13 @@ def about_visible(responses: pd.DataFrame, noises: Sequence[str]) -> str:
     orders = {dose: order_by(responses, noises, dose) for dose in DOSES}
     if len(orders[DoseResponses.level]) < 2:
         return "Fewer than two noises bring the reader below one half, so there is no rank to compare."
-    said = f"**The worst first.** By level: {listed([words(noise) for noise in orders[DoseResponses.level]])}."
+    text = f"**The worst first.** By level: {listed([words(noise) for noise in orders[DoseResponses.level]])}."
     for dose, name in ((DoseResponses.rmse, "equal RMSE"), (DoseResponses.ssim_loss, "equal 1 − SSIM")):
         if orders[dose] == orders[DoseResponses.level]:
-            said += f" At {name} it is the same."
+            text += f" At {name} it is the same."
         else:
-            said += f" At {name}: {listed([words(noise) for noise in orders[dose]])}."
-    return said + (" So which noise is worst depends on how its strength is measured." if any(
+            text += f" At {name}: {listed([words(noise) for noise in orders[dose]])}."
+    return text + (" So which noise is worst depends on how its strength is measured." if any(
         orders[dose] != orders[DoseResponses.level] for dose in MEASURED) else "")
 
 

@@ -33,7 +33,7 @@ from torch.nn import functional
 from stages.captcha.glyphs import Glyphs, Ints
 from stages.insight.autoencoder import GlyphAutoencoder, draw_latent, fit_autoencoder, reconstruction_loss, to_ink
 from stages.insight.detection import SHARE, Bools, Doubles, detection_row, standardised
-from stages.reader.augmentation import bend
+from stages.reader.augmentation import augmented_images
 from stages.reader.fitting import deterministic
 from stages.reader.networks import block, fused, initialise
 from stages.reader.optimisers import decayed
@@ -47,12 +47,12 @@ CONTROLS = ("ink", "raw")
 LATENT = 8      # dimensions of each class's autoencoder
 SAMPLES = 3     # importance samples of a glyph and class
 NEIGHBOURS = 5  # the k of features
-WHOLE = 500     # glyphs scored at a time; part of the result, since rounding may differ with it
+GLYPHS_PER_SCORING = 500     # glyphs scored at a time; part of the result, since rounding may differ with it
 BATCH = 32      # glyphs a step of a classifier
 LEARNING_RATE = 0.008  # peak of its one-cycle schedule
-LEAST = 1e-3    # under a logarithm: a glyph may have no ink
+MIN_LOG_ARGUMENT = 1e-3    # under a logarithm: a glyph may have no ink
 SIDE_BY_SIDE = 2  # models fitted at once; no part of the result
-AUTOENCODER, CLASSIFIER, IMPORTANCE, BOOTSTRAP, BENDING = range(5)  # streams of the seed
+AUTOENCODER, CLASSIFIER, IMPORTANCE, BOOTSTRAP, AUGMENTATION_STREAM = range(5)  # streams of the seed
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class NoveltyConfig:
 
 
 @dataclass(frozen=True, eq=False)
-class Rendering:
+class GlyphRenderings:
     """The validation and test glyphs of `held_out` under one noise and level: normals and anomalies alike."""
 
     noise: str
@@ -154,7 +154,7 @@ class _Fixed:
     test: LabelledGlyphs
     config: NoveltyConfig
     effort: FitEffort
-    conditions: Sequence[Rendering]
+    conditions: Sequence[GlyphRenderings]
     evidence: Sequence[tuple[Evidence, Evidence]]  # of the validation and the test glyphs under each condition
     augmented: Sequence[Glyphs]  # the training glyphs of each epoch of a classifier
     report: Callable[[str], None]
@@ -169,7 +169,7 @@ class _Scored:
 
 
 def held_out(train: LabelledGlyphs, validation: LabelledGlyphs, test: LabelledGlyphs, config: NoveltyConfig, *,
-             renderings: Sequence[Rendering] = (), report: Callable[[str], None] = lambda line: None) -> Anomalies:
+             renderings: Sequence[GlyphRenderings] = (), report: Callable[[str], None] = lambda line: None) -> Anomalies:
     """Hold out each class of the alphabet in turn and score the test glyphs, clean and in each rendering.
 
     One row per class, method and rendering, with the columns of UnseenScores. Intervals resample glyphs, normal and
@@ -179,7 +179,7 @@ def held_out(train: LabelledGlyphs, validation: LabelledGlyphs, test: LabelledGl
     alphabet = config.alphabet
     _check((train, validation, test), renderings, alphabet)
     effort = config.effort or (MUCH if len(train.labels) >= MANY else LITTLE)
-    conditions = [Rendering(CLEAN, 0.0, validation.images, test.images), *renderings]
+    conditions = [GlyphRenderings(CLEAN, 0.0, validation.images, test.images), *renderings]
     with deterministic(), one_thread(), _side_by_side() as pool:  # around all: they restore what they find
         mixture = list(pool.map(partial(_autoencoder, train, effort, config), range(len(alphabet))))
         evidence = [(evidence_of(mixture, one.validation, seed=config.seed),
@@ -248,7 +248,7 @@ def _side_by_side() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(SIDE_BY_SIDE, initializer=torch.set_num_threads, initargs=(1,))
 
 
-def _check(pools: Sequence[LabelledGlyphs], renderings: Sequence[Rendering], alphabet: str) -> None:
+def _check(pools: Sequence[LabelledGlyphs], renderings: Sequence[GlyphRenderings], alphabet: str) -> None:
     if len(alphabet) < 3:
         raise ValueError(f"anomalies: expected three classes or more, one to hold out and two to tell apart, got "
                          f"{alphabet!r}: widen glyphs.alphabet")
@@ -282,7 +282,7 @@ def _autoencoder(train: LabelledGlyphs, effort: FitEffort, config: NoveltyConfig
 
 
 def _augmented(images: Glyphs, seed: int, epoch: int) -> Glyphs:
-    return bend(images, 1.0, rng=np.random.default_rng((seed, BENDING, epoch)))
+    return augmented_images(images, 1.0, rng=np.random.default_rng((seed, AUGMENTATION_STREAM, epoch)))
 
 
 def _classifier_epochs(glyphs: int, classes: int, effort: FitEffort) -> int:
@@ -328,8 +328,8 @@ def evidence_of(mixture: Sequence[GlyphAutoencoder], images: Glyphs, *, seed: in
     reconstruction, log_density = np.empty((2, len(mixture), len(images)))
     for a, network in enumerate(mixture):
         generator = torch.Generator().manual_seed(_stream(seed, IMPORTANCE, a))
-        for i in range(0, len(images), WHOLE):
-            rows = slice(i, i + WHOLE)
+        for i in range(0, len(images), GLYPHS_PER_SCORING):
+            rows = slice(i, i + GLYPHS_PER_SCORING)
             reconstruction[a, rows], log_density[a, rows] = importance_bound(
                 network, to_ink(images[rows]), samples, generator=generator)
     return Evidence(x.sum(1).numpy(), contour.numpy(), pixel_entropy(x).numpy(), reconstruction, log_density)
@@ -390,15 +390,15 @@ def _amounts(evidence: Evidence) -> Doubles:
 
 
 def _log(values: Doubles) -> Doubles:
-    return np.log(np.maximum(values, LEAST))
+    return np.log(np.maximum(values, MIN_LOG_ARGUMENT))
 
 
 def features_of(network: Classifier, images: Glyphs) -> tuple[Tensor, Tensor]:
     """Features of length 1 (n, 16c) and logits (n, A) of glyphs (n, 28, 28)."""
     device = network.classifier.weight.device
     with torch.inference_mode():
-        parts = [network.embed(torch.from_numpy(images[i : i + WHOLE].copy()).to(device))
-                 for i in range(0, len(images), WHOLE)]
+        parts = [network.embed(torch.from_numpy(images[i : i + GLYPHS_PER_SCORING].copy()).to(device))
+                 for i in range(0, len(images), GLYPHS_PER_SCORING)]
         features = torch.cat(parts)
         return functional.normalize(features), network.classifier(features)
 
@@ -407,7 +407,7 @@ def feature_scores(network: Classifier, images: Glyphs, reference: Tensor) -> di
     """The scores (n,) of a classifier; reference (R, 16c) are the features of the normal training glyphs."""
     features, logits = features_of(network, images)
     k = min(NEIGHBOURS, len(reference))
-    near = torch.cat([(part @ reference.T).topk(k, 1).values[:, -1] for part in torch.split(features, WHOLE)])
+    near = torch.cat([(part @ reference.T).topk(k, 1).values[:, -1] for part in torch.split(features, GLYPHS_PER_SCORING)])
     distance = (2 - 2 * near.double()).clamp_min(0).sqrt()
     return {"features": distance.cpu().numpy(), "logit": -logits.amax(1).double().cpu().numpy()}
 

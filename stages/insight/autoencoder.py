@@ -33,7 +33,7 @@ LEARNING_RATE = 0.01  # peak of the one-cycle schedule
 WARM_UP = 0.4        # share of the steps over which the divergence comes to count in full
 LABEL_WEIGHT = 20.0  # nats of reconstruction that a nat of classification counts; a glyph costs about a hundred
 SPREAD = 6.0         # a log variance lies within this of 0: what is far from all that was learned costs no infinity
-WHOLE = 512          # glyphs encoded or decoded at a time; part of the result, since rounding may differ with it
+GLYPHS_PER_PASS = 512          # glyphs encoded or decoded at a time; part of the result, since rounding may differ with it
 
 
 class GlyphAutoencoder(nn.Module):
@@ -224,7 +224,7 @@ def losses_table(network: GlyphAutoencoder, glyphs: Mapping[tuple[str, float], G
 def _by_part(network: GlyphAutoencoder, x: Tensor, function: Callable[[Tensor], Tensor]) -> Floats:
     device = next(network.parameters()).device
     with torch.inference_mode(), one_thread():
-        result: Floats = torch.cat([function(part.to(device)).cpu() for part in torch.split(x, WHOLE)]).numpy()
+        result: Floats = torch.cat([function(part.to(device)).cpu() for part in torch.split(x, GLYPHS_PER_PASS)]).numpy()
     return result
 
 

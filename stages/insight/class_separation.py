@@ -110,8 +110,8 @@ def fit_scale(points: Points, labels: Ints, variance: float = VARIANCE) -> Scale
     covariance = shrunk_covariance(off) * len(points) / max(1, len(points) - len(classes))
     values, vectors = np.linalg.eigh(covariance)
     values, vectors = values[::-1], vectors[:, ::-1]
-    kept = int(np.searchsorted(np.cumsum(values) / values.sum(), variance * (1 - 1e-12))) + 1
-    return Scale(points.mean(0), vectors[:, :kept] / np.sqrt(values[:kept]))
+    components = int(np.searchsorted(np.cumsum(values) / values.sum(), variance * (1 - 1e-12))) + 1
+    return Scale(points.mean(0), vectors[:, :components] / np.sqrt(values[:components]))
 
 
 def shrunk_covariance(off: Floats) -> Floats:
@@ -213,8 +213,8 @@ def drift(clean: Floats, noisy: Floats, weights: Floats) -> tuple[Floats, Floats
     """
     move, total = noisy - clean, weights.sum(1)
     squares = weights @ np.square(move).sum(1) / total
-    alike = np.square(weights @ move / total[:, None]).sum(1)
-    share = np.divide(alike, squares, out=np.zeros_like(alike), where=squares > 0)
+    movement = np.square(weights @ move / total[:, None]).sum(1)
+    share = np.divide(movement, squares, out=np.zeros_like(movement), where=squares > 0)
     return np.sqrt(squares / clean.shape[1]), share
 
 

@@ -1,6 +1,6 @@
 """Which combinations of characters are read best and worst, and whether a character's surroundings matter.
 
-Characters are those of stages.insight.classes. Two questions:
+Characters are those of stages.insight.character_accuracy. Two questions:
 
     tests      success ~ place + digit + left + right + repeated, by the house's regression with errors clustered by
                captcha and glyph: does a neighbour, or a repetition, change how well the character itself is read?
@@ -18,16 +18,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from stages.insight.classes import check_characters
+from stages.insight.character_accuracy import check_characters
 from stages.schemas.explain import CombinationEffects, Combinations, CombinationTests
 from stages.schemas.predict import Predictions
 from stages.statistics.clustered import fewest_clusters
-from stages.statistics.design import Factor, Variables, make_factor
+from stages.statistics.design_matrix import Factor, Variables, make_factor
 from stages.statistics.formulas import parse_formula
-from stages.statistics.inference import Test, adjusted
 from stages.statistics.proportions import clustered_proportion
 from stages.statistics.regression import Clusters, Regression, estimate
 from stages.statistics.sample import Sample
+from stages.statistics.significance import Test, adjusted
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -36,7 +36,7 @@ Ints = NDArray[np.int64]
 DIGIT, PLACE = "digit", "place"  # terms of the regression that are not tested
 LEFT, RIGHT, REPEATED = "left", "right", "repeated"
 SURROUNDINGS = (LEFT, RIGHT, REPEATED)
-KINDS = ("once", "apart", "adjacent")  # of repetition, the first the reference
+REPETITIONS = ("once", "apart", "adjacent")  # of repetition, the first the reference
 FEWEST = 5  # captchas of a pair that is compared
 ONE_DRAWING = "drawn once: the interval is over its renderings"
 
@@ -55,7 +55,7 @@ def surroundings_of(characters: pd.DataFrame, alphabet: str) -> dict[str, Factor
         found[LEFT].append(text[at - 1] if at else "")
         found[RIGHT].append(text[at + 1 : at + 2])
         found[REPEATED].append(_repeated(text, at))
-    categories = {PLACE: sorted(set(found[PLACE])), REPEATED: list(KINDS)}
+    categories = {PLACE: sorted(set(found[PLACE])), REPEATED: list(REPETITIONS)}
     factors = {}
     for name, values in found.items():
         known = categories.get(name, list(alphabet))
@@ -133,8 +133,8 @@ def shown_combinations(characters: pd.DataFrame) -> dict[str, Shown]:
     key = [Predictions.captcha, Predictions.condition, Predictions.position]
     rows = characters.sort_values(key, kind="stable").reset_index(drop=True)
     right = rows[Predictions.success].to_numpy(bool)
-    alike = [rows[Predictions.truth].astype(str), rows[Predictions.condition]]
-    alone = rows[Predictions.success].astype(float).groupby(alike).transform("mean")
+    same = [rows[Predictions.truth].astype(str), rows[Predictions.condition]]
+    alone = rows[Predictions.success].astype(float).groupby(same).transform("mean")
     typical = alone.to_numpy(float)
     truth, captcha, glyph = (rows[name].to_numpy() for name in (
         Predictions.truth, Predictions.captcha, Predictions.glyph))

@@ -1,6 +1,6 @@
 """What is read as what: matrices by noise type, the confusions that noise adds, and how they move with its level.
 
-Characters are those of stages.insight.classes. A character for which nothing was read was read as MISSED, a column of
+Characters are those of stages.insight.character_accuracy. A character for which nothing was read was read as MISSED, a column of
 its own. A confusion is a true character with another one, or with MISSED.
 """
 
@@ -14,12 +14,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from stages.insight.classes import LEAST, TOO_FEW, check_characters, noises_of, share
+from stages.insight.character_accuracy import MIN_CAPTCHAS_FOR_INTERVAL, TOO_FEW, check_characters, noises_of, share
 from stages.schemas.explain import ConfusionLevels, ConfusionMatrices, ConfusionTests
 from stages.schemas.predict import Predictions
 from stages.schemas.words import CLEAN, MISSED, POOLED
 from stages.statistics.clustered import ratio_scores, standard_error
-from stages.statistics.inference import adjusted
+from stages.statistics.significance import adjusted
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -61,14 +61,14 @@ def _by_noise(characters: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 @dataclass(frozen=True)
-class Counts:
+class ConfusionCounts:
     """How often each of G captchas shows each of A characters, and what it was read as, A being MISSED."""
 
     shown: Ints   # (G, A)
     read: Ints    # (m, 3): captcha, actual, read as of every error
 
 
-def counts_of(characters: pd.DataFrame, alphabet: str, captchas: Ints) -> Counts:
+def counts_of(characters: pd.DataFrame, alphabet: str, captchas: Ints) -> ConfusionCounts:
     """captchas (G,) ascending labels, of which the characters' are some."""
     A = len(alphabet)
     cluster = np.searchsorted(captchas, characters[Predictions.captcha].to_numpy())
@@ -76,7 +76,7 @@ def counts_of(characters: pd.DataFrame, alphabet: str, captchas: Ints) -> Counts
     read = np.where(characters[Predictions.guess].astype(str).to_numpy() == "", A, read)
     shown = np.bincount(cluster * A + actual, minlength=len(captchas) * A).reshape(len(captchas), A)
     wrong = read != actual
-    return Counts(shown, np.stack([cluster, actual, read], axis=1)[wrong])
+    return ConfusionCounts(shown, np.stack([cluster, actual, read], axis=1)[wrong])
 
 
 def confusion_tests(characters: pd.DataFrame, alphabet: str, *, confidence: float) -> pd.DataFrame:
@@ -104,13 +104,13 @@ def confusion_tests(characters: pd.DataFrame, alphabet: str, *, confidence: floa
     for family in (table[ConfusionTests.noise] == POOLED, table[ConfusionTests.noise] != POOLED):
         table.loc[family, ConfusionTests.p_holm] = holm(table.loc[family, ConfusionTests.p].to_numpy(float))
         table.loc[family, ConfusionTests.tests] = int(family.sum())
-    told = table[table[ConfusionTests.count] > 0].astype({ConfusionTests.tests: int})
-    misread = told[ConfusionTests.count].where(told[ConfusionTests.read_as] != MISSED)
-    sums = misread.groupby([told[ConfusionTests.noise], told[ConfusionTests.actual]]).transform("sum")
+    selected = table[table[ConfusionTests.count] > 0].astype({ConfusionTests.tests: int})
+    misread = selected[ConfusionTests.count].where(selected[ConfusionTests.read_as] != MISSED)
+    sums = misread.groupby([selected[ConfusionTests.noise], selected[ConfusionTests.actual]]).transform("sum")
     even = sums / (len(alphabet) - 1)
-    told[ConfusionTests.times_even] = misread / even
+    selected[ConfusionTests.times_even] = misread / even
     order = [ConfusionTests.noise, ConfusionTests.share]
-    sorted_rows = told.sort_values(order, ascending=[True, False], kind="stable")
+    sorted_rows = selected.sort_values(order, ascending=[True, False], kind="stable")
     return sorted_rows.reset_index(drop=True)[ConfusionTests.names()]
 
 
@@ -119,7 +119,7 @@ def holm(p: Floats) -> Floats:
     return np.where(np.isnan(p), np.nan, adjusted(np.where(np.isnan(p), 1.0, p), "holm"))
 
 
-def _tested(noise: str, noisy: Counts, clean: Counts, alphabet: str, confidence: float) -> pd.DataFrame:
+def _tested(noise: str, noisy: ConfusionCounts, clean: ConfusionCounts, alphabet: str, confidence: float) -> pd.DataFrame:
     """One row for each of the A² confusions of a noise type, p not yet adjusted."""
     A = len(alphabet)
     by_pair, of_clean = (_pairs(counts, A) for counts in (noisy, clean))
@@ -131,13 +131,13 @@ def _tested(noise: str, noisy: Counts, clean: Counts, alphabet: str, confidence:
             if read != actual:
                 wrong, wrong_clean = (_by_captcha(found.get(actual * (A + 1) + read), len(shown))[own]
                                       for found in (by_pair, of_clean))
-                told = _test(wrong, wrong_clean, shown[own], plain[own], confidence)
-                rows.append({"noise": noise, "actual": alphabet[actual], "read_as": [*alphabet, MISSED][read], **told})
+                row = _test(wrong, wrong_clean, shown[own], plain[own], confidence)
+                rows.append({"noise": noise, "actual": alphabet[actual], "read_as": [*alphabet, MISSED][read], **row})
     numbers = dict.fromkeys(ConfusionTests.names()[5:-2], np.float64)
     return pd.DataFrame(rows, columns=ConfusionTests.names()).astype(numbers)
 
 
-def _pairs(counts: Counts, A: int) -> dict[int, Ints]:
+def _pairs(counts: ConfusionCounts, A: int) -> dict[int, Ints]:
     """The captchas of each confusion's errors, one entry an error, by actual * (A + 1) + read."""
     code = counts.read[:, 1] * (A + 1) + counts.read[:, 2]
     order = np.argsort(code, kind="stable")
@@ -158,17 +158,17 @@ def _test(wrong: Ints, wrong_clean: Ints, shown: Ints, shown_clean: Ints, confid
         return {"count": 0, "captchas": 0, "note": "none was shown"}
     ratio, ratio_clean = float(count / shown.sum()), float(wrong_clean.sum() / shown_clean.sum())
     difference = ratio - ratio_clean
-    told: dict[str, object] = {"count": count, "captchas": G, "share": ratio, "clean_share": ratio_clean,
+    row: dict[str, object] = {"count": count, "captchas": G, "share": ratio, "clean_share": ratio_clean,
                                "difference": difference, "note": ""}
-    if G < LEAST:
-        return told | {"note": TOO_FEW.format(what="captchas", count=G)}
+    if G < MIN_CAPTCHAS_FOR_INTERVAL:
+        return row | {"note": TOO_FEW.format(what="captchas", count=G)}
     if count:
-        told[ConfusionTests.low], told[ConfusionTests.high] = _share_interval(wrong, shown, confidence)
+        row[ConfusionTests.low], row[ConfusionTests.high] = _share_interval(wrong, shown, confidence)
     error = standard_error(ratio_scores(wrong, shown) - ratio_scores(wrong_clean, shown_clean))
     if error < 1e-12:  # all captchas agree, so that no error was measured; what never occurs did not change
-        return told | ({"note": "all captchas agree"} if difference else {"p": 1.0})
+        return row | ({"note": "all captchas agree"} if difference else {"p": 1.0})
     half, t = float(stats.t.ppf((1 + confidence) / 2, G - 1)) * error, difference / error
-    return told | {"difference_low": difference - half, "difference_high": difference + half, "standard_error": error,
+    return row | {"difference_low": difference - half, "difference_high": difference + half, "standard_error": error,
                    "t": t, "p": float(2 * stats.t.sf(abs(t), G - 1))}
 
 
@@ -198,9 +198,9 @@ def confusions_by_level(characters: pd.DataFrame, pairs: Sequence[tuple[str, str
         hit = (characters[Predictions.guess].astype(str).replace("", MISSED) == read_as).to_numpy()
         wrong = ~characters[Predictions.success].to_numpy(bool)
         for noise in [*noises_of(characters), POOLED]:
-            told = own & ((level == 0) | (noise == POOLED) | (names == noise))
-            for one in np.unique(level[told]):
-                cell = told & (level == one)
+            selected = own & ((level == 0) | (noise == POOLED) | (names == noise))
+            for one in np.unique(level[selected]):
+                cell = selected & (level == one)
                 *interval, note = share(hit[cell], captcha[cell], glyph[cell], confidence)
                 errors = int((cell & wrong).sum())
                 rows.append([noise, one, actual, read_as, int((cell & hit).sum()), *interval,

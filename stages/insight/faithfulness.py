@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from stages.captcha.noise.canvas import background
-from stages.insight.saliency import GRADIENTS, Effort, Explanation, Maps, Targets, cascade, gradient_maps, posterior
+from stages.insight.saliency import (
+    GRADIENTS,
+    Explanation,
+    Maps,
+    SaliencyEffort,
+    Targets,
+    cascade,
+    gradient_maps,
+    posterior,
+)
 from stages.reader.batches import Images
 from stages.reader.decoding import Doubles, Ints
 from stages.reader.inference import NetworkReader
@@ -32,12 +41,12 @@ Score = Callable[[Images, Ints], Doubles]  # images (b, H, W, 3) and their rows 
 
 CONTROLS = ("ink", "random")  # maps that know nothing of the reader
 STRONG = 0.2        # of the strongest ink: more than this is the glyph
-FEW = 8             # captchas, below which no interval is given
+MIN_CAPTCHAS_FOR_MEAN = 8             # captchas, below which no interval is given
 CURVES = {"deletion": "deletion AUC", "insertion": "insertion AUC"}
 GAINS = [f"{curve}_over_{control}" for curve in CURVES for control in CONTROLS]
 CAPTCHA = "captcha"
-SAID = "said"      # whether the character was read
-KEY = [CAPTCHA, SaliencyMeasures.noise, SaliencyMeasures.level, "position", "character", SAID]
+READ_RIGHT = "read_right"      # whether the character was read
+KEY = [CAPTCHA, SaliencyMeasures.noise, SaliencyMeasures.level, "position", "character", READ_RIGHT]
 SCALES = [SaliencyMeasures.noise, SaliencyMeasures.level]
 
 
@@ -162,7 +171,7 @@ def measure(explanation: Explanation, reader: Reader, frame: pd.DataFrame, masks
             steps: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every measure of every map, and the curves behind two of them.
 
-    frame has KEY without `said` for the m rows; masks (m, H, W) of each row's character on the clean rendering; clean
+    frame has KEY without `read_right` for the m rows; masks (m, H, W) of each row's character on the clean rendering; clean
     (m,) the row with the clean rendering of the same captcha and character. A noise that moves ink moves it out of its
     mask, too, which lowers the mass without the reader's doing; colours are drawn anew for each rendering, and that is
     part of the drift. Deletion and insertion are of characters
@@ -175,21 +184,21 @@ def measure(explanation: Explanation, reader: Reader, frame: pd.DataFrame, masks
     rng = np.random.default_rng(seed)
     maps: Mapping[str, Maps] = {**explanation.maps, "ink": ink_map(images),
                                 "random": rng.random(images.shape[:3]).astype(np.float32)}
-    key = frame[[name for name in KEY if name != SAID]].reset_index(drop=True).assign(said=targets.said)[KEY]
-    said = np.flatnonzero(targets.said)
+    key = frame[[name for name in KEY if name != READ_RIGHT]].reset_index(drop=True).assign(read_right=targets.read_right)[KEY]
+    read_right = np.flatnonzero(targets.read_right)
     rows, curves = [], []
-    score = _score(reader, targets.rows(said))
-    ends = ends_of(score, images[said]) if len(said) else None
+    score = _score(reader, targets.rows(read_right))
+    ends = ends_of(score, images[read_right]) if len(read_right) else None
     for method, one in maps.items():
         gone, come = np.full((2, len(images), steps + 1), np.nan)
         if ends:
-            gone[said], come[said] = replacement_curves(score, images[said], one[said], steps, ends, rng=rng)
-        drift, within = (np.where(clean == np.arange(len(clean)), np.nan, likeness) for likeness in
+            gone[read_right], come[read_right] = replacement_curves(score, images[read_right], one[read_right], steps, ends, rng=rng)
+        drift, within = (np.where(clean == np.arange(len(clean)), np.nan, similarity) for similarity in
                          (spearman(one, one[clean]), spearman_within(one, one[clean], masks)))
         rows.append(key.assign(method=method, deletion=curve_area(gone), insertion=curve_area(come), drift=drift,
                                drift_on_glyph=within, mass=mass_share(one, masks), chance=masks.mean(axis=(1, 2))))
         for k, share in enumerate(shares(steps)):
-            curves.append(key.assign(method=method, share=share, deletion=gone[:, k], insertion=come[:, k]).iloc[said])
+            curves.append(key.assign(method=method, share=share, deletion=gone[:, k], insertion=come[:, k]).iloc[read_right])
     return pd.concat(rows, ignore_index=True), pd.concat(curves, ignore_index=True)
 
 
@@ -197,7 +206,7 @@ def _score(reader: Reader, targets: Targets) -> Score:
     return lambda images, rows: posterior(reader, images, targets.rows(rows))
 
 
-def randomised_maps(explanation: Explanation, reader: NetworkReader, captcha: Ints, masks: Bools, *, effort: Effort,
+def randomised_maps(explanation: Explanation, reader: NetworkReader, captcha: Ints, masks: Bools, *, effort: SaliencyEffort,
                seed: int) -> pd.DataFrame:
     """How alike |maps| stay while the weights are drawn anew from the last layer down, a row a row of the explanation.
 
@@ -226,13 +235,13 @@ def mean_by_captcha(values: Doubles, captcha: Ints, *, confidence: float, draws:
 
     NaN values are left out; fewer than FEW captchas give no interval, and the note says so.
     """
-    kept = np.isfinite(values)
-    _, group = np.unique(captcha[kept], return_inverse=True)
+    finite = np.isfinite(values)
+    _, group = np.unique(captcha[finite], return_inverse=True)
     G = int(group.max(initial=-1)) + 1
     if G == 0:
         return np.nan, np.nan, np.nan, 0, "no character to measure"
-    count, total = np.bincount(group).astype(float), np.bincount(group, values[kept])
-    if G < FEW:
+    count, total = np.bincount(group).astype(float), np.bincount(group, values[finite])
+    if G < MIN_CAPTCHAS_FOR_MEAN:
         return total.sum() / count.sum(), np.nan, np.nan, G, f"{G} captcha(s): too few for an interval"
     weights = multinomial_counts(G, draws, rng=np.random.default_rng(seed))
     low, high = percentile_interval((weights @ total) / (weights @ count), confidence)
@@ -256,9 +265,9 @@ def summarise(rows: pd.DataFrame, *, confidence: float, draws: int, seed: int) -
             for name in measures:
                 if (name.startswith("drift") and level == 0) or (method in CONTROLS and name in GAINS):
                     continue
-                told = mean_by_captcha(part[name].to_numpy(float), part[CAPTCHA].to_numpy(), confidence=confidence,
+                estimate = mean_by_captcha(part[name].to_numpy(float), part[CAPTCHA].to_numpy(), confidence=confidence,
                                        draws=draws, seed=seed)
-                found.append([noise, level, method, name, *told])
+                found.append([noise, level, method, name, *estimate])
     return pd.DataFrame(found, columns=SaliencyMeasures.names())
 
 
@@ -269,8 +278,8 @@ def _with_gains(rows: pd.DataFrame) -> pd.DataFrame:
     for control in CONTROLS:
         own = table[table[SaliencyMeasures.method] == control]
         for name, sign in (("deletion", -1), ("insertion", 1)):
-            beside = np.tile(own[name].to_numpy(float), len(table) // size)
-            table[f"{name}_over_{control}"] = sign * (table[name].to_numpy(float) - beside)
+            control_values = np.tile(own[name].to_numpy(float), len(table) // size)
+            table[f"{name}_over_{control}"] = sign * (table[name].to_numpy(float) - control_values)
     return table.assign(mass_over_chance=table["mass"] - table["chance"])
 
 
@@ -282,9 +291,9 @@ def summarise_curves(curves: pd.DataFrame, *, confidence: float, draws: int, see
     for renderings, part in (("clean", curves[level == 0]), ("noisy", curves[level > 0])):
         for (method, share), cell in part.groupby([SaliencyCurves.method, SaliencyCurves.share], sort=False):
             for name in CURVES:
-                told = mean_by_captcha(cell[name].to_numpy(float), cell[CAPTCHA].to_numpy(), confidence=confidence,
+                estimate = mean_by_captcha(cell[name].to_numpy(float), cell[CAPTCHA].to_numpy(), confidence=confidence,
                                        draws=draws, seed=seed)
-                found.append([renderings, name, method, share, *told])
+                found.append([renderings, name, method, share, *estimate])
     return pd.DataFrame(found, columns=SaliencyCurves.names())
 
 
@@ -295,9 +304,9 @@ def summarise_randomised(rows: pd.DataFrame, *, confidence: float, draws: int, s
     by = [SaliencyRandomised.method, SaliencyRandomised.layer, SaliencyRandomised.layers]
     for (method, layer, layers), cell in rows.groupby(by, sort=False):
         for name in ("spearman", "whole"):
-            told = mean_by_captcha(cell[name].to_numpy(float), cell[CAPTCHA].to_numpy(), confidence=confidence,
+            estimate = mean_by_captcha(cell[name].to_numpy(float), cell[CAPTCHA].to_numpy(), confidence=confidence,
                                    draws=draws, seed=seed)
-            found.append([method, layer, layers, name, *told])
+            found.append([method, layer, layers, name, *estimate])
     return pd.DataFrame(found, columns=SaliencyRandomised.names())
 
 

@@ -26,7 +26,7 @@ from stages.reader.threads import map_batches
 Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-Dose = tuple[str, float]  # noise and level
+Condition = tuple[str, float]  # noise and level
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +39,8 @@ class Features:
     label: Ints  # (m,) 1 to A
 
 
-def render_glyphs(glyphs: Glyphs, doses: Sequence[Dose], *,
-                  stream: Callable[[str], np.random.Generator]) -> dict[Dose, Glyphs]:
+def render_glyphs(glyphs: Glyphs, doses: Sequence[Condition], *,
+                  stream: Callable[[str], np.random.Generator]) -> dict[Condition, Glyphs]:
     """The glyphs (n, 28, 28) under each noise at each level, white on black and grey again, (n, 28, 28) each.
 
     `stream` gives the random numbers of a noise, the same at each call: its levels share them, so that a dose grows the
@@ -92,7 +92,7 @@ def _last_layer(recogniser: NetworkReader, images: Images) -> tuple[Floats, Floa
     """The classifier's input (n, F), for ctc (n, S, F), and the logits (n, S, classes); images as denoised."""
     seen: dict[int, Tensor] = {}  # by thread: the batches are read side by side
 
-    def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    def record(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         seen[threading.get_ident()] = inputs[0]
 
     def read(batch: Images) -> tuple[Floats, Floats]:
@@ -101,7 +101,7 @@ def _last_layer(recogniser: NetworkReader, images: Images) -> tuple[Floats, Floa
             return seen[threading.get_ident()].float().cpu().numpy(), logits.float().cpu().numpy()
 
     classifier: Any = recogniser.network.classifier
-    hook = classifier.register_forward_pre_hook(keep)
+    hook = classifier.register_forward_pre_hook(record)
     try:
         last, logits = zip(*map_batches(read, batches_of(images), recogniser.device), strict=True)
     finally:
@@ -110,7 +110,7 @@ def _last_layer(recogniser: NetworkReader, images: Images) -> tuple[Floats, Floa
 
 
 def by_dose(features: Features, noise: Sequence[str], level: NDArray[np.float64], captcha: NDArray[np.integer[Any]],
-            clean: str = "none") -> tuple[dict[str, NDArray[Any]], Mapping[Dose, Floats]]:
+            clean: str = "none") -> tuple[dict[str, NDArray[Any]], Mapping[Condition, Floats]]:
     """The characters of renderings (n,), each under one noise at one level, as clean points and their noisy twins.
 
     noise, level and captcha (n,) describe the images. Returns points, labels (from 0) and clusters of the clean

@@ -33,12 +33,12 @@ Bools = NDArray[np.bool_]
 GRADIENTS = ("input_x_gradient", "integrated_gradients", "smooth_grad")
 METHODS = (*GRADIENTS, "occlusion")
 PICTURES = 96     # that one thread carries through the network at a time
-LEAST = 1e-12     # posterior whose logarithm is still told
+MIN_POSTERIOR = 1e-12     # posterior whose logarithm is still told
 NO_GRADIENT = "has no gradients: occlusion only, by the drop in its confidence"
 
 
 @dataclass(frozen=True)
-class Effort:
+class SaliencyEffort:
     """How finely maps are made; time goes with every number but `spread`, and with 1 / stride squared."""
 
     steps: int = 12        # of the path of integrated gradients (Gauss-Legendre nodes)
@@ -55,7 +55,7 @@ class Targets:
     texts: Labels      # (m, T) labels of the whole truth, 0 after the end
     position: Ints     # (m,) of the character, from 0
     column: Ints       # (m,) row of logits where it is said; -1 for a reader that has none
-    said: Bools        # (m,) whether the reader read this character there
+    read_right: Bools        # (m,) whether the reader read this character there
     posterior: Doubles  # (m,) of the character at that place; without logits the confidence, 0 where not said
 
     @property
@@ -65,7 +65,7 @@ class Targets:
         return label
 
     def rows(self, index: Ints | slice) -> Targets:
-        return Targets(self.texts[index], self.position[index], self.column[index], self.said[index],
+        return Targets(self.texts[index], self.position[index], self.column[index], self.read_right[index],
                        self.posterior[index])
 
 
@@ -97,8 +97,8 @@ class LogPosterior(nn.Module):
 
     def forward(self, contrast: Tensor, ground: Tensor, column: Tensor, label: Tensor) -> Tensor:
         logits = self.network((contrast + ground).contiguous(memory_format=torch.channels_last)) / self.temperature
-        told: Tensor = logits.log_softmax(2)[torch.arange(len(logits), device=logits.device), column, label]
-        return told
+        log_posterior: Tensor = logits.log_softmax(2)[torch.arange(len(logits), device=logits.device), column, label]
+        return log_posterior
 
 
 def standardises(network: nn.Module) -> bool:
@@ -107,14 +107,14 @@ def standardises(network: nn.Module) -> bool:
 
 
 def explain(reader: Reader, images: Images, texts: Labels, position: Ints, *, seed: int,
-            methods: Sequence[str] = METHODS, effort: Effort | None = None) -> Explanation:
+            methods: Sequence[str] = METHODS, effort: SaliencyEffort | None = None) -> Explanation:
     """Maps of one character of each of m renderings; repeat a rendering for another of its characters.
 
     images (m, H, W, 3), texts (m, T) labels of the truth, position (m,) of the character from 0. Of a reader with a
     denoiser the network is explained, on the pictures that the denoiser gives it. Without gradients only occlusion is
     done, and `note` says so. Raises ValueError on a method, a position or an effort out of range.
     """
-    effort = effort or Effort()
+    effort = effort or SaliencyEffort()
     _check(methods, texts, position, images, effort)
     images, reader = reader.undenoised(images)
     network = reader.gradients
@@ -124,14 +124,14 @@ def explain(reader: Reader, images: Images, texts: Labels, position: Ints, *, se
     residual = None
     for method in wanted:
         if network is None or method == "occlusion":
-            maps[method] = occlusion(reader, images, targets, effort)
+            maps[method] = occlusion_maps(reader, images, targets, effort)
         else:
             maps[method], left = gradient_maps(network, images, targets, method, effort, seed=seed)
             residual = left if method == "integrated_gradients" else residual
     return Explanation(images, targets, maps, residual, "" if network else NO_GRADIENT)
 
 
-def _check(methods: Sequence[str], texts: Labels, position: Ints, images: Images, effort: Effort) -> None:
+def _check(methods: Sequence[str], texts: Labels, position: Ints, images: Images, effort: SaliencyEffort) -> None:
     unknown = sorted(set(methods) - set(METHODS))
     if unknown or not methods:
         raise ValueError(f"methods: expected some of {', '.join(METHODS)}, got {', '.join(unknown) or 'none'}")
@@ -154,17 +154,17 @@ def locate(reader: Reader, images: Images, texts: Labels, position: Ints) -> Tar
     rows = np.arange(len(images))
     predicted = reader.predict(images)
     guess, confidence = answers(texts, predicted.readings)
-    said = (guess == texts)[rows, position]
+    read_right = (guess == texts)[rows, position]
     if predicted.logits is None:
-        surely = np.where(said, confidence[rows, position], 0.0).astype(np.float64)
-        return Targets(texts, position, np.full(len(images), -1), said, surely)
+        surely = np.where(read_right, confidence[rows, position], 0.0).astype(np.float64)
+        return Targets(texts, position, np.full(len(images), -1), read_right, surely)
     columns = predicted.logits.shape[1]
     column = reader.columns(predicted.logits, texts)[rows, position]
     if (column >= columns).any():
         raise ValueError(f"texts: expected at most {columns} characters, as the reader can say, got "
                          f"{texts.shape[1]}: explain another reader")
-    told = predicted.logits[rows, column].astype(np.float64)
-    return Targets(texts, position, column, said, softmax(told)[rows, texts[rows, position]])
+    log_posterior = predicted.logits[rows, column].astype(np.float64)
+    return Targets(texts, position, column, read_right, softmax(log_posterior)[rows, texts[rows, position]])
 
 
 def places_of(reader: Reader, images: Images, texts: Labels) -> Doubles | None:
@@ -183,8 +183,8 @@ def posterior(reader: Reader, images: Images, targets: Targets) -> Doubles:
     if logits is None:
         return locate(reader, images, targets.texts, targets.position).posterior
     rows = np.arange(len(images))
-    told = logits[rows, targets.column].astype(np.float64)
-    shares: Doubles = softmax(told)[rows, targets.label]
+    log_posterior = logits[rows, targets.column].astype(np.float64)
+    shares: Doubles = softmax(log_posterior)[rows, targets.label]
     return shares
 
 
@@ -203,7 +203,7 @@ def contrast_of(images: Images, standardised: bool = False) -> tuple[Tensor, Ten
     return contrast, (x - contrast).mean((2, 3), keepdim=True)
 
 
-def gradient_maps(reader: NetworkReader, images: Images, targets: Targets, method: str, effort: Effort, *,
+def gradient_maps(reader: NetworkReader, images: Images, targets: Targets, method: str, effort: SaliencyEffort, *,
                   seed: int) -> tuple[Maps, Doubles]:
     """Maps (m, H, W) by a method of GRADIENTS, and the relative residual (m,), NaN but for integrated gradients.
 
@@ -211,7 +211,7 @@ def gradient_maps(reader: NetworkReader, images: Images, targets: Targets, metho
     path from the bare ground to it, smooth_grad the mean over noisy copies. Gradients are of the log-posterior, in
     float32 whatever the reader's precision.
     """
-    told = LogPosterior(reader.network, reader.temperature).to(reader.device)
+    log_posterior = LogPosterior(reader.network, reader.temperature).to(reader.device)
     copies = {"input_x_gradient": 1, "integrated_gradients": effort.steps, "smooth_grad": effort.samples}[method]
     size = max(1, PICTURES // copies)
 
@@ -220,33 +220,33 @@ def gradient_maps(reader: NetworkReader, images: Images, targets: Targets, metho
         contrast, ground = (part.to(reader.device) for part in contrast_of(images[rows], standardises(reader.network)))
         where = ground, *(torch.from_numpy(part[rows]).to(reader.device) for part in (targets.column, targets.label))
         generator = torch.Generator().manual_seed(seed + start)  # a stream a batch, whichever thread takes it
-        values, left = _attribute(told, contrast, where, method, effort, generator)
+        values, left = _attribute(log_posterior, contrast, where, method, effort, generator)
         return values.sum(1).cpu().numpy(), left
 
     parts = map_batches(attribute, range(0, len(images), size), reader.device)
     return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
-def _attribute(told: LogPosterior, contrast: Tensor, where: tuple[Tensor, ...], method: str, effort: Effort,
+def _attribute(log_posterior: LogPosterior, contrast: Tensor, where: tuple[Tensor, ...], method: str, effort: SaliencyEffort,
                generator: torch.Generator) -> tuple[Tensor, Doubles]:
     if method == "integrated_gradients":
-        values = contrast * path_gradient(told, contrast, where, effort.steps)
-        return values, unexplained(told, contrast, where, values)
-    gradient = smooth_gradient(told, contrast, where, effort, generator) if method == "smooth_grad" \
-        else mean_gradient(told, contrast[:, None], where)
+        values = contrast * path_gradient(log_posterior, contrast, where, effort.steps)
+        return values, unexplained(log_posterior, contrast, where, values)
+    gradient = smooth_gradient(log_posterior, contrast, where, effort, generator) if method == "smooth_grad" \
+        else mean_gradient(log_posterior, contrast[:, None], where)
     return contrast * gradient, np.full(len(contrast), np.nan)
 
 
-def mean_gradient(told: nn.Module, points: Tensor, where: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
+def mean_gradient(log_posterior: nn.Module, points: Tensor, where: tuple[Tensor, ...], weights: Tensor | None = None) -> Tensor:
     """The mean gradient (B, 3, H, W) over k points (B, k, 3, H, W) of each picture, weighted by weights (k,)."""
     n, k = points.shape[:2]
     flat = points.flatten(0, 1).requires_grad_()
-    values = told(flat, *(part.repeat_interleave(k, 0) for part in where))
+    values = log_posterior(flat, *(part.repeat_interleave(k, 0) for part in where))
     gradients: Tensor = torch.autograd.grad(values.sum(), flat)[0].view(n, k, *points.shape[2:])
     return gradients.mean(1) if weights is None else (weights[:, None, None, None] * gradients).sum(1)
 
 
-def path_gradient(told: nn.Module, contrast: Tensor, where: tuple[Tensor, ...], steps: int) -> Tensor:
+def path_gradient(log_posterior: nn.Module, contrast: Tensor, where: tuple[Tensor, ...], steps: int) -> Tensor:
     """The mean gradient (B, 3, H, W) along the straight path from the bare ground to the picture.
 
     Gauss-Legendre nodes; times the contrast it is integrated gradients (Sundararajan et al. 2017).
@@ -254,43 +254,43 @@ def path_gradient(told: nn.Module, contrast: Tensor, where: tuple[Tensor, ...], 
     nodes, weights = (torch.from_numpy(part).float().to(contrast.device)
                       for part in np.polynomial.legendre.leggauss(steps))
     points = ((nodes + 1) / 2)[:, None, None, None] * contrast[:, None]
-    return mean_gradient(told, points, where, weights / 2)
+    return mean_gradient(log_posterior, points, where, weights / 2)
 
 
-def unexplained(told: nn.Module, contrast: Tensor, where: tuple[Tensor, ...], values: Tensor) -> Doubles:
+def unexplained(log_posterior: nn.Module, contrast: Tensor, where: tuple[Tensor, ...], values: Tensor) -> Doubles:
     """How far the sum of a map (B, 3, H, W) is from what the ink changes, as a share of that, (B,)."""
     with torch.inference_mode():
-        gained = told(contrast, *where) - told(torch.zeros_like(contrast), *where)
+        gained = log_posterior(contrast, *where) - log_posterior(torch.zeros_like(contrast), *where)
         off = values.flatten(1).sum(1) - gained
         share: Doubles = (off.abs() / gained.abs().clamp(min=1e-9)).cpu().numpy().astype(np.float64)
     return share
 
 
-def smooth_gradient(told: nn.Module, contrast: Tensor, where: tuple[Tensor, ...], effort: Effort,
+def smooth_gradient(log_posterior: nn.Module, contrast: Tensor, where: tuple[Tensor, ...], effort: SaliencyEffort,
                     generator: torch.Generator) -> Tensor:
     """The mean gradient (B, 3, H, W) over noisy copies (Smilkov et al. 2017)."""
     spread = effort.spread * (contrast.amax((1, 2, 3)) - contrast.amin((1, 2, 3)))
     noise = torch.randn(len(contrast), effort.samples, *contrast.shape[1:], generator=generator).to(contrast.device)
-    return mean_gradient(told, contrast[:, None] + spread[:, None, None, None, None] * noise, where)
+    return mean_gradient(log_posterior, contrast[:, None] + spread[:, None, None, None, None] * noise, where)
 
 
-def occlusion(reader: Reader, images: Images, targets: Targets, effort: Effort) -> Maps:
+def occlusion_maps(reader: Reader, images: Images, targets: Targets, effort: SaliencyEffort) -> Maps:
     """Maps (m, H, W): how much the log-posterior falls where a square is painted with the ground, meaned over squares.
 
     Zeiler & Fergus (2014). Where the reader has no gradients it is the fall of the confidence itself.
     """
-    def told(shares: Doubles) -> Doubles:
-        return np.log(np.maximum(shares, LEAST)) if reader.gradients else shares
+    def evidence(shares: Doubles) -> Doubles:
+        return np.log(np.maximum(shares, MIN_POSTERIOR)) if reader.gradients else shares
 
     height, width = images.shape[1:3]
-    ground, before = background(images)[:, None, None], told(targets.posterior)
+    ground, before = background(images)[:, None, None], evidence(targets.posterior)
     total, times = np.zeros(images.shape[:3]), np.zeros((height, width))
     for top in range(0, height - effort.window + effort.stride, effort.stride):
         for left in range(0, width - effort.window + effort.stride, effort.stride):
             square = slice(top, top + effort.window), slice(left, left + effort.window)
             painted = images.copy()
             painted[:, *square] = ground
-            total[:, *square] += (before - told(posterior(reader, painted, targets)))[:, None, None]
+            total[:, *square] += (before - evidence(posterior(reader, painted, targets)))[:, None, None]
             times[square] += 1
     return (total / times).astype(np.float32)
 

@@ -25,7 +25,7 @@ from stages.insight.faithfulness import (
     summarise_randomised,
 )
 from stages.insight.rendering_sample import RenderingSample
-from stages.insight.saliency import Effort, Explanation, explain, places_of
+from stages.insight.saliency import Explanation, SaliencyEffort, explain, places_of
 from stages.reader.batches import Images
 from stages.reader.decoding import encode
 from stages.reader.protocol import Reader
@@ -35,7 +35,7 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 STEPS = 8             # of deletion and insertion
-AGAIN = Effort(steps=4, samples=2)  # for maps that are made once more for each layer
+AGAIN = SaliencyEffort(steps=4, samples=2)  # for maps that are made once more for each layer
 SLOW = 3              # captchas of a slow reader at most: it is asked thousands of times
 PLAIN = 25            # clean captchas of a mean map where there are no gradients, and each map takes many readings
 
@@ -54,10 +54,10 @@ class SaliencyConfig:
     def how(self) -> dict[str, Any]:
         return {"confidence": self.confidence, "draws": self.draws, "seed": self.seed}
 
-    def effort(self, images: Images) -> Effort:
+    def effort(self, images: Images) -> SaliencyEffort:
         """The usual effort, with a window that fits the picture."""
-        usual, side = Effort(), min(images.shape[1:3])
-        return Effort(usual.steps, usual.samples, usual.spread, min(usual.window, side), min(usual.stride, side))
+        usual, side = SaliencyEffort(), min(images.shape[1:3])
+        return SaliencyEffort(usual.steps, usual.samples, usual.spread, min(usual.window, side), min(usual.stride, side))
 
     def masks(self, explanation: Explanation, clean: NDArray[np.int64], lengths: NDArray[np.int64]) -> Bools:
         """The pixels (m, H, W) of each row's character, on the clean rendering, row clean (m,), of its captcha."""
@@ -129,7 +129,7 @@ def saliency_grid(config: SaliencyConfig, test: RenderingSample, doses: Sequence
     targets = explanation.targets
     return SaliencyGrid(
         grid_images=rows.images[place], grid_maps=explanation.maps[method].astype(np.float16)[place],
-        grid_posterior=targets.posterior.round(6)[place], grid_read=targets.said[place], grid_span=np.array(span),
+        grid_posterior=targets.posterior.round(6)[place], grid_read=targets.read_right[place], grid_span=np.array(span),
         grid_noises=np.array(noises), grid_levels=np.array([0.0, *levels]), grid_method=method,
         grid_character=rows.texts[0][position[0]])
 

@@ -23,13 +23,13 @@ import uvicorn
 
 from stages.command import run
 from stages.lab.app import create_app
-from stages.lab.desk import Desk
+from stages.lab.loaded_readers import Desk
 from stages.params import refuse_foreign_code
 from stages.reader.inference import choose_device
 from stages.reader.precision import arithmetic, choose_precision
 
 HOME = Path("data/lab")
-KEPT = Path("pretrained")
+PRETRAINED = Path("pretrained")
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def main() -> None:
     print(f"lab: reads in {arithmetic(choose_precision('auto', device), device)}", flush=True)
     if not is_loopback(host):
         print(f"note: whoever reaches {host} can use the lab and train on this machine", file=sys.stderr, flush=True)
-    app = create_app(Desk(HOME, kept=KEPT), hosts=[host])
+    app = create_app(Desk(HOME, pretrained=PRETRAINED), hosts=[host])
     if not given.no_browser and sys.stdout.isatty():
         threading.Timer(1.0, webbrowser.open, [address]).start()
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=3))

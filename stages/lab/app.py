@@ -15,9 +15,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from stages.lab import bench, paint, results, training
-from stages.lab.desk import Desk
-from stages.lab.guard import Guard
-from stages.lab.refusals import RefusedError
+from stages.lab.errors import RefusedError
+from stages.lab.loaded_readers import Desk
+from stages.lab.request_guard import Guard
 
 HERE = Path(__file__).parent
 PARTS = {"paint": "Paint", "bench": "Captcha bench", "train": "Train", "results": "Results"}
@@ -41,7 +41,7 @@ def create_app(desk: Desk, *, hosts: Sequence[str] = ()) -> FastAPI:
     app.add_exception_handler(ValueError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(ClientDisconnect, _gone)
+    app.add_exception_handler(ClientDisconnect, _missing)
     app.add_exception_handler(OSError, _unwritable)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     page = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True,
@@ -66,9 +66,9 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    told = [f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {_expected(one['msg'])}" for one in error.errors()]
-    more = f" (and {len(told) - 3} more)" if len(told) > 3 else ""
-    return JSONResponse({"error": _line("; ".join(told[:3])) + more}, 422)
+    problems = [f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {_expected(one['msg'])}" for one in error.errors()]
+    more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+    return JSONResponse({"error": _line("; ".join(problems[:3])) + more}, 422)
 
 
 def _expected(message: str) -> str:
@@ -83,7 +83,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"error": _line(f"{request.method} {request.url.path}: {error.detail}")}, error.status_code)
 
 
-async def _gone(request: Request, error: Exception) -> JSONResponse:
+async def _missing(request: Request, error: Exception) -> JSONResponse:
     """Answer to a browser that disconnects during an upload: no error of the lab, so no traceback in its terminal."""
     return JSONResponse({"error": "the request was broken off: send it again"}, 400)
 

@@ -19,34 +19,34 @@ from stages.captcha.colour import DRAWN
 from stages.captcha.composition import Layout
 from stages.captcha.noise import NOISES
 from stages.grammar import one_of
-from stages.lab.composing import (
+from stages.lab.errors import RefusedError
+from stages.lab.loaded_readers import Desk
+from stages.lab.paint import reads_singly
+from stages.lab.pictures import LIMIT, Gallery, read_upload
+from stages.lab.rendered_captchas import (
     SOURCES,
-    Noise,
+    NoiseSetting,
     Setting,
-    change,
+    change_maps,
     composed,
-    glyphs_of,
+    draw_glyph_ids,
+    draw_setting_texts,
     noisy,
     script_of,
     sources_here,
-    texts_of,
 )
-from stages.lab.desk import Desk
-from stages.lab.paint import reads_singly
-from stages.lab.pictures import LIMIT, Gallery, read_upload
-from stages.lab.refusals import RefusedError
 from stages.params import read
 from stages.reader.alignment import answers
 from stages.reader.batches import Images
 from stages.reader.decoding import Ints, encode, to_texts
 from stages.reader.protocol import Reader
 from stages.reader_files import Description
-from stages.sources.captchas import to_canvas
+from stages.sources.labelled_captchas import to_canvas
 from stages.statistics.proportions import clustered_proportion
 
 LIMITS = {"/bench/upload": LIMIT}
 SURE = 0.9     # minimum probability of a text at which a reader counts as sure
-FRESH = 200    # renderings per rate
+RENDERINGS_PER_RATE = 200    # renderings per rate
 MOST = 12      # characters
 PORTION = 50   # captchas that a reader reads per turn, while others wait
 AT_ONCE = 2**21  # pixels under noise at once: noise needs 24 bytes or more per pixel
@@ -88,7 +88,7 @@ class Asked(BaseModel):
         layout = Layout(self.height, self.width, (self.length, self.length), (self.scale, self.scale), self.rotation,
                         self.shear, (min(0, self.gap), self.gap), self.jitter, "canvas")
         return Setting(unicodedata.normalize("NFC", self.text), self.length, self.source, self.alphabet,
-                       tuple(Noise(noise.type, noise.level) for noise in self.noises), self.scheme, self.per_character,
+                       tuple(NoiseSetting(noise.type, noise.level) for noise in self.noises), self.scheme, self.per_character,
                        self.contrast, layout, self.seed)
 
 
@@ -112,7 +112,7 @@ def routes(desk: Desk) -> APIRouter:
     def start() -> dict[str, Any]:
         """The available choices, and the setting of the study."""
         return {"noises": list(NOISES), "schemes": list(DRAWN), "sources": sources_here(),
-                "study": read("glyphs").glyphs.source, "setting": study_setting(), "renderings": FRESH}
+                "study": read("glyphs").glyphs.source, "setting": study_setting(), "renderings": RENDERINGS_PER_RATE}
 
     @router.post("")
     def one(asked: Asked) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def routes(desk: Desk) -> APIRouter:
         image, text = pile.images[0], pile.texts[0]
         return {"text": text, "height": image.shape[0], "width": image.shape[1],
                 "pixels": base64.b64encode(np.ascontiguousarray(image).tobytes()).decode(),
-                "change": round(float(change(pile.clean, pile.images)[0]), 4),
+                "change": round(float(change_maps(pile.clean, pile.images)[0]), 4),
                 "readers": [read_one(desk, name, image, text) for name in desk.names()],
                 "milliseconds": round((time.perf_counter() - started) * 1000, 1)}
 
@@ -134,9 +134,9 @@ def routes(desk: Desk) -> APIRouter:
             raise RefusedError("upload: expected its text and a noise, to draw that anew; without one there is one "
                                "picture to read: type the text, and add a noise")
         with measuring:
-            pile = pile_of(asked, gallery, FRESH, "fresh")
-            told = [rate(desk, name, pile) for name in desk.names()]
-        return {"renderings": FRESH, "readers": told,
+            pile = pile_of(asked, gallery, RENDERINGS_PER_RATE, "fresh")
+            rated = [rate(desk, name, pile) for name in desk.names()]
+        return {"renderings": RENDERINGS_PER_RATE, "readers": rated,
                 "milliseconds": round((time.perf_counter() - started) * 1000, 1)}
 
     @router.post("/upload")
@@ -158,13 +158,13 @@ def study_setting() -> dict[str, Any]:
         "noises": [{"type": params.noise.types[0], "level": round(params.noise.level / 2, 2)}],
         "scheme": next((scheme for scheme in colour.schemes if scheme in DRAWN), next(iter(DRAWN))),
         "per_character": colour.per == "character", "contrast": colour.contrast,
-        **limited("length", captcha.length.max), **limited("height", captcha.height), **limited("width", captcha.width),
-        **limited("scale", round((captcha.scale.min + captcha.scale.max) / 2, 3)),
-        **limited("rotation", captcha.rotation), **limited("shear", captcha.shear), **limited("gap", captcha.gap.max),
-        **limited("jitter", captcha.jitter), **limited("seed", params.seed)}).model_dump()
+        **interval_of("length", captcha.length.max), **interval_of("height", captcha.height), **interval_of("width", captcha.width),
+        **interval_of("scale", round((captcha.scale.min + captcha.scale.max) / 2, 3)),
+        **interval_of("rotation", captcha.rotation), **interval_of("shear", captcha.shear), **interval_of("gap", captcha.gap.max),
+        **interval_of("jitter", captcha.jitter), **interval_of("seed", params.seed)}).model_dump()
 
 
-def limited(name: str, value: float) -> dict[str, float]:
+def interval_of(name: str, value: float) -> dict[str, float]:
     """A field with a value of the study, clipped to the range of the bench."""
     low, high = Asked.model_fields[name].metadata
     return {name: min(max(value, low.ge), high.le)}
@@ -181,9 +181,9 @@ def pile_of(asked: Asked, gallery: Gallery, n: int, *identity: str) -> Pile:
     for first in range(0, n, size):
         count = min(size, n - first)
         if picture is None:
-            drawn = texts_of(setting, count, *identity, first)
+            drawn = draw_setting_texts(setting, count, *identity, first)
             clean.append(composed(setting, drawn, *identity, first))
-            glyphs += glyphs_of(setting, drawn, *identity, first)
+            glyphs += draw_glyph_ids(setting, drawn, *identity, first)
         else:
             drawn = [setting.text] * count
             clean.append(np.repeat(picture[None], count, axis=0))
@@ -198,20 +198,20 @@ def read_one(desk: Desk, name: str, image: Images, truth: str) -> dict[str, Any]
 
     Only `note` if the reader cannot be asked, `error` if it cannot read.
     """
-    told: dict[str, Any] = {"name": name}
+    answer: dict[str, Any] = {"name": name}
     try:
         reader, description = desk.load(name)
-        told |= made_for(description)
+        answer |= made_for(description)
         if refusal := unfit(description, max(1, len(truth))):
-            return told | {"note": refusal}
+            return answer | {"note": refusal}
         canvas, note = brought(image[None], description)
         with desk.reading:
             whole = reader.predict(canvas)
     except ValueError as error:
-        return told | {"error": str(error)}
+        return answer | {"error": str(error)}
     text = to_texts(whole.readings.labels, description.alphabet)[0]
     confidence = float(whole.probability[0])
-    return told | {"text": text, "confidence": round(confidence, 5), "sure": bool(text) and confidence >= SURE,
+    return answer | {"text": text, "confidence": round(confidence, 5), "sure": bool(text) and confidence >= SURE,
                    "right": text == truth if truth else None, "note": "; ".join(filter(None, (
                        note, unknown(description, truth))))}
 
@@ -221,20 +221,20 @@ def rate(desk: Desk, name: str, pile: Pile) -> dict[str, Any]:
 
     For a setting with a single glyph, they hold for renderings of this glyph only.
     """
-    told: dict[str, Any] = {"name": name}
+    answer: dict[str, Any] = {"name": name}
     try:
         reader, description = desk.load(name)
         if refusal := unfit(description, max(map(len, pile.texts))) or unknown(description, "".join(pile.texts)):
-            return told | {"note": refusal}
+            return answer | {"note": refusal}
         canvas, note = brought(pile.images, description)
         right, whole = judged(desk, reader, canvas, encode(pile.texts, description.alphabet))
     except ValueError as error:
-        return told | {"error": str(error)}
+        return answer | {"error": str(error)}
     captcha = np.arange(len(whole))
     share, low, high = clustered_proportion(whole, captcha, pile.glyphs)
     character, character_low, character_high = clustered_proportion(
         right.ravel(), np.repeat(captcha, right.shape[1]), np.broadcast_to(pile.glyphs, right.shape).ravel())
-    return told | {"whole": share, "low": low, "high": high, "character": character, "character_low": character_low,
+    return answer | {"whole": share, "low": low, "high": high, "character": character, "character_low": character_low,
                    "character_high": character_high, "note": note}
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from stages import artifacts
-from stages.lab.found import flat, kept, numbers_in, read_metrics
-from stages.lab.recorded import PARAMS, parse_yaml, read_yaml, written
-from stages.lab.refusals import MissingError
+from stages.lab.artifact_files import cached, flat, numbers_in, read_metrics
+from stages.lab.dvc_lock import PARAMS, parameter_text, parse_yaml, read_yaml
+from stages.lab.errors import MissingError
 
 WORKSPACE, HEAD = "workspace", "HEAD"
 EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38,62})/([^/]+)")  # baseline commit, and name
@@ -33,7 +33,7 @@ class Revision:
     """`name` is unique among the available revisions; `commit` is None for the workspace."""
 
     name: str
-    told: str
+    description: str
     commit: str | None
 
 
@@ -56,8 +56,8 @@ def git(*words: str, given: bytes = b"") -> bytes:
     except subprocess.TimeoutExpired:
         raise ValueError(f"git {words[0]}: no answer within {SECONDS} s: try again") from None
     except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip().splitlines()
-        raise ValueError(f"no commits to show (git {words[0]}: {said[-1][:200] if said else 'failed'}): run the lab in "
+        lines = error.stderr.decode(errors="replace").strip().splitlines()
+        raise ValueError(f"no commits to show (git {words[0]}: {lines[-1][:200] if lines else 'failed'}): run the lab in "
                          "a Git repository with a commit") from None
     return done.stdout
 
@@ -113,7 +113,7 @@ def _of_workspace() -> Snapshot:
         notes.append(str(error))
     for path in sorted(artifacts.METRICS.rglob("*.json")):
         try:
-            metrics[_label(path)] = kept(read_metrics, path)
+            metrics[_label(path)] = cached(read_metrics, path)
         except ValueError as error:
             notes.append(str(error))
     return Snapshot(params, metrics, tuple(notes))
@@ -160,7 +160,7 @@ def _label(path: Path) -> str:
 def compare(before: Snapshot, after: Snapshot) -> dict[str, Any]:
     """Parameters that differ (name, before, after), and all metrics with a mark on those that changed."""
     names = [*before.params, *(name for name in after.params if name not in before.params)]
-    params = [[name, written(before.params.get(name)), written(after.params.get(name))] for name in names
+    params = [[name, parameter_text(before.params.get(name)), parameter_text(after.params.get(name))] for name in names
               if before.params.get(name) != after.params.get(name)]
     files = sorted({*before.metrics, *after.metrics})
     metrics = [row for file in files for row in _rows(file, before.metrics.get(file, {}), after.metrics.get(file, {}))]
@@ -171,10 +171,10 @@ def _rows(file: str, before: Mapping[str, float], after: Mapping[str, float]) ->
     known = {*before, *after}
     for name in sorted(known):
         if not any(name.endswith(end) and name.removesuffix(end) in known for end in ENDS):
-            yield {"file": file, "name": name} | moved(beside(before, name), beside(after, name))
+            yield {"file": file, "name": name} | moved(metric_with_interval(before, name), metric_with_interval(after, name))
 
 
-def beside(metrics: Mapping[str, float], name: str) -> dict[str, float | None]:
+def metric_with_interval(metrics: Mapping[str, float], name: str) -> dict[str, float | None]:
     """A metric: value, low and high of its interval, standard error; None if there is none."""
     return {"value": metrics.get(name)} | {end[1:]: metrics.get(name + end) for end in ENDS}
 

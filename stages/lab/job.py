@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from stages import artifacts
-from stages.lab.fitting import Settings
-from stages.lab.refusals import BusyError, MissingError
+from stages.lab.errors import BusyError, MissingError
+from stages.lab.glyph_training import Settings
 
 PATIENCE = 5  # s, time for a process to end after a request
 
@@ -47,7 +47,7 @@ class Job:
             artifacts.write_json(self.folder / "settings.json", asdict(settings))
             with (self.folder / "log.txt").open("wb") as log:
                 self.process = self.starter.submit(
-                    subprocess.Popen, [sys.executable, "-m", "stages.lab.fitting", str(self.folder)],
+                    subprocess.Popen, [sys.executable, "-m", "stages.lab.glyph_training", str(self.folder)],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log).result()
 
     def stop(self) -> None:
@@ -82,14 +82,14 @@ class Job:
         if not (self.folder / "settings.json").is_file():
             return {"state": "idle", "history": [], "savable": False}
         running = self.running()  # before the files are read: the process writes them before it ends
-        told: dict[str, Any] = {"state": "running", "history": [], "seconds": 0.0, "epoch_share": 0.0}
+        status: dict[str, Any] = {"state": "running", "history": [], "seconds": 0.0, "epoch_share": 0.0}
         if (self.folder / "progress.json").is_file():
-            told |= artifacts.read_json(self.folder / "progress.json")
-        told["settings"] = artifacts.read_json(self.folder / "settings.json")
-        told["savable"] = (self.reader / "reader.json").is_file()
-        if told["state"] == "running" and not running:
-            told |= self._ended()
-        return told
+            status |= artifacts.read_json(self.folder / "progress.json")
+        status["settings"] = artifacts.read_json(self.folder / "settings.json")
+        status["savable"] = (self.reader / "reader.json").is_file()
+        if status["state"] == "running" and not running:
+            status |= self._ended()
+        return status
 
     def _ended(self) -> dict[str, Any]:
         if (self.folder / "stopped").is_file():

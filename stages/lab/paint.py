@@ -18,9 +18,9 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from stages.captcha.glyphs import SIDE, Glyphs
-from stages.insight.saliency import Effort, Targets, gradient_maps
-from stages.lab.desk import Desk
-from stages.lab.refusals import RefusedError
+from stages.insight.saliency import SaliencyEffort, Targets, gradient_maps
+from stages.lab.errors import RefusedError
+from stages.lab.loaded_readers import Desk
 from stages.lab.strokes import to_glyphs
 from stages.reader.batches import Images
 from stages.reader.decoding import softmax, to_texts
@@ -33,7 +33,7 @@ MOST = 12       # characters in one drawing
 POINTS = 20_000  # in all strokes of a drawing
 GAP = 3         # px between characters in a row
 EDGE = 2        # px of margin around the row
-FEW = Effort(window=1, stride=1)  # minimal: input x gradient needs no steps
+PAINT_EFFORT = SaliencyEffort(window=1, stride=1)  # minimal: input x gradient needs no steps
 
 Coordinate = Annotated[float, Field(ge=-4096, le=8192, allow_inf_nan=False)]
 Point = Annotated[list[Coordinate], Field(min_length=2, max_length=2)]
@@ -76,8 +76,8 @@ def routes(desk: Desk) -> APIRouter:
             raise RefusedError(f"strokes: expected at most {MOST} characters side by side, got {len(glyphs)}: draw "
                                "fewer, or closer strokes for one character")
         with desk.reading:
-            answer = read(glyphs, reader, description, drawing.saliency)
-        return told(answer, description.alphabet) | {"milliseconds": round((time.perf_counter() - started) * 1000, 1)}
+            answer = read_drawing(glyphs, reader, description, drawing.saliency)
+        return answer_json(answer, description.alphabet) | {"milliseconds": round((time.perf_counter() - started) * 1000, 1)}
 
     return router
 
@@ -86,7 +86,7 @@ def reads_singly(description: Description) -> bool:
     return (description.height, description.width, description.positions) == (SIDE, SIDE, 1)
 
 
-def read(glyphs: Glyphs, reader: Reader, description: Description, saliency: bool) -> Answer:
+def read_drawing(glyphs: Glyphs, reader: Reader, description: Description, saliency: bool) -> Answer:
     """The answer of a reader to glyphs (n, 28, 28), n >= 1."""
     singly = reads_singly(description)
     if singly:
@@ -103,8 +103,8 @@ def read(glyphs: Glyphs, reader: Reader, description: Description, saliency: boo
     shares = softmax(logits[row, column].astype(np.float64))
     maps = None
     if saliency and len(row) and reader.gradients:
-        said = shares[np.arange(len(row)), labels[row, position]]
-        targets = Targets(labels[row], position, column, np.ones(len(row), bool), said)
+        probabilities_read = shares[np.arange(len(row)), labels[row, position]]
+        targets = Targets(labels[row], position, column, np.ones(len(row), bool), probabilities_read)
         maps = _maps(reader.gradients, images[row], targets)
     confidence = float(np.prod(predicted.probability))
     return Answer(labels[row, position], confidence, shares, images[row], maps,
@@ -122,7 +122,7 @@ def _text_alone(predicted: TextPrediction, images: Images, alphabet_size: int) -
 
 def _maps(reader: NetworkReader, images: Images, targets: Targets) -> NDArray[np.float32]:
     seen, bare = reader.undenoised(images)
-    maps, _ = gradient_maps(bare, seen, targets, "input_x_gradient", FEW, seed=0)
+    maps, _ = gradient_maps(bare, seen, targets, "input_x_gradient", PAINT_EFFORT, seed=0)
     return maps
 
 
@@ -152,7 +152,7 @@ def in_a_row(glyphs: Glyphs, height: int, width: int) -> NDArray[np.uint8]:
     return np.repeat(canvas[..., None], 3, axis=2)
 
 
-def told(answer: Answer, alphabet: str) -> dict[str, Any]:
+def answer_json(answer: Answer, alphabet: str) -> dict[str, Any]:
     """The answer as JSON. Among the probabilities "" stands for no character; the others are in order of `alphabet`."""
     text = to_texts(answer.labels[None], alphabet)[0] if len(answer.labels) else ""
     found = []

@@ -13,15 +13,15 @@ from typing import Literal
 
 from PIL import Image
 
-from stages.lab.refusals import MissingError, TooLargeError, UnreadableError
-from stages.sources.captchas import to_canvas
+from stages.lab.errors import MissingError, TooLargeError, UnreadableError
 from stages.sources.images import FORMATS, Picture, read_image
+from stages.sources.labelled_captchas import to_canvas
 
 LIMIT = 2 * 2**20  # bytes of a file
 MEGAPIXELS = 4     # as declared in the header
 LARGEST = 256, 512  # px, maximum height and width in memory: no captcha is larger
 SMALLEST = 8       # px, either side
-KEPT = 16          # images in memory; the oldest is removed
+CACHED_PICTURES = 16          # images in memory; the oldest is removed
 # The headers of an icon and of an AVIF need not state the size of the images inside, which may be bombs.
 TAKEN = tuple(name for name in FORMATS if name not in ("ICO", "AVIF"))
 TILES = range(322, 326)  # tags of a TIFF: a tile is decoded whole, even if the image is much smaller
@@ -106,7 +106,7 @@ class Gallery:
         name = secrets.token_urlsafe(12)
         with self._lock:
             self._pictures[name] = picture
-            while len(self._pictures) > KEPT:
+            while len(self._pictures) > CACHED_PICTURES:
                 self._pictures.popitem(last=False)
         return name
 

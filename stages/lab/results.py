@@ -12,17 +12,17 @@ from urllib.parse import quote
 from fastapi import APIRouter, Response
 
 from stages import artifacts
-from stages.lab import experiments, pieces, recorded
-from stages.lab.desk import Desk
-from stages.lab.found import command_for, kept, missing, read_bytes, read_cells, told
-from stages.lab.pieces import FIGURES, REGRESS
-from stages.lab.refusals import MissingError
-from stages.lab.reported import figures_of, read_report, regression_table, spoken
+from stages.lab import dvc_lock, experiments, page_sections
+from stages.lab.artifact_files import cached, command_for, missing, or_error, read_bytes, read_cells
+from stages.lab.errors import MissingError
+from stages.lab.loaded_readers import Desk
+from stages.lab.page_sections import FIGURES, REGRESS
+from stages.lab.report_json import figures_of, marked_text, read_report, regression_table
 
 LIMITS: dict[str, int] = {}
 REPORT = artifacts.PLOTS / "report.json"
 FOLDERS = {"figures": FIGURES, "regress": REGRESS}
-KINDS = {".svg": "image/svg+xml", ".png": "image/png", ".csv": "text/csv", ".md": "text/markdown",
+MEDIA_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".csv": "text/csv", ".md": "text/markdown",
          ".tex": "application/x-tex"}
 PICTURES = (".svg", ".png")
 # An SVG has inline styles, which the page's policy forbids. Served on its own it may have them, and nothing else.
@@ -44,23 +44,23 @@ def routes(desk: Desk) -> APIRouter:
     @router.get("")
     def overview() -> dict[str, Any]:
         """All sections except the readers, the run and the comparison; an unreadable section is an `error`."""
-        return {"answer": told(answer), "sections": sections(), "facts": told(pieces.facts),
-                "classes": told(pieces.classes), "readers": told(pieces.readers),
-                "table": told(partial(kept, regression_table, REPORT)), "thresholds": told(pieces.thresholds),
-                "files": tables()}
+        return {"answer": or_error(answer_section), "sections": report_sections(), "facts": or_error(page_sections.facts),
+                "classes": or_error(page_sections.classes), "readers": or_error(page_sections.reader_section),
+                "table": or_error(partial(cached, regression_table, REPORT)), "thresholds": or_error(page_sections.threshold_section),
+                "files": published_tables()}
 
     @router.get("/reader")
     def reader(name: str) -> dict[str, Any]:
-        return {"confusion": told(partial(pieces.confusion, name)),
-                "classification": told(partial(pieces.classification, name))}
+        return {"confusion": or_error(partial(page_sections.confusion_section, name)),
+                "classification": or_error(partial(page_sections.classification, name))}
 
     @router.get("/run")
     def run() -> dict[str, Any]:
-        return {"commit": told(experiments.head), "recorded": told(recorded.run)}
+        return {"commit": or_error(experiments.head), "recorded": or_error(dvc_lock.recorded_run)}
 
     @router.get("/revisions")
     def revisions() -> dict[str, Any]:
-        return told(lambda: {"revisions": [{"name": one.name, "told": one.told} for one in experiments.revisions()]})
+        return or_error(lambda: {"revisions": [{"name": one.name, "told": one.description} for one in experiments.revisions()]})
 
     @router.get("/compare")
     def compare(a: str, b: str) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def routes(desk: Desk) -> APIRouter:
     @router.get("/table/{folder}/{name}")
     def table(folder: Folder, name: str) -> dict[str, Any]:
         """Columns and first rows of a table, as texts, and the number of rows."""
-        columns, rows = kept(read_cells, allowed(FOLDERS[folder], f"{name}.csv", (".csv",)))
+        columns, rows = cached(read_cells, allowed(FOLDERS[folder], f"{name}.csv", (".csv",)))
         return {"columns": columns, "rows": rows[:ROWS], "total": len(rows)}
 
     _serve(router)
@@ -88,12 +88,12 @@ def _serve(router: APIRouter) -> None:
         content = read_bytes(path)
         if large and path.suffix == ".svg":
             content = SIZE.sub(rb"\1", content, count=1)
-        return Response(content, media_type=KINDS[path.suffix], headers=DRAWING)
+        return Response(content, media_type=MEDIA_TYPES[path.suffix], headers=DRAWING)
 
     @router.get("/file/{folder}/{name}")
     def file(folder: Folder, name: str) -> Response:
-        path = allowed(FOLDERS[folder], name, tuple(set(KINDS) - set(PICTURES)))
-        return Response(read_bytes(path), media_type=KINDS[path.suffix],
+        path = allowed(FOLDERS[folder], name, tuple(set(MEDIA_TYPES) - set(PICTURES)))
+        return Response(read_bytes(path), media_type=MEDIA_TYPES[path.suffix],
                         headers={"Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"})
 
     @router.get("/page/{name}")
@@ -108,11 +108,11 @@ def files(folder: Path) -> list[str]:
         return []
     home = folder.resolve()
     return sorted(entry.name for entry in folder.iterdir()
-                  if entry.suffix in KINDS and not entry.name.startswith(".") and entry.is_file()
+                  if entry.suffix in MEDIA_TYPES and not entry.name.startswith(".") and entry.is_file()
                   and entry.resolve().parent == home)
 
 
-def tables() -> list[str]:
+def published_tables() -> list[str]:
     """Folder and name of every file that is no figure."""
     return [f"{folder}/{name}" for folder, path in FOLDERS.items() for name in files(path)
             if Path(name).suffix not in PICTURES]
@@ -129,17 +129,17 @@ def allowed(folder: Path, name: str, kinds: Iterable[str]) -> Path:
 
 def report_words() -> dict[str, Any]:
     """The report, from report.json. Raises ValueError if it cannot be read."""
-    return kept(read_report, REPORT)
+    return cached(read_report, REPORT)
 
 
-def answer() -> dict[str, Any]:
+def answer_section() -> dict[str, Any]:
     words = report_words()
-    return {"answer": [spoken(words["answer"])], "doubts": [spoken(text) for text in words["findings"].get("sure", [])]}
+    return {"answer": [marked_text(words["answer"])], "doubts": [marked_text(text) for text in words["findings"].get("sure", [])]}
 
 
-def sections() -> dict[str, Any]:
+def report_sections() -> dict[str, Any]:
     """Figure groups per section, and `missing`: a line on figures that should exist but do not."""
-    words = told(report_words)
+    words = or_error(report_words)
     there = {Path(name).stem: name for name in files(FIGURES) if Path(name).suffix in PICTURES}
     chapters = {chapter["anchor"]: chapter for chapter in words.get("chapters", [])}
     found = {section: [group(chapters[anchor], there, words) for anchor in anchors if anchor in chapters]
@@ -166,7 +166,7 @@ def group(chapter: Mapping[str, Any], there: Mapping[str, str], words: Mapping[s
         elif figure.get("file"):
             absent.append(name)
         elif figure:
-            notes.append(spoken(f"**{figure['title'].rstrip('.')}.** {figure['finding']}"))
+            notes.append(marked_text(f"**{figure['title'].rstrip('.')}.** {figure['finding']}"))
     return {"title": chapter["title"], "lead": chapter["lead"].replace("`", ""), "figures": drawn, "notes": notes,
             "missing": absent}
 
@@ -185,6 +185,6 @@ def figure_of(name: str, file: str, words: Mapping[str, Any]) -> dict[str, Any]:
     numbers = [table for table in behind if table.split("/")[0] in FOLDERS
                and (artifacts.PLOTS / f"{table}.csv").is_file()]
     return {"name": name, "file": file, "title": one.get("title", name.replace("_", " ")),
-            "shows": spoken(one.get("shows", "")), "found": spoken(one.get("finding", "")),
+            "shows": marked_text(one.get("shows", "")), "found": marked_text(one.get("finding", "")),
             "alternative": one.get("alternative", ""), "width": one.get("width"), "height": one.get("height"),
             "numbers": numbers}

@@ -44,10 +44,10 @@ class Span:
 
 def touch(one: Stroke, other: Stroke) -> bool:
     """Whether an end of one stroke is within a nib of the other, like the bars and the stem of an E."""
-    return distance(one[[0, -1]], other) < NIB or distance(other[[0, -1]], one) < NIB
+    return stroke_distance(one[[0, -1]], other) < NIB or stroke_distance(other[[0, -1]], one) < NIB
 
 
-def distance(points: Stroke, stroke: Stroke) -> float:
+def stroke_distance(points: Stroke, stroke: Stroke) -> float:
     """Distance from the nearest of the points to the line of the stroke, px."""
     along = np.diff(stroke, axis=0, append=stroke[-1:])  # (m, 2), the last is 0: a single point is a line too
     away = points[:, None] - stroke  # (k, m, 2)
@@ -55,7 +55,7 @@ def distance(points: Stroke, stroke: Stroke) -> float:
     return float(np.linalg.norm(away - np.clip(share, 0, 1)[..., None] * along, axis=2).min())
 
 
-def characters(strokes: Sequence[Stroke]) -> list[tuple[Stroke, ...]]:
+def split_characters(strokes: Sequence[Stroke]) -> list[tuple[Stroke, ...]]:
     """The strokes per character, from left to right: strokes that touch or lie above one another are one."""
     spans: list[Span] = []
     for stroke in strokes:
@@ -88,5 +88,5 @@ def to_glyph(strokes: Sequence[Stroke]) -> Glyphs:
 
 def to_glyphs(strokes: Sequence[Stroke]) -> Glyphs:
     """The characters (n, 28, 28) of the strokes, from left to right."""
-    found = [to_glyph(one) for one in characters(strokes)]
+    found = [to_glyph(one) for one in split_characters(strokes)]
     return np.stack(found) if found else np.zeros((0, SIDE, SIDE), np.uint8)

@@ -20,21 +20,21 @@ from pydantic import BaseModel, Field
 
 from stages.captcha.glyphs import Glyphs
 from stages.grammar import one_of
-from stages.lab import tables
-from stages.lab.composing import SOURCES
-from stages.lab.desk import OWN, Desk, check_name
-from stages.lab.fitting import Settings
+from stages.lab import csv_files
+from stages.lab.errors import BusyError, MissingError, RefusedError
+from stages.lab.glyph_training import Settings
 from stages.lab.job import Job
+from stages.lab.loaded_readers import OWN_PREFIX, Desk, check_name
 from stages.lab.paint import reads_singly
-from stages.lab.refusals import BusyError, MissingError, RefusedError
+from stages.lab.rendered_captchas import SOURCES
 from stages.params import read
 from stages.reader.architectures import ARCHITECTURES
 from stages.reader.inference import choose_device
 from stages.reader.protocol import Reader
 from stages.reader_files import Description, load_recogniser
 
-FILE = tables.MEBIBYTES * 2**20
-LIMITS = {f"/train/file/{kind}": FILE for kind in tables.KINDS}
+FILE = csv_files.MEBIBYTES * 2**20
+LIMITS = {f"/train/file/{kind}": FILE for kind in csv_files.GLYPH_FILES}
 BATCH = 1000  # glyphs per call of a reader
 
 Kind = Literal["train", "test"]
@@ -42,7 +42,7 @@ FITTED = tuple(name for name, one in ARCHITECTURES.items()
                if one.family == "network" and not one.any_length)  # networks that can read single glyphs
 
 
-class Wanted(BaseModel):
+class TrainingRequest(BaseModel):
     """A training as the page requests it."""
 
     source: Annotated[str, one_of(("file", *SOURCES))]
@@ -64,20 +64,20 @@ class Name(BaseModel):
 def routes(desk: Desk) -> APIRouter:
     router = APIRouter(prefix="/train")
     job = Job(desk.home / "job")
-    keeping = threading.Lock()  # two at once would write to one file; a large table may need hundreds of MB
+    storing = threading.Lock()  # two at once would write to one file; a large table may need hundreds of MB
     desk.at_close.append(job.close)
     clean_uploads(desk.home)
 
     @router.get("")
     def state() -> dict[str, Any]:
         """The training, the open files, and the glyph source of the study."""
-        files = {kind: asdict(table) for kind, table in tables.opened(desk.home).items()}
+        files = {kind: asdict(table) for kind, table in csv_files.opened(desk.home).items()}
         glyphs = read("glyphs").glyphs
         return job.state() | {"files": files, "study": f"{glyphs.source} {glyphs.path}".strip()}
 
     @router.post("")
-    def start(wanted: Wanted) -> dict[str, Any]:
-        if wanted.source == "file" and "train" not in tables.opened(desk.home):
+    def start(wanted: TrainingRequest) -> dict[str, Any]:
+        if wanted.source == "file" and "train" not in csv_files.opened(desk.home):
             raise MissingError("source: no train file is open: open a CSV, or choose another source")
         check_alphabet(wanted.alphabet)  # before the previous training is removed
         job.start(Settings(**wanted.model_dump()))
@@ -91,24 +91,24 @@ def routes(desk: Desk) -> APIRouter:
     @router.post("/save")
     def save(wanted: Name) -> dict[str, Any]:
         folder = desk.own / check_name(wanted.name)
-        with keeping:
+        with storing:
             if folder.exists() and not wanted.overwrite:
                 raise BusyError(f"name: a reader {wanted.name!r} is there: choose another, or overwrite it")
             job.save(folder)
-        return {"name": OWN + wanted.name}
+        return {"name": OWN_PREFIX + wanted.name}
 
     @router.post("/delete")
     def delete(wanted: Name) -> dict[str, Any]:
         folder = desk.own / check_name(wanted.name)
-        with keeping:
+        with storing:
             if not folder.is_dir():
                 raise MissingError(f"name: no reader {wanted.name!r} was saved here: reload the list")
             shutil.rmtree(folder)
-        return {"name": OWN + wanted.name}
+        return {"name": OWN_PREFIX + wanted.name}
 
-    def keep(kind: Kind, name: str, csv: Path) -> tables.Table:
-        with keeping:
-            return tables.keep(desk.home, kind, name, csv)
+    def store_file(kind: Kind, name: str, csv: Path) -> csv_files.GlyphTable:
+        with storing:
+            return csv_files.store(desk.home, kind, name, csv)
 
     @router.post("/file/{kind}")
     async def open_file(kind: Kind, request: Request) -> dict[str, Any]:
@@ -121,14 +121,14 @@ def routes(desk: Desk) -> APIRouter:
             with os.fdopen(descriptor, "wb") as file:
                 async for chunk in request.stream():
                     file.write(chunk)
-            return asdict(await run_in_threadpool(keep, kind, name, Path(path)))
+            return asdict(await run_in_threadpool(store_file, kind, name, Path(path)))
         finally:
             Path(path).unlink(missing_ok=True)
 
     @router.delete("/file/{kind}")
     def close_file(kind: Kind) -> dict[str, Any]:
-        with keeping:
-            tables.close(desk.home, kind)
+        with storing:
+            csv_files.close(desk.home, kind)
         return state()
 
     @router.get("/submission")
@@ -138,10 +138,10 @@ def routes(desk: Desk) -> APIRouter:
         if not reads_singly(description):
             raise RefusedError(f"reader: expected one of single characters, got {reader!r}, made for captchas of "
                                f"{description.width} x {description.height} px: choose another")
-        images, _ = tables.load(desk.home, "test")
+        images, _ = csv_files.load_stored_glyphs(desk.home, "test")
         answers = list(answers_of(desk, chosen, description, images))
         name = "submission.csv"
-        return StreamingResponse(tables.submission(iter(answers)), media_type="text/csv",
+        return StreamingResponse(csv_files.submission(iter(answers)), media_type="text/csv",
                                  headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
     return router

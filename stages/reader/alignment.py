@@ -47,10 +47,10 @@ def answers(labels: Ints, read: Readings) -> tuple[Ints, Floats]:
     guess = np.zeros(labels.shape, np.int64)
     confidence = np.zeros(labels.shape, np.float32)
     shared = min(labels.shape[1], read.labels.shape[1])
-    alike = read.lengths == lengths
-    guess[alike, :shared] = read.labels[alike, :shared]
-    confidence[alike, :shared] = read.confidence[alike, :shared]
-    for i in np.flatnonzero(~alike):
+    same_length = read.lengths == lengths
+    guess[same_length, :shared] = read.labels[same_length, :shared]
+    confidence[same_length, :shared] = read.confidence[same_length, :shared]
+    for i in np.flatnonzero(~same_length):
         found = align(labels[i, : lengths[i]].tolist(), read.labels[i, : read.lengths[i]].tolist())
         for position, index in enumerate(found):
             if index != UNANSWERED:

@@ -20,15 +20,15 @@ KNOT = 0.25      # between two knots of that displacement
 SHARE = 0.5      # of the images; the others stay as they are, since to bend an image smooths the noise in it
 
 
-def augmented(batches: Iterable[tuple[Images, Labels]], strength: float, *, seed: int,
+def augmented_batches(batches: Iterable[tuple[Images, Labels]], strength: float, *, seed: int,
               epoch: int) -> Iterator[tuple[Images, Labels]]:
     """Batches with half of their images bent; what happens to them derives from (seed, epoch) and their place."""
     rng = np.random.default_rng((seed, epoch, 1))
     for images, labels in batches:
-        yield (images if strength == 0 else bend(images, strength, rng=rng)), labels
+        yield (images if strength == 0 else augmented_images(images, strength, rng=rng)), labels
 
 
-def bend(images: Images, strength: float, *, rng: np.random.Generator) -> Images:
+def augmented_images(images: Images, strength: float, *, rng: np.random.Generator) -> Images:
     """A copy of images (n, H, W, 3), a share of which is rotated, sheared, zoomed, shifted and bent elastically.
 
     Outside of an image its border goes on. Strength 0 changes nothing.
@@ -36,15 +36,15 @@ def bend(images: Images, strength: float, *, rng: np.random.Generator) -> Images
     height, width = images.shape[1:3]
     across, down = (np.arange(size, dtype=np.float32) - (size - 1) / 2 for size in (width, height))  # from the centre
     knots = [max(2, round(size / (KNOT * height)) + 1) for size in (height, width)]
-    bent = images.copy()
+    result = images.copy()
     for i in np.flatnonzero(rng.random(len(images)) < SHARE):
         (xx, xy), (yx, yy), (x, y) = _affine(strength, height, rng)
         waves = rng.standard_normal((*knots, 2), dtype=np.float32) * np.float32(WAVE * strength * height)
         source = cv2.resize(waves, (width, height), interpolation=cv2.INTER_CUBIC)  # (H, W, xy)
         source[..., 0] += (xx * across + (x + (width - 1) / 2)) + (xy * down)[:, None]
         source[..., 1] += yx * across + (yy * down + (y + (height - 1) / 2))[:, None]
-        bent[i] = cv2.remap(images[i], source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return bent
+        result[i] = cv2.remap(images[i], source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return result
 
 
 def _affine(strength: float, height: int, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ Labels = NDArray[np.int64]  # (n, T), 1 to A, 0 after the end
 WINDOW = 64 * 2**20  # bytes of images that are shuffled together, unless one part alone has more
 
 
-class Part(Protocol):
+class LabelledImages(Protocol):
     """Some renderings that are read when needed."""
 
     @property
@@ -22,12 +22,12 @@ class Part(Protocol):
     def images(self) -> Images: ...  # (n, H, W, 3)
 
 
-def steps_of(parts: Sequence[Part], batch: int) -> int:
+def steps_of(parts: Sequence[LabelledImages], batch: int) -> int:
     """Steps in an epoch: whole batches, or one of all where there is less than a batch."""
     return max(1, sum(len(part.labels) for part in parts) // batch)
 
 
-def batches(parts: Sequence[Part], size: int, *, seed: int, epoch: int) -> Iterator[tuple[Images, Labels]]:
+def batches(parts: Sequence[LabelledImages], size: int, *, seed: int, epoch: int) -> Iterator[tuple[Images, Labels]]:
     """`steps_of` batches: parts in random order, as many at once as fill a window, shuffled within it.
 
     What a window leaves over goes into the next; the last rest of the epoch is left out. The order derives from

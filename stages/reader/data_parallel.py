@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from stages.reader.alternatives.dropout import reseed
 from stages.reader.threads import one_thread_each
 
-HALVES = 2  # a constant, not the number of cores: batch normalisation sees a half, so it is part of the result
+SHARDS = 2  # a constant, not the number of cores: batch normalisation sees a half, so it is part of the result
 
 Module = TypeVar("Module", bound=nn.Module)
 LossOf = Callable[[Module, slice], Tensor]  # mean loss of these rows of the batch
@@ -38,8 +38,8 @@ class Replicas(Generic[Module]):
         """Put the gradient of the mean loss of a batch of `size` rows into the network; returns that loss."""
         networks = [self.network, *self.twins][: max(1, min(size, 1 + len(self.twins)))]
         bounds = [size * i // len(networks) for i in range(len(networks) + 1)]
-        halves = [slice(*pair) for pair in pairwise(bounds)]
-        losses = list(self.pool.map(_backward, networks, [loss_of] * len(networks), halves, [size] * len(networks)))
+        shards = [slice(*pair) for pair in pairwise(bounds)]
+        losses = list(self.pool.map(_backward, networks, [loss_of] * len(networks), shards, [size] * len(networks)))
         for twin in networks[1:]:
             for parameter, other in zip(self.network.parameters(), twin.parameters(), strict=True):
                 assert parameter.grad is not None
@@ -77,7 +77,7 @@ def _backward(network: Module, loss_of: LossOf[Module], rows: slice, size: int) 
 @contextmanager
 def replicas(network: Module, device: torch.device) -> Iterator[Replicas[Module]]:
     """The network with one twin a further half on the CPU; alone elsewhere, where one batch fills the device."""
-    twins = tuple(_twin(network) for _ in range(HALVES - 1)) if device.type == "cpu" else ()
+    twins = tuple(_twin(network) for _ in range(SHARDS - 1)) if device.type == "cpu" else ()
     with one_thread_each(1 + len(twins)) as pool:
         yield Replicas(network, twins, pool)
 

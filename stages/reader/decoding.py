@@ -47,14 +47,14 @@ def decode_ctc(logits: Floats) -> Readings:
         return Readings(np.zeros((len(logits), 0), np.int64), np.zeros((len(logits), 0), np.float32))
     peaks = np.zeros(best.shape, np.float32)
     peaks.ravel()[first] = np.maximum.reduceat(surely.ravel(), first)
-    return compact(np.where(starts, best, 0), peaks)
+    return compact_labels(np.where(starts, best, 0), peaks)
 
 
 def decode_positions(logits: Floats) -> Readings:
     """The likeliest class at each position of logits (n, S, A + 1), without the positions that hold no character."""
     posterior = softmax(logits)
     best = posterior.argmax(axis=2)
-    return compact(best, posterior.max(axis=2))
+    return compact_labels(best, posterior.max(axis=2))
 
 
 def text_probability(logits: Floats, labels: Ints, *, ctc: bool) -> Doubles:
@@ -124,12 +124,12 @@ def _grown(prefixes: dict[tuple[int, ...], tuple[float, float]], column: list[fl
     return grown
 
 
-def compact(labels: Ints, confidence: Floats) -> Readings:
+def compact_labels(labels: Ints, confidence: Floats) -> Readings:
     """Move the labels above 0 of each row (n, S) to its front, in order; as many columns as the longest text has."""
-    kept = labels > 0
-    lengths = kept.sum(axis=1)
-    rows, columns = np.nonzero(kept)
-    places = (np.cumsum(kept, axis=1) - 1)[kept]
+    labelled = labels > 0
+    lengths = labelled.sum(axis=1)
+    rows, columns = np.nonzero(labelled)
+    places = (np.cumsum(labelled, axis=1) - 1)[labelled]
     shape = len(labels), int(lengths.max(initial=0))
     texts = np.zeros(shape, np.int64)
     surely = np.zeros(shape, np.float32)

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from stages.reader.alignment import answers
 from stages.reader.architectures import ADAMW
-from stages.reader.augmentation import augmented
-from stages.reader.batches import Images, Labels, Part, batches, steps_of
+from stages.reader.augmentation import augmented_batches
+from stages.reader.batches import Images, LabelledImages, Labels, batches, steps_of
 from stages.reader.data_parallel import LossOf, Replicas, replicas
 from stages.reader.decoding import Readings
 from stages.reader.inference import NetworkReader, autocast, to_batch
@@ -58,7 +58,7 @@ class Epoch:
 
 
 @dataclass
-class State:
+class TrainingState:
     """All that the next epoch depends on. Orders derive from (seed, epoch), so no random state is part of it."""
 
     optimisers: list[dict[str, Any]] = field(default_factory=list)
@@ -80,7 +80,7 @@ class State:
         return buffer.getvalue()
 
     @classmethod
-    def from_bytes(cls, content: bytes) -> State:
+    def from_bytes(cls, content: bytes) -> TrainingState:
         """Raises ValueError where the bytes are no state. Loads tensors and plain values only, runs no pickle."""
         try:
             tree = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
@@ -90,7 +90,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedNetwork:
     """The best weights of the validation, on the CPU, and the whole learning curve."""
 
     weights: dict[str, Tensor]
@@ -101,11 +101,11 @@ class Fitted:
         return max(self.history, key=lambda epoch: epoch.score)
 
 
-def fit(network: Network, train: Sequence[Part], validation: Sequence[Part], schedule: Schedule, *,
-        device: torch.device, fresh: Callable[[int], Sequence[Part]] | None = None, state: State | None = None,
-        keep: Callable[[State], None] = lambda state: None,
-        report: Callable[[str], None] = lambda line: None) -> Fitted:
-    """Fit an initialised network, or go on from `state`; `keep` gets the state after each epoch.
+def fit(network: Network, train: Sequence[LabelledImages], validation: Sequence[LabelledImages], schedule: Schedule, *,
+        device: torch.device, fresh: Callable[[int], Sequence[LabelledImages]] | None = None, state: TrainingState | None = None,
+        on_epoch: Callable[[TrainingState], None] = lambda state: None,
+        report: Callable[[str], None] = lambda line: None) -> FittedNetwork:
+    """Fit an initialised network, or go on from `state`; `on_epoch` gets the state after each epoch.
 
     `fresh` gives what an epoch after the first learns from, as many captchas as `train`, which serves all of them
     otherwise.
@@ -118,7 +118,7 @@ def fit(network: Network, train: Sequence[Part], validation: Sequence[Part], sch
     steps = schedule.epochs * steps_of(train, schedule.batch)
     optimisers = optimisers_of(network, schedule.optimiser, learning_rate=schedule.learning_rate,
                                weight_decay=schedule.weight_decay, steps=steps)
-    state = state or State()
+    state = state or TrainingState()
     if state.history:
         network.load_state_dict(state.weights)
         optimisers.load(state.optimisers)
@@ -128,21 +128,21 @@ def fit(network: Network, train: Sequence[Part], validation: Sequence[Part], sch
         while not finished(state.history, schedule):
             number = len(state.history) + 1
             parts = train if fresh is None or number == 1 else fresh(number)
-            order = augmented(batches(parts, schedule.batch, seed=schedule.seed, epoch=number), schedule.augment,
+            order = augmented_batches(batches(parts, schedule.batch, seed=schedule.seed, epoch=number), schedule.augment,
                               seed=schedule.seed, epoch=number)
             side_by_side.reseed(schedule.seed, number)
             loss = run_epoch(side_by_side, optimisers, order, schedule.precision, device)
             epoch = Epoch(number, loss, *validate(network, validation, schedule.precision, device))
             state.add(epoch, on_cpu(network), optimisers.states())
-            keep(state)
+            on_epoch(state)
             left = (time.monotonic() - started) / (number - done) * (schedule.epochs - number)
             report(f"epoch {number}/{schedule.epochs}, loss {loss:.4f}, validation: loss {epoch.validation_loss:.4f}, "
                    f"characters {epoch.validation_character_accuracy:.2%}, whole captchas "
                    f"{epoch.validation_exact_match:.2%}, {left:.0f} s left")
-    return Fitted(state.best, state.history)
+    return FittedNetwork(state.best, state.history)
 
 
-def check_parts(network: Network, train: Sequence[Part], validation: Sequence[Part]) -> None:
+def check_parts(network: Network, train: Sequence[LabelledImages], validation: Sequence[LabelledImages]) -> None:
     """Raise ValueError where a split is empty, or has a text that the network cannot say."""
     for split, parts in (("train", train), ("validation", validation)):
         filled = [part for part in parts if len(part.labels)]
@@ -150,8 +150,8 @@ def check_parts(network: Network, train: Sequence[Part], validation: Sequence[Pa
             raise ValueError(f"{split}: no captchas to learn from: check train_on and noise")
         columns = network.output_length(filled[0].images().shape[2])
         for part in filled:
-            said = (part.labels[:, :columns] > 0).sum()
-            if not network.empty_positions and said != columns * len(part.labels):
+            labelled = (part.labels[:, :columns] > 0).sum()
+            if not network.empty_positions and labelled != columns * len(part.labels):
                 raise ValueError(f"{split}: texts differ in length, but this network knows no empty position: choose "
                                  "the architecture compact, ctc, heads or dense")
             needed = int(network.decoder.rows_needed(torch.from_numpy(part.labels)).max())
@@ -202,7 +202,7 @@ def loss_on(images: Tensor, labels: Tensor, precision: str, device: torch.device
     return loss
 
 
-def validate(network: Network, parts: Sequence[Part], precision: str,
+def validate(network: Network, parts: Sequence[LabelledImages], precision: str,
              device: torch.device) -> tuple[float, float, float]:
     """Mean loss, share of the characters read right, share of the captchas read whole."""
     reader = NetworkReader(network, precision=precision, device=device)
@@ -219,7 +219,7 @@ def validate(network: Network, parts: Sequence[Part], precision: str,
     return loss / rows, right / characters, whole / rows
 
 
-def calibration_temperature(reader: NetworkReader, parts: Sequence[Part]) -> float:
+def calibration_temperature(reader: NetworkReader, parts: Sequence[LabelledImages]) -> float:
     """The temperature at which the confidences on captchas that the reader did not learn from are what they say."""
     filled = [part for part in parts if len(part.labels)]
     longest = max(part.labels.shape[1] for part in parts)

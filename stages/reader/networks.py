@@ -166,7 +166,7 @@ class Dense(Network):
         return logits.view(len(images), self.positions, -1).float()
 
 
-def build(architecture: str, *, alphabet_size: int, height: int, width: int, channels: int,
+def build_network(architecture: str, *, alphabet_size: int, height: int, width: int, channels: int,
           positions: int) -> Network:
     """A network with undefined weights for images of height x width px: `initialise` it, or load weights into it.
 

@@ -36,7 +36,7 @@ def transfer(network: nn.Module, weights: Mapping[str, Tensor], *, known: str, a
               if character in known]
     new, old = (torch.tensor(rows) for rows in zip((0, 0), *shared, strict=True))  # class 0 is no character
     layer = set(own) - trunk
-    fits = all(name in weights and _alike(own[name], alphabet, weights[name], known) for name in layer)
+    fits = all(name in weights and _same_shape(own[name], alphabet, weights[name], known) for name in layer)
     for name in layer:
         mine = own[name].clone()
         if fits:
@@ -46,7 +46,7 @@ def transfer(network: nn.Module, weights: Mapping[str, Tensor], *, known: str, a
     return len(shared) if fits else 0
 
 
-def _alike(mine: Tensor, alphabet: str, other: Tensor, known: str) -> bool:
+def _same_shape(mine: Tensor, alphabet: str, other: Tensor, known: str) -> bool:
     """Whether two classifiers differ at most in the number of their classes."""
     return _classes(mine, alphabet)[:, 0].shape == _classes(other, known)[:, 0].shape
 

@@ -103,12 +103,12 @@ def _read_glyph(path: Path) -> tuple[Glyphs, bytes]:
     """The glyph in an image file, and the digest of the whole image: `centre` removes its size and position."""
     picture = read_image(path)
     try:
-        return centre(ink_of(np.asarray(Image.fromarray(picture).convert("L")))), digest(picture)
+        return centre(ink_of_picture(np.asarray(Image.fromarray(picture).convert("L")))), digest(picture)
     except ValueError as error:
         raise ValueError(f"{path}: {error}: replace or remove it") from None
 
 
-def ink_of(gray: Gray) -> Gray:
+def ink_of_picture(gray: Gray) -> Gray:
     """Ink 255 on 0, (H, W), from a glyph darker or lighter than its background, which is the median of the border.
 
     Pixels that differ from the background by less than a fifth of the strongest ink are background too.

@@ -111,10 +111,10 @@ def _thicken(drawn: Image.Image, weight: int) -> Image.Image:
 
 def _slant(ink: Image.Image, width: float, slant: float, widest: float) -> NDArray[np.uint8]:
     """Ink slanted to the right by px per px upwards, and `width` times as wide, at most `widest`."""
-    lean = abs(slant) * ink.height
-    stretch = width * min(1, max(widest - lean, widest / 2) / (max(WIDTHS) * ink.width))
-    shift = lean if slant > 0 else 0.0  # of the top row
+    shear = abs(slant) * ink.height
+    stretch = width * min(1, max(widest - shear, widest / 2) / (max(WIDTHS) * ink.width))
+    shift = shear if slant > 0 else 0.0  # of the top row
     # From an output pixel (x, y) to the input's column: (x - shift + slant y) / stretch
-    return np.asarray(ink.transform((round(ink.width * stretch + lean), ink.height), Image.Transform.AFFINE,
+    return np.asarray(ink.transform((round(ink.width * stretch + shear), ink.height), Image.Transform.AFFINE,
                                     (1 / stretch, slant / stretch, -shift / stretch, 0, 1, 0),
                                     Image.Resampling.BICUBIC))

@@ -19,8 +19,8 @@ from stages.captcha.glyphs import POOLS, SIDE, Glyphs, Ints, labels_of, require_
 from stages.sources.examples import Examples, digest, first_rows, refuse_contradictions, refuse_leaks
 
 PIXELS = [f"pixel{i}" for i in range(SIDE * SIDE)]  # row by row
-COLUMNS = ["label", *PIXELS]
-BLOCK = 1 << 20  # bytes of the file at a time; Arrow reads some 30 blocks ahead
+KAGGLE_COLUMNS = ["label", *PIXELS]
+BLOCK_BYTES = 1 << 20  # bytes of the file at a time; Arrow reads some 30 blocks ahead
 LAYOUT = "expected the columns label,pixel0…pixel783"
 
 
@@ -81,8 +81,8 @@ def _blocks(path: Path) -> Iterator[tuple[NDArray[np.str_], NDArray[np.uint8]]]:
     try:
         # Without threads, so that an error has its row number; without nulls, so that an empty field is an error.
         with pyarrow.csv.open_csv(
-            path, read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK),
-            convert_options=pyarrow.csv.ConvertOptions(column_types=types, include_columns=COLUMNS, null_values=[]),
+            path, read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            convert_options=pyarrow.csv.ConvertOptions(column_types=types, include_columns=KAGGLE_COLUMNS, null_values=[]),
         ) as reader:
             for batch in reader:
                 labels = [unicodedata.normalize("NFC", label) for label in batch["label"].to_pylist()]

@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 Equal = Literal["mass", "width"]  # what the bins have in common: rows, or their length on [0, 1]
 
 BINS = 15                    # as Guo et al. (2017)
-BLOCK = 2_000_000            # weights of a bootstrap in memory at a time
+WEIGHTS_IN_MEMORY = 2_000_000            # weights of a bootstrap in memory at a time
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def coverage_interval(confidence: ArrayLike, success: ArrayLike, captcha: ArrayL
     order, ends = _ranked(p)
     drawn: list[float] = []
     while len(drawn) < draws:
-        block = min(draws - len(drawn), max(1, BLOCK // len(p)))
+        block = min(draws - len(drawn), max(1, WEIGHTS_IN_MEMORY // len(p)))
         weights = rng.multinomial(G, np.full(G, 1 / G), size=block)[:, index[order]]  # (B, N)
         drawn += (_most(weights, y[order], ends, accuracy) / weights.sum(axis=1)).tolist()
     drawn.sort()

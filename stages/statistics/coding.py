@@ -17,8 +17,8 @@ from itertools import product
 import numpy as np
 
 from stages.statistics.arrays import Floats, Ints
-from stages.statistics.design import CONSTANT, Column, Design, Dropped, Piece, Variables
-from stages.statistics.formulas import Part, Term
+from stages.statistics.design_matrix import CONSTANT, Design, DesignColumn, Dropped, Piece, Variables
+from stages.statistics.formulas import FormulaPart, Term
 from stages.statistics.moments import Moments, independent, total_of
 
 MOMENT_ROWS = 4096  # of X at a time
@@ -33,7 +33,7 @@ def build_design(terms: Sequence[Term], variables: Variables) -> Design:
     wherever its category occurs; and a product of categories that has no rows.
     Raises ValueError on a polynomial of a factor.
     """
-    columns = [Column(CONSTANT, "", CONSTANT)]
+    columns = [DesignColumn(CONSTANT, "", CONSTANT)]
     pieces: list[Piece] = []
     dropped: list[Dropped] = []
     references: dict[str, str] = {}
@@ -87,14 +87,14 @@ def _text(term: Term) -> str:
     return ":".join(part.text for part in term)
 
 
-def _margin_is_coded(part: Part, term: Term, terms: Sequence[Term]) -> bool:
+def _margin_is_coded(part: FormulaPart, term: Term, terms: Sequence[Term]) -> bool:
     """Whether the term's margin without this part is in the formula. That of a single part is the constant, which
     always is."""
     margin = _keys(other for other in term if other != part)
     return not margin or any(_keys(other) == margin for other in terms)
 
 
-def _keys(parts: Iterable[Part]) -> set[tuple[str, bool]]:
+def _keys(parts: Iterable[FormulaPart]) -> set[tuple[str, bool]]:
     return {part.key for part in parts}
 
 
@@ -119,7 +119,7 @@ def _identified(term: Term, terms: Sequence[Term], variables: Variables) -> tupl
     return tuple(parts), lost
 
 
-def _highest_order(part: Part, term: Term, terms: Sequence[Term], variables: Variables) -> tuple[int, str]:
+def _highest_order(part: FormulaPart, term: Term, terms: Sequence[Term], variables: Variables) -> tuple[int, str]:
     """The highest order of a polynomial of this number that the rows identify, and why no higher: n values identify
     n - 1 orders beside a constant, which may be of all rows or of each category of a factor."""
     number = variables.numbers[part.variable]
@@ -184,15 +184,15 @@ class TermCoding:
         return (np.bincount(cell, minlength=count).reshape(self.sizes),
                 np.bincount(cell[nonzero], minlength=count).reshape(self.sizes))
 
-    def pieces(self, first: int) -> Iterator[tuple[Piece, list[Column]]]:
+    def pieces(self, first: int) -> Iterator[tuple[Piece, list[DesignColumn]]]:
         """A piece and its columns, from index `first` of X, for each product of the polynomials' orders."""
         cells = self._coded_cells()
         for orders in product(*(range(1, max(part.order, 1) + 1) for part in self.numbers)):
             place = np.full(self.sizes, -1, dtype=np.int64)
-            columns: list[Column] = []
+            columns: list[DesignColumn] = []
             for cell in cells:
                 place[cell] = first + len(columns)
-                columns.append(Column(_text(self.term), self._category(cell, orders), self._label(cell, orders)))
+                columns.append(DesignColumn(_text(self.term), self._category(cell, orders), self._label(cell, orders)))
             first += len(columns)
             numbers = tuple((part.variable, self._polynomial(part, order))
                             for part, order in zip(self.numbers, orders, strict=True))
@@ -260,7 +260,7 @@ class TermCoding:
                 words.append(f"{part.variable} (order {order[part]})" if part.order else part.variable)
         return " × ".join(words)
 
-    def _polynomial(self, part: Part, order: int) -> Floats:
+    def _polynomial(self, part: FormulaPart, order: int) -> Floats:
         number = self.variables.numbers[part.variable]
         if part.centred:
             return np.array([1.0, -float(number[self.variables.dosed(part.variable)].mean())])

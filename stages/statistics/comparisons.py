@@ -9,25 +9,25 @@ from numpy.typing import NDArray
 
 from stages.schemas.regress import FormulaVariables
 from stages.statistics.contrasts import Means, contrasts, ranks
-from stages.statistics.design import Variables
-from stages.statistics.inference import Inference
-from stages.statistics.marginal_effects import Effects, effects_of
+from stages.statistics.design_matrix import Variables
+from stages.statistics.marginal_effects import FactorEffects, effects_of
 from stages.statistics.regression import Regression
 from stages.statistics.runs import PerRun
-from stages.statistics.tidy import Row, contrast, cost
+from stages.statistics.significance import Inference
+from stages.statistics.tidy import Row, contrast_row, cost_row
 
 Floats = NDArray[np.float64]
 
 NOISE = FormulaVariables.noise  # the factor whose clean category is no noise type
 
 
-def factor_effects(one: Regression, variables: Variables) -> list[Effects]:
+def factor_effects(one: Regression, variables: Variables) -> list[FactorEffects]:
     """The effects of the factors of a regression that have more than one category."""
     return [found for found in effects_of(one.design, variables, one.fit.beta, link="identity")
             if found.variable in variables.factors and len(found.categories) > 1]
 
 
-def means_of(one: Regression, found: Effects, clean: str) -> tuple[Means, Floats]:
+def means_of(one: Regression, found: FactorEffects, clean: str) -> tuple[Means, Floats]:
     """The effects of a factor's categories (of noise: of those that are noise), and their gradients (M, K)."""
     chosen = [i for i, name in enumerate(found.categories) if (found.variable, name) != (NOISE, clean)]
     gradients = found.gradients[chosen]
@@ -41,7 +41,7 @@ def weights_of(one: Regression, gradient: Floats) -> dict[tuple[str, str], float
             for column, weight in zip(one.columns, gradient, strict=True)}
 
 
-def contrast_rows(one: Regression, found: Effects, clean: str, between: PerRun, confidence: float, *,
+def contrast_rows(one: Regression, found: FactorEffects, clean: str, between: PerRun, confidence: float, *,
                   rng: np.random.Generator) -> Iterator[Row]:
     """Every pair of categories; of noise types those that are none but `clean`."""
     means, gradients = means_of(one, found, clean)
@@ -49,21 +49,21 @@ def contrast_rows(one: Regression, found: Effects, clean: str, between: PerRun, 
     for pair in contrasts(means, confidence=confidence, rng=rng):
         moved = between.combination(one.specification, one.reader, weights_of(
             one, gradients[place[pair.a]] - gradients[place[pair.b]]))
-        yield contrast(found.variable, one.reader, pair, moved)
+        yield contrast_row(found.variable, one.reader, pair, moved)
 
 
-def cost_rows(one: Regression, found: Effects, clean: str, between: PerRun, confidence: float, *,
+def cost_rows(one: Regression, found: FactorEffects, clean: str, between: PerRun, confidence: float, *,
               rng: np.random.Generator) -> Iterator[Row]:
     """What each noise type costs against clean: less success is a larger cost. None where clean does not occur."""
     if clean not in found.categories:
         return
     at = found.categories.index(clean)
-    lost = Effects(found.variable, found.categories, found.effects[at] - found.effects,
+    lost = FactorEffects(found.variable, found.categories, found.effects[at] - found.effects,
                    found.gradients[at] - found.gradients)
     means, gradients = means_of(one, lost, clean)
     ends = Inference(means.effects, means.df, means.covariances, means.covariances).interval(confidence)
     errors = means.standard_error(np.eye(len(means.effects)))
     for i, rank in enumerate(ranks(means, confidence=confidence, rng=rng)):
-        yield cost(one.reader, rank.category, float(means.effects[i]), float(errors[i]),
+        yield cost_row(one.reader, rank.category, float(means.effects[i]), float(errors[i]),
                    (float(ends[i, 0]), float(ends[i, 1])), rank,
                    between.combination(one.specification, one.reader, weights_of(one, gradients[i])))

@@ -17,7 +17,7 @@ import numpy as np
 
 from stages.statistics.arrays import Floats
 from stages.statistics.bootstrap import percentile_interval
-from stages.statistics.cells import Cells
+from stages.statistics.condition_cells import Cells
 
 NEGLIGIBLE_ERROR = 1e-9  # of a baseline: a ratio to less is a ratio to rounding
 

@@ -10,11 +10,11 @@ import numpy as np
 
 from stages.statistics import moments as cross
 from stages.statistics.arrays import Floats, Ints
-from stages.statistics.design import CONSTANT, Column, Design
-from stages.statistics.inference import Test
+from stages.statistics.design_matrix import CONSTANT, Design, DesignColumn
 from stages.statistics.least_squares import Block, Blocks, Fit, least_squares
 from stages.statistics.moments import Moments
 from stages.statistics.sample import Sample
+from stages.statistics.significance import Test
 
 PLOT_BINS = 20  # of an added-variable plot
 
@@ -23,7 +23,7 @@ EFFECTIVE_SHARE = 0.5   # 232:272; G* over G, where G* is itself few
 JACKKNIFE_EXCESS = 1.1  # CV3 over CV1
 LEVERAGE_EXCESS = 10.0  # times the mean partial leverage
 ILL_CONDITIONED = 30.0  # Belsley, Kuh & Welsch (1980)
-OUTSIDE_SHARE = 0.05
+MAX_SHARE_OUT_OF_RANGE = 0.05
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class WithoutCategory:
     before: float
     after: float
     errors: float           # by how many standard errors it moved
-    outside: tuple[str, ...]  # other coefficients that left their interval
+    out_of_range: tuple[str, ...]  # other coefficients that left their interval
 
 
 def reset(blocks: Blocks, fit: Fit) -> Test | None:
@@ -117,7 +117,7 @@ def without_terms(design: Design, moments: Moments) -> dict[str, float]:
     for term in design.terms:
         gone = with_products(design, term)
         retained = [k for k in range(len(design.columns)) if k not in gone]
-        lost[term] = whole - cross.adjusted_r2(moments.keep(retained))
+        lost[term] = whole - cross.adjusted_r2(moments.select(retained))
     return lost
 
 
@@ -161,7 +161,7 @@ def _variables(term: str) -> list[str]:
     return [part.removeprefix("poly(").removesuffix(")") for part in term.split(":")]
 
 
-def _affected(column: Column, design: Design, factor: str, left_out: str, *, reference: bool) -> bool:
+def _affected(column: DesignColumn, design: Design, factor: str, left_out: str, *, reference: bool) -> bool:
     """Whether a coefficient is about the category that is left out, or is compared with it."""
     if column.term == CONSTANT:
         return reference
@@ -177,16 +177,16 @@ def _without(left: Moments, compared: Sequence[int], factor: str, category: str,
              error: Floats) -> WithoutCategory:
     free = cross.independent(left)[0]
     beta = np.full(len(fit.names), np.nan)
-    beta[free] = cross.solve(left.keep(free))[0]
+    beta[free] = cross.solve(left.select(free))[0]
     estimated = [k for k in compared if np.isfinite(beta[k]) and error[k] > 0]
     adjusted_r2 = cross.adjusted_r2(left)
     if not estimated:
         return WithoutCategory(factor, category, left.rows, adjusted_r2, "", np.nan, np.nan, np.nan, ())
     shift = np.array([abs(beta[k] - fit.beta[k]) / error[k] for k in estimated])
     most = estimated[int(shift.argmax())]
-    outside = tuple(fit.names[k] for k in estimated if not interval[k, 0] <= beta[k] <= interval[k, 1])
+    moved = tuple(fit.names[k] for k in estimated if not interval[k, 0] <= beta[k] <= interval[k, 1])
     return WithoutCategory(factor, category, left.rows, adjusted_r2, fit.names[most], float(fit.beta[most]),
-                           float(beta[most]), float(shift.max()), outside)
+                           float(beta[most]), float(shift.max()), moved)
 
 
 def warnings(fit: Fit, ways: Sequence[str]) -> list[str]:
@@ -208,8 +208,8 @@ def warnings(fit: Fit, ways: Sequence[str]) -> list[str]:
     found += _about_leave_out(fit, ways[0])
     if (number := cross.condition_number(fit.moments)) > ILL_CONDITIONED:
         found.append(f"the condition number of X is {number:.0f}: some columns are nearly combinations of others")
-    if fit.outside > OUTSIDE_SHARE * fit.observations:
-        found.append(f"{fit.outside / fit.observations:.0%} of the fitted values lie below 0 or above 1: compare with "
+    if fit.out_of_range > MAX_SHARE_OUT_OF_RANGE * fit.observations:
+        found.append(f"{fit.out_of_range / fit.observations:.0%} of the fitted values lie below 0 or above 1: compare with "
                      "the logit")
     return found
 

@@ -20,7 +20,7 @@ HIGHEST = 5  # order of a polynomial: powers above it are told apart by rounding
 
 
 @dataclass(frozen=True)
-class Part:
+class FormulaPart:
     """What a term multiplies: a variable, or polynomials of it up to an order."""
 
     variable: str
@@ -37,7 +37,7 @@ class Part:
         return f"poly({self.variable})" if self.order else self.variable
 
 
-Term = tuple[Part, ...]
+Term = tuple[FormulaPart, ...]
 
 
 def terms_of(chosen: Any, variables: Collection[str]) -> dict[str, list[Term]]:
@@ -77,7 +77,7 @@ def _term(texts: list[str], variables: Collection[str], aliases: Mapping[str, st
     return tuple(dict.fromkeys(_part(text, variables, aliases, where) for text in texts))
 
 
-def _part(text: str, variables: Collection[str], aliases: Mapping[str, str], where: str) -> Part:
+def _part(text: str, variables: Collection[str], aliases: Mapping[str, str], where: str) -> FormulaPart:
     called = CALL.fullmatch(text)
     name = called[2] if called else text
     variable = aliases.get(name, name)
@@ -86,11 +86,11 @@ def _part(text: str, variables: Collection[str], aliases: Mapping[str, str], whe
             raise ValueError(f"{where}: {text!r}: expected a variable, poly(number, order) or center(number)")
         raise ValueError(f"{where}: no variable {name!r}: there are {', '.join([*variables, *aliases])}")
     if not called:
-        return Part(variable)
+        return FormulaPart(variable)
     if called[1] == "center":
         if called[3]:
             raise ValueError(f"{where}: {text!r}: center takes a number alone; poly takes an order")
-        return Part(variable, centred=True)
+        return FormulaPart(variable, centred=True)
     if not called[3] or not 1 <= int(called[3]) <= HIGHEST:
         raise ValueError(f"{where}: {text!r}: expected poly(number, order) with an order from 1 to {HIGHEST}")
-    return Part(variable, int(called[3]))
+    return FormulaPart(variable, int(called[3]))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.schemas.words import CLEAN
-from stages.statistics.cells import Cells
+from stages.statistics.condition_cells import Cells
 from stages.statistics.thresholds import DoseResponse, dose_response, level_at
 
 Floats = NDArray[np.float64]

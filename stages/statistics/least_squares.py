@@ -18,10 +18,10 @@ from scipy.linalg import solve_triangular
 from stages.statistics import moments as cross
 from stages.statistics.arrays import Floats, Ints
 from stages.statistics.clustered import run_starts, sandwich
-from stages.statistics.inference import Inference
 from stages.statistics.influence import Jackknife, LeaveOut, LeaveOutSums
 from stages.statistics.leave_out import ClusterBatch, cluster_batches
 from stages.statistics.moments import Moments
+from stages.statistics.significance import Inference
 
 Block = tuple[Floats, Floats, Ints]    # X (n, K), y (n,), cluster (n,): labels ascend, a cluster is in one block
 Blocks = Callable[[], Iterable[Block]]  # each call gives all rows again
@@ -43,7 +43,7 @@ class Fit(Inference):
     observations: int                # N
     cluster_counts: tuple[int, ...]  # G; with two ways of clustering one a way
     r2: float
-    outside: int                     # fitted values below 0 or above 1
+    out_of_range: int                     # fitted values below 0 or above 1
     leave_out: LeaveOut | None       # of the first way of clustering
 
     @property
@@ -56,7 +56,7 @@ class Fit(Inference):
         return 1 - (1 - self.r2) * (self.observations - 1) / (self.observations - len(self.names))
 
 
-def cut(X: Floats, y: Floats, cluster: Ints, rows: int = BLOCK_ROWS) -> Blocks:
+def into_blocks(X: Floats, y: Floats, cluster: Ints, rows: int = BLOCK_ROWS) -> Blocks:
     """Arrays (N, K), (N,), (N,) as blocks of whole clusters; they are sorted where the labels do not ascend."""
     if len(cluster) and (cluster[1:] < cluster[:-1]).any():
         order = np.argsort(cluster, kind="stable")
@@ -185,7 +185,7 @@ class Sums:
         self.residual_squares = 0.0
         self.total_squares = 0.0         # of y about its mean
         self.clusters = 0
-        self.outside = 0                 # fitted values below 0 or above 1
+        self.out_of_range = 0                 # fitted values below 0 or above 1
         self.jackknife = Jackknife(root) if jackknife else None
         self.leave_out = LeaveOutSums(root) if leave_out else None
 
@@ -196,7 +196,7 @@ class Sums:
         self.score += e @ X
         self.residual_squares += float(e @ e)
         self.total_squares += float(np.square(y - self.mean).sum())
-        self.outside += int(((fitted < -PROBABILITY_ROUNDING) | (fitted > 1 + PROBABILITY_ROUNDING)).sum())
+        self.out_of_range += int(((fitted < -PROBABILITY_ROUNDING) | (fitted > 1 + PROBABILITY_ROUNDING)).sum())
         for batch in cluster_batches(X @ self.root, e, cluster):
             self._add_batch(batch)
 
@@ -227,7 +227,7 @@ def _fit(moments: Moments, sums: Sums, names: tuple[str, ...]) -> Fit:
     return Fit(beta=np.where(np.abs(beta) * size < NEGLIGIBLE, 0.0, beta), df=G - 1, covariances=(cv3,),
                covariances_cv1=(cv1,), names=names, moments=moments, bread=root @ root.T, residual_variance=variance,
                observations=N, cluster_counts=(G,), r2=1 - sums.residual_squares / sums.total_squares,
-               outside=sums.outside, leave_out=left_out)
+               out_of_range=sums.out_of_range, leave_out=left_out)
 
 
 def _without_rounding_errors(covariance: Floats, size: Floats) -> Floats:

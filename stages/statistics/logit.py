@@ -11,10 +11,10 @@ from scipy.special import expit
 from stages.statistics import moments as cross
 from stages.statistics.arrays import Floats
 from stages.statistics.clustered import sandwich
-from stages.statistics.inference import Inference
 from stages.statistics.least_squares import Blocks, ascending_blocks, checked, identified_root
 from stages.statistics.leave_out import cluster_batches
 from stages.statistics.moments import Moments
+from stages.statistics.significance import Inference
 
 MOST_ROUNDS = 50             # of Newton's method; a dozen are many where there is an estimate
 CONVERGED = 1e-10            # root mean square change of the log-odds in a round below which the estimate stands

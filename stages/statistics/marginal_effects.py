@@ -16,9 +16,9 @@ import numpy as np
 from scipy.special import expit
 
 from stages.statistics.arrays import Floats
-from stages.statistics.design import Design, Factor, Variables
-from stages.statistics.inference import Inference
+from stages.statistics.design_matrix import Design, Factor, Variables
 from stages.statistics.least_squares import BLOCK_ROWS
+from stages.statistics.significance import Inference
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ LINKS: Mapping[str, Link] = {"logit": _logistic, "identity": _identity}
 
 
 @dataclass(frozen=True)
-class Effects:
+class FactorEffects:
     """The effects of one variable and their derivatives by beta."""
 
     variable: str
@@ -87,7 +87,7 @@ def average_effects(design: Design, variables: Variables, fit: Inference, *, lin
 
 
 def effects_of(design: Design, variables: Variables, beta: Floats, *, link: Literal["logit", "identity"],
-               rows: int = BLOCK_ROWS) -> list[Effects]:
+               rows: int = BLOCK_ROWS) -> list[FactorEffects]:
     """The average effect of each variable of a design, in the order of its terms.
 
     Of a factor's category: the mean over all rows of P(the row with that category) - P(the same with the first), what
@@ -118,12 +118,12 @@ def effects_of(design: Design, variables: Variables, beta: Floats, *, link: Lite
     return [_effects(name, variables, sums[name] / np.maximum(counts[name], 1)[:, None]) for name in names]
 
 
-def _effects(name: str, variables: Variables, means: Floats) -> Effects:
+def _effects(name: str, variables: Variables, means: Floats) -> FactorEffects:
     """means (M, 1 + K): an average and its derivatives by beta a row."""
     if name not in variables.factors:
-        return Effects(name, ("",), means[:, 0], means[:, 1:])
+        return FactorEffects(name, ("",), means[:, 0], means[:, 1:])
     means = means - means[0]
-    return Effects(name, variables.factors[name].categories, means[:, 0], means[:, 1:])
+    return FactorEffects(name, variables.factors[name].categories, means[:, 0], means[:, 1:])
 
 
 def _names(design: Design) -> list[str]:
@@ -147,8 +147,8 @@ def _margins(design: Design, part: Variables, name: str, beta: Floats, link: Lin
     factor = part.factors[name]
     found = np.empty((len(factor.categories), len(beta) + 1))
     for code in range(len(factor.categories)):
-        alike = Factor(np.full_like(factor.codes, code), factor.categories)
-        X = design.block(replace(part, factors={**part.factors, name: alike}), slice(None))
+        same = Factor(np.full_like(factor.codes, code), factor.categories)
+        X = design.block(replace(part, factors={**part.factors, name: same}), slice(None))
         p, slope, _ = link(X @ beta)
         found[code, 0] = p.sum()
         found[code, 1:] = slope @ X

@@ -31,7 +31,7 @@ class Moments:
     def __add__(self, other: Moments) -> Moments:
         return Moments(self.XX + other.XX, self.Xy + other.Xy, self.yy + other.yy, self.rows + other.rows)
 
-    def keep(self, columns: Sequence[int]) -> Moments:
+    def select(self, columns: Sequence[int]) -> Moments:
         """The cross-products of some of the columns."""
         chosen = list(columns)
         return Moments(self.XX[np.ix_(chosen, chosen)], self.Xy[chosen], self.yy, self.rows)
@@ -86,7 +86,7 @@ def adjusted_r2(moments: Moments) -> float:
 
     NaN where y has one value, or each row a coefficient.
     """
-    free = moments.keep(independent(moments)[0])
+    free = moments.select(independent(moments)[0])
     if free.total <= 1e-12 * free.yy or free.rows == len(free.Xy):
         return np.nan
     share = solve(free)[1] / free.total

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from stages.schemas.predict import Predictions
 from stages.schemas.regress import FormulaVariables
 from stages.schemas.words import CLEAN
-from stages.statistics.design import Factor, Variables, make_factor
+from stages.statistics.design_matrix import Factor, Variables, make_factor
 from stages.statistics.regression import Clusters
 from stages.statistics.run_variance import TrainingRuns
 from stages.statistics.sample import Sample
@@ -31,10 +31,10 @@ READER = FormulaVariables.reader
 RUN = "run"  # a training run
 SSIM_LOSS = FormulaVariables.ssim_loss
 NO_DENOISER = "none"
-KINDS = ("train_on", "architecture", "denoise")  # parameters of a reader that a formula may name
+READER_PARAMETERS = ("train_on", "architecture", "denoise")  # parameters of a reader that a formula may name
 
 KEY = [*Predictions.row_key(), Predictions.truth]
-COLUMNS = [name for name in Predictions.names() if name != Predictions.confidence]
+OBSERVATION_COLUMNS = [name for name in Predictions.names() if name != Predictions.confidence]
 
 Groups = Mapping[str, Sequence[str]]  # the entries that are training runs of a reader, by its name
 
@@ -61,7 +61,7 @@ def variables_of(predictions: Mapping[str, pa.Table], groups: Groups, readers: M
                                       references.position)
     names = {run: name for name, runs in groups.items() for run in runs}
     factors[READER] = by_entry(READER, predictions, names, references.reader)
-    for kind in KINDS:
+    for kind in READER_PARAMETERS:
         values = {name: getattr(reader, kind) for name, reader in readers.items()}
         own = values[references.reader]
         factors[kind] = by_entry(kind, predictions, values, NO_DENOISER if NO_DENOISER in values.values() else own)
@@ -102,15 +102,15 @@ def clusters_of(predictions: Mapping[str, pa.Table], groups: Groups, ways: Seque
     runs = None
     if len(names) > 1 and names[-1] == RUN:
         names.pop()
-        runs = TrainingRuns(labels(predictions, groups, RUN), labels(predictions, groups, READER))
-    return Clusters(tuple(names), tuple(labels(predictions, groups, name) for name in names), runs)
+        runs = TrainingRuns(group_labels(predictions, groups, RUN), group_labels(predictions, groups, READER))
+    return Clusters(tuple(names), tuple(group_labels(predictions, groups, name) for name in names), runs)
 
 
-def labels(predictions: Mapping[str, pa.Table], groups: Groups, name: str) -> NDArray[np.int64]:
+def group_labels(predictions: Mapping[str, pa.Table], groups: Groups, name: str) -> NDArray[np.int64]:
     """The labels (N,) of one dimension of clustering; texts are numbered in their order."""
     if name in (READER, RUN):
-        alike = groups.values() if name == READER else [[entry] for entry in predictions]
-        label = {entry: index for index, entries in enumerate(alike) for entry in entries}
+        members = groups.values() if name == READER else [[entry] for entry in predictions]
+        label = {entry: index for index, entries in enumerate(members) for entry in entries}
         return np.concatenate([np.full(len(table), label[entry]) for entry, table in predictions.items()])
     if name in (Predictions.captcha, Predictions.glyph, Predictions.condition):
         found = stacked(predictions, name, np.int64)
@@ -140,7 +140,7 @@ def rows_of_reader(sample: Sample, name: str) -> NDArray[np.int64]:
 
 def without_readers(terms: Sequence[Any]) -> list[Any]:
     """The terms that a regression of one reader has."""
-    of_readers = {READER, *KINDS}
+    of_readers = {READER, *READER_PARAMETERS}
     return [term for term in terms if of_readers.isdisjoint(map(attrgetter("variable"), term))]
 
 

@@ -51,10 +51,10 @@ def effective_size(success: NDArray[Any], captcha: NDArray[Any], glyphs: NDArray
     N = len(success)
     p = float(success.mean())
     variance = variance_of_mean(success, captcha, glyphs)
-    return size_of(p * (1 - p) * N / (N - 1), variance, N, fewest_clusters(captcha, glyphs))
+    return independent_size(p * (1 - p) * N / (N - 1), variance, N, fewest_clusters(captcha, glyphs))
 
 
-def size_of(spread: float, variance: float, N: int, G: int) -> float:
+def independent_size(spread: float, variance: float, N: int, G: int) -> float:
     """The size of an independent sample whose mean has this variance; spread is the variance of one observation."""
     return float(G) if variance < NO_VARIANCE / N else float(min(N, spread / variance))
 

@@ -36,22 +36,22 @@ def randomisation(success: NDArray[np.uint8], captcha: Ints, condition: Ints, ca
     """
     keys, first, rendering = np.unique(np.stack([condition, captcha]), axis=1, return_index=True, return_inverse=True)
     rendering = rendering.ravel()
-    dealt = category[first]
-    if (dealt[rendering] != category).any():
+    assigned = category[first]
+    if (assigned[rendering] != category).any():
         raise ValueError("randomisation test: the rows of one rendering differ in category")
     rows = np.bincount(rendering)
     mean = np.bincount(rendering, success) / rows
     group = np.unique(np.stack([keys[0], keys[1] // part]), axis=1, return_inverse=True)[1].ravel()
     left = mean - (np.bincount(group, mean) / np.bincount(group))[group]
     total = float(left @ left)
-    if len(np.unique(dealt)) < 2 or total <= 1e-12 * len(left):
+    if len(np.unique(assigned)) < 2 or total <= 1e-12 * len(left):
         return None
-    counts = np.bincount(dealt)
-    observed = between_sum_of_squares(left, dealt, counts)
+    counts = np.bincount(assigned)
+    observed = between_sum_of_squares(left, assigned, counts)
     reached = 0
     for _ in range(REDEALINGS):
         order = np.lexsort((rng.random(len(group)), group))  # in a new order within each group
-        reached += between_sum_of_squares(left, dealt[order], counts) >= observed * (1 - 1e-12)
+        reached += between_sum_of_squares(left, assigned[order], counts) >= observed * (1 - 1e-12)
     return Randomisation(observed / total, REDEALINGS, (1 + reached) / (1 + REDEALINGS))
 
 

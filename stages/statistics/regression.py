@@ -10,13 +10,13 @@ import numpy as np
 from stages.statistics import oracles
 from stages.statistics.arrays import Floats, Ints
 from stages.statistics.coding import build_design
-from stages.statistics.design import Column, Design
+from stages.statistics.design_matrix import Design, DesignColumn
 from stages.statistics.diagnostics import FEW_CLUSTERS, reset, warnings, with_products, without_terms
 from stages.statistics.formulas import Term
-from stages.statistics.inference import Test, adjusted
 from stages.statistics.least_squares import Fit, least_squares, two_way
 from stages.statistics.run_variance import TrainingRuns, between_runs
 from stages.statistics.sample import Sample, intersection, order_of
+from stages.statistics.significance import Test, adjusted
 from stages.statistics.wild import cluster_moments, wild_p
 
 WILD_DRAWS = 9999    # of the wild cluster bootstrap, where not all draws are taken
@@ -59,7 +59,7 @@ class Regression:
     confirmed: bool                   # by other libraries
 
     @property
-    def columns(self) -> tuple[Column, ...]:
+    def columns(self) -> tuple[DesignColumn, ...]:
         return self.design.columns
 
     @property

@@ -14,7 +14,7 @@ import numpy as np
 
 from stages.statistics.arrays import Floats, Ints
 from stages.statistics.clustered import run_starts
-from stages.statistics.design import Design
+from stages.statistics.design_matrix import Design
 from stages.statistics.least_squares import Fit
 from stages.statistics.sample import Sample
 

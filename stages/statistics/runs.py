@@ -19,8 +19,8 @@ from stages.schemas.predict import Predictions
 from stages.schemas.regress import Coefficients, RunEstimates
 from stages.schemas.words import CLEAN, POOLED
 from stages.statistics import moments as cross
-from stages.statistics.cells import Cells
 from stages.statistics.coding import build_design
+from stages.statistics.condition_cells import Cells
 from stages.statistics.formulas import Term
 from stages.statistics.observations import sample_of, without_readers
 from stages.statistics.sample import Sample
@@ -49,7 +49,7 @@ def accuracy(reader: str, of: str, rows: str) -> Key:
 
 
 @dataclass(frozen=True)
-class Spread:
+class RunSpread:
     """The standard deviation of an estimate between runs, and their number."""
 
     sd: float
@@ -71,9 +71,9 @@ class PerRun:
     dose: str
     references: Mapping[str, str]  # by factor, the category that the others are compared with
 
-    def spread(self, key: Key) -> Spread | None:
+    def spread(self, key: Key) -> RunSpread | None:
         """None where it is unknown, or not estimated in every run."""
-        return spread_of(self.estimates.get(key, ()))
+        return run_spread(self.estimates.get(key, ()))
 
     def cells(self, key: Key) -> Mapping[str, Any]:
         """The columns sd_between_runs and runs of a table."""
@@ -87,13 +87,13 @@ class PerRun:
         if not keys or not keys.keys() <= self.estimates.keys():
             return EMPTY
         values = sum(weight * np.array(self.estimates[key]) for key, weight in keys.items())
-        found = spread_of([float(value) for value in np.atleast_1d(values)])
+        found = run_spread([float(value) for value in np.atleast_1d(values)])
         return EMPTY if found is None else found.cells()
 
     def known(self, formulas: Mapping[str, str], dose: str, references: Mapping[str, str]) -> PerRun:
         """Without the coefficients of specifications that are others here; with another dose or reference all are."""
-        alike = self.dose == dose and self.references == references
-        same = {name for name, formula in formulas.items() if alike and self.formulas.get(name) == formula}
+        same_settings = self.dose == dose and self.references == references
+        same = {name for name, formula in formulas.items() if same_settings and self.formulas.get(name) == formula}
         return replace(self, estimates={key: values for key, values in self.estimates.items()
                                         if key[0] != "coefficient" or key[1] in same})
 
@@ -101,13 +101,13 @@ class PerRun:
 NONE = PerRun({}, {}, "", {})
 
 
-def spread_of(values: Sequence[float]) -> Spread | None:
+def run_spread(values: Sequence[float]) -> RunSpread | None:
     if len(values) < 2 or not np.isfinite(values).all():
         return None
-    return Spread(float(np.std(values, ddof=1)), len(values))
+    return RunSpread(float(np.std(values, ddof=1)), len(values))
 
 
-def joined(runs: Sequence[Mapping[Key, float]]) -> dict[Key, tuple[float, ...]]:
+def join_runs(runs: Sequence[Mapping[Key, float]]) -> dict[Key, tuple[float, ...]]:
     """The estimates of each run by quantity; one that a run lacks is left out."""
     return {key: tuple(run[key] for run in runs) for key in runs[0] if all(key in run for run in runs)} if runs else {}
 
@@ -183,7 +183,7 @@ def _plain(section: Any) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(section).items()}
 
 
-def record_of(found: PerRun, parameters: Mapping[str, Any]) -> RunEstimates:
+def run_estimates(found: PerRun, parameters: Mapping[str, Any]) -> RunEstimates:
     """As experiments/runs.json holds it: a list per quantity, with None where a run has no estimate."""
     estimates = [_line(key, values) for key, values in found.estimates.items()]
     return RunEstimates(parameters, found.dose, dict(found.references), dict(found.formulas), estimates)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.statistics.arrays import Ints
-from stages.statistics.design import Design, Variables
+from stages.statistics.design_matrix import Design, Variables
 from stages.statistics.least_squares import Block, Blocks, boundaries
 
 

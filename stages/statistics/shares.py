@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from stages.schemas.predict import Predictions
 from stages.schemas.regress import FormulaVariables
-from stages.statistics.cells import Cells, cell_means
-from stages.statistics.design import Variables
+from stages.statistics.condition_cells import Cells, cell_means
+from stages.statistics.design_matrix import Variables
 from stages.statistics.observations import stacked
 
 
@@ -27,7 +27,7 @@ def whole_captchas(predictions: Mapping[str, pa.Table], variables: Variables) ->
                     glyphs_of(predictions, captcha)[first])
 
 
-def characters(predictions: Mapping[str, pa.Table], variables: Variables) -> Cells:
+def character_cells(predictions: Mapping[str, pa.Table], variables: Variables) -> Cells:
     """The share of characters read right in every cell of the design."""
     captcha = stacked(predictions, Predictions.captcha, np.int64)
     position = stacked(predictions, Predictions.position, np.int64)

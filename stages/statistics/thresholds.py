@@ -24,7 +24,7 @@ STEEP = 0.8    # share of the clean accuracy: a fall by so much between two test
 
 
 @dataclass(frozen=True)
-class Estimate:
+class ThresholdEstimate:
     """A number and its interval."""
 
     value: float
@@ -55,7 +55,7 @@ class DoseResponse:
     """One reader under one noise."""
 
     thresholds: tuple[Threshold, ...]
-    area: Estimate  # mean observed share over the levels, by trapezoids
+    area: ThresholdEstimate  # mean observed share over the levels, by trapezoids
 
 
 def dose_response(shares: ArrayLike, levels: ArrayLike, *, targets: Sequence[float],
@@ -70,9 +70,9 @@ def dose_response(shares: ArrayLike, levels: ArrayLike, *, targets: Sequence[flo
     shares = np.asarray(shares, np.float64)
     levels = np.asarray(levels, np.float64)
     _check(shares, levels, targets, confidence)
-    areas = area(shares, levels)
+    areas = area_under_accuracy(shares, levels)
     return DoseResponse(tuple(_threshold(shares, levels, target, confidence) for target in targets),
-                        Estimate(float(areas[0]), *interval(areas, areas, confidence)))
+                        ThresholdEstimate(float(areas[0]), *interval(areas, areas, confidence)))
 
 
 def _threshold(shares: Floats, levels: Floats, target: float, confidence: float) -> Threshold:
@@ -151,7 +151,7 @@ def interval(low: Floats, high: Floats, confidence: float) -> tuple[float, float
             max(float(high[0]), percentiles(high[1:], confidence)[1]))
 
 
-def area(shares: Floats, levels: Floats) -> Floats:
+def area_under_accuracy(shares: Floats, levels: Floats) -> Floats:
     """Trapezoids below shares (..., L), over the largest level: 1 where all is read."""
     return np.asarray(np.trapezoid(shares, levels, axis=-1) / levels[-1], dtype=np.float64)
 

@@ -36,25 +36,25 @@ from stages.schemas.table import Table
 from stages.statistics import moments as cross
 from stages.statistics.contrasts import Contrast, Rank
 from stages.statistics.corruption import Corruption
-from stages.statistics.design import Variables
+from stages.statistics.design_matrix import Variables
 from stages.statistics.diagnostics import AddedVariable, WithoutCategory, without_categories
 from stages.statistics.diagnostics import added_variables as plots_of
-from stages.statistics.inference import Test
 from stages.statistics.influence import LeaveOut
 from stages.statistics.logit import clustered_too, fit_logit
 from stages.statistics.marginal_effects import Effect, average_effects
 from stages.statistics.regression import Regression
 from stages.statistics.runs import PerRun, coefficient
 from stages.statistics.sample import Sample, intersection
+from stages.statistics.significance import Test
 from stages.statistics.thresholds import DoseResponse
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Cell = str | int | float
-Row = dict[str, Cell]
+CellValue = str | int | float
+Row = dict[str, CellValue]
 
 
-def blank_if_nan(value: float) -> Cell:
+def blank_if_nan(value: float) -> CellValue:
     """A number, or "" where it is not finite."""
     return float(value) if math.isfinite(value) else ""
 
@@ -97,8 +97,8 @@ def coefficients(regression: Regression, confidence: float, runs: PerRun) -> lis
     return rows
 
 
-def cost(reader: str, noise: str, value: float, error: float, ends: tuple[float, float], rank: Rank,
-         between: Mapping[str, Cell]) -> Row:
+def cost_row(reader: str, noise: str, value: float, error: float, ends: tuple[float, float], rank: Rank,
+         between: Mapping[str, CellValue]) -> Row:
     """Clean accuracy less the mean accuracy under a noise type, a share."""
     return {
         Costs.reader: reader,
@@ -115,7 +115,7 @@ def cost(reader: str, noise: str, value: float, error: float, ends: tuple[float,
     }
 
 
-def contrast(factor: str, reader: str, found: Contrast, between: Mapping[str, Cell]) -> Row:
+def contrast_row(factor: str, reader: str, found: Contrast, between: Mapping[str, CellValue]) -> Row:
     """Success under category a less that under b."""
     return {
         Contrasts.factor: factor,
@@ -155,7 +155,7 @@ def _without_clusters(regression: Regression, k: int) -> Row:
     }
 
 
-def tests(regression: Regression) -> list[Row]:
+def joint_test_rows(regression: Regression) -> list[Row]:
     """One row per term: the joint test that it has no effect, and what adjusted R² loses without it."""
     return [{
         JointTests.specification: regression.specification,
@@ -170,7 +170,7 @@ def tests(regression: Regression) -> list[Row]:
     } for term, test in regression.tests.items()]
 
 
-def categories(found: Sequence[WithoutCategory]) -> list[Row]:
+def category_rows(found: Sequence[WithoutCategory]) -> list[Row]:
     return [{
         Categories.factor: one.factor,
         Categories.category: one.category,
@@ -180,7 +180,7 @@ def categories(found: Sequence[WithoutCategory]) -> list[Row]:
         Categories.before: blank_if_nan(one.before),
         Categories.after: blank_if_nan(one.after),
         Categories.errors: blank_if_nan(one.errors),
-        Categories.outside: "; ".join(one.outside),
+        Categories.outside: "; ".join(one.out_of_range),
     } for one in found]
 
 
@@ -205,7 +205,7 @@ def influence(regression: Regression) -> list[Row]:
     return rows
 
 
-def correlations(regression: Regression) -> list[Row]:
+def correlation_rows(regression: Regression) -> list[Row]:
     """Pearson's r of every ordered pair of regressors, so that they make a square."""
     names = [column.label for column in regression.columns[1:]]
     r = cross.correlations(regression.fit.moments)
@@ -213,7 +213,7 @@ def correlations(regression: Regression) -> list[Row]:
             for i, a in enumerate(names) for j, b in enumerate(names)]
 
 
-def added_variables(regression: Regression, plots: Sequence[AddedVariable]) -> list[Row]:
+def added_variable_rows(regression: Regression, plots: Sequence[AddedVariable]) -> list[Row]:
     rows: list[Row] = []
     for k, (column, plot) in enumerate(zip(regression.columns[1:], plots, strict=True), start=1):
         rows += [{
@@ -264,14 +264,14 @@ def headline_diagnostics(regression: Regression, sample: Sample, confidence: flo
     design = regression.design
     fit = regression.fit
     return {
-        Categories: categories(without_categories(sample, design, fit, confidence)),
+        Categories: category_rows(without_categories(sample, design, fit, confidence)),
         ClusterInfluence: influence(regression),
-        Correlations: correlations(regression),
-        AddedVariables: added_variables(regression, plots_of(sample.blocks(design), fit)),
+        Correlations: correlation_rows(regression),
+        AddedVariables: added_variable_rows(regression, plots_of(sample.blocks(design), fit)),
     }
 
 
-def thresholds(curves: Mapping[tuple[str, str], DoseResponse],
+def threshold_rows(curves: Mapping[tuple[str, str], DoseResponse],
                between: Callable[[str, str, float], Mapping[str, Any]]) -> list[Row]:
     """One row per reader, noise and share of the captchas; `level` is blank where it is not reached, and so is each
     end.
@@ -302,7 +302,7 @@ def areas(found: Mapping[tuple[str, str], DoseResponse]) -> list[Row]:
     } for (reader, noise), one in found.items()]
 
 
-def corruption(found: Sequence[Corruption], seen: Mapping[str, Sequence[str]]) -> list[Row]:
+def corruption_rows(found: Sequence[Corruption], seen: Mapping[str, Sequence[str]]) -> list[Row]:
     """One row per reader and noise type (CE), and per reader and group of types (mCE); `seen` are the types that a
     reader trained on."""
     return [{
@@ -361,7 +361,7 @@ def summary(regression: Regression, rows: Sequence[Row]) -> FitSummary:
         lonely_rows=left.leverage_one,
         condition_number=cross.condition_number(fit.moments),
         largest_vif=float(cross.variance_inflation(fit.moments).max()) if len(fit.names) > 1 else 1.0,
-        fitted_outside=fit.outside / fit.observations,
+        fitted_outside=fit.out_of_range / fit.observations,
         reset=None if regression.reset is None else _reset(regression.reset),
         confirmed_by=["linearmodels", "statsmodels"] if regression.confirmed else [],
         warnings=list(regression.warnings),

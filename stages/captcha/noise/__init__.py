@@ -25,11 +25,11 @@ from stages.schemas.words import CLEAN
 __all__ = ["NOISES", "Images", "Levels", "Noise", "apply", "background", "ink_colour"]
 
 
-class Noise(Protocol):
+class NoiseFunction(Protocol):
     def __call__(self, images: Images, level: Levels, *, rng: np.random.Generator) -> Images: ...
 
 
-NOISES: Mapping[str, Noise] = MappingProxyType({
+NOISES: Mapping[str, NoiseFunction] = MappingProxyType({
     "gaussian": gaussian,
     "gaussian_rgb": gaussian_rgb,
     "uniform": uniform,

@@ -60,7 +60,7 @@ def ink_colour(images: Images) -> NDArray[np.uint8]:
     """
     inks = background(images)
     for i, ground in enumerate(inks.copy()):
-        away = distance(images[i], ground)
+        away = colour_distance(images[i], ground)
         that_far = np.cumsum(np.bincount(away.ravel(), minlength=256)[::-1])[::-1]  # pixels at each distance or farther
         threshold = np.flatnonzero(that_far >= max(1, away.size // 100))[-1]
         farthest = images[i][away >= max(1, threshold)]
@@ -71,12 +71,12 @@ def ink_colour(images: Images) -> NDArray[np.uint8]:
 
 def ink_places(image: Image, ground: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Places of ink, (2, count) of x and y in px: pixels at least a quarter as far from `ground` as the farthest."""
-    away = distance(image, ground)
+    away = colour_distance(image, ground)
     y, x = np.nonzero(away >= max(1, int(away.max()) // 4))
     return np.stack([x, y])
 
 
-def distance(image: Image, ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def colour_distance(image: Image, ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Mean absolute difference of the channels of each pixel from a colour, (H, W)."""
     away = cv2.absdiff(image.reshape(len(image), -1), np.tile(ground, (len(image), image.shape[1])))
     return np.asarray(cv2.transform(away.reshape(image.shape), np.full((1, 3), 1 / 3)), dtype=np.uint8)

@@ -17,9 +17,9 @@ from stages.captcha.glyphs import SIDE
 from stages.captcha.noise.canvas import Floats, Image, Images, Levels, blend, each, ink_colour, unit
 
 Paths = NDArray[np.float64]  # (count, points, 2) of x and y, px
-Ink = NDArray[np.uint8]  # (3,)
+RGB = NDArray[np.uint8]  # (3,)
 
-BLOCK = 9.0  # px, side of an occluding block
+BLOCK_SIDE = 9.0  # px, side of an occluding block
 STROKE = 1.5  # px, width of lines and curves: half a pen stroke
 LINES = 20  # at L=1 on a square canvas
 CURVES = 10  # at L=1
@@ -34,7 +34,7 @@ def occlusion(images: Images, level: Levels, *, rng: np.random.Generator) -> Ima
 
     The blocks lie on a grid with a random origin and appear in random order. L=1: only mid-grey.
     """
-    side = BLOCK * unit(images)
+    side = BLOCK_SIDE * unit(images)
     draws = (_blocks(images, side, rng) for _ in images)
 
     def change(image: Image, dose: float, draw: tuple[Floats, Floats]) -> Image:
@@ -69,7 +69,7 @@ def lines(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
         way = np.stack([np.cos(angle), np.sin(angle)], axis=1)[:, None] * length[:, None, None] / 2
         return np.concatenate([middle - way, middle + way], axis=1)
 
-    return _struck(images, level, (strokes() for _ in images))
+    return _with_strokes(images, level, (strokes() for _ in images))
 
 
 def curves(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
@@ -89,7 +89,7 @@ def curves(images: Images, level: Levels, *, rng: np.random.Generator) -> Images
         y = axis + tilt * (x - width / 2) + amplitude * np.sin(2 * math.pi * x / wave + phase)
         return np.stack([np.broadcast_to(x, y.shape), y], axis=2)
 
-    return _struck(images, level, (strikes() for _ in images))
+    return _with_strokes(images, level, (strikes() for _ in images))
 
 
 def dots(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
@@ -102,7 +102,7 @@ def dots(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
     reach = np.arange(-math.ceil(radius), math.ceil(radius) + 1)
     disc = np.clip(radius + 0.5 - np.hypot(*np.meshgrid(reach, reach)), 0, 1).astype(np.float32)
 
-    def change(image: Image, dose: float, draw: tuple[Ink, NDArray[np.int64]]) -> Image:
+    def change(image: Image, dose: float, draw: tuple[RGB, NDArray[np.int64]]) -> Image:
         ink, places = draw
         opacity = np.clip(dose * count - np.arange(count), 0, 1, dtype=np.float32)
         seeds = np.zeros(height * width, dtype=np.float32)
@@ -114,12 +114,12 @@ def dots(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
     return each(images, level, zip(ink_colour(images), places, strict=True), change)
 
 
-def _struck(images: Images, level: Levels, draws: Iterable[Paths]) -> Images:
+def _with_strokes(images: Images, level: Levels, draws: Iterable[Paths]) -> Images:
     """Draw the first share of each image's paths in its ink colour; antialiased by FINE x FINE subpixels."""
     height, width = images.shape[1:3]
     thickness = max(1, round(FINE * STROKE * unit(images)))
 
-    def change(image: Image, dose: float, draw: tuple[Ink, Paths]) -> Image:
+    def change(image: Image, dose: float, draw: tuple[RGB, Paths]) -> Image:
         ink, paths = draw
         whole, part = divmod(dose * len(paths), 1)
         drawn = list(np.rint(paths[: math.ceil(dose * len(paths))] * (FINE << SUBPIXEL)).astype(np.int32))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from stages.captcha.noise.canvas import Floats, Image, Images, Levels, background, each, ink_places, unit
 
 Matrix = NDArray[np.float64]  # (2, 2), a linear map of places (x, y) about the centre of the canvas
-Colour = NDArray[np.uint8]  # (3,)
+RGB = NDArray[np.uint8]  # (3,)
 
 
 def rotation(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
@@ -42,7 +42,7 @@ def translation(images: Images, level: Levels, *, rng: np.random.Generator) -> I
     """
     length = 14 * unit(images)
 
-    def change(image: Image, dose: float, draw: tuple[Colour, float]) -> NDArray[Any]:
+    def change(image: Image, dose: float, draw: tuple[RGB, float]) -> NDArray[Any]:
         colour, angle = draw
         shift = length * dose * np.array([[math.cos(angle)], [math.sin(angle)]])
         return _warp(image, np.hstack([np.eye(2), shift]), colour)
@@ -76,7 +76,7 @@ def elastic(images: Images, level: Levels, *, rng: np.random.Generator) -> Image
     length, smoothing = 8 * unit(images), 4 * unit(images)
     columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
 
-    def change(image: Image, dose: float, draw: tuple[Colour, Floats]) -> NDArray[Any]:
+    def change(image: Image, dose: float, draw: tuple[RGB, Floats]) -> NDArray[Any]:
         colour, noise = draw
         right, down = (cv2.GaussianBlur(plane, (0, 0), smoothing, borderType=cv2.BORDER_REFLECT) for plane in noise)
         scale = length * dose / math.sqrt(np.mean(np.square(right)) + np.mean(np.square(down)))
@@ -92,14 +92,14 @@ def _sign(rng: np.random.Generator) -> float:
     return 1.0 if rng.random() < 0.5 else -1.0
 
 
-def _fit(image: Image, matrix: Matrix, colour: Colour) -> NDArray[Any]:
+def _fit(image: Image, matrix: Matrix, colour: RGB) -> NDArray[Any]:
     """Map about the centre, shrunk only as far as the ink must be to stay on the canvas."""
     half = np.array(image.shape[1::-1])[:, None] / 2
     ink = np.abs(matrix @ (ink_places(image, colour) + 0.5 - half))  # from the centre, px
     return _about_centre(image, matrix * np.min(half / np.maximum(ink, half), initial=1), colour)
 
 
-def _about_centre(image: NDArray[Any], matrix: Matrix, colour: Colour) -> NDArray[Any]:
+def _about_centre(image: NDArray[Any], matrix: Matrix, colour: RGB) -> NDArray[Any]:
     """Map about the centre. What shrinks is smoothed first, so that thin strokes do not fall between the pixels."""
     centre = np.array([[image.shape[1] - 1], [image.shape[0] - 1]]) / 2
     shrunk = abs(np.linalg.det(matrix))
@@ -109,7 +109,7 @@ def _about_centre(image: NDArray[Any], matrix: Matrix, colour: Colour) -> NDArra
     return _warp(image, np.hstack([matrix, centre - matrix @ centre]), colour)
 
 
-def _warp(image: NDArray[Any], matrix: Matrix, colour: Colour) -> NDArray[Any]:
+def _warp(image: NDArray[Any], matrix: Matrix, colour: RGB) -> NDArray[Any]:
     """Affine map (2, 3) of places (x, y), bilinear."""
     moved = cv2.warpAffine(image, matrix, image.shape[1::-1], flags=cv2.INTER_LINEAR,
                            borderMode=cv2.BORDER_CONSTANT, borderValue=colour.tolist())

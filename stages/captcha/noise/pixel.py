@@ -80,10 +80,10 @@ def salt_and_pepper(images: Images, level: Levels, *, rng: np.random.Generator) 
     """
     size = images.shape[1] * images.shape[2]
     draws = ((rng.permutation(size), rng.integers(2, size=size, dtype=np.uint8) * np.uint8(255)) for _ in images)
-    return each(images, level, draws, _strike)
+    return each(images, level, draws, _with_impulses)
 
 
-def _strike(image: Image, dose: float, draw: tuple[NDArray[np.int64], NDArray[np.uint8]]) -> Image:
+def _with_impulses(image: Image, dose: float, draw: tuple[NDArray[np.int64], NDArray[np.uint8]]) -> Image:
     """Set the first pixels in the order of `draw` to its black or white, until the change of luma is the dose."""
     order, extremes = draw
     pixels = image.reshape(-1, 3).copy()

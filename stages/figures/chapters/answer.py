@@ -8,13 +8,13 @@ import numpy as np
 
 from stages.figures import ranking, visible
 from stages.figures.figure import Chapter, Figure, Words
-from stages.figures.numbers import ARCHITECTURES, TRAINED_ON, estimate_of, percent, points
+from stages.figures.numbers import ARCHITECTURES, TRAINED_ON, estimate_of, percent, points_text
 from stages.figures.study import Study
 from stages.figures.style import words
 from stages.schemas.regress import Costs, DoseResponses, Thresholds
 
 
-def readers(study: Study) -> Iterator[Words]:
+def _readers(study: Study) -> Iterator[Words]:
     """What each reader is, and of the others the noise that costs most: one line each."""
     yield Words([f"{_nature(study, name)}{_worst(study, name) if name != study.reader else ''}" for name in study.runs],
                 "bullets")
@@ -34,28 +34,28 @@ def _worst(study: Study, name: str) -> str:
     if costs.empty:
         return ""
     worst = costs.iloc[0]
-    text = f" {words(worst[Costs.noise]).capitalize()} costs it most, {points(worst, Costs.cost)} points"
-    halves = study.regressed.halves(name)
-    reached = halves[(halves[Thresholds.noise] == worst[Costs.noise]) & (halves[Thresholds.level] > 0)]
+    text = f" {words(worst[Costs.noise]).capitalize()} costs it most, {points_text(worst, Costs.cost)} points"
+    half_levels = study.regressed.half_levels(name)
+    reached = half_levels[(half_levels[Thresholds.noise] == worst[Costs.noise]) & (half_levels[Thresholds.level] > 0)]
     if len(reached):
         level = estimate_of(reached.iloc[0], Thresholds.level)
         text += f"; from level {level} {ranking.lost(study.regressed.share)} are lost"
     return f"{text}."
 
 
-def otherwise(study: Study) -> Iterator[Words]:
+def _otherwise(study: Study) -> Iterator[Words]:
     """What would change the answer."""
     text = visible.in_short(study.regressed.of(DoseResponses, study.reader), study.noises)
     if text:
         yield Words([f"**What would change the answer.** {text} ([see the figure](#figure-visible))."])
 
 
-def ranked(study: Study) -> bool:
-    return not study.regressed.halves(study.reader).empty
+def _ranked(study: Study) -> bool:
+    return not study.regressed.half_levels(study.reader).empty
 
 
-def about_answer(study: Study) -> str:
-    if not ranked(study):
+def _about_answer(study: Study) -> str:
+    if not _ranked(study):
         return "No noise was tested, so there is nothing to rank."
     return ranking.about_ranking(study.regressed)
 
@@ -66,6 +66,6 @@ ANSWER = Figure(
     "Two dot plots side by side with one row per noise type, the noise with the lowest level on top.",
     lambda study: ranking.draw_ranking(study.regressed, study.noises, list(study.observations),
                                        float(study.params.noise.level)),
-    about_answer, numbers=("regress/thresholds", "regress/costs"), when=ranked)
+    _about_answer, numbers=("regress/thresholds", "regress/costs"), when=_ranked)
 
-CHAPTER = Chapter("report", "answer", "The answer", "", (readers, ANSWER, otherwise))
+CHAPTER = Chapter("report", "answer", "The answer", "", (_readers, ANSWER, _otherwise))

@@ -26,7 +26,7 @@ SPLITS = [GlyphCounts.train, GlyphCounts.validation, GlyphCounts.test]
 Rows = list[tuple[str, pd.DataFrame]]  # of a sheet: name, and the renderings in it
 
 
-def sample_rows(study: Study) -> tuple[Rows, list[str]]:
+def _sample_rows(study: Study) -> tuple[Rows, list[str]]:
     """The first test captcha under every noise, and the names of the columns."""
     shown = study.first[study.first[Captchas.captcha] == study.first[Captchas.captcha].iloc[0]]
     clean = shown[shown[Captchas.level] == 0].head(1)
@@ -37,7 +37,7 @@ def sample_rows(study: Study) -> tuple[Rows, list[str]]:
     return rows, ["clean", *(f"level {level:g}" for level in levels)]
 
 
-def scheme_rows(study: Study) -> Rows:
+def _scheme_rows(study: Study) -> Rows:
     """Some clean captchas of each colour scheme."""
     clean = study.first[study.first[Captchas.level] == 0]
     rows = []
@@ -49,7 +49,7 @@ def scheme_rows(study: Study) -> Rows:
     return rows
 
 
-def readings_of(study: Study, rows: Rows) -> list[list[tuple[str, bool]]]:
+def _readings_of(study: Study, rows: Rows) -> list[list[tuple[str, bool]]]:
     """What the report's reader (its first run) read of each rendering, and whether that is right.
 
     Raises ValueError where it has not read one of them.
@@ -69,45 +69,45 @@ def readings_of(study: Study, rows: Rows) -> list[list[tuple[str, bool]]]:
     return found
 
 
-def sheet(study: Study, rows: Rows, columns: Sequence[str]) -> Drawing:
+def _sheet(study: Study, rows: Rows, columns: Sequence[str]) -> Drawing:
     """A sheet of renderings in named rows with what was read beneath."""
-    read = readings_of(study, rows)
+    read = _readings_of(study, rows)
     return draw_sheet([row[Captchas.image].tolist() for _, row in rows], [name for name, _ in rows], columns,
                       [[reading for reading, _ in line] for line in read],
                       [[good for _, good in line] for line in read])
 
 
-def about_sheet(study: Study, rows: Rows) -> str:
+def _about_sheet(study: Study, rows: Rows) -> str:
     """How many are read, each rendering counted once."""
     read = {}
-    for (_, row), line in zip(rows, readings_of(study, rows), strict=True):
+    for (_, row), line in zip(rows, _readings_of(study, rows), strict=True):
         keys = zip(row[Captchas.captcha], row[Captchas.condition], row[Captchas.level] > 0, strict=True)
         read.update({key: good for key, (_, good) in zip(keys, line, strict=True)})
     noisy, clean = ([good for key, good in read.items() if key[2] == there] for there in (True, False))
-    said = [f"{sum(those)} of these {len(those)} {name} pictures"
+    text = [f"{sum(those)} of these {len(those)} {name} pictures"
             for those, name in ((noisy, "noisy"), (clean, "clean")) if len(those) > 1]
     if len(clean) == 1:
-        said.append(f"{'' if clean[0] else 'not '}the clean one")
-    return f"`{study.reader}` reads {listed(said).replace('and not', 'but not')}."
+        text.append(f"{'' if clean[0] else 'not '}the clean one")
+    return f"`{study.reader}` reads {listed(text).replace('and not', 'but not')}."
 
 
-def draw_samples(study: Study) -> Drawing:
-    return sheet(study, *sample_rows(study))
+def _draw_samples(study: Study) -> Drawing:
+    return _sheet(study, *_sample_rows(study))
 
 
-def about_samples(study: Study) -> str:
-    return about_sheet(study, sample_rows(study)[0])
+def _about_samples(study: Study) -> str:
+    return _about_sheet(study, _sample_rows(study)[0])
 
 
-def draw_schemes(study: Study) -> Drawing:
-    return sheet(study, scheme_rows(study), [])
+def _draw_schemes(study: Study) -> Drawing:
+    return _sheet(study, _scheme_rows(study), [])
 
 
-def about_schemes(study: Study) -> str:
-    return about_sheet(study, scheme_rows(study))
+def _about_schemes(study: Study) -> str:
+    return _about_sheet(study, _scheme_rows(study))
 
 
-def draw_glyphs(study: Study) -> Drawing | None:
+def _draw_glyphs(study: Study) -> Drawing | None:
     means = study.glyphs[MeanGlyphs.mean]
     if not len(means):
         return None
@@ -116,43 +116,43 @@ def draw_glyphs(study: Study) -> Drawing | None:
     return draw_mean_glyphs(pictures, study.glyphs[MeanGlyphs.label].tolist(), counts)
 
 
-def about_mean_glyphs(study: Study) -> str:
+def _about_mean_glyphs(study: Study) -> str:
     if not study.composed:
         return "These captchas were found, not composed, so there are no glyphs to lay over each other."
     return about_glyphs(study.glyphs)
 
 
-def draw_texts(study: Study) -> Drawing:
+def _draw_texts(study: Study) -> Drawing:
     return draw_counts(study.tables["counts"])
 
 
-def about_texts(study: Study) -> str:
+def _about_texts(study: Study) -> str:
     return about_counts(study.tables["counts"])
 
 
-def draw_changes(study: Study) -> Drawing:
+def _draw_changes(study: Study) -> Drawing:
     return draw_pixels(study.tables["pixels"])
 
 
-def about_changes(study: Study) -> str:
+def _about_changes(study: Study) -> str:
     return about_pixels(study.tables["pixels"])
 
 
-def draw_factors(study: Study) -> Drawing:
+def _draw_factors(study: Study) -> Drawing:
     return draw_associations(study.tables["associations"])
 
 
-def about_factors(study: Study) -> str:
+def _about_factors(study: Study) -> str:
     return about_associations(study.tables["associations"], [name for name in DESIGNED if name != Predictions.level])
 
 
-def scales(study: Study) -> Iterator[Fold]:
+def _scales(study: Study) -> Iterator[Fold]:
     """What the level of each noise is."""
     doses: dict[str, list[str]] = {}
     for noise in study.noises:
         doses.setdefault(DOSES[noise], []).append(words(noise))
-    said = "; ".join(f"of {listed(noises)} {dose}" for dose, noises in doses.items())
-    yield Fold("What is the level of each noise?", [Words([f"The level L is {said}."])])
+    text = "; ".join(f"of {listed(noises)} {dose}" for dose, noises in doses.items())
+    yield Fold("What is the level of each noise?", [Words([f"The level L is {text}."])])
 
 
 SAMPLES = Figure(
@@ -160,35 +160,35 @@ SAMPLES = Figure(
     "The same text, characters and layout, clean and under a rising dose; colour is drawn anew for each. Beneath each "
     "what `{reader}` read, with a cross where it is wrong.",
     "A sheet of pictures: noise types down, levels across.",
-    draw_samples, about_samples, picture=True)
+    _draw_samples, _about_samples, picture=True)
 SCHEMES = Figure(
     "schemes", "The colour schemes", "Clean test captchas of each scheme, with what `{reader}` read.",
-    "A sheet of pictures, one row or more per colour scheme.", draw_schemes, about_schemes, picture=True)
+    "A sheet of pictures, one row or more per colour scheme.", _draw_schemes, _about_schemes, picture=True)
 COUNTS = Figure(
     "counts", "Are the texts balanced?", "How often each character stands at each position, by split.",
-    "One table of shaded counts per split: positions down, characters across.", draw_texts, about_texts,
+    "One table of shaded counts per split: positions down, characters across.", _draw_texts, _about_texts,
     numbers=("figures/counts",))
 GLYPHS = Figure(
     "glyphs", "The mean glyph of each character",
     "All glyphs of a character laid over each other, and how many there are in all splits together.",
-    "A row of pictures, one per character.", draw_glyphs, about_mean_glyphs, numbers=("figures/glyphs",), picture=True)
+    "A row of pictures, one per character.", _draw_glyphs, _about_mean_glyphs, numbers=("figures/glyphs",), picture=True)
 PIXELS = Figure(
     "pixels", "What noise does to the pixels",
     "Means over test renderings by noise type and level: luma and its spread within an image (of the first {first} "
     "captchas), and the change of luma and the structural similarity to the clean rendering (of all). Full scale is 1.",
-    "Four panels of lines against the level, one line per noise type.", draw_changes, about_changes,
+    "Four panels of lines against the level, one line per noise type.", _draw_changes, _about_changes,
     numbers=("figures/pixels",))
 ASSOCIATIONS = Figure(
     "associations", "Are the factors independent?",
     "Strength of association between the factors of the test characters, 0 to 1: |r| of two numbers, the correlation "
     "ratio of a number and a category, Cramér's V of two categories. RMSE and SSIM are measured, not set.",
-    "A square of shaded numbers, factors down and across.", draw_factors, about_factors,
+    "A square of shaded numbers, factors down and across.", _draw_factors, _about_factors,
     numbers=("figures/associations",))
 
 CHAPTER = Chapter(
     "report", "captchas", "What do the captchas look like?",
     "Every test captcha is rendered clean and under every noise at every level: only noise and colour differ.",
-    (SAMPLES, scales))
+    (SAMPLES, _scales))
 DATA = Chapter(
     "details", "data", "Is the data as it was designed?",
     "Three checks before any effect is believed: the texts are balanced, the pixels change as the level says, and the "

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stages.figures.figure import Cell, Chapter, Definitions, Part, Table, pairs_table, row
+from stages.figures.figure import Chapter, ChapterPart, Definitions, ReportTable, TableCell, pairs_table, row
 from stages.figures.glossary import GLOSSARY
-from stages.figures.report import flattened
+from stages.figures.report import flat_metrics
 from stages.figures.study import Study
 
 SECTIONS = ("glyphs", "captcha", "colour", "noise", "regression", "explain", "plot")
@@ -26,25 +26,25 @@ MORE_RECIPES = [
 ]
 
 
-def runs_recipe(study: Study) -> Iterator[Definitions]:
+def _runs_recipe(study: Study) -> Iterator[Definitions]:
     """All recipes; that of the training runs names the readers of this study."""
     runs = ("How far does another training run move the numbers?",
             f"`dvc exp run $(python -m experiments.runs {' '.join(study.runs)} --runs 5)`")
     yield Definitions([runs, *MORE_RECIPES], "recipes")
 
 
-def parameters(study: Study) -> Iterator[Part]:
+def _parameters(study: Study) -> Iterator[ChapterPart]:
     """All parameters, a table a section; those of the readers side by side."""
     yield pairs_table("params.yaml", {"seed": str(study.params.seed)})
     for section in SECTIONS:
-        yield pairs_table(section, dict(flattened(vars(getattr(study.params, section)))))
-    readers = {name: dict(flattened(vars(reader))) for name, reader in study.params.readers.items()}
+        yield pairs_table(section, dict(flat_metrics(vars(getattr(study.params, section)))))
+    readers = {name: dict(flat_metrics(vars(reader))) for name, reader in study.params.readers.items()}
     keys = list(next(iter(readers.values())))
-    yield Table("readers", [[Cell(""), *(Cell(name, scope="col") for name in readers)]],
+    yield ReportTable("readers", [[TableCell(""), *(TableCell(name, scope="col") for name in readers)]],
                 [row(key, *(values[key] for values in readers.values())) for key in keys], kind="parameters")
 
 
-def glossary(study: Study) -> Iterator[Definitions]:
+def _glossary(study: Study) -> Iterator[Definitions]:
     interval = f"{100 * study.confidence:g} %"
     terms = [(term, meaning.format(interval=interval)) for term, (meaning, _) in GLOSSARY.items()]
     yield Definitions(terms, "glossary")
@@ -55,7 +55,7 @@ CHAPTER = Chapter(
     "`dvc exp run -S` changes a parameter in `params.yaml` and makes what depends on it anew; the last command goes "
     "back.", (Definitions(NEXT, "recipes"),))
 CHANGE = Chapter("details", "change", "How is the study changed?",
-                 "More commands. Only what depends on a change is made again.", (runs_recipe,))
+                 "More commands. Only what depends on a change is made again.", (_runs_recipe,))
 PARAMETERS = Chapter("details", "parameters", "Which parameters did this run have?",
-                     "All of `params.yaml`, the one file that describes the experiment.", (parameters,))
-WORDS = Chapter("details", "glossary", "What do the words mean?", "", (glossary,))
+                     "All of `params.yaml`, the one file that describes the experiment.", (_parameters,))
+WORDS = Chapter("details", "glossary", "What do the words mean?", "", (_glossary,))

@@ -8,13 +8,13 @@ from functools import partial
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from stages.figures import classes, combinations
+from stages.figures import character_figures, combination_figures
 from stages.figures.accuracy import about_breakdown, draw_breakdown
 from stages.figures.chapters.noise import contrasts_table
-from stages.figures.classification import about_classification, classification_report, macro_of
+from stages.figures.classification_figures import about_classification, classification_report, macro_of
 from stages.figures.confusion import about_confusion, draw_confusion
 from stages.figures.explained import NeededTable
-from stages.figures.figure import Chapter, Figure, Fold, Part, Table, Words
+from stages.figures.figure import Chapter, ChapterPart, Figure, Fold, ReportTable, Words
 from stages.figures.numbers import percent
 from stages.figures.study import Explained, Study
 from stages.schemas.explain import ClassLevels, ClassRanking
@@ -25,46 +25,46 @@ def _factors(study: Study) -> list[tuple[str, pd.DataFrame]]:
     return [("character", study.tables["characters"]), ("colour", study.tables["colours"])]
 
 
-def draw_factors(study: Study) -> Drawing:
+def _draw_factors(study: Study) -> Drawing:
     return draw_breakdown(_factors(study))
 
 
-def about_factors(study: Study) -> str:
+def _about_factors(study: Study) -> str:
     return about_breakdown(_factors(study), study.reader)
 
 
-def draw_matrix(study: Study, reader: str = "") -> Drawing:
+def _draw_matrix(study: Study, reader: str = "") -> Drawing:
     cells = study.tables["confusion"]
     return draw_confusion(cells[cells[Confusion.reader] == (reader or study.reader)], study.alphabet)
 
 
-def about_matrix(study: Study, reader: str = "") -> str:
+def _about_matrix(study: Study, reader: str = "") -> str:
     return about_confusion(study.tables["confusion"], reader or study.reader)
 
 
-def classified(study: Study, reader: str) -> list[Part]:
+def _classified(study: Study, reader: str) -> list[ChapterPart]:
     table = study.tables["classification"]
     return [classification_report(table, reader), Words([about_classification(table, reader, study.confidence)])]
 
 
-def own_report(study: Study) -> list[Part]:
-    return classified(study, study.reader)
+def _own_report(study: Study) -> list[ChapterPart]:
+    return _classified(study, study.reader)
 
 
-def other_readers(study: Study) -> list[Part]:
+def _other_readers(study: Study) -> list[ChapterPart]:
     """Confusion matrix and classification report of every reader but the report's, folded away."""
-    folds: list[Part] = []
+    folds: list[ChapterPart] = []
     for reader in study.observations:
         if reader != study.reader:
             macro = macro_of(study.tables["classification"], reader)
             summary = (f"`{reader}`: confusion matrix and classification report (it reads "
                        f"{percent(macro[Classification.accuracy])} of the characters; "
                        f"macro F1 {percent(macro[Classification.f1])})")
-            folds.append(Fold(summary, [matrix_of(reader), *classified(study, reader)]))
+            folds.append(Fold(summary, [_matrix_of(reader), *_classified(study, reader)]))
     return folds
 
 
-def matrix_of(reader: str) -> Figure:
+def _matrix_of(reader: str) -> Figure:
     """The confusion matrix of one reader; that of the report's has no name of its own."""
     whose = reader or "{reader}"
     return Figure(
@@ -72,14 +72,14 @@ def matrix_of(reader: str) -> Figure:
         f"Of each character (a row), the percentage that `{whose}` read as each other, over all conditions; the last "
         "column holds those for which it read nothing. Small shares stand without a number.",
         "A square of shaded percentages, actual characters down, read ones across.",
-        partial(draw_matrix, reader=reader),
-        partial(about_matrix, reader=reader), numbers=("figures/confusion",))
+        partial(_draw_matrix, reader=reader),
+        partial(_about_matrix, reader=reader), numbers=("figures/confusion",))
 
 
-def pairs_of_characters(study: Study) -> Iterator[Part]:
+def _pairs_of_characters(study: Study) -> Iterator[ChapterPart]:
     for factor, caption in (("digit", "Pairs of characters"), ("colour", "Pairs of colours"),
                             ("position", "Pairs of positions")):
-        tables: list[Table] = list(contrasts_table(study, factor, "all", caption))
+        tables: list[ReportTable] = list(contrasts_table(study, factor, "all", caption))
         for table in tables:
             yield Fold(table.caption, [table])
 
@@ -93,38 +93,38 @@ SURROUNDINGS = NeededTable("characters", "combination_tests")
 ENDS = NeededTable("characters", "combinations")
 
 
-def draw_class_thresholds(explained: Explained) -> Drawing:
+def _draw_class_thresholds(explained: Explained) -> Drawing:
     order = list(explained.tables["class_ranking"][ClassRanking.character])
     largest = float(explained.tables["class_levels"][ClassLevels.level].max())
-    return classes.draw_class_thresholds(explained.tables["class_thresholds"], order, largest)
+    return character_figures.draw_class_thresholds(explained.tables["class_thresholds"], order, largest)
 
 
-def draw_top_confusions(explained: Explained) -> Drawing | None:
+def _draw_top_confusions(explained: Explained) -> Drawing | None:
     levels = explained.tables["confusion_levels"]
-    return classes.draw_top_confusions(levels, explained.noises) if len(levels) else None
+    return character_figures.draw_top_confusions(levels, explained.noises) if len(levels) else None
 
 
-def about_top_confusions(explained: Explained) -> str:
+def _about_top_confusions(explained: Explained) -> str:
     tables = explained.tables
-    return classes.about_top_confusions(tables["confusion_tests"], tables["confusion_levels"], explained.confidence)
+    return character_figures.about_top_confusions(tables["confusion_tests"], tables["confusion_levels"], explained.confidence)
 
 
-def draw_nothing(explained: Explained) -> None:
+def _draw_nothing(explained: Explained) -> None:
     """Tests are told, not drawn."""
 
 
-def about_surroundings(explained: Explained) -> str:
+def _about_surroundings(explained: Explained) -> str:
     tables = explained.tables
-    return combinations.about_surroundings(tables["combination_tests"], tables["combination_effects"],
+    return combination_figures.about_surroundings(tables["combination_tests"], tables["combination_effects"],
                                            explained.confidence)
 
 
-def combinations_figure(kind: str, title: str, shows: str) -> Figure:
+def _combinations_figure(kind: str, title: str, shows: str) -> Figure:
     """The best and the worst combinations of a kind, pairs or texts."""
     return Figure(
         f"{kind}s", title, shows, f"A dot plot with one row per {kind}.",
-        ENDS.draw(lambda explained: combinations.draw_combinations(explained.tables["combinations"], kind)),
-        ENDS.find(lambda explained: combinations.about_combinations(explained.tables["combinations"], kind,
+        ENDS.draw(lambda explained: combination_figures.draw_combinations(explained.tables["combinations"], kind)),
+        ENDS.find(lambda explained: combination_figures.about_combinations(explained.tables["combinations"], kind,
                                                                     explained.confidence)),
         "explained", numbers=ENDS.numbers())
 
@@ -132,7 +132,7 @@ def combinations_figure(kind: str, title: str, shows: str) -> Figure:
 BREAKDOWN = Figure(
     "breakdown", "Which characters and colours are hard",
     "Share of the characters read right over all conditions, with {interval} intervals.",
-    "Two panels of dots: characters above, colours below, one dot per reader.", draw_factors, about_factors,
+    "Two panels of dots: characters above, colours below, one dot per reader.", _draw_factors, _about_factors,
     numbers=("figures/characters", "figures/colours"))
 CLASS_RANKING = Figure(
     "class_ranking", "Which characters are robust",
@@ -140,46 +140,46 @@ CLASS_RANKING = Figure(
     "open, each alone and all at once, with {interval} intervals over glyphs; at the edge the probability of the "
     "place.",
     "Two dot plots with one row per character, the most robust on top.", RANKING.draw(
-        lambda explained: classes.draw_class_ranking(explained.tables["class_ranking"])),
-    RANKING.find(lambda explained: classes.about_class_ranking(explained.tables["class_ranking"],
+        lambda explained: character_figures.draw_class_ranking(explained.tables["class_ranking"])),
+    RANKING.find(lambda explained: character_figures.about_class_ranking(explained.tables["class_ranking"],
                                                                explained.confidence), lead=True),
     "explained", numbers=RANKING.numbers("class_places"))
 CLASS_LEVELS = Figure(
     "class_levels", "Each character against the level",
     "Share of each character read right, all noise types together, with {interval} intervals over captchas and glyphs.",
     "One panel, one falling line per character.",
-    LEVELS.draw(lambda explained: classes.draw_class_levels(explained.tables["class_levels"])),
-    LEVELS.find(lambda explained: classes.about_class_levels(explained.tables["class_thresholds"],
+    LEVELS.draw(lambda explained: character_figures.draw_class_levels(explained.tables["class_levels"])),
+    LEVELS.find(lambda explained: character_figures.about_class_levels(explained.tables["class_thresholds"],
                                                              explained.confidence)),
     "explained", numbers=LEVELS.numbers())
 CLASS_THRESHOLDS = Figure(
     "class_thresholds", "Where half of a character is lost",
     "The level at which each character falls to one half, by noise type, with {interval} intervals over glyphs.",
-    "Small panels, one per noise type, one dot per character.", THRESHOLDS.draw(draw_class_thresholds),
-    THRESHOLDS.find(lambda explained: classes.about_class_thresholds(explained.tables["class_thresholds"],
+    "Small panels, one per noise type, one dot per character.", THRESHOLDS.draw(_draw_class_thresholds),
+    THRESHOLDS.find(lambda explained: character_figures.about_class_thresholds(explained.tables["class_thresholds"],
                                                                      explained.confidence)),
     "explained", numbers=THRESHOLDS.numbers())
 CONFUSIONS = Figure(
     "confusions", "What each noise makes of a character",
     "Errors by noise type: rows are actual characters, columns what they were read as, the last for what was missed; "
     "one scale.", "Small shaded squares, one per noise type.",
-    MATRICES.draw(lambda explained: classes.draw_confusions(explained.tables["confusion_matrices"],
+    MATRICES.draw(lambda explained: character_figures.draw_confusions(explained.tables["confusion_matrices"],
                                                             explained.alphabet)),
-    MATRICES.find(lambda explained: classes.about_confusions(explained.tables["confusion_matrices"])), "explained",
+    MATRICES.find(lambda explained: character_figures.about_confusions(explained.tables["confusion_matrices"])), "explained",
     numbers=MATRICES.numbers())
 TOP_CONFUSIONS = Figure(
     "top_confusions", "The most frequent confusions",
     "Their share of the actual character against the level, one line per noise type, black for all together.",
-    "Small panels, one per confusion, one line per noise type.", BY_LEVEL.draw(draw_top_confusions),
-    BY_LEVEL.find(about_top_confusions), "explained", numbers=BY_LEVEL.numbers("confusion_tests"))
-NEIGHBOURS = Figure("neighbours", "Neighbours and repeated characters", "", "", SURROUNDINGS.draw(draw_nothing),
-                    SURROUNDINGS.find(about_surroundings), "explained",
+    "Small panels, one per confusion, one line per noise type.", BY_LEVEL.draw(_draw_top_confusions),
+    BY_LEVEL.find(_about_top_confusions), "explained", numbers=BY_LEVEL.numbers("confusion_tests"))
+NEIGHBOURS = Figure("neighbours", "Neighbours and repeated characters", "", "", SURROUNDINGS.draw(_draw_nothing),
+                    SURROUNDINGS.find(_about_surroundings), "explained",
                     numbers=SURROUNDINGS.numbers("combination_effects"))
-PAIRS = combinations_figure(
+PAIRS = _combinations_figure(
     "pair", "The best and the worst pairs of neighbours",
     "Share of their occurrences in which both characters were read right, with {interval} intervals over captchas and "
     "glyphs; a bar what the characters alone lead to.")
-TEXTS = combinations_figure(
+TEXTS = _combinations_figure(
     "text", "The best and the worst texts",
     "Share of their renderings read whole, with {interval} intervals, over captchas, or over renderings where a text "
     "came in one captcha; a bar what their characters alone lead to.")
@@ -190,7 +190,7 @@ CHAPTER = Chapter(
 MORE = Chapter(
     "details", "confusions", "What is taken for what?",
     "Errors of the report's reader, and of the others folded away.",
-    (matrix_of(""), own_report, other_readers, pairs_of_characters))
+    (_matrix_of(""), _own_report, _other_readers, _pairs_of_characters))
 ROBUST = Chapter(
     "details", "robust", "Which characters are robust under noise?",
     "The characters ranked with what the data leave open, their confusions against the clean ones, and whether "

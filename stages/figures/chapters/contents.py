@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from stages.figures.chapters import answer, captchas, change, characters, noise, readers, regression, sure, unseen, why
+from stages.figures.chapters import (
+    answer,
+    captchas,
+    change,
+    characters,
+    noise,
+    readers,
+    regression_chapter,
+    sure,
+    unseen,
+    why,
+)
 from stages.figures.figure import Chapter
 
 CHAPTERS: tuple[Chapter, ...] = (
-    answer.CHAPTER, captchas.CHAPTER, noise.CHAPTER, characters.CHAPTER, regression.CHAPTER, sure.CHAPTER, why.CHAPTER,
+    answer.CHAPTER, captchas.CHAPTER, noise.CHAPTER, characters.CHAPTER, regression_chapter.CHAPTER, sure.CHAPTER, why.CHAPTER,
     change.CHAPTER,
-    noise.MORE, characters.MORE, characters.ROBUST, readers.CHAPTER, regression.MORE, why.LOOKS, why.CLASSES,
+    noise.MORE, characters.MORE, characters.ROBUST, readers.CHAPTER, regression_chapter.MORE, why.SALIENCY, why.CLASSES,
     unseen.CHAPTER, captchas.DATA, change.CHANGE, change.PARAMETERS, change.WORDS)
 
 QUESTIONS: dict[str, dict[str, str]] = {  # who: a question, and the chapter that answers it

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from stages.figures import accuracy, doses, visible
+from stages.figures import accuracy, dose_response, visible
 from stages.figures.conclusions import called
-from stages.figures.diagnostics import corruption_table
-from stages.figures.figure import Chapter, Figure, Table, heads, row
-from stages.figures.numbers import NOTHING_READ, decimals, estimate_of, in_draws, points, signed
+from stages.figures.diagnostic_texts import corruption_table
+from stages.figures.figure import Chapter, Figure, ReportTable, heads, row
+from stages.figures.numbers import NOTHING_READ, decimals, estimate_of, in_draws, points_text, signed
 from stages.figures.ranking import lost
-from stages.figures.regressed import negated
+from stages.figures.regression_tables import negated
 from stages.figures.study import Study
 from stages.figures.style import words
 from stages.schemas.regress import Areas, Contrasts, CorruptionErrors, Costs, DoseResponses, Thresholds
@@ -44,12 +44,12 @@ def _about_levels(measure: str) -> Callable[[Study], str]:
     return lambda study: accuracy.about_levels(study.tables["accuracy"], study.reader, measure)
 
 
-def draw_fans(study: Study) -> Drawing:
+def _draw_fans(study: Study) -> Drawing:
     others = [name for name in study.observations if name != study.reader]
     return accuracy.draw_fans(study.tables["accuracy"], [study.reader, *others][:MOST_FANS])
 
 
-def about_fans(study: Study) -> str:
+def _about_fans(study: Study) -> str:
     rows = study.regressed.of(Areas, study.reader)
     if rows.empty:
         return "No noise was tested, so there is no area."
@@ -58,21 +58,21 @@ def about_fans(study: Study) -> str:
     return f"The area under the curve of `{study.reader}`, 1 at best: {', '.join(areas)}."
 
 
-def rank_tables(study: Study) -> Iterator[Table]:
+def _rank_tables(study: Study) -> Iterator[ReportTable]:
     """Thresholds and costs of the report's reader side by side, with ranks and what a training run moves."""
     found = study.regressed
-    halves = found.halves(study.reader).set_index(Thresholds.noise)
+    half_levels = found.half_levels(study.reader).set_index(Thresholds.noise)
     costs = found.costs(study.reader)
     responses, lines = _responses(study), []
     for _, cost in costs.iterrows():
         level = [NONE, NONE]
-        if cost[Costs.noise] in halves.index:
-            half = halves.loc[cost[Costs.noise]]
+        if cost[Costs.noise] in half_levels.index:
+            half = half_levels.loc[cost[Costs.noise]]
             reached = np.isfinite(half[Thresholds.level])
             level = [estimate_of(half, Thresholds.level) if reached else "not reached", _draws(half[Thresholds.first])]
-        lines.append(row(words(cost[Costs.noise]), *level, points(cost, Costs.cost), _rank(cost),
+        lines.append(row(words(cost[Costs.noise]), *level, points_text(cost, Costs.cost), _rank(cost),
                          _draws(cost[Costs.first]), _between(cost), _floor(responses, cost[Costs.noise])))
-    yield Table(f"The noises by what they cost {study.reader}",
+    yield ReportTable(f"The noises by what they cost {study.reader}",
                 heads(f"level at which {lost(found.share)} are lost", "draws in which it is the lowest",
                       "average cost, points", "rank by cost", "draws in which it costs most", "SD between runs",
                       f"levels with less than {100 * NOTHING_READ:g} % read whole"),
@@ -104,11 +104,11 @@ def _between(one: pd.Series) -> str:
     return f"{100 * one[Costs.sd_between_runs]:.1f} ({one[Costs.runs]:.0f} runs)"
 
 
-def pairs_of_noises(study: Study) -> Iterator[Table]:
+def _pairs_of_noises(study: Study) -> Iterator[ReportTable]:
     yield from contrasts_table(study, "noise", study.reader, "Pairs of noises: difference of the average costs")
 
 
-def contrasts_table(study: Study, factor: str, reader: str, caption: str) -> Iterator[Table]:
+def contrasts_table(study: Study, factor: str, reader: str, caption: str) -> Iterator[ReportTable]:
     """Every pair of a factor's categories, of noises by what they cost; none where the run has no such pair."""
     pairs = study.regressed.contrasts(factor, reader)
     if pairs.empty:
@@ -122,9 +122,9 @@ def contrasts_table(study: Study, factor: str, reader: str, caption: str) -> Ite
         simultaneous = (f"{signed(100 * pair[Contrasts.simultaneous_low], form)} to "
                         f"{signed(100 * pair[Contrasts.simultaneous_high], form)}")
         name = f"{called(factor, pair[Contrasts.a])} − {called(factor, pair[Contrasts.b])}".replace("`", "")
-        lines.append(row(name, points(pair, Contrasts.difference), simultaneous, _draws(pair[Contrasts.probability]),
+        lines.append(row(name, points_text(pair, Contrasts.difference), simultaneous, _draws(pair[Contrasts.probability]),
                          f"{100 * pair[Contrasts.detectable]:.1f}", _equivalence(pair), _between(pair)))
-    yield Table(f"{caption}, {whose}, in points of character accuracy",
+    yield ReportTable(f"{caption}, {whose}, in points of character accuracy",
                 heads("difference (interval)", "simultaneous interval", "draws in which it is above 0",
                       "smallest detectable difference", "equivalence bound", "SD between runs"), lines,
                 notes=[DRAWS])
@@ -137,7 +137,7 @@ def _equivalence(pair: pd.Series) -> str:
     return f"{100 * pair[Contrasts.equivalence]:.1f}"
 
 
-def corruption(study: Study) -> Iterator[Table]:
+def _corruption(study: Study) -> Iterator[ReportTable]:
     yield corruption_table(study.regressed.tables[CorruptionErrors])
 
 
@@ -167,7 +167,7 @@ FANS = Figure(
     "curves", "All noises in one panel",
     "Share of the test captchas read whole, one line per noise type, named at its end. Whiskers are {interval} "
     "intervals; the dashed line is one half.",
-    "One panel per reader, one falling line per noise type.", draw_fans, about_fans,
+    "One panel per reader, one falling line per noise type.", _draw_fans, _about_fans,
     numbers=("figures/accuracy", "regress/areas"))
 THRESHOLDS = Figure(
     "thresholds", "How much noise a reader bears",
@@ -175,8 +175,8 @@ THRESHOLDS = Figure(
     "point at the right edge, or an interval that ends there: not reached within the levels tested. A point at 0: not "
     "read that well even when clean.",
     "One panel per share, one row per noise type, one dot per reader.",
-    lambda study: doses.draw_thresholds(_thresholds(study), study.noises, float(study.params.noise.level)),
-    lambda study: doses.about_thresholds(_thresholds(study)),
+    lambda study: dose_response.draw_thresholds(_thresholds(study), study.noises, float(study.params.noise.level)),
+    lambda study: dose_response.about_thresholds(_thresholds(study)),
     numbers=("regress/thresholds",), when=lambda study: len(_thresholds(study)) > 0)
 
 CHAPTER = Chapter(
@@ -186,4 +186,4 @@ MORE = Chapter(
     "details", "doses", "Which noise is worst, by which measure?",
     "Three measures rank the noises: the level at which captchas are lost, the average cost over the tested levels, "
     "and the area under the curve. Differences are taken from contrasts of the same captchas, not from two intervals.",
-    (rank_tables, pairs_of_noises, FANS, CHARACTERS, THRESHOLDS, corruption))
+    (_rank_tables, _pairs_of_noises, FANS, CHARACTERS, THRESHOLDS, _corruption))

@@ -9,20 +9,20 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from stages.figures.conclusions import how_sure
-from stages.figures.figure import Cell, Chapter, Part, Table, Words, heads, row
-from stages.figures.numbers import estimate_text, points
+from stages.figures.figure import Chapter, ChapterPart, ReportTable, TableCell, Words, heads, row
+from stages.figures.numbers import estimate_text, points_text
 from stages.figures.study import Study
 from stages.figures.style import words
 from stages.schemas.predict import Predictions
 from stages.schemas.regress import Costs
 
 
-def sources(study: Study) -> Iterator[Part]:
+def _sources(study: Study) -> Iterator[ChapterPart]:
     captchas = study.own[Predictions.captcha].nunique()
     yield Words(how_sure(study.regressed, study.params, study.runs, captchas, study.composed), "bullets", "sure")
 
 
-def runs(study: Study) -> Iterator[Table]:
+def _runs(study: Study) -> Iterator[ReportTable]:
     """How training runs differ, where that is known."""
     costs = study.regressed.costs(study.reader)
     known = costs[np.isfinite(costs[Costs.sd_between_runs].to_numpy(float))]
@@ -30,18 +30,18 @@ def runs(study: Study) -> Iterator[Table]:
         return
     title = f"Average costs of {study.reader}, in points: the interval, and how training runs differ"
     if "run" in study.regressed.dimensions:
-        yield Table(title, heads("for readers trained this way", "SD between runs", "runs"),
+        yield ReportTable(title, heads("for readers trained this way", "SD between runs", "runs"),
                     [_line(one) for _, one in known.iterrows()])
         return
-    yield Table(title, heads("for this reader", "SD between runs", "runs", "for readers trained this way"),
-                [[*_line(one), Cell(_for_such(one, study.confidence))] for _, one in known.iterrows()],
+    yield ReportTable(title, heads("for this reader", "SD between runs", "runs", "for readers trained this way"),
+                [[*_line(one), TableCell(_for_such(one, study.confidence))] for _, one in known.iterrows()],
                 notes=["The last column is the cost ± t(runs − 1) × √(SE² + SD²): conservative, since the SD holds a "
                        "part of the variance between captchas."])
 
 
-def _line(cost: pd.Series) -> list[Cell]:
+def _line(cost: pd.Series) -> list[TableCell]:
     between = f"{100 * cost[Costs.sd_between_runs]:.1f}"
-    return row(words(cost[Costs.noise]), points(cost, Costs.cost), between, f"{cost[Costs.runs]:.0f}")
+    return row(words(cost[Costs.noise]), points_text(cost, Costs.cost), between, f"{cost[Costs.runs]:.0f}")
 
 
 def _for_such(cost: pd.Series, confidence: float) -> str:
@@ -53,4 +53,4 @@ def _for_such(cost: pd.Series, confidence: float) -> str:
 
 
 CHAPTER = Chapter("report", "sure", "How sure is that?",
-                  "Not all that may vary is in the intervals.", (sources, runs))
+                  "Not all that may vary is in the intervals.", (_sources, _runs))

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure as Drawing
 
-from stages.figures import anomaly
+from stages.figures import anomaly_figures
 from stages.figures.explained import NeededTable
 from stages.figures.figure import Chapter, Figure
 from stages.figures.study import Explained
@@ -17,7 +17,7 @@ NEEDED = NeededTable("unseen", "anomaly")
 
 
 def _best(explained: Explained) -> UnseenArrays:
-    assert explained.unseen is not None  # `scored` has looked
+    assert explained.unseen is not None  # `_scored` has looked
     return explained.unseen
 
 
@@ -35,21 +35,21 @@ def _scores(explained: Explained) -> tuple[Any, Any, int, float]:
     return best.scores, best.labels, best.label, best.threshold
 
 
-def scored(draw: Callable[[Explained], Drawing | None]) -> Callable[[Explained], Drawing | None]:
+def _scored(draw: Callable[[Explained], Drawing | None]) -> Callable[[Explained], Drawing | None]:
     """What is drawn where some class could be tested."""
     return NEEDED.draw(lambda explained: draw(explained) if explained.unseen else None)
 
 
-def found_of_scores(finding: Callable[[Explained], str]) -> Callable[[Explained], str]:
+def _found_of_scores(finding: Callable[[Explained], str]) -> Callable[[Explained], str]:
     """What is said where some class could be tested."""
     return NEEDED.find(lambda explained: finding(explained) if explained.unseen else "")
 
 
-def about_detection(explained: Explained) -> str:
+def _about_detection(explained: Explained) -> str:
     if explained.unseen is None:
         return "Left out: no class had glyphs to test with."
     rows = explained.tables["anomaly"]
-    return f"{anomaly.about_detection(rows)} {anomaly.about_alarms(rows, explained.unseen.method)}"
+    return f"{anomaly_figures.about_detection(rows)} {anomaly_figures.about_alarms(rows, explained.unseen.method)}"
 
 
 DETECTION = Figure(
@@ -57,28 +57,28 @@ DETECTION = Figure(
     "How well scores separate a class that no model has seen from all the others, by held-out class (AUROC; one half "
     "is guessing), with {interval} intervals over glyphs.",
     "A dot plot with one place per held-out class, one dot per method.",
-    scored(lambda explained: anomaly.draw_detection(explained.tables["anomaly"])),
-    NEEDED.find(about_detection, lead=True), "explained", numbers=NEEDED.numbers())
+    _scored(lambda explained: anomaly_figures.draw_detection(explained.tables["anomaly"])),
+    NEEDED.find(_about_detection, lead=True), "explained", numbers=NEEDED.numbers())
 NOISE = Figure(
     "unseen_noise", "The same under noise",
     "Mean over held-out classes of the best score, normal and unseen glyphs under the same noise; the band is the "
     "range of the classes.", "One panel, one line per noise type.",
-    scored(lambda explained: anomaly.draw_under_noise(explained.tables["anomaly"], _best(explained).method,
+    _scored(lambda explained: anomaly_figures.draw_under_noise(explained.tables["anomaly"], _best(explained).method,
                                                       explained.noises)),
-    found_of_scores(lambda explained: anomaly.about_unseen_under_noise(explained.tables["anomaly"],
+    _found_of_scores(lambda explained: anomaly_figures.about_unseen_under_noise(explained.tables["anomaly"],
                                                                       _best(explained).method)),
     "explained", numbers=NEEDED.numbers())
 SCORES = Figure(
     "unseen_scores", "The class that is noticed least",
     "Scores of the test glyphs with that class held out, by the best score.", "Two histograms over each other.",
-    scored(lambda explained: anomaly.draw_scores(*_scores(explained), _character(explained))),
-    found_of_scores(lambda explained: anomaly.about_scores(*_scores(explained), _character(explained))), "explained")
+    _scored(lambda explained: anomaly_figures.draw_scores(*_scores(explained), _character(explained))),
+    _found_of_scores(lambda explained: anomaly_figures.about_scores(*_scores(explained), _character(explained))), "explained")
 HARDEST = Figure(
     "unseen_glyphs", "The glyphs that fool it",
     "Above normal glyphs that look strangest, below unseen ones that look most normal; a cross where the threshold "
     "decides wrongly.", "Two rows of pictures of glyphs.",
-    scored(lambda explained: anomaly.draw_hardest(_best(explained).glyphs, *_scores(explained), _names(explained))),
-    found_of_scores(lambda explained: anomaly.about_hardest(*_scores(explained)[:3], _names(explained))), "explained",
+    _scored(lambda explained: anomaly_figures.draw_hardest(_best(explained).glyphs, *_scores(explained), _names(explained))),
+    _found_of_scores(lambda explained: anomaly_figures.about_hardest(*_scores(explained)[:3], _names(explained))), "explained",
     picture=True)
 
 CHAPTER = Chapter(

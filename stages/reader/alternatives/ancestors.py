@@ -26,7 +26,7 @@ NO_CHARACTER = -1e4  # the logit of class 0: its probability is 0 in float32, it
 MEAN = (1 / 3, 1 / 3, 1 / 3)
 
 
-class Grey(nn.Module):
+class ToGrey(nn.Module):
     """Pixels (B, 3, H, W) uint8 to one channel (B, 1, H, W) float32 from 0 to 1, the channels weighted."""
 
     def __init__(self, weights: Iterable[float]) -> None:
@@ -67,12 +67,12 @@ def themlaw(sizes: Sizes) -> Ancestor:
     Kernels of 3 x 3 leave 10 x 12 x 64 = 7,680 features; each position has a hidden layer of its own.
     """
     trunk = nn.Sequential(
-        Grey(MEAN),
+        ToGrey(MEAN),
         nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(64, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
     )  # fmt: skip
-    trunk.extend([nn.Linear(flattened(trunk, sizes), 128), nn.ReLU()])
+    trunk.extend([nn.Linear(flattened_size(trunk, sizes), 128), nn.ReLU()])
     heads = ParallelHeads(nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, sizes.alphabet_size))
                           for _ in range(sizes.positions))
     return Ancestor(trunk, heads, sizes)
@@ -81,11 +81,11 @@ def themlaw(sizes: Sizes) -> Ancestor:
 def kaggle(sizes: Sizes) -> Ancestor:
     """The Kaggle digit recogniser with a drawing window: 1,199,882 weights for 10 digits on 28 x 28 px."""
     trunk = nn.Sequential(
-        Grey(MEAN),
+        ToGrey(MEAN),
         nn.Conv2d(1, 32, 3), nn.ReLU(),
         nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), Dropout(0.25), nn.Flatten(),
     )  # fmt: skip
-    trunk.extend([nn.Linear(flattened(trunk, sizes), 128), nn.ReLU(), Dropout(0.5)])
+    trunk.extend([nn.Linear(flattened_size(trunk, sizes), 128), nn.ReLU(), Dropout(0.5)])
     return Ancestor(trunk, nn.Linear(128, outputs(sizes)), sizes)
 
 
@@ -95,11 +95,11 @@ def ukrainian(sizes: Sizes) -> Ancestor:
     Kernels of 5 x 5 leave 720 features; pools and dropout come before ReLU, which changes no value.
     """
     trunk = nn.Sequential(
-        Grey(tuple(LUMA.tolist())),
+        ToGrey(tuple(LUMA.tolist())),
         nn.Conv2d(1, 10, 5), nn.MaxPool2d(2), nn.ReLU(),
         nn.Conv2d(10, 20, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten(),
     )  # fmt: skip
-    trunk.extend([nn.Linear(flattened(trunk, sizes), 50), Dropout(0.5), nn.ReLU()])
+    trunk.extend([nn.Linear(flattened_size(trunk, sizes), 50), Dropout(0.5), nn.ReLU()])
     return Ancestor(trunk, nn.Linear(50, outputs(sizes)), sizes)
 
 
@@ -109,7 +109,7 @@ def essmaw_dense(sizes: Sizes) -> Ancestor:
     The dropout is taken to follow both hidden layers; the number of weights does not tell.
     """
     trunk = nn.Sequential(
-        Grey(MEAN), nn.Flatten(),
+        ToGrey(MEAN), nn.Flatten(),
         nn.Linear(sizes.height * sizes.width, 256), nn.ReLU(), Dropout(0.3),
         nn.Linear(256, 128), nn.ReLU(), Dropout(0.3),
     )  # fmt: skip
@@ -122,11 +122,11 @@ def essmaw_small(sizes: Sizes) -> Ancestor:
     Of square kernels up to 7 x 7, with padding or without, only 3 x 3 twice without gives that number.
     """
     trunk = nn.Sequential(
-        Grey(MEAN),
+        ToGrey(MEAN),
         nn.Conv2d(1, 128, 3), nn.ReLU(), nn.MaxPool2d(2),
         nn.Conv2d(128, 32, 3), nn.ReLU(), nn.MaxPool2d(2), Dropout(0.3), nn.Flatten(),
     )  # fmt: skip
-    return Ancestor(trunk, nn.Linear(flattened(trunk, sizes), outputs(sizes)), sizes)
+    return Ancestor(trunk, nn.Linear(flattened_size(trunk, sizes), outputs(sizes)), sizes)
 
 
 def essmaw_large(sizes: Sizes) -> Ancestor:
@@ -137,11 +137,11 @@ def essmaw_large(sizes: Sizes) -> Ancestor:
     the convolution has Keras's `activation="relu"`, and so the normalisation cannot be folded into the convolution.
     """
     trunk = nn.Sequential(
-        Grey(MEAN),
+        ToGrey(MEAN),
         nn.Conv2d(1, 128, 3), nn.ReLU(), normalisation(128), nn.MaxPool2d(2),
         nn.Conv2d(128, 64, 3), nn.ReLU(), normalisation(64), nn.MaxPool2d(2), Dropout(0.3), nn.Flatten(),
     )  # fmt: skip
-    trunk.extend([nn.Linear(flattened(trunk, sizes), 128), nn.ReLU(), Dropout(0.3)])
+    trunk.extend([nn.Linear(flattened_size(trunk, sizes), 128), nn.ReLU(), Dropout(0.3)])
     return Ancestor(trunk, nn.Linear(128, outputs(sizes)), sizes)
 
 
@@ -155,7 +155,7 @@ def outputs(sizes: Sizes) -> int:
     return sizes.positions * sizes.alphabet_size
 
 
-def flattened(trunk: nn.Sequential, sizes: Sizes) -> int:
+def flattened_size(trunk: nn.Sequential, sizes: Sizes) -> int:
     """How many features the convolutions and pools of the trunk leave of one image.
 
     Raises ValueError where they leave none.

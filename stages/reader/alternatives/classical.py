@@ -29,7 +29,7 @@ Shapes = dict[str, tuple[torch.dtype, tuple[int, ...]]]
 
 FLOOR = float(np.log(1e-12))  # least log-probability
 MARGIN = 1e-6  # of the winner's logit above the others, more than float32 rounds away
-BLOCK = 2**22  # distances or products in memory at a time (32 MB)
+DISTANCES_IN_MEMORY = 2**22  # distances or products in memory at a time (32 MB)
 
 
 class Classical(Network):
@@ -62,7 +62,7 @@ class Classical(Network):
 
     def logits(self, x: Tensor) -> Tensor:
         """Logits (m, A + 1) float32 of features (m, F) float64; the predicted class is ahead, whatever rounds."""
-        size = BLOCK if self.in_one_piece else max(1, BLOCK // self.rows)
+        size = DISTANCES_IN_MEMORY if self.in_one_piece else max(1, DISTANCES_IN_MEMORY // self.rows)
         pairs = [self.classify(rows) for rows in torch.split(x, size)]
         scores = torch.cat([pair[0] for pair in pairs])
         winner = torch.cat([pair[1] for pair in pairs])

@@ -31,8 +31,8 @@ from stages.reader.threads import cores, map_batches
 Denoiser = Callable[[Images], Images]
 
 MEDIAN = 3           # px, side of the window; at 5 it eats thin strokes
-LEAST = 1.0          # of 255: with less noise than this, nlm and bilateral leave an image as it is
-LIKENESS = 6.0       # bilateral: range sigma in standard deviations of the noise; OpenCV adds up three channels, so
+MIN_SIGMA = 1.0          # of 255: with less noise than this, nlm and bilateral leave an image as it is
+RANGE_SIGMA = 6.0       # bilateral: range sigma in standard deviations of the noise; OpenCV adds up three channels, so
                      # this is the 2 of Zhang & Gunturk (2008) for grey noise
 NEARNESS = 1.8       # px, bilateral: spatial sigma (Zhang & Gunturk 2008)
 STRENGTH = 1.0       # nlm: h in standard deviations of the noise
@@ -46,10 +46,10 @@ def denoise(images: Images, method: str, state: State | None = None, *,
 
     Raises ValueError on another shape or type, an unknown method, and a state that is not one of this method.
     """
-    return build(method, {} if state is None else state, device=device)(images)
+    return build_denoiser(method, {} if state is None else state, device=device)(images)
 
 
-def build(method: str, state: State, *, device: torch.device | None = None) -> Denoiser:
+def build_denoiser(method: str, state: State, *, device: torch.device | None = None) -> Denoiser:
     """The method as a function, its state checked once; `device` (CPU unless told) is where `learned` runs.
 
     Raises ValueError, one line, on an unknown method or a state that has a tensor missing, unknown, of another shape or
@@ -107,15 +107,15 @@ def median(image: Image) -> Image:
 def bilateral(image: Image) -> Image:
     """As strong as the noise that the image shows; unchanged where it shows none."""
     noise = noise_of(image)
-    if noise < LEAST:
+    if noise < MIN_SIGMA:
         return image.copy()
-    return np.asarray(cv2.bilateralFilter(image, 7, LIKENESS * noise, NEARNESS))
+    return np.asarray(cv2.bilateralFilter(image, 7, RANGE_SIGMA * noise, NEARNESS))
 
 
 def non_local_means(image: Image) -> Image:
     """As strong as the noise that the image shows; unchanged where it shows none."""
     noise = noise_of(image)
-    if noise < LEAST:
+    if noise < MIN_SIGMA:
         return image.copy()
     return np.asarray(cv2.fastNlMeansDenoising(image, None, STRENGTH * noise, PATCH, SEARCH))
 

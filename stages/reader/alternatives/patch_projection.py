@@ -36,9 +36,9 @@ def fit_pca(images: Images, *, variance: float = VARIANCE) -> dict[str, Tensor]:
     share = np.cumsum(values[::-1]) / max(values.sum(), np.finfo(float).tiny)
     if share[-1] < 0.5:
         raise ValueError("denoise: pca needs images with something in them, got even ones")
-    kept = min(SIDE**2 - 1, int(np.searchsorted(share, variance)) + 1)
-    first = np.ascontiguousarray(vectors[:, ::-1][:, :kept].T, np.float32)
-    return {f"{PREFIX}eigenvectors": torch.from_numpy(first.reshape(kept, SIDE, SIDE))}
+    components = min(SIDE**2 - 1, int(np.searchsorted(share, variance)) + 1)
+    first = np.ascontiguousarray(vectors[:, ::-1][:, :components].T, np.float32)
+    return {f"{PREFIX}eigenvectors": torch.from_numpy(first.reshape(components, SIDE, SIDE))}
 
 
 def _eigenvectors(own: State) -> NDArray[np.float64]:

@@ -40,7 +40,7 @@ from stages.reader.inference import BATCH, unchanged
 from stages.reader.protocol import TextPrediction
 from stages.reader.threads import cores
 
-Grey = NDArray[np.uint8]  # (H', W'), 0 black to 255 white
+GreyImage = NDArray[np.uint8]  # (H', W'), 0 black to 255 white
 
 OLDEST = (5, 0)   # lists where its languages lie, and heeds a whitelist with the neural engine (as 4.1 does)
 LINE = 40         # px, least height of an image that it gets, for capitals of about 30 px
@@ -49,7 +49,7 @@ RESOLUTION = 300  # dots an inch, told for want of a file that says it: else it 
 PATIENCE = 600    # seconds for one process
 KNOWN = 0.9       # share of the alphabet that a language has to know
 UNICHARSET = 21   # TESSDATA_LSTM_UNICHARSET of ccutil/tessdatamanager.h: the entry with the characters it knows
-LEAST = 1e-4      # confidence of a character that was read; 0 means that one was missed
+MIN_CONFIDENCE = 1e-4      # confidence of a character that was read; 0 means that one was missed
 HOW = "install it (apt-get install tesseract-ocr; pip install pytesseract) or leave such readers out"
 
 
@@ -96,7 +96,7 @@ class Tesseract(ExternalReader):
     def predict(self, images: Images, top: int = 0) -> TextPrediction:
         """Its readings; the probability of a text is the product over its characters, and no text has a rival."""
         readings = self.read(images)
-        probability = whole_probability(readings)
+        probability = reading_probability(readings)
         texts = [(tuple(row[row > 0].tolist()), float(share))
                  for row, share in zip(readings.labels, probability, strict=True)]
         return TextPrediction(readings, probability, [[text] if top and text[0] else [] for text in texts])
@@ -107,7 +107,7 @@ class Tesseract(ExternalReader):
         with tempfile.TemporaryDirectory() as folder:
             names = [os.path.join(folder, f"{i}.pgm") for i in range(len(images))]
             for name, image in zip(names, images, strict=True):
-                Path(name).write_bytes(to_pgm(to_line(image)))
+                Path(name).write_bytes(to_pgm(line_image(image)))
             listing = os.path.join(folder, "images.txt")  # Tesseract reads the files that a text file names
             Path(listing).write_text("\n".join(names) + "\n", encoding="utf-8")
             try:
@@ -162,10 +162,10 @@ def choose_language(alphabet: str) -> tuple[str, str]:
 def language_files() -> dict[str, Path]:
     """The installed languages and their files: English, the others by name, whole scripts (as Cyrillic) last."""
     try:
-        told = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, check=True)
+        listing = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise ValueError(f"the program tesseract cannot list its languages ({_one_line(error)}): {HOW}") from None
-    title, *names = (told.stdout or told.stderr).splitlines()
+    title, *names = (listing.stdout or listing.stderr).splitlines()
     place = re.search(r'in "(.+)"', title)
     if place is None:
         raise ValueError(f"tesseract --list-langs: expected the folder of its languages, got {title!r}: {HOW}")
@@ -192,7 +192,7 @@ def characters_of(path: Path) -> set[str]:
     return {line.split(" ", 1)[0] for line in lines} - {""}
 
 
-def to_line(image: NDArray[np.uint8]) -> Grey:
+def line_image(image: NDArray[np.uint8]) -> GreyImage:
     """An image (H, W, 3) as Tesseract likes a line of text: luma, dark on light, upscaled, with a margin.
 
     The ground is the border's median. The text is light where the image is, on average, lighter than its ground.
@@ -204,17 +204,17 @@ def to_line(image: NDArray[np.uint8]) -> Grey:
         ground = 255 - ground
     scale = max(1.0, LINE / len(grey))
     large = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    line: Grey = cv2.copyMakeBorder(large, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_CONSTANT, value=ground)
+    line: GreyImage = cv2.copyMakeBorder(large, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_CONSTANT, value=ground)
     return line
 
 
-def ground_of(grey: Grey) -> int:
+def ground_of(grey: GreyImage) -> int:
     """The median of the border, its outermost pixels."""
     border = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
     return int(np.median(border))
 
 
-def to_pgm(grey: Grey) -> bytes:
+def to_pgm(grey: GreyImage) -> bytes:
     """The image as a file of the portable graymap format: nothing to compress, nothing to take apart."""
     return f"P5 {grey.shape[1]} {grey.shape[0]} 255\n".encode() + grey.tobytes()
 
@@ -237,7 +237,7 @@ def to_readings(pages: list[list[tuple[str, float]]], alphabet: str) -> Readings
     labels = encode(["".join(map(itemgetter(0), page)) for page in known], alphabet)
     confidence = np.zeros(labels.shape, np.float32)
     for i, page in enumerate(known):
-        confidence[i, : len(page)] = [min(1.0, max(LEAST, share)) for _, share in page]
+        confidence[i, : len(page)] = [min(1.0, max(MIN_CONFIDENCE, share)) for _, share in page]
     return Readings(labels, confidence)
 
 
@@ -246,7 +246,7 @@ def _known(page: list[tuple[str, float]], alphabet: str) -> list[tuple[str, floa
     return [(character, share) for symbol, share in page for character in symbol if character in alphabet]
 
 
-def whole_probability(readings: Readings) -> Doubles:
+def reading_probability(readings: Readings) -> Doubles:
     """The probability (n,) of each text, were its characters independent; 0 where nothing was read."""
     product = np.where(readings.labels > 0, readings.confidence, 1.0).astype(np.float64).prod(axis=1)
     result: Doubles = np.where(readings.lengths > 0, product, 0.0)
