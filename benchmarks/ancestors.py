@@ -31,7 +31,9 @@ from stages.reader.networks import Network, build_network, initialise
 from stages.reader.optimisers import optimisers_of
 from stages.reader.threads import cores
 
-BATCH, CHANNELS, DIGITS = 64, 32, 10
+BATCH = 64
+CHANNELS = 32
+DIGITS = 10
 CPU = torch.device("cpu")
 
 
@@ -85,14 +87,16 @@ def cases(task: Task) -> list[Case]:
 
 def timed(work: Callable[[], object], images: int) -> tuple[float, float]:
     """Images per second of CPU time of one core, and of wall time."""
-    cpu, wall = time.process_time(), time.monotonic()
+    cpu = time.process_time()
+    wall = time.monotonic()
     work()
     return images / (time.process_time() - cpu), images / (time.monotonic() - wall)
 
 
 def measure(case: Case) -> tuple[float, float, float, float]:
     """Rates of training and reading, each per second of CPU time and of wall time."""
-    network, part = initialise(case.network, generator=torch.Generator().manual_seed(0)), case.part
+    network = initialise(case.network, generator=torch.Generator().manual_seed(0))
+    part = case.part
     steps = steps_of([part], BATCH)
     optimisers = optimisers_of(network, "adamw", learning_rate=1e-3, weight_decay=0.01, steps=10_000 * steps)
     with replicas(network, CPU) as side_by_side:

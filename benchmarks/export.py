@@ -30,7 +30,8 @@ from stages.reader.networks import Network
 from stages.reader.threads import cores
 from stages.reader_files import load_reader
 
-COUNT, READER = 1600, "noisy"
+COUNT = 1600
+READER = "noisy"
 CPU = torch.device("cpu")
 Logits = NDArray[np.float32]
 Read = Callable[[Images], Logits]
@@ -53,7 +54,8 @@ def in_batches(session: Any) -> Read:
 
 def timed(read: Read, images: Images) -> tuple[float, float, Logits]:
     """Images per second of CPU time of one core, and of wall time; and the logits."""
-    cpu, wall = time.process_time(), time.monotonic()
+    cpu = time.process_time()
+    wall = time.monotonic()
     logits = read(images)
     return len(images) / (time.process_time() - cpu), len(images) / (time.monotonic() - wall), logits
 
@@ -73,7 +75,8 @@ def cases(content: bytes, network: Network, temperature: float) -> dict[str, Rea
 
 def main() -> None:
     require_packages()
-    rounds, images = int(sys.argv[1]) if len(sys.argv) > 1 else 7, test_images()
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
+    images = test_images()
     network, description, _ = load_reader(artifacts.READERS / READER)
     ways = cases(to_onnx(network, description), network, description.temperature)
     speeds: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}

@@ -26,7 +26,8 @@ from stages.drawing import CaptchaStudy, prepare
 from stages.generate import make_part
 from stages.params import read
 
-HEIGHT, WIDTH = 60, 160
+HEIGHT = 60
+WIDTH = 160
 COUNT = 200
 
 
@@ -40,7 +41,8 @@ def ours(study: CaptchaStudy, folder: Path) -> float:
 
 def theirs(folder: Path) -> float:
     """Captchas per CPU second of ImageCaptcha, written as PNG."""
-    draw, rng = ImageCaptcha(WIDTH, HEIGHT), np.random.default_rng(0)
+    draw = ImageCaptcha(WIDTH, HEIGHT)
+    rng = np.random.default_rng(0)
     started = time.process_time()
     for i in range(COUNT):
         draw.write("".join(map(str, rng.integers(0, 10, 4))), str(folder / f"{i}.png"))

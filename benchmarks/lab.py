@@ -21,7 +21,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SEVEN = [[[150, 60], [200, 60], [250, 62], [235, 100], [215, 150], [195, 200], [185, 230]]]
-ROUNDS, CLIENTS, DRAWINGS = 200, 20, 30
+ROUNDS = 200
+CLIENTS = 20
+DRAWINGS = 30
 
 
 @contextmanager

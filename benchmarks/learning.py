@@ -142,7 +142,8 @@ def compare(chosen: dict[str, tuple[ReaderParams, Builder]], study: CaptchaStudy
 def learn(name: str, reader: ReaderParams, network_of: Builder, study: CaptchaStudy, held: TestSet, seed: int) -> list[Point]:
     """Train once. Every epoch is measured and printed; that time is not counted."""
     points: list[Point] = []
-    spent, since = 0.0, time.process_time()
+    spent = 0.0
+    since = time.process_time()
 
     def record(state: TrainingState) -> None:
         nonlocal spent, since

@@ -144,8 +144,10 @@ def estimates(sample: Sample, finest: Sample) -> list[Found]:
 
 def of_noise(sample: Sample, finest: Sample, r: int, noise: str) -> list[Found]:
     """Average cost, area and thresholds of one noise type for one reader."""
-    cells, fine = sample.types()[noise], finest.types()[noise]
-    K, levels = len(sample.level), np.append(0.0, sample.level[cells])
+    cells = sample.types()[noise]
+    fine = finest.types()[noise]
+    K = len(sample.level)
+    levels = np.append(0.0, sample.level[cells])
     curve = np.append(0, cells)
 
     def whole(function: Function) -> tuple[float, float]:
@@ -157,7 +159,8 @@ def of_noise(sample: Sample, finest: Sample, r: int, noise: str) -> list[Found]:
         return float(function(at[None])[0]), standard_error(scores, sample.glyph)
 
     weights = np.zeros(K)
-    weights[0], weights[cells] = 1.0, -1 / len(cells)
+    weights[0] = 1.0
+    weights[cells] = -1 / len(cells)
     cost = float(means(sample.characters[r], sample.shown) @ weights)
     error = standard_error(of_cells(sample.characters[r], sample.shown, weights), sample.glyph)
     truth = means(finest.whole[r], finest.shown)[np.append(0, fine)]
@@ -178,7 +181,8 @@ def of_noise(sample: Sample, finest: Sample, r: int, noise: str) -> list[Found]:
 def gradient(function: Function, at: Floats) -> Floats:
     """Central differences (L,), one-sided at 0 and 1."""
     steps = STEP * np.eye(len(at))
-    up, down = np.minimum(1.0, at + steps), np.maximum(0.0, at - steps)
+    up = np.minimum(1.0, at + steps)
+    down = np.maximum(0.0, at - steps)
     return np.asarray((function(up) - function(down)) / np.diag(up - down))
 
 
@@ -213,7 +217,8 @@ def contrasts(sample: Sample, r: int, group: Ints, kind: str) -> list[Found]:
     y = sample.characters[r]
     seen = np.broadcast_to(sample.shown[:, None], y.shape)
     residual = np.where(seen, y - means(y, sample.shown), 0.0)
-    shares, scores = [], []
+    shares = []
+    scores = []
     for value in np.unique(group):
         chosen = seen & (group == value)
         shares.append(residual[chosen].mean())

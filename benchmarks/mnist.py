@@ -31,7 +31,9 @@ from stages.reader.networks import build_network, initialise
 from stages.reader.precision import choose_precision
 from stages.sources.mnist import read_mnist
 
-TARGET, LIMIT = 0.99, 14  # the example's own number of epochs
+# the example's own number of epochs
+TARGET = 0.99
+LIMIT = 14
 SCHEDULE = Schedule(epochs=1, patience=1, batch=64, learning_rate=0.008, weight_decay=0.01, precision="auto", seed=0)
 CHANNELS = 16
 
@@ -50,7 +52,8 @@ class Digits(Dataset[tuple[Tensor, int]]):
     """A data set like torchvision.datasets.MNIST: one image at a time, through PIL."""
 
     def __init__(self, images: Bytes, labels: Ints) -> None:
-        self.images, self.labels = images, labels
+        self.images = images
+        self.labels = labels
         self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
 
     def __len__(self) -> int:
@@ -65,9 +68,12 @@ class Example(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv1, self.conv2 = nn.Conv2d(1, 32, 3, 1), nn.Conv2d(32, 64, 3, 1)
-        self.dropout1, self.dropout2 = nn.Dropout(0.25), nn.Dropout(0.5)
-        self.fc1, self.fc2 = nn.Linear(9216, 128), nn.Linear(128, 10)
+        self.conv1 = nn.Conv2d(1, 32, 3, 1)
+        self.conv2 = nn.Conv2d(32, 64, 3, 1)
+        self.dropout1 = nn.Dropout(0.25)
+        self.dropout2 = nn.Dropout(0.5)
+        self.fc1 = nn.Linear(9216, 128)
+        self.fc2 = nn.Linear(128, 10)
 
     def forward(self, x: Tensor) -> Tensor:
         x = functional.relu(self.conv2(functional.relu(self.conv1(x))))
@@ -81,7 +87,8 @@ def example(train: Digits, test: Digits, seed: int) -> Run:
     optimiser = torch.optim.Adadelta(network.parameters(), lr=1.0)
     scheduler = torch.optim.lr_scheduler.StepLR(optimiser, step_size=1, gamma=0.7)
     started = time.monotonic()
-    accuracy, epoch = 0.0, 0
+    accuracy = 0.0
+    epoch = 0
     while accuracy < TARGET and epoch < LIMIT:
         epoch += 1
         network.train()

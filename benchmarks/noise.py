@@ -27,7 +27,9 @@ import numpy as np
 
 from stages.captcha.noise import NOISES, Images, apply
 
-HEIGHT, WIDTH, COUNT = 40, 128, 40
+HEIGHT = 40
+WIDTH = 128
+COUNT = 40
 LEVEL = 0.4
 SCHEMES = (((0, 0, 0), (255, 255, 255)), ((255, 255, 255), (0, 0, 0)), ((70, 70, 70), (190, 190, 190)),
            ((150, 30, 60), (120, 210, 190)))  # fmt: skip
@@ -47,7 +49,8 @@ def captchas() -> Images:
 
 def transforms() -> dict[str, albumentations.BasicTransform]:
     """The transform of albumentations that is nearest to each noise."""
-    a, side = albumentations, 1 / 28**LEVEL
+    a = albumentations
+    side = 1 / 28**LEVEL
     area = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_NEAREST}
     return {
         "gaussian": a.GaussNoise(std_range=(0.56, 0.56), per_channel=False, p=1),
@@ -88,11 +91,13 @@ def microseconds(work: Callable[[], object]) -> float:
 def main() -> None:
     cv2.setNumThreads(1)
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
-    images, theirs = captchas(), transforms()
+    images = captchas()
+    theirs = transforms()
     print("| noise | ours, µs | albumentations, µs | ratio | its transform |\n|---|--:|--:|--:|---|")
     for name in NOISES:
         transform = theirs.get(name)
-        own, other = [], []
+        own = []
+        other = []
         for i in range(rounds + 1):  # the first warms up; by turns, so that a busy machine slows both
             own.append(microseconds(partial(apply, name, images, LEVEL, rng=np.random.default_rng(i))))
             if transform is not None:

@@ -29,7 +29,10 @@ from stages.reader.networks import Ctc, Network, Standardise, block, build_netwo
 from stages.reader.optimisers import optimisers_of
 from stages.reader.threads import cores
 
-COUNT, HEIGHT, WIDTH, BATCH = 1600, 40, 128, 64
+COUNT = 1600
+HEIGHT = 40
+WIDTH = 128
+BATCH = 64
 CPU = torch.device("cpu")
 
 
@@ -61,7 +64,8 @@ def full_resolution(classes: int) -> Network:
 
 def timed(work: object) -> tuple[float, float]:
     """Captchas per second of CPU time of one core, and of wall time."""
-    cpu, wall = time.process_time(), time.monotonic()
+    cpu = time.process_time()
+    wall = time.monotonic()
     work()  # type: ignore[operator]
     return COUNT / (time.process_time() - cpu), COUNT / (time.monotonic() - wall)
 
@@ -80,7 +84,8 @@ def measure(network: Network, optimiser: str, precision: str, part: ArrayPart) -
 
 
 def main() -> None:
-    rounds, part = int(sys.argv[1]) if len(sys.argv) > 1 else 5, random_part()
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    part = random_part()
     networks = {"compact, Muon": (built("compact", 16), MUON), "ctc, AdamW": (built("ctc", 32), ADAMW),
                 "full-resolution stem, AdamW": (full_resolution(11), ADAMW)}
     cases = {f"{name}, {precision}": (*network, precision)

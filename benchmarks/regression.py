@@ -33,7 +33,9 @@ Floats = NDArray[np.float64]
 Answer = tuple[Floats, Floats]  # coefficients and standard errors, (K,) each
 Work = Callable[[], Answer]
 
-K, SIZE = 30, 4     # columns, rows per cluster
+# columns, rows per cluster
+K = 30
+SIZE = 4
 PART = 50_000       # rows of a part that is streamed
 WARM = 2_000        # rows of the sample that warms up
 NAMES = ["one", *(f"x{k}" for k in range(1, K))]
@@ -48,9 +50,11 @@ def rows_of(part: int, rows: int = PART) -> Block:
     The columns: one, dummies of 5 noises, 4 colours, 9 digits and 3 positions, level to the third, 5 level x noise.
     The rows of a captcha share noise, colour, level and a random effect.
     """
-    rng, G = np.random.default_rng([0, part]), rows // SIZE
+    rng = np.random.default_rng([0, part])
+    G = rows // SIZE
     noise, colour = (np.repeat(rng.integers(0, n, G), SIZE)[:, None] for n in (6, 5))
-    digit, position = rng.integers(0, 10, rows)[:, None], np.tile(np.arange(SIZE), G)[:, None]
+    digit = rng.integers(0, 10, rows)[:, None]
+    position = np.tile(np.arange(SIZE), G)[:, None]
     level = np.repeat(rng.random(G), SIZE)[:, None]
     dummies = [values == np.arange(1, n) for values, n in ((noise, 6), (colour, 5), (digit, 10), (position, SIZE))]
     X = np.hstack([np.ones((rows, 1)), *dummies, level, level**2, level**3, level * dummies[0]])
@@ -129,7 +133,8 @@ def pooled(sample: Sample) -> Work:
     from linearmodels.panel import PooledOLS
 
     index = pd.MultiIndex.from_arrays([sample.cluster, np.arange(len(sample.y)) % SIZE])
-    y, X = pd.Series(sample.y, index, name="y"), pd.DataFrame(sample.X, index, NAMES)
+    y = pd.Series(sample.y, index, name="y")
+    X = pd.DataFrame(sample.X, index, NAMES)
 
     def work() -> Answer:
         fit = PooledOLS(y, X).fit(cov_type="clustered", cluster_entity=True, debiased=True, group_debias=True)
@@ -151,7 +156,8 @@ def pyfixest(sample: Sample, *, vcov: str = "CRV1", coefficients_only: bool = Fa
     from pyfixest import feols, ssc
 
     frame = pd.DataFrame(sample.X[:, 1:], columns=NAMES[1:]).assign(y=sample.y, cluster=sample.cluster)
-    formula, G = f"y ~ {' + '.join(NAMES[1:])}", int(sample.cluster[-1]) + 1
+    formula = f"y ~ {' + '.join(NAMES[1:])}"
+    G = int(sample.cluster[-1]) + 1
     factor = np.sqrt((G - 1) / G) if vcov == "CRV3" else 1.0  # pyfixest's CRV3 has the factor of CV1, or none
     small = ssc(k_adj=False, G_adj=False) if vcov == "CRV3" else ssc()
 
@@ -207,7 +213,8 @@ def status(field: str) -> float:
 def measured(work: Work) -> Figures:
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # resets the peak memory
-    before, started = status("VmRSS"), time.process_time()
+    before = status("VmRSS")
+    started = time.process_time()
     beta, error = work()
     return Figures(time.process_time() - started, status("VmHWM") - before, beta, error)
 

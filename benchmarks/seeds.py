@@ -96,7 +96,8 @@ def main() -> None:
     if len(studies) < 2:
         parser.error("give two studies or more")
     found = list(estimates(studies))
-    df, pairs = len(studies) - 1, len(list(combinations(studies, 2)))
+    df = len(studies) - 1
+    pairs = len(list(combinations(studies, 2)))
     print("| estimate | " + " | ".join(map(str, range(1, len(studies) + 1)))
           + " | SE | SD between runs | SD between studies | chi²: SE alone | with the run |")
     print("|---" + "|--:" * (len(studies) + 5) + "|")

@@ -57,7 +57,8 @@ def costs(lines: Iterable[tuple[float, str]]) -> Iterator[Cost]:
 def table(stages: Iterable[Cost], tree: Cost) -> Iterator[str]:
     """The lines of a Markdown table; `tree` is the whole tree of processes."""
     rows = list(stages)
-    cpu, wall = sum(row.cpu for row in rows), sum(row.wall for row in rows)
+    cpu = sum(row.cpu for row in rows)
+    wall = sum(row.wall for row in rows)
     rows += [Cost("all stages", cpu, wall, max(row.peak for row in rows)),
              Cost("DVC itself", tree.cpu - cpu, tree.wall - wall, float("nan")), tree]
     yield "| stage | CPU s | wall s | peak MiB |"
@@ -91,7 +92,8 @@ def spent() -> tuple[float, float]:
 
 def reproduce(clone: Path) -> tuple[list[Cost], Cost]:
     """Run every stage; the cost of each, and of the whole process tree. Raises ValueError if DVC fails."""
-    before, started = spent()[0], time.monotonic()
+    before = spent()[0]
+    started = time.monotonic()
     environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "PYTHONUNBUFFERED": "1"}
     dvc = subprocess.Popen(["dvc", "repro", "-f"], cwd=clone, env=environment, text=True, stdout=subprocess.PIPE)
 

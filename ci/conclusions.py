@@ -29,7 +29,8 @@ HALF = 0.5            # share of the captchas that is still read
 COSTS = (Costs.reader, Costs.noise, Costs.cost, Costs.standard_error, Costs.sd_between_runs)
 THRESHOLDS = (Thresholds.reader, Thresholds.noise, Thresholds.share, Thresholds.level, Thresholds.low, Thresholds.high,
               Thresholds.sd_between_runs)
-COSTS_PATH, THRESHOLDS_PATH = "plots/regress/costs.csv", "plots/regress/thresholds.csv"
+COSTS_PATH = "plots/regress/costs.csv"
+THRESHOLDS_PATH = "plots/regress/thresholds.csv"
 RUNS_PATH = "experiments/runs.json"
 
 Estimates = Mapping[str, Mapping[str, "ReaderEstimate"]]  # by reader and noise type
@@ -158,7 +159,8 @@ def compared_conclusions(base: Side, head: Side) -> Iterator[Conclusion]:
     """What both commits conclude: costliest and cheapest noise, orders of the noises, the best reader."""
     if base.costs is not None and head.costs is not None:
         for reader in _comparable(base.costs, head.costs):
-            old, new = base.costs[reader], head.costs[reader]
+            old = base.costs[reader]
+            new = head.costs[reader]
             yield _first(f"{_whose(reader)}: costliest noise", old, new)
             yield _first(f"{_whose(reader)}: cheapest noise", old, new, lowest=True)
             yield _order(f"{_whose(reader)}: noises by cost, the costliest first", old, new)
@@ -196,7 +198,8 @@ def _first(what: str, old: Mapping[str, ReaderEstimate], new: Mapping[str, Reade
     shared = [name for name in new if name in old]
     before, after = (_ordered(one, shared, lowest=lowest)[0] for one in (old, new))
     pair = [before] if before == after else [before, after]
-    was, now = [old[name] for name in pair], [new[name] for name in pair]
+    was = [old[name] for name in pair]
+    now = [new[name] for name in pair]
     moved = percentage_points(_difference(now) - _difference(was), signed=True)
     return Conclusion(what, f"{before} ({percentage_points(old[before].value)})", f"{after} ({percentage_points(new[after].value)})",
                       moved if before == after else f"{before} less {after}: {moved}", verdict(was, now),

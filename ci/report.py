@@ -175,7 +175,8 @@ def cell(value: Value) -> str:
 
 def change_text(row: MetricRow) -> str:
     """The change with its sign and an arrow, or what happened instead."""
-    old, new = row.old.number, row.new.number
+    old = row.old.number
+    new = row.new.number
     if old is None or new is None:
         return "added" if old is None else "removed"
     if not (_is_number(old) and _is_number(new)):
@@ -271,7 +272,8 @@ def _pictures(figure: MetricFigure, commits: Commits) -> Iterator[str]:
 def report(parameters: Diff, metrics: Diff, figures: Sequence[MetricFigure], commits: Commits, page: str | None,
            sides: tuple[Side, Side]) -> str:
     """The whole report; `page` is where the interactive plots can be had, `sides` what base and head conclude."""
-    changed_parameters, changed_metrics = parameter_rows(parameters), metric_rows(metrics)
+    changed_parameters = parameter_rows(parameters)
+    changed_metrics = metric_rows(metrics)
     base, head = commits.columns
     title = f"## What {head} changes against {base}"
     if not (changed_parameters or changed_metrics or figures):
@@ -342,7 +344,8 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("head", nargs="?", default="HEAD")
     parser.add_argument("--shown-as", help="commit to name and link instead of HEAD, where HEAD is a temporary merge")
     options = parser.parse_args(arguments)
-    base, head = full_sha(options.base), full_sha(options.head)
+    base = full_sha(options.base)
+    head = full_sha(options.head)
     server, repository, job = (os.environ.get(f"GITHUB_{key}") for key in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
     address = f"{server}/{repository}" if server and repository else None
     commits = Commits(base, options.shown_as or head, address)

@@ -26,7 +26,9 @@ from stages.command import run
 from stages.sources.fonts import assign_faces, faces_for, render_fonts
 
 UKRAINIAN = "АБВГҐДЕЄЖЗИІЇЙКЛМНОПРСТУФХЦЧШЩЬЮЯ"
-VALIDATION, TEST = 0.125, 0.25  # of the faces
+# of the faces
+VALIDATION = 0.125
+TEST = 0.25
 DRAWINGS = {"train": 3, "validation": 1, "test": 1}  # per variant
 FINE = 2  # drawn px per px of the glyph, so that rotation and deformation cost little sharpness
 MARGIN = 4  # px of the glyph, around it, so that the marks of Ї and Й stay on the canvas

@@ -17,7 +17,8 @@ def main() -> None:
     if len(sys.argv) != 7 or not all(word.isdecimal() and int(word) > 0 for word in sys.argv[2:6]):
         raise ValueError("python -m experiments.others takes FOLDER COUNT WIDTH HEIGHT LENGTH ALPHABET, as out 1000 "
                          f"200 50 5 2345678bcdefgmnpwxy; got {' '.join(sys.argv[1:])!r}")
-    folder, alphabet = Path(sys.argv[1]), sys.argv[6]
+    folder = Path(sys.argv[1])
+    alphabet = sys.argv[6]
     count, width, height, length = map(int, sys.argv[2:6])
     if folder.exists():
         raise ValueError(f"{folder} exists: name a new folder, or remove it")

@@ -79,7 +79,8 @@ def _written(value: object) -> str:
 def collect() -> None:
     """Write the estimates of each run, of the r-th run of every reader together, and what they are of."""
     params = read("seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers", "regression")
-    groups, chosen = runs_of(params.readers), params.regression
+    groups = runs_of(params.readers)
+    chosen = params.regression
     single = [name for name, runs in groups.items() if len(runs) < 2]
     if single:
         raise ValueError(f"{', '.join(single)}: one run each, but --collect needs two or more of every reader: "

@@ -73,7 +73,9 @@ def prepare(params: Params) -> CaptchaStudy:
 
 
 def _sources(params: Params) -> tuple[GlyphSet | None, LabelledCaptchas | None]:
-    glyphs, captcha, rng = params.glyphs, params.captcha, stream(params.seed, "pools")
+    glyphs = params.glyphs
+    captcha = params.captcha
+    rng = stream(params.seed, "pools")
     if captcha.source == "folder":
         if params.colour.per == "character":
             raise ValueError("colour.per: a captcha folder has no characters to colour apart: set it to captcha")

@@ -239,7 +239,8 @@ def reader_space(inputs: Inputs) -> Findings:
     if inputs.reader.gradients is None:
         return Findings(note=f"{inputs.description.architecture} is no network: it has no layer whose features could "
                              "be compared", made=inputs.made(inputs.reader))
-    reference, test = inputs.reference, inputs.test
+    reference = inputs.reference
+    test = inputs.test
     known = penultimate(inputs.reader, reference.images, encode(reference.texts, inputs.alphabet))
     wanted = test.rows(np.isin(test.level, [0.0, *(level for _, level in inputs.doses)]))
     new = penultimate(inputs.reader, wanted.images, encode(wanted.texts, inputs.alphabet))
@@ -276,7 +277,9 @@ def robustness_part(inputs: Inputs) -> Findings:
     """How robust each character is, the level at which half is lost, and their ranking."""
     from stages.insight import character_accuracy
 
-    rows, alphabet, confidence = inputs.characters, inputs.alphabet, inputs.confidence
+    rows = inputs.characters
+    alphabet = inputs.alphabet
+    confidence = inputs.confidence
     seed = inputs.number("classes")
     levels = character_accuracy.character_accuracy_by_level(rows, alphabet, confidence=confidence)
     thresholds = character_accuracy.thresholds_by_character(rows, alphabet, confidence=confidence, draws=inputs.draws, seed=seed)
@@ -289,7 +292,9 @@ def confusion_part(inputs: Inputs) -> Findings:
     """What is read as what, and which confusions noise makes more frequent."""
     from stages.insight import confusions
 
-    rows, alphabet, confidence = inputs.characters, inputs.alphabet, inputs.confidence
+    rows = inputs.characters
+    alphabet = inputs.alphabet
+    confidence = inputs.confidence
     matrices = confusions.confusion_matrices(rows, alphabet)
     tests = confusions.confusion_tests(rows, alphabet, confidence=confidence)
     levels = confusions.confusions_by_level(rows, confusions.frequent(tests, CONFUSED), confidence=confidence)
@@ -301,7 +306,9 @@ def combination(inputs: Inputs) -> Findings:
     """Whether neighbours and repetitions matter, and the best and worst pairs and texts."""
     from stages.insight import combinations
 
-    rows, alphabet, confidence = inputs.characters, inputs.alphabet, inputs.confidence
+    rows = inputs.characters
+    alphabet = inputs.alphabet
+    confidence = inputs.confidence
     tests, effects = combinations.combination_tests(rows, alphabet, confidence=confidence)
     ends = combinations.best_and_worst(rows, alphabet, confidence=confidence, count=ENDS)
     return Findings({"combination_tests": tests, "combination_effects": effects, "combinations": ends},
@@ -318,10 +325,14 @@ def autoencoders(inputs: Inputs) -> Findings:
 
     if inputs.glyphs is None:
         return Findings(note=f"{FOUND} to learn a latent space from")
-    images, labels, alphabet = inputs.glyphs.images, inputs.glyphs.labels, inputs.glyphs.alphabet
+    images = inputs.glyphs.images
+    labels = inputs.glyphs.labels
+    alphabet = inputs.glyphs.alphabet
     train, test = (pool_glyphs(inputs.glyphs, split, GLYPHS) for split in ("train", "test"))
     noisy = render_glyphs(images[test], inputs.doses, stream=partial(stream, inputs.params.seed, "explain", "glyphs"))
-    parts, shares, networks = [], {}, {}
+    parts = []
+    shares = {}
+    networks = {}
     for name, known in (("vae", None), ("vae_classified", labels[train])):
         network = networks[name] = fit_autoencoder(
             images[train], known, latent=inputs.params.explain.latent, epochs=inputs.params.explain.epochs,
@@ -393,7 +404,8 @@ MAKERS: dict[str, Callable[[Inputs], Findings]] = {
 
 def write_parts(part: str, found: Findings) -> None:
     """The tables, the arrays, the note and the summary of a part. What an earlier run left and this one lacks goes."""
-    plots, data = artifacts.PLOTS / "explain" / part, artifacts.EXPLAIN / part
+    plots = artifacts.PLOTS / "explain" / part
+    data = artifacts.EXPLAIN / part
     for path in (*plots.glob("*.csv"), *data.glob("*.npz")):
         path.unlink()
     for name, table in found.tables.items():

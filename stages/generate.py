@@ -63,7 +63,8 @@ def make_all(study: CaptchaStudy) -> None:
         for path in (artifacts.CAPTCHAS / split).glob("part-*.parquet"):
             path.unlink()
     jobs = [(split, part) for split in ("test", "train", "validation") for part in range(study.parts(split))]
-    started, tallies = time.monotonic(), []
+    started = time.monotonic()
+    tallies = []
     for done, tally in enumerate(_run_jobs(study, jobs), 1):
         tallies.append(tally)
         if done % max(1, len(jobs) // 20) == 0 or done == len(jobs):
@@ -160,7 +161,8 @@ def write_glyphs(glyphs: GlyphSet | None) -> None:
         table = pa.Table.from_batches([], schema)
     else:
         counts = [artifacts.array_of(column, pa.int64()) for column in glyphs.counts().T]
-        labels, means = artifacts.array_of(glyphs.alphabet, pa.string()), artifacts.images_array(glyphs.means())
+        labels = artifacts.array_of(glyphs.alphabet, pa.string())
+        means = artifacts.images_array(glyphs.means())
         table = pa.Table.from_arrays([labels, *counts, means], schema=schema)
     with artifacts.replacing(artifacts.GLYPHS) as temporary:
         pq.write_table(table, temporary)

@@ -263,7 +263,8 @@ def runs_of(readers: Mapping[str, ReaderParams]) -> dict[str, list[str]]:
 
 def _contradictions(params: Params) -> Iterator[str]:
     """What is wrong between keys that are each right."""
-    captcha, glyphs = params.captcha, params.glyphs
+    captcha = params.captcha
+    glyphs = params.glyphs
     for name in ("length", "scale", "gap"):
         span = getattr(captcha, name)
         if span.min > span.max:

@@ -232,7 +232,8 @@ def randomisation_of_colour(sample: Sample, predictions: Mapping[str, pa.Table],
 def estimates_by_run(predictions: Mapping[str, pa.Table], params: Params, terms: Terms) -> PerRun:
     """Per-run estimates of this study where readers have several runs, else of experiments/runs.json where that study
     is alike."""
-    chosen, groups = params.regression, runs_of(params.readers)
+    chosen = params.regression
+    groups = runs_of(params.readers)
     formula = {**chosen.specifications, **chosen.checks}
     if any(len(entries) > 1 for entries in groups.values()):
         runs = list(runs_apart(predictions, groups, params.readers, terms, chosen))

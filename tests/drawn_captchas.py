@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from stages import artifacts
 from stages.reader.decoding import encode
 
-HEIGHT, WIDTH, ALPHABET = 32, 72, "0123456789"
+HEIGHT = 32
+WIDTH = 72
+ALPHABET = "0123456789"
 
 
 def draw(text: str, rng: np.random.Generator, noise: float = 0.0) -> NDArray[np.uint8]:
     """One image (32, 72, 3): dark digits at a random place on a light ground, with grey noise of this spread."""
-    ground, ink = int(rng.integers(180, 256)), int(rng.integers(0, 76))
+    ground = int(rng.integers(180, 256))
+    ink = int(rng.integers(0, 76))
     image = np.full((HEIGHT, WIDTH, 3), ground, np.uint8)
     place = int(rng.integers(1, WIDTH - 21 * len(text))), int(rng.integers(24, 30))
     cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.9, (ink, ink, ink), 2)

@@ -21,7 +21,9 @@ from stages.schemas.predict import PredictionDetails
 from stages.schemas.train import Epochs, TrainingRecord
 
 ROOT = Path(__file__).resolve().parents[1]
-HEIGHT, WIDTH = 12, 30  # px
+# px
+HEIGHT = 12
+WIDTH = 30
 
 
 def write_study(folder: Path, patch: pytest.MonkeyPatch, *, noises: Sequence[str] = ("fog", "gaussian_blur"),

@@ -83,7 +83,8 @@ def test_no_character_is_never_read_and_learns_nothing(name: str) -> None:
 
 @SEVERAL
 def test_bf16_gives_float32_logits_near_those_of_float32(name: str) -> None:
-    network, images = network_of(name).eval(), images_of(4)
+    network = network_of(name).eval()
+    images = images_of(4)
     with torch.autocast("cpu", torch.bfloat16):
         low = network(images)
     assert low.dtype == torch.float32
@@ -103,7 +104,8 @@ def test_every_weight_has_a_part_in_the_logits(name: str) -> None:
 @SEVERAL
 def test_folding_the_normalisations_changes_no_logit(name: str) -> None:
     """Essmaw's normalisation comes after the ReLU: to fold it into the convolution before would be another network."""
-    network, images = network_of(name), images_of(8)
+    network = network_of(name)
+    images = images_of(8)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, -2, 2, generator=torch.Generator().manual_seed(2))
@@ -127,7 +129,8 @@ def test_essmaws_normalisation_stands_between_relu_and_pool() -> None:
                                               ("essmaw_dense", [0.3, 0.3]), ("essmaw_small", [0.3]),
                                               ("essmaw_large", [0.3, 0.3])])
 def test_dropout_is_theirs_and_reproducible(name: str, shares: list[float]) -> None:
-    network, images = network_of(name).train(), images_of(2)
+    network = network_of(name).train()
+    images = images_of(2)
     assert [module.p for module in network.modules() if isinstance(module, Dropout)] == shares
     assert not any(isinstance(module, nn.Dropout) for module in network.modules())
     twin = copy.deepcopy(network)

@@ -37,7 +37,8 @@ def test_images_of_a_slice_are_the_slice(captcha_table: pa.Table) -> None:
 
 
 def test_writing_twice_gives_the_same_bytes(tmp_path: Path, captcha_table: pa.Table) -> None:
-    first, second = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    first = tmp_path / "a.parquet"
+    second = tmp_path / "b.parquet"
     for path in (first, second):
         artifacts.write_captchas(path, captcha_table, part=0, parts=1)
     assert first.read_bytes() == second.read_bytes()

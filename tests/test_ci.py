@@ -175,7 +175,8 @@ def comparison(clone: Study, tmp_path_factory: pytest.TempPathFactory) -> Compar
 
 
 def test_the_report_is_sorted_and_right(comparison: Comparison) -> None:
-    base, head = comparison.clone.commits["main"], comparison.clone.commits["topic"]
+    base = comparison.clone.commits["main"]
+    head = comparison.clone.commits["topic"]
     web = "https://git.example/owner/name"
     assert comparison.report == f"""\
 ## What `{head[:7]}` changes against `{base[:7]}`

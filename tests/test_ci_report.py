@@ -28,7 +28,8 @@ NAN = float("nan")
 
 
 def test_the_interval_of_a_change_is_newcombes() -> None:
-    successes, trials = (48, 56), (80, 70)
+    successes = (48, 56)
+    trials = (80, 70)
     old, new = (
         Value(s / n, *proportion_confint(s, n, method="wilson")) for s, n in zip(successes, trials, strict=True)
     )
@@ -133,7 +134,8 @@ def levels(**values: tuple[str, str, str]) -> str:
 ])
 def test_a_change_is_judged_against_sampling_and_another_training_run(moved: float, between: float, other: float,
                                                                       expected: str) -> None:
-    old, new = ReaderEstimate(0.5, 0.005, between), ReaderEstimate(0.5 + moved, 0.005, other)
+    old = ReaderEstimate(0.5, 0.005, between)
+    new = ReaderEstimate(0.5 + moved, 0.005, other)
     assert verdict([old], [new]) == expected
 
 
@@ -225,6 +227,7 @@ def test_a_reader_without_a_noise_in_both_commits_is_not_compared_and_a_note_say
                              "standard_error, sd_between_runs"),
 ])
 def test_a_table_that_is_not_there_is_said(text: str | None, note: str) -> None:
-    old, new = side("`old`", text, levels(), {}, 0.95), side("`new`", costs(fog=(0.3, 0.01, "")), levels(), {}, 0.95)
+    old = side("`old`", text, levels(), {}, 0.95)
+    new = side("`new`", costs(fog=(0.3, 0.01, "")), levels(), {}, 0.95)
     assert report.conclusions_section(old, new, Commits("1" * 40, "2" * 40)) == (
         f"Conclusions cannot be compared: {note}.")

@@ -25,7 +25,8 @@ def columns(rows: list[tuple[int, int, int]]) -> tuple[Ints, Ints, Ints]:
 
 def readings(rng: np.random.Generator, G: int, each: int, A: int) -> tuple[Ints, Ints, Ints]:
     """G captchas of `each` characters; some captchas are hard, and a wrong character is missed or another."""
-    truth, captcha = rng.integers(1, A + 1, G * each), np.repeat(np.arange(G), each)
+    truth = rng.integers(1, A + 1, G * each)
+    captcha = np.repeat(np.arange(G), each)
     right = rng.random(G * each) < rng.beta(4, 1, G)[captcha]
     return truth, np.where(right, truth, rng.integers(0, A + 1, G * each)), captcha
 
@@ -118,9 +119,12 @@ def test_one_character_read_or_taken_for_the_other_has_nearly_the_interval_of_a_
 
 
 def test_the_interval_covers_as_often_as_it_says() -> None:
-    rng, A = np.random.default_rng(3), 3
+    rng = np.random.default_rng(3)
+    A = 3
     truth, guess, _ = readings(rng, 60_000, 6, A)
-    true_value, covered, trials = class_report(truth, guess, A).macro_f1, 0, 800
+    true_value = class_report(truth, guess, A).macro_f1
+    covered = 0
+    trials = 800
     for _ in range(trials):
         truth, guess, captcha = readings(rng, 50, 6, A)
         scores = macro_scores(truth, guess, captcha, A)

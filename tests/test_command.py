@@ -53,7 +53,8 @@ def test_progress_is_a_flushed_line_named_after_the_stage(capsys: pytest.Capture
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
 def test_a_stage_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
-    note, child = tmp_path / "pid", tmp_path / "child.py"
+    note = tmp_path / "pid"
+    child = tmp_path / "child.py"
     child.write_text("import os, pathlib, time\nfrom stages.command import run\n"
                      f"run(lambda: (pathlib.Path({str(note)!r}).write_text(str(os.getpid())), time.sleep(60)))\n")
     shell = f"PYTHONPATH={ROOT} exec {sys.executable} {child}"

@@ -102,7 +102,8 @@ def test_a_character_alone_keeps_the_place_and_the_faint_ink_of_its_glyph(size: 
     glyph[0, 25, 2] = 7  # fainter than the edge of a glyph
     still = Layout(*size, (1, 1), (1.0, 1.0), 0.0, 0.0, (0, 0), 0.0, "canvas")
     drawn = compose(np.arange(1, dtype=np.int32), ["a"], [[0]], glyph, still, rng=np.random.default_rng(0)).ink[0]
-    top, left = (size[0] - 28) // 2, (size[1] - 28) // 2
+    top = (size[0] - 28) // 2
+    left = (size[1] - 28) // 2
     np.testing.assert_array_equal(drawn[top : top + 28, left : left + 28], glyph[0])
     assert drawn.sum() == glyph.sum()
 
@@ -142,7 +143,8 @@ def stretched(layout: Layout, ids: list[list[int]], seed: int = 0) -> Bases:
 def test_stretched_bars_are_where_the_box_of_their_ink_was_scaled_to() -> None:
     still = replace(STRETCHED, scale=(1, 1), rotation=0, shear=0, gap=(4, 4), jitter=0)
     bases = stretched(still, [[0, 4]])  # bars of 4 and 8 px, 4 apart: 16 + 2 * 2 wide, 20 + 2 * 2 high
-    across, down = 111 / 20, 100 / 24
+    across = 111 / 20
+    down = 100 / 24
     solid = bases.ink[0] > 127
     edges = np.flatnonzero(np.diff(solid[50].astype(int))) + 1
     np.testing.assert_allclose(edges, np.array([2, 6, 10, 18]) * across, atol=1)
@@ -157,7 +159,8 @@ def test_whatever_the_layout_the_ink_fills_the_stretched_canvas(ids: list[int], 
     layout = replace(STRETCHED, scale=(scale, scale), gap=(gap, gap + more), jitter=jitter)
     ink = stretched(layout, [ids], seed).ink[0]
     rows, columns = np.nonzero(ink > 24)
-    high, wide = rows.max() + 1 - rows.min(), columns.max() + 1 - columns.min()
+    high = rows.max() + 1 - rows.min()
+    wide = columns.max() + 1 - columns.min()
     assert ink.shape == (100, 111)
     assert high >= 100 * 10 / (10 + 4) - 4  # half of 20 px of ink at least, and 2 px on either side
     assert wide >= 111 * 2 / (2 + 4) - 4

@@ -59,7 +59,8 @@ def test_colours_are_balanced_within_every_cell() -> None:
 
 def test_a_captcha_keeps_its_layout_under_every_condition() -> None:
     """Occlusion leaves most pixels alone: where it does, ink is where the base captcha has it."""
-    made, given = crossed(), bases()
+    made = crossed()
+    given = bases()
     for row in np.flatnonzero(made.condition == 0):
         ink = given.ink[row // 7] > 127
         image = made.images[row].astype(int)

@@ -46,7 +46,8 @@ def files_of(module: str) -> set[Path]:
 
 
 def closure(path: Path) -> set[Path]:
-    found, todo = set(), {path, ROOT / "stages/__init__.py"}
+    found = set()
+    todo = {path, ROOT / "stages/__init__.py"}
     while todo:
         path = todo.pop()
         found.add(path)
@@ -99,7 +100,8 @@ def deps_to_paste(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", STAGES)
 def test_what_a_stage_imports_is_covered_by_its_deps_and_no_dep_is_idle(name: str) -> None:
-    needed, stated = needed_code(name), code_deps(name)
+    needed = needed_code(name)
+    stated = code_deps(name)
     missing = [path for path in needed if not any(covers(dep, path) for dep in stated)]
     idle = [dep for dep in stated if not any(covers(dep, path) for path in needed)]
     listed = "\n".join(f"- {dep}" for dep in deps_to_paste(name))

@@ -106,7 +106,8 @@ def test_a_mark_is_still_there_at_28_pixels(read: GlyphSet, pair: str) -> None:
     """A nearest neighbour in train, of other faces, tells the letter from the one without the mark."""
     flat = read.images.reshape(len(read.images), -1).astype(np.float32)
     there = np.isin(read.labels, [LETTERS.index(letter) for letter in pair])
-    train, test = there & (read.pool == 0), there & (read.pool == 2)
+    train = there & (read.pool == 0)
+    test = there & (read.pool == 2)
     distance = (flat[train] ** 2).sum(axis=1) - 2 * flat[test] @ flat[train].T
     guess = read.labels[train][distance.argmin(axis=1)]
     assert (guess == read.labels[test]).mean() > 0.9

@@ -100,10 +100,13 @@ def test_the_accuracy_of_a_class_is_that_of_the_predictions(study: Path) -> None
 
 def test_the_grid_shows_the_first_captcha_under_every_condition(study: Path) -> None:
     arrays = artifacts.read_arrays(study / "data/explain/saliency/arrays.npz", SaliencyArrays)
-    grid, noises, levels = arrays.grid_images, arrays.grid_noises, arrays.grid_levels
+    grid = arrays.grid_images
+    noises = arrays.grid_noises
+    levels = arrays.grid_levels
     assert grid.shape == (2, 3, HEIGHT, WIDTH, 3)
     table = artifacts.read_captchas(artifacts.part_path("test", 0, study / artifacts.CAPTCHAS))
-    rows, images = table.select(["captcha", "noise", "level"]).to_pandas(), artifacts.images_of(table)
+    rows = table.select(["captcha", "noise", "level"]).to_pandas()
+    images = artifacts.images_of(table)
     for i, noise in enumerate(noises):
         for j, level in enumerate(levels):
             wanted = (rows["captcha"] == 0) & (rows["level"] == level) & ((rows["noise"] == noise) | (level == 0))

@@ -31,7 +31,8 @@ pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
 ROOT = Path(__file__).resolve().parents[1]
-H, W = 24, 52
+H = 24
+W = 52
 CPU = torch.device("cpu")
 DESCRIPTION = Description("ctc", "01ж", H, W, 4, 2, temperature=1.7)
 
@@ -85,7 +86,8 @@ def test_a_network_says_the_same_in_onnx_runtime(architecture: str, widths: tupl
         content = export.to_onnx(network, description)
     for n, width in ((n, width) for n in (1, 2, 7) for width in widths):
         images = pixels(n, n, width=width)
-        found, wanted = probabilities(content, tmp_path, images), expected(network, images, description.temperature)
+        found = probabilities(content, tmp_path, images)
+        wanted = expected(network, images, description.temperature)
         assert found.shape == wanted.shape
         assert np.ptp(wanted) > 0.1  # of even probabilities, all would be alike
         np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4)
@@ -98,8 +100,8 @@ def test_a_classical_reader_says_the_same_in_onnx_runtime(kind: str, tmp_path: P
     monkeypatch.setattr(type(network), "rows", classical.DISTANCES_IN_MEMORY // 4)  # so large that PyTorch reads two at a time
     content = export.to_onnx(network, replace(DESCRIPTION, architecture=kind))
     for n in (1, 33):
-        found, wanted = (probabilities(content, tmp_path, pixels(n, 5)),
-                         expected(network, pixels(n, 5), DESCRIPTION.temperature))
+        found = probabilities(content, tmp_path, pixels(n, 5))
+        wanted = expected(network, pixels(n, 5), DESCRIPTION.temperature)
         np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-4)
 
 
@@ -122,7 +124,8 @@ def test_the_temperature_is_in_the_logits(content: bytes, tmp_path: Path) -> Non
 def test_normalisations_are_folded_and_axes_are_named(content: bytes) -> None:
     model = onnx.load_from_string(content)
     assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
-    (images,), (logits,) = model.graph.input, model.graph.output
+    (images,) = model.graph.input
+    (logits,) = model.graph.output
     assert images.type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert logits.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
     axes = [[axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]

@@ -32,9 +32,11 @@ NOISES = {"gaussian": (0.4, 1.0), "motion_blur": (1.0, 2.0), "fog": (0.5, 2.0), 
 def space_of(each: int = 25, classes: int = 3, name: str = "reader") -> Space:
     """Each noise brings the classes to a share of their distance, and to a multiple of their spread."""
     rng = np.random.default_rng(0)
-    labels, owners = np.arange(each * classes) % classes, np.arange(200 * classes) % classes
+    labels = np.arange(each * classes) % classes
+    owners = np.arange(200 * classes) % classes
     corners = 4.0 * np.eye(classes, 5)
-    off, middle = rng.normal(size=(len(labels), 5)), corners.mean(0)
+    off = rng.normal(size=(len(labels), 5))
+    middle = corners.mean(0)
 
     def moved(share: float, factor: float, level: float) -> NDArray[np.float64]:
         share, factor = (1 + (value - 1) * level / LEVELS[-1] for value in (share, factor))

@@ -26,7 +26,8 @@ from stages.schemas.regress import (
 def test_an_added_variable_has_its_bins_and_a_line_through_the_origin_with_the_coefficient() -> None:
     axes = regressors.draw_added_variables(study().tables[AddedVariables]).axes[0]
     line = next(line for line in axes.lines if line.get_color() == PALETTE[1])
-    x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
+    x = np.asarray(line.get_xdata(), float)
+    y = np.asarray(line.get_ydata(), float)
     np.testing.assert_allclose(y, 100 * -0.7 * x)
     np.testing.assert_allclose(np.asarray(axes.collections[0].get_offsets()), [[-0.5, 36], [0.25, -16.5], [0.5, -34]])
 

@@ -96,7 +96,8 @@ def test_every_picture_is_on_the_sheet_pixel_for_pixel() -> None:
 def test_a_picture_file_has_two_pixels_for_one() -> None:
     picture = np.random.default_rng(2).choice(np.array([0, 255], np.uint8), (6, 11, 1)).repeat(3, axis=2)
     figure = draw_sheet([[picture, picture]], ["one"], ["a", "b"], [["", ""]], [[True, True]])
-    (left, right), (_, top) = figure.axes[0].get_xlim(), figure.axes[0].get_ylim()
+    (left, right) = figure.axes[0].get_xlim()
+    (_, top) = figure.axes[0].get_ylim()
     drawn = np.asarray(Image.open(io.BytesIO(png(figure))).convert("RGB"))
     assert drawn.shape[1] == 2 * (right - left)
     below = round(-2 * top)  # the header; then comes a frame

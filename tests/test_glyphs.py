@@ -198,7 +198,8 @@ def test_the_digits_have_strokes_as_wide_as_mnist_and_are_20_px_high() -> None:
 def test_the_upsampled_digits_can_still_be_told_apart() -> None:
     digits = load_digits()
     glyphs = upsample_digits(digits.images[:1200]).reshape(1200, -1).astype(np.float32) / 255
-    known, asked = glyphs[:900], glyphs[900:]
+    known = glyphs[:900]
+    asked = glyphs[900:]
     distance = (asked**2).sum(axis=1)[:, None] - 2 * asked @ known.T + (known**2).sum(axis=1)
     assert (digits.target[:900][distance.argmin(axis=1)] == digits.target[900:1200]).mean() > 0.93
 

@@ -59,7 +59,9 @@ def glyphs(per_class: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return images, labels.astype(np.int64)
 
 
-TRAIN, VALIDATION, TEST = glyphs(30, 1), glyphs(15, 2), glyphs(12, 3)
+TRAIN = glyphs(30, 1)
+VALIDATION = glyphs(15, 2)
+TEST = glyphs(12, 3)
 POOLS = (LabelledGlyphs(*TRAIN), LabelledGlyphs(*VALIDATION), LabelledGlyphs(*TEST))
 CONFIG = NoveltyConfig("|-+o", seed=1, device=CPU, effort=QUICK, draws=50)
 
@@ -80,7 +82,9 @@ def found() -> Anomalies:
 def test_every_row_is_what_scikit_learn_says_of_its_scores(method: str, a: int) -> None:
     result = found()
     rows = result.rows[(result.rows["method"] == method) & (result.rows["level"] == 0)]
-    row, scores, truth = rows[rows["held_out"] == "|-+o"[a]].iloc[0], result.scores[method][a], TEST[1] == a
+    row = rows[rows["held_out"] == "|-+o"[a]].iloc[0]
+    scores = result.scores[method][a]
+    truth = TEST[1] == a
     assert row["auroc"] == pytest.approx(roc_auc_score(truth, scores))
     assert row["aupr"] == pytest.approx(average_precision_score(truth, scores))
     beyond = scores > result.thresholds[method][a]
@@ -131,9 +135,11 @@ def density_result(pools: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.n
 
 
 def test_the_importance_bound_is_what_torch_distributions_say() -> None:
-    network, x = mixture()[0], to_ink(TEST[0][:7])
+    network = mixture()[0]
+    x = to_ink(TEST[0][:7])
     _, bound = importance_bound(network, x, 6, generator=torch.Generator().manual_seed(5))
-    generator, weights = torch.Generator().manual_seed(5), []
+    generator = torch.Generator().manual_seed(5)
+    weights = []
     standard: Any = torch.distributions.Normal(0.0, 1.0)
     with torch.no_grad():
         mean, log_variance = network.encode(x)
@@ -147,7 +153,8 @@ def test_the_importance_bound_is_what_torch_distributions_say() -> None:
 
 
 def test_more_importance_samples_never_loosen_the_bound_in_the_mean() -> None:
-    network, x = mixture()[2], to_ink(TEST[0])
+    network = mixture()[2]
+    x = to_ink(TEST[0])
     means = [importance_bound(network, x, samples, generator=torch.Generator().manual_seed(1))[1].mean()
              for samples in (1, 6, 36)]
     assert means[0] < means[1] < means[2]
@@ -165,7 +172,8 @@ def test_a_class_is_left_out_of_its_own_mixture() -> None:
     evidence = Evidence(rng.uniform(20, 90, 30), rng.uniform(20, 90, 30), np.zeros(30), rng.uniform(50, 90, (4, 30)),
                         -rng.uniform(50, 90, (4, 30)))
     spoilt = replace(evidence, reconstruction=evidence.reconstruction.copy(), log_density=evidence.log_density.copy())
-    spoilt.reconstruction[2], spoilt.log_density[2] = 1.0, 0.0
+    spoilt.reconstruction[2] = 1.0
+    spoilt.log_density[2] = 0.0
     normal = np.ones(30, bool)
     a, b = (density_scores(one, 2, fitted_to=(one, normal)) for one in (evidence, spoilt))
     assert all(np.array_equal(a[method], b[method]) for method in a)
@@ -199,14 +207,16 @@ def test_the_distance_is_that_to_the_fifth_neighbour_by_brute_force() -> None:
 def test_auroc_and_aupr_agree_with_scikit_learn_ties_included(values: list[int], seed: int) -> None:
     scores = np.array(values, float)
     truth = np.random.default_rng(seed).random(len(scores)) < 0.4
-    truth[0], truth[1] = True, False
+    truth[0] = True
+    truth[1] = False
     assert detection.auroc(scores, truth) == pytest.approx(roc_auc_score(truth, scores))
     assert detection.aupr(scores, truth) == pytest.approx(average_precision_score(truth, scores))
 
 
 def test_a_resample_is_the_auroc_of_the_glyphs_drawn() -> None:
     rng = np.random.default_rng(1)
-    scores, truth = rng.integers(0, 9, 40).astype(float), np.arange(40) % 3 == 0
+    scores = rng.integers(0, 9, 40).astype(float)
+    truth = np.arange(40) % 3 == 0
     beyond = scores > 5
     got = detection._resampled(scores, truth, beyond, 3, np.random.default_rng(7))
     again = np.random.default_rng(7)
@@ -220,7 +230,8 @@ def test_a_resample_is_the_auroc_of_the_glyphs_drawn() -> None:
 
 def test_an_interval_covers_the_truth_as_often_as_it_says() -> None:
     """Normal scores a deviation apart: the AUROC is Phi(1 / sqrt 2)."""
-    rng, covered = np.random.default_rng(1), 0
+    rng = np.random.default_rng(1)
+    covered = 0
     for _ in range(200):
         scores = np.concatenate([rng.normal(0, 1, 80), rng.normal(1, 1, 50)])
         row = detection.detection_row(scores, np.arange(130) >= 80, 1.0, 300, 0.9, rng=rng)

@@ -33,9 +33,11 @@ Ints = NDArray[np.int64]
 def bars(each: int, seed: int = 0) -> tuple[Glyphs, Ints]:
     """Upright bars and level ones, of random place and ink: two classes that any autoencoder learns."""
     rng = np.random.default_rng(seed)
-    images, labels = np.zeros((2 * each, 28, 28), np.uint8), np.arange(2 * each) % 2
+    images = np.zeros((2 * each, 28, 28), np.uint8)
+    labels = np.arange(2 * each) % 2
     for image, label in zip(images, labels, strict=True):
-        place, ink = rng.integers(4, 22), rng.integers(150, 256)
+        place = rng.integers(4, 22)
+        ink = rng.integers(150, 256)
         if label:
             image[place : place + 3, 4:24] = ink
         else:
@@ -69,14 +71,16 @@ def test_the_divergence_has_the_half_and_both_terms() -> None:
 
 def test_the_reconstruction_loss_is_a_log_likelihood_summed_over_pixels() -> None:
     rng = np.random.default_rng(0)
-    x, logits = rng.integers(0, 2, (4, 784)), rng.normal(size=(4, 784))
+    x = rng.integers(0, 2, (4, 784))
+    logits = rng.normal(size=(4, 784))
     expected = -stats.bernoulli.logpmf(x, 1 / (1 + np.exp(-logits))).sum(1)
     found = reconstruction_loss(torch.from_numpy(logits), torch.from_numpy(x).double())
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-10)
 
 
 def test_draws_have_the_mean_and_variance_asked_for() -> None:
-    mean, log_variance = torch.tensor([[-1.0, 2.0]]), torch.tensor([[0.5, -1.0]])
+    mean = torch.tensor([[-1.0, 2.0]])
+    log_variance = torch.tensor([[0.5, -1.0]])
     z = draw_latent(mean.expand(40_000, 2), log_variance.expand(40_000, 2), generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(z.mean(0), mean[0], atol=0.03, rtol=0)
     torch.testing.assert_close(z.var(0).log(), log_variance[0], atol=0.04, rtol=0)

@@ -203,8 +203,12 @@ def test_the_draws_spread_as_the_cluster_robust_error_says(abc: pd.DataFrame) ->
 
 
 def test_rank_intervals_hold_the_true_ranks_of_near_ties_where_percentiles_of_ranks_do_not() -> None:
-    rng, truth, trials = np.random.default_rng(4), np.array([0.02, 0.01, 0.0, -0.01, -0.02, -3.0]), 300
-    ranks, ours, naive = np.arange(1, 7), 0, 0
+    rng = np.random.default_rng(4)
+    truth = np.array([0.02, 0.01, 0.0, -0.01, -0.02, -3.0])
+    trials = 300
+    ranks = np.arange(1, 7)
+    ours = 0
+    naive = 0
     for _ in range(trials):
         estimate = truth + rng.normal(size=6)
         drawn = estimate + rng.normal(size=(300, 6))
@@ -218,7 +222,9 @@ def test_rank_intervals_hold_the_true_ranks_of_near_ties_where_percentiles_of_ra
 
 
 def test_alone_each_rank_interval_covers_too() -> None:
-    rng, truth, hit = np.random.default_rng(5), np.linspace(0, 3, 5)[::-1], 0
+    rng = np.random.default_rng(5)
+    truth = np.linspace(0, 3, 5)[::-1]
+    hit = 0
     for _ in range(300):
         estimate = truth + rng.normal(size=5)
         each, _, _ = rank_intervals(estimate, estimate + rng.normal(size=(300, 5)), 0.9)

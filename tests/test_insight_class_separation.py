@@ -85,7 +85,8 @@ def test_the_scale_keeps_the_directions_that_hold_the_variance() -> None:
 def test_of_two_classes_the_ratio_is_that_of_fisher() -> None:
     """Twice the squared distance over the two variances' sum, summed over dimensions, but for the means' own errors."""
     rng = np.random.default_rng(0)
-    first, second = rng.normal(0, 2, (40, 3)), rng.normal(1.5, 1, (25, 3))
+    first = rng.normal(0, 2, (40, 3))
+    second = rng.normal(1.5, 1, (25, 3))
     spread, distance = scatter(np.concatenate([first, second]), np.repeat([0, 1], [40, 25]), np.ones((1, 65)))
     variances = np.array([x.var(0, ddof=1).sum() for x in (first, second)])
     raw = np.square(first.mean(0) - second.mean(0)).sum()
@@ -162,9 +163,11 @@ def test_a_weighted_silhouette_leaves_out_each_point_s_own_copies() -> None:
         for i in range(10):
             apart = np.linalg.norm(points - points[i], axis=1)
             others = row * (np.arange(10) != i)
-            own, other = labels == labels[i], labels != labels[i]
+            own = labels == labels[i]
+            other = labels != labels[i]
             if (others * own).sum() and (row * other).sum():
-                a, b = (others * own) @ apart / (others * own).sum(), (row * other) @ apart / (row * other).sum()
+                a = (others * own) @ apart / (others * own).sum()
+                b = (row * other) @ apart / (row * other).sum()
                 values.append((b - a) / max(a, b))
             else:
                 values.append(0.0)
@@ -182,7 +185,8 @@ def test_blocks_of_distances_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_purity_is_that_of_scikit_learn_s_neighbours() -> None:
-    (points, labels), (reference, owners) = clouds(25, apart=1), clouds(40, apart=1, seed=5)
+    (points, labels) = clouds(25, apart=1)
+    (reference, owners) = clouds(40, apart=1, seed=5)
     near = NearestNeighbors(n_neighbors=7).fit(reference).kneighbors(points, return_distance=False)
     found = purity(points, labels, reference, owners, neighbours=7)
     np.testing.assert_allclose(found, (owners[near] == labels[:, None]).mean(1))
@@ -209,7 +213,8 @@ def test_resamples_draw_whole_clusters() -> None:
 
 
 def space_of(noisy: dict[tuple[str, float], Floats], each: int = 20, *, seed: int = 0, name: str = "toy") -> Space:
-    (points, labels), (reference, owners) = clouds(each, seed=seed), clouds(200, seed=seed + 1)
+    (points, labels) = clouds(each, seed=seed)
+    (reference, owners) = clouds(200, seed=seed + 1)
     return Space(name, reference, owners, points, labels, np.arange(len(points)) // 2, noisy)
 
 
@@ -221,7 +226,8 @@ def merged_and_widened() -> dict[tuple[str, float], Floats]:
     """The classes at half their distance, the classes at twice their spread, and both."""
     points, labels = clouds(20)
     corners = 3.0 * np.eye(3, 4)
-    middle, off = corners.mean(0), points - corners[labels]
+    middle = corners.mean(0)
+    off = points - corners[labels]
     half = middle + 0.5 * (corners - middle)
     return {("merge", 0.5): half[labels] + off, ("widen", 0.5): corners[labels] + 2 * off,
             ("both", 0.5): half[labels] + 2 * off, ("shift", 0.5): points + 10}
@@ -436,8 +442,11 @@ def test_the_aligned_path_is_the_likeliest_that_spells_the_text(seed: int, text:
 
 def test_renderings_are_sorted_into_clean_points_and_their_twins() -> None:
     """Two captchas of two characters, clean and under fog, rows mixed."""
-    captcha, noise, level = np.array([8, 3, 3, 8]), ["fog", "none", "fog", "none"], np.array([0.5, 0, 0.5, 0])
-    image, position = np.repeat(np.arange(4), 2), np.tile([0, 1], 4)
+    captcha = np.array([8, 3, 3, 8])
+    noise = ["fog", "none", "fog", "none"]
+    level = np.array([0.5, 0, 0.5, 0])
+    image = np.repeat(np.arange(4), 2)
+    position = np.tile([0, 1], 4)
     points = (10 * captcha[image] + position + 100 * level[image])[:, None].astype(np.float32)
     found = Features(points, image, position, 1 + position)
     plain, noisy = by_dose(found, noise, level, captcha)

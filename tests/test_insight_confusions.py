@@ -73,8 +73,11 @@ def test_the_error_of_a_difference_is_that_of_resampled_captchas(abcd: pd.DataFr
     row = confusion_tests(abcd, "abcd", confidence=0.95).query("noise == 'fog' and actual == 'b' and read_as == 'd'")
     own = abcd[(abcd["truth"] == "b") & ((abcd["level"] == 0) | (abcd["noise"] == "fog"))]
     hit = (own["guess"] == "d").to_numpy(float)
-    clean, codes = (own["level"] == 0).to_numpy(), pd.factorize(own["captcha"])[0]
-    G, rng, drawn = codes.max() + 1, np.random.default_rng(1), []
+    clean = (own["level"] == 0).to_numpy()
+    codes = pd.factorize(own["captcha"])[0]
+    G = codes.max() + 1
+    rng = np.random.default_rng(1)
+    drawn = []
     for _ in range(1500):
         weight = np.bincount(rng.integers(G, size=G), minlength=G)[codes]
         drawn.append(np.average(hit[~clean], weights=weight[~clean]) - np.average(hit[clean], weights=weight[clean]))
@@ -92,7 +95,8 @@ def test_holm_counts_every_confusion_that_could_have_occurred(abcd: pd.DataFrame
 
 @pytest.mark.simulation
 def test_under_no_noise_effect_holm_rarely_finds_anything(runs: Runs) -> None:
-    rng, count = np.random.default_rng(6), runs(200)
+    rng = np.random.default_rng(6)
+    count = runs(200)
     found = uncorrected = 0
     for _ in range(count):
         clean, noisy = ([str(one) for one in rng.choice(["a", "b", "c", ""], 80, p=[0.6, 0.2, 0.1, 0.1])]

@@ -37,7 +37,9 @@ from stages.reader.inference import NetworkReader, to_batch
 from stages.reader.networks import build_network, initialise
 from stages.reader.protocol import TextPrediction
 
-HEIGHT, WIDTH, ALPHABET = 20, 36, "012"
+HEIGHT = 20
+WIDTH = 36
+ALPHABET = "012"
 CPU = torch.device("cpu")
 QUICK = SaliencyEffort(steps=4, samples=2, window=8, stride=8)
 
@@ -90,7 +92,8 @@ def test_integrated_gradients_add_up_to_what_the_ink_changes(architecture: str) 
 
 
 def test_contrast_and_ground_add_up_to_what_the_network_gets() -> None:
-    reader, (images, texts) = a_reader(), pictures(3)
+    reader = a_reader()
+    (images, texts) = pictures(3)
     targets = locate(reader, images, texts, np.array([1, 0, 1]))
     contrast, ground = contrast_of(images, standardised=True)
     told = LogPosterior(reader.network, reader.temperature)(
@@ -101,7 +104,8 @@ def test_contrast_and_ground_add_up_to_what_the_network_gets() -> None:
 
 
 def test_smooth_gradients_are_those_of_captums_noise_tunnel() -> None:
-    reader, (images, _) = a_reader(), pictures(1)
+    reader = a_reader()
+    (images, _) = pictures(1)
     told = LogPosterior(reader.network, 1.0)
     contrast, ground = contrast_of(images, standardised=True)
     where = ground, torch.tensor([2]), torch.tensor([1])
@@ -116,7 +120,8 @@ def test_smooth_gradients_are_those_of_captums_noise_tunnel() -> None:
 
 
 def test_integrated_gradients_are_captums() -> None:
-    reader, (images, _) = a_reader(), pictures(2)
+    reader = a_reader()
+    (images, _) = pictures(2)
     told = LogPosterior(reader.network, 1.0)
     contrast, ground = contrast_of(images, standardised=True)
     where = ground, torch.tensor([2, 1]), torch.tensor([1, 3])
@@ -131,7 +136,8 @@ def test_integrated_gradients_are_captums() -> None:
 
 @pytest.mark.parametrize(("window", "stride"), [(4, 4), (8, 7), (5, 3)])
 def test_occlusion_is_captums_with_squares_that_overlap_or_are_cut_off(window: int, stride: int) -> None:
-    reader, (images, texts) = a_reader(), pictures(2)
+    reader = a_reader()
+    (images, texts) = pictures(2)
     targets = locate(reader, images, texts, np.array([0, 1]))
 
     def told(shown: torch.Tensor) -> torch.Tensor:
@@ -146,7 +152,8 @@ def test_occlusion_is_captums_with_squares_that_overlap_or_are_cut_off(window: i
 
 
 def test_a_map_is_of_its_own_row_and_seed_alone() -> None:
-    reader, (images, texts) = a_reader(), pictures(3)
+    reader = a_reader()
+    (images, texts) = pictures(3)
     position = np.array([0, 1, 1])
     all_rows = explain(reader, images, texts, position, seed=5, effort=QUICK)
     again = explain(reader, images, texts, position, seed=5, effort=QUICK)
@@ -160,7 +167,8 @@ def test_a_map_is_of_its_own_row_and_seed_alone() -> None:
 
 
 def test_occlusion_is_the_fall_of_the_log_posterior_under_each_square() -> None:
-    reader, (images, texts) = a_reader(), pictures(1)
+    reader = a_reader()
+    (images, texts) = pictures(1)
     targets = locate(reader, images, texts, np.array([0]))
     maps = saliency.occlusion_maps(reader, images, targets, SaliencyEffort(window=4, stride=4))
     for top, left in ((4, 8), (12, 20)):
@@ -256,7 +264,8 @@ def test_likeness_is_scipys_and_zeros_that_two_maps_share_do_not_count_within() 
     np.testing.assert_allclose(spearman(first, second), expected)
     masks = np.zeros(first.shape, bool)
     masks[:, 2:6, 3:5] = True
-    a, b = np.abs(first) * masks, np.abs(second) * masks
+    a = np.abs(first) * masks
+    b = np.abs(second) * masks
     assert spearman(a, b).min() > 0.8
     within = [spearmanr(x[m], y[m]).statistic for x, y, m in zip(a, b, masks, strict=True)]
     np.testing.assert_allclose(spearman_within(a, b, masks), within)
@@ -293,7 +302,8 @@ def test_the_whole_account_pairs_each_map_with_the_controls() -> None:
     reader = a_reader()
     images, texts = pictures(20)
     noisy = np.clip(images + np.random.default_rng(0).normal(0, 30, images.shape), 0, 255).astype(np.uint8)
-    both, words = np.concatenate([images, noisy]), np.concatenate([texts, texts])
+    both = np.concatenate([images, noisy])
+    words = np.concatenate([texts, texts])
     position = np.arange(40) % 2
     found = explain(reader, both, words, position, seed=0, effort=QUICK, methods=["input_x_gradient"])
     masks = np.tile(glyph_masks(images, np.full(20, 2)), (2, 1, 1, 1))[np.arange(40), position]

@@ -148,7 +148,8 @@ def test_noises_are_applied_in_their_order(client: TestClient) -> None:
 def test_a_layout_slider_keeps_the_glyphs_and_the_colours() -> None:
     setting = Asked.model_validate(PLAIN | {"scheme": "colour"}).setting()
     wider = Asked.model_validate(PLAIN | {"scheme": "colour", "scale": 1.3}).setting()
-    one, other = composed(setting, ["20"], "shown"), composed(wider, ["20"], "shown")
+    one = composed(setting, ["20"], "shown")
+    other = composed(wider, ["20"], "shown")
     assert (one[0, 0, 0] == other[0, 0, 0]).all()
     assert (one != one[0, 0, 0]).any(axis=3).sum() < (other != other[0, 0, 0]).any(axis=3).sum()
 
@@ -187,7 +188,8 @@ class Knowing(ExternalReader):
     """Reads the texts it was told, every third with its first character wrong; for images (n, H, W, 3) in turn."""
 
     def __init__(self, labels: NDArray[np.int64]) -> None:
-        self.labels, self.seen = labels.copy(), 0
+        self.labels = labels.copy()
+        self.seen = 0
         self.labels[::3, 0] = 11 - self.labels[::3, 0]  # 1 to 10, and never itself
 
     def predict(self, images: NDArray[np.uint8], top: int = 0) -> TextPrediction:

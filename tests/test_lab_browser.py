@@ -96,7 +96,8 @@ def trained(browser: Browser, address: str, digits: GlyphSet, tmp_path_factory: 
     """The name of a reader that was trained on a CSV in the page, to the end, and saved."""
     folder = tmp_path_factory.mktemp("csv")
     characters = np.array(list(digits.alphabet))[digits.labels]
-    train, test = digits.pool < 2, digits.pool == 2
+    train = digits.pool < 2
+    test = digits.pool == 2
     (folder / "train.csv").write_bytes(csv(digits.images[train], characters[train].tolist()))
     (folder / "test.csv").write_bytes(csv(digits.images[test]))
     context = browser.new_context(base_url=address)

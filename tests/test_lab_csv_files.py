@@ -17,7 +17,8 @@ from stages.lab.errors import MissingError, UnreadableError
 from stages.sources.kaggle import KAGGLE_COLUMNS
 
 IMAGES, LABELS = bars("012", 4)
-TRAIN, TEST = csv(IMAGES, LABELS), csv(IMAGES)
+TRAIN = csv(IMAGES, LABELS)
+TEST = csv(IMAGES)
 CLASSES = {"0": 4, "1": 4, "2": 4}
 
 

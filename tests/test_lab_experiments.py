@@ -72,7 +72,8 @@ def test_results_and_code_are_held_against_the_lock_without_stages_that_are_no_m
 
 def test_a_folder_is_held_against_the_lock_by_the_hash_of_dvc(client: TestClient, study: Path) -> None:
     contents = {"b.txt": b"1", "a/ї.txt": b"2", "a/z/c.txt": b""}
-    tree, lock = Tree(), parse_yaml(Path("dvc.lock").read_text(encoding="utf-8"), "dvc.lock")
+    tree = Tree()
+    lock = parse_yaml(Path("dvc.lock").read_text(encoding="utf-8"), "dvc.lock")
     for name, content in contents.items():
         write(f"plots/tree/{name}", content)
         tree.add(tuple(name.split("/")), None, HashInfo("md5", hashlib.md5(content).hexdigest()))
@@ -86,7 +87,8 @@ def test_a_folder_is_held_against_the_lock_by_the_hash_of_dvc(client: TestClient
 
 def test_a_folder_of_code_is_held_against_the_lock_without_what_python_writes_into_it(client: TestClient,
                                                                                      study: Path) -> None:
-    tree, lock = Tree(), parse_yaml(Path("dvc.lock").read_text(encoding="utf-8"), "dvc.lock")
+    tree = Tree()
+    lock = parse_yaml(Path("dvc.lock").read_text(encoding="utf-8"), "dvc.lock")
     write("stages/folder/one.py", "code")
     write("stages/folder/__pycache__/one.pyc", b"bytes")
     tree.add(("one.py",), None, HashInfo("md5", hashlib.md5(b"code").hexdigest()))

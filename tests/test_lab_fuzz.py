@@ -93,7 +93,8 @@ def cut_out(content: bytearray, rng: np.random.Generator, others: list[bytes]) -
 
 def splice(content: bytearray, rng: np.random.Generator, others: list[bytes]) -> None:
     other = others[rng.integers(len(others))]
-    start, place = int(rng.integers(len(other))), int(rng.integers(len(content)))
+    start = int(rng.integers(len(other)))
+    place = int(rng.integers(len(content)))
     content[place : place + int(rng.integers(2)) * 50] = other[start : start + int(rng.integers(1, 400))]
 
 
@@ -141,7 +142,8 @@ def with_right_sums(content: bytes) -> bytes:
     """A PNG whose checksums are right again, so that what was damaged is looked at; anything else as it is."""
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         return content
-    result, place = bytearray(content), 8
+    result = bytearray(content)
+    place = 8
     while place + 12 <= len(result):
         end = place + 8 + int.from_bytes(result[place : place + 4], "big")
         if end + 4 > len(result):
@@ -330,7 +332,8 @@ def test_damaged_addresses_are_answered_or_refused_and_nothing_else(client: Test
         path = "/".join(words[i] for i in rng.integers(len(words), size=rng.integers(1, 5)))
         method = str(rng.choice(["GET", "POST", "DELETE", "PUT", "OPTIONS", "PATCH"]))
         if rng.integers(8) == 0:
-            method, path = "GET", str(rng.choice(["api/readers", "api/train", "static/lab.js"]))
+            method = "GET"
+            path = str(rng.choice(["api/readers", "api/train", "static/lab.js"]))
         return client.request(method, f"http://127.0.0.1/{path}", follow_redirects=False)
 
     fuzz(home, "addresses", runs(2000), send, set())

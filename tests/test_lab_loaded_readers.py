@@ -179,7 +179,8 @@ def test_a_deleted_reader_is_not_kept_in_memory(desk: Desk) -> None:
 
 
 def test_threads_that_ask_at_once_get_one_reader(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, loads = load_recogniser, []
+    real = load_recogniser
+    loads = []
 
     def slowly(folder: Path, device: torch.device) -> Any:
         loads.append(folder)

@@ -103,7 +103,8 @@ def test_the_reader_sees_the_drawing_white_on_black_as_mnist_is(client: TestClie
 
 def test_the_map_covers_what_was_seen_its_largest_value_fills_a_byte_and_nothing_is_128(client: TestClient) -> None:
     picture = draw(client)["characters"][0]["picture"]
-    pixels, saliency = decoded(picture, "pixels"), decoded(picture, "saliency")
+    pixels = decoded(picture, "pixels")
+    saliency = decoded(picture, "saliency")
     assert saliency.shape == pixels.shape == (28, 28)
     assert np.abs(saliency.astype(int) - 128).max() == 127
     assert (saliency[pixels == 0] == 128).all()  # input times gradient is nothing where the input is
@@ -245,7 +246,8 @@ def test_a_reader_whose_weights_are_damaged_is_told(client: TestClient, desk: De
 
 
 def test_a_drawing_is_read_while_no_other_is(client: TestClient, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    held, real = [], NetworkReader.logits
+    held = []
+    real = NetworkReader.logits
 
     def watched(self: NetworkReader, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         held.append(desk.reading.locked())

@@ -91,7 +91,8 @@ def test_a_dot_is_a_round_dot_though_the_hand_shook(dot: list[Stroke]) -> None:
 @pytest.mark.parametrize("scale", [0.25, 2.0, 16.0])
 def test_neither_place_nor_size_on_the_canvas_changes_a_character(digit: str, scale: float) -> None:
     there = moved(DIGITS[digit], 384.0, -32.0, scale)
-    here, there_glyph = to_glyph(DIGITS[digit]).astype(int), to_glyph(there).astype(int)
+    here = to_glyph(DIGITS[digit]).astype(int)
+    there_glyph = to_glyph(there).astype(int)
     assert np.abs(here - there_glyph).max() <= 16  # rounding may move an edge by one fine pixel
     assert np.abs(here - there_glyph).mean() < 0.2
 
@@ -165,7 +166,10 @@ def test_the_pen_has_the_thickness_and_the_ink_of_mnists_strokes(mnist: Path) ->
         np.frombuffer(gzip.decompress((mnist / "MNIST" / "raw" / f"t10k-{name}-ubyte.gz").read_bytes()), np.uint8)
         for name in ("images-idx3", "labels-idx1"))
     images, labels = images[16:].reshape(-1, SIDE, SIDE), labels[8:]  # after the headers
-    drawn_widths, drawn_ink, widths, ink = [], [], [], []
+    drawn_widths = []
+    drawn_ink = []
+    widths = []
+    ink = []
     for label, strokes in enumerate(DIGITS.values()):
         written = images[labels == label][:100]
         drawn = to_glyph(strokes)

@@ -113,7 +113,8 @@ def endless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_training_runs_to_its_end_and_tells_its_curves_and_its_test(
         finished: tuple[Path, list[dict[str, Any]]]) -> None:
-    first, last = finished[1][0], finished[1][-1]
+    first = finished[1][0]
+    last = finished[1][-1]
     assert (first["state"], first["savable"], first["history"]) == ("running", False, [])
     assert (last["state"], last["savable"], last["settings"]) == ("done", True, asdict(SETTINGS) | {"augment": 1.0})
     assert [epoch["epoch"] for epoch in last["history"]] == [1, 2]
@@ -197,7 +198,8 @@ def test_the_reader_in_training_and_a_saved_one_write_kaggles_submission(trained
 def test_a_submission_lets_others_read_between_its_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     description = store_single(tmp_path / "readers" / "single")
     desk = Desk(tmp_path / "lab", study=tmp_path / "readers")
-    reader, held = desk.load("single")[0], []
+    reader = desk.load("single")[0]
+    held = []
     whole = list(training.answers_of(desk, reader, description, UNSEEN))
     monkeypatch.setattr(training, "BATCH", 10)
     real = NetworkReader.predict

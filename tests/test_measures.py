@@ -51,7 +51,8 @@ def test_ssim_follows_its_definition_window_by_window() -> None:
         values = []
         for top in range(a.shape[0] - 6):
             for left in range(a.shape[1] - 6):
-                x, y = a[top : top + 7, left : left + 7].ravel(), b[top : top + 7, left : left + 7].ravel()
+                x = a[top : top + 7, left : left + 7].ravel()
+                y = b[top : top + 7, left : left + 7].ravel()
                 (vx, cxy), (_, vy) = np.cov(x, y)
                 values.append((2 * x.mean() * y.mean() + 1e-4) * (2 * cxy + 9e-4)
                               / ((x.mean() ** 2 + y.mean() ** 2 + 1e-4) * (vx + vy + 9e-4)))

@@ -225,8 +225,10 @@ def test_a_motion_blur_spreads_along_its_line_alone(length: float, angle: float)
     kernel = line_kernel(length, angle).astype(float)
     assert kernel.sum() == pytest.approx(1, abs=1e-6)
     nodes = np.arange(len(kernel)) - len(kernel) // 2
-    x, y = nodes[None, :], nodes[:, None]
-    along, across = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
+    x = nodes[None, :]
+    y = nodes[:, None]
+    along = x * math.cos(angle) + y * math.sin(angle)
+    across = y * math.cos(angle) - x * math.sin(angle)
     assert (kernel * along).sum() == pytest.approx(0, abs=1e-4)
     assert (kernel * along**2).sum() == pytest.approx(length**2 / 12, rel=0.1, abs=0.3)  # variance of an even line
     assert (kernel * across**2).sum() < 0.3
@@ -357,7 +359,8 @@ def test_clutter_is_drawn_in_the_colour_of_the_text(name: str, scheme: str) -> N
     out = apply(name, clean, 0.5, rng=generator())
     inked = (out == ink).all(axis=3).mean()
     assert inked > 0.1 + (clean == ink).all(axis=3).mean()
-    low, high = np.minimum(clean, ink), np.maximum(clean, ink)
+    low = np.minimum(clean, ink)
+    high = np.maximum(clean, ink)
     assert ((out >= low) & (out <= high)).all()  # nothing beyond the way from a pixel to the ink
 
 
@@ -371,7 +374,8 @@ def test_half_a_stroke_is_a_stroke_half_see_through(name: str, count: int) -> No
 
 @pytest.mark.parametrize("name", ["lines", "curves", "dots"])
 def test_clutter_covers_the_same_share_of_a_larger_canvas(name: str) -> None:
-    small, large = captchas(n=8), captchas(n=8, height=120, width=312)
+    small = captchas(n=8)
+    large = captchas(n=8, height=120, width=312)
     share = [(luma(clean) - luma(apply(name, clean, 1.0, rng=generator()))).mean() for clean in (small, large)]
     assert share[0] == pytest.approx(share[1], rel=0.1)
     assert 0.2 < share[0] < 0.45
@@ -379,7 +383,8 @@ def test_clutter_covers_the_same_share_of_a_larger_canvas(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["gaussian_blur", "zoom"])
 def test_lengths_scale_with_the_glyphs(name: str) -> None:
-    small, large = captchas(n=1), captchas(n=1).repeat(3, axis=1).repeat(3, axis=2)
+    small = captchas(n=1)
+    large = captchas(n=1).repeat(3, axis=1).repeat(3, axis=2)
     scaled = cv2.resize(apply(name, large, 0.4, rng=generator())[0], (104, 40), interpolation=cv2.INTER_AREA)
     assert np.abs(luma(scaled[None]) - luma(apply(name, small, 0.4, rng=generator()))).max() < 0.15
 

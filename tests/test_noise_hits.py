@@ -8,7 +8,8 @@ from scipy import stats
 
 from stages.captcha.noise import Images, apply
 
-HEIGHT, WIDTH = 90, 140
+HEIGHT = 90
+WIDTH = 140
 ON_BLACK = stats.norm.expect(lambda z: min(max(z, 0), 1) ** 2)  # mean square of a normal deviate, clipped; 0.258
 
 

@@ -80,7 +80,8 @@ def test_guess_confidence_and_success_agree_with_the_reading() -> None:
     assert (table.loc[missed, "confidence"] == 0).all()
     assert table.loc[~missed, "confidence"].between(1e-6, 1).all()
     for _, rows in table.groupby(["captcha", "condition"]):
-        text, reading = rows["text"].iloc[0], rows["reading"].iloc[0]
+        text = rows["text"].iloc[0]
+        reading = rows["reading"].iloc[0]
         assert (rows["reading"] == reading).all()
         if len(text) == len(reading):
             assert "".join(rows["guess"]) == reading
@@ -174,7 +175,8 @@ def test_predicting_twice_gives_the_same_bytes() -> None:
 @pytest.mark.usefixtures("study")
 def test_parts_are_read_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = []
-    read, to_part = artifacts.read_captchas, predict.predict_part
+    read = artifacts.read_captchas
+    to_part = predict.predict_part
     monkeypatch.setattr(artifacts, "read_captchas", lambda *given: steps.append("read") or read(*given))
     monkeypatch.setattr(predict, "predict_part", lambda *given: steps.append("predict") or to_part(*given))
     predict.main()

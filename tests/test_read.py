@@ -31,7 +31,8 @@ from stages.sources.images import read_image
 from stages.sources.labelled_captchas import load_captchas, to_canvas
 
 ROOT = Path(__file__).resolve().parents[1]
-H, W = 24, 50
+H = 24
+W = 50
 ALPHABET = "01ж"
 SAYS = np.array([[0.02, 0.96, 0.01, 0.01], [0.7, 0.1, 0.1, 0.1], [0.05, 0.02, 0.03, 0.9]])  # "0", nothing, "ж"
 

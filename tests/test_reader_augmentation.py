@@ -47,7 +47,8 @@ def test_any_size_keeps_its_shape_and_an_even_image_stays_even(height: int, widt
 
 
 def test_what_is_drawn_moves_no_farther_than_the_strength_allows() -> None:
-    image, rng = dot(), np.random.default_rng(2)
+    image = dot()
+    rng = np.random.default_rng(2)
     places = []
     for _ in range(300):
         rows, columns = np.nonzero(augmented_images(image, 1.0, rng=rng)[0, :, :, 0] > 127)

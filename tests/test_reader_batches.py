@@ -11,7 +11,8 @@ import pytest
 from stages.reader import batches as module
 from stages.reader.batches import Images, Labels, batches, steps_of
 
-HEIGHT, WIDTH = 3, 5
+HEIGHT = 3
+WIDTH = 5
 
 
 @dataclass

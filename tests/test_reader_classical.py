@@ -61,7 +61,8 @@ def clouds(classes: int, n: int, seed: int) -> tuple[NDArray[np.float64], NDArra
 @pytest.mark.parametrize("classes", [2, 3, 11])
 @pytest.mark.parametrize(("kind", "point"), [(kind, point) for kind in KINDS for point in class_of(kind).GRID])
 def test_a_module_predicts_what_scikit_learn_predicts(kind: str, point: dict[str, Any], classes: int) -> None:
-    (x, y), (unseen, _) = clouds(classes, 120, 1), clouds(classes, 300, 2)
+    (x, y) = clouds(classes, 120, 1)
+    (unseen, _) = clouds(classes, 300, 2)
     estimator = class_of(kind).estimator(point, 3)
     module = converted(kind, estimator, x, y)
     queries = np.concatenate([unseen, x[:20]])  # a training row is its own nearest
@@ -75,7 +76,8 @@ def test_a_module_predicts_what_scikit_learn_predicts(kind: str, point: dict[str
 @pytest.mark.parametrize("classes", [2, 3, 11])
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
 def test_decisions_and_scores_of_pairs_are_those_of_scikit_learn(classes: int, kernel: str) -> None:
-    (x, y), (unseen, _) = clouds(classes, 150, 3), clouds(classes, 300, 4)
+    (x, y) = clouds(classes, 150, 3)
+    (unseen, _) = clouds(classes, 300, 4)
     estimator = class_of("svm").estimator({"kernel": kernel, "C": 1.0, "decision_function_shape": "ovo"}, 0)
     module = converted("svm", estimator, x, y)
     assert isinstance(module, SupportVectors)

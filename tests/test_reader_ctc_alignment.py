@@ -16,7 +16,8 @@ def test_the_columns_are_those_of_the_likeliest_of_all_paths() -> None:
     logits = 2 * rng.normal(size=(8, 5, 3)).astype(np.float32)
     texts = np.array([[1, 2], [1, 1], [2, 0], [2, 2]] * 2)
     for i, found in enumerate(aligned_columns(logits, texts)):
-        told, text = np.log(softmax(logits[i].astype(float))), tuple(x for x in texts[i] if x)
+        told = np.log(softmax(logits[i].astype(float)))
+        text = tuple(x for x in texts[i] if x)
         spelling = [path for path in itertools.product(range(3), repeat=5)
                     if tuple(k for k, _ in itertools.groupby(path) if k) == text]
         best = spelling[int(np.argmax([told[range(5), path].sum() for path in spelling]))]

@@ -31,7 +31,8 @@ def loss_on(images: Tensor, labels: Tensor) -> LossOf[nn.Module]:
 
 @pytest.mark.parametrize("rows", [1, 2, 9, 64])
 def test_the_gradient_is_that_of_the_whole_batch(rows: int) -> None:
-    whole, halved = network(), network()
+    whole = network()
+    halved = network()
     images, labels = batch(rows)
     expected = nn.functional.cross_entropy(whole(images), labels)
     expected.backward()  # type: ignore[no-untyped-call]
@@ -82,7 +83,8 @@ def test_training_twice_gives_the_same_bytes() -> None:
             networks.gather()
         return copy.deepcopy(net.state_dict())
 
-    first, second = trained(), trained()
+    first = trained()
+    second = trained()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 

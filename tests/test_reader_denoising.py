@@ -77,7 +77,8 @@ def test_no_images_give_none(states: States, method: str) -> None:
 def test_each_image_is_denoised_by_itself(states: States, method: str) -> None:
     images = noisy(drawn(READ + 7, 2), "gaussian", 0.2)
     order = np.random.default_rng(3).permutation(len(images))
-    together, apart = build_denoiser(method, states[method])(images), denoise(images[order], method, states[method])
+    together = build_denoiser(method, states[method])(images)
+    apart = denoise(images[order], method, states[method])
     alone = denoise(images[4:5], method, states[method])
     off = 1 if method == "learned" else 0  # sums of another batch may round another way
     assert np.abs(together[order].astype(int) - apart).max() <= off
@@ -135,7 +136,8 @@ def test_pca_is_the_mean_of_all_projected_patches(states: States) -> None:
     """Against projecting one patch after the other, where all patches of a pixel lie inside."""
     image = noisy(drawn(1, 6), "gaussian_rgb", 0.1)
     basis = states["pca"][f"{PREFIX}eigenvectors"].double().numpy().reshape(-1, 64)
-    total, count = np.zeros(image.shape[1:]), np.zeros(image.shape[1:])
+    total = np.zeros(image.shape[1:])
+    count = np.zeros(image.shape[1:])
     for y in range(32 - 7):
         for x in range(72 - 7):
             patch = image[0, y : y + 8, x : x + 8].reshape(64, 3).astype(float)
@@ -187,7 +189,8 @@ def test_fitting_depends_on_pairs_and_seed_alone() -> None:
     torch.manual_seed(5)
     first = fit_learned(pairs, seed=1, device=CPU)
     torch.manual_seed(6)
-    again, other = fit_learned(pairs, seed=1, device=CPU), fit_learned(pairs, seed=2, device=CPU)
+    again = fit_learned(pairs, seed=1, device=CPU)
+    other = fit_learned(pairs, seed=2, device=CPU)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
     assert np.array_equal(pairs.noisy, kept)
@@ -225,7 +228,8 @@ def test_pairs_without_known_colours_are_taken_as_they_are() -> None:
 
 
 def test_a_captcha_of_several_inks_makes_a_pair_only_where_its_colours_are_kept() -> None:
-    images, inks = drawn(4, 1), ["#ff0000", "#00ff00"]
+    images = drawn(4, 1)
+    inks = ["#ff0000", "#00ff00"]
     foreground = [inks, ["#000000"] * 2, inks, inks]
     ground = ["#000000", "#ffffff", "#000000", "#000000"]
     pairs = pairs_of(images, [1, 1, 2, 2], [0, 1, 0, 1], foreground, ground)

@@ -20,7 +20,8 @@ from stages.reader.optimisers import decayed
 
 CPU = torch.device("cpu")
 QUICK = Schedule(epochs=3, patience=3, batch=16, learning_rate=0.01, weight_decay=0.01, precision="fp32", seed=1)
-PARTS, VALIDATION = [drawn_part(30, 1), drawn_part(25, 2)], [drawn_part(20, 3), drawn_part(9, 4)]
+PARTS = [drawn_part(30, 1), drawn_part(25, 2)]
+VALIDATION = [drawn_part(20, 3), drawn_part(9, 4)]
 
 
 def network_of(architecture: str, positions: int = 3) -> Network:
@@ -41,7 +42,8 @@ def same(first: FittedNetwork, second: FittedNetwork) -> bool:
 
 @pytest.mark.parametrize("architecture", OURS)
 def test_a_reader_learns_to_read(architecture: str) -> None:
-    train, schedule = [drawn_part(250, seed) for seed in (1, 2)], replace(QUICK, epochs=8, patience=8)
+    train = [drawn_part(250, seed) for seed in (1, 2)]
+    schedule = replace(QUICK, epochs=8, patience=8)
     fitted = fit(network_of(architecture), train, [drawn_part(100, 3)], schedule, device=CPU)
     least = {"ctc": 0.97, "compact": 0.97, "heads": 0.75, "dense": 0.45}
     assert fitted.best.validation_character_accuracy > least[architecture]
@@ -133,7 +135,8 @@ def test_a_falling_loss_is_progress_while_no_captcha_is_read_whole() -> None:
 
 
 def test_the_weights_of_the_best_epoch_are_kept() -> None:
-    state, weights = TrainingState(), [{"w": torch.tensor([float(i)])} for i in range(4)]
+    state = TrainingState()
+    weights = [{"w": torch.tensor([float(i)])} for i in range(4)]
     for epoch, weight in zip(epochs_of([0.2, 0.6, 0.6, 0.1]), weights, strict=True):
         state.add(epoch, weight, [])
     assert state.best is weights[1]

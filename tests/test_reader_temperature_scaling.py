@@ -95,7 +95,8 @@ def slow_peaks(posterior: np.ndarray, truth: list[int]) -> tuple[list[int], list
 
 @given(ctc_logits, st.integers(0, 10_000))
 def test_peaks_are_where_the_confidences_come_from(values: np.ndarray, seed: int) -> None:
-    rng, z = np.random.default_rng(seed), values.astype(np.float32)
+    rng = np.random.default_rng(seed)
+    z = values.astype(np.float32)
     labels = rng.integers(1, z.shape[2], (len(z), 3))
     labels[np.arange(3) >= rng.integers(0, 4, len(z))[:, None]] = 0
     columns, classes = peaks(z, labels)

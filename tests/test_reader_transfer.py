@@ -26,17 +26,20 @@ def images(width: int = 48) -> Tensor:
 
 @pytest.mark.parametrize("architecture", [*OURS, "themlaw", "essmaw_dense"])
 def test_the_same_alphabet_gives_the_same_reader(architecture: str) -> None:
-    known, new = network_of(architecture, "abc"), network_of(architecture, "abc", seed=1)
+    known = network_of(architecture, "abc")
+    new = network_of(architecture, "abc", seed=1)
     assert transfer(new, known.state_dict(), known="abc", alphabet="abc") == 3
     torch.testing.assert_close(new(images()), known(images()), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("architecture", OURS)
 def test_shared_characters_keep_their_logits_and_new_ones_their_own(architecture: str) -> None:
-    known, new = network_of(architecture, "abcd"), network_of(architecture, "xdbyz", seed=1)
+    known = network_of(architecture, "abcd")
+    new = network_of(architecture, "xdbyz", seed=1)
     untouched = network_of(architecture, "xdbyz", seed=1)
     assert transfer(new, known.state_dict(), known="abcd", alphabet="xdbyz") == 2
-    ours, theirs = new(images()), known(images())
+    ours = new(images())
+    theirs = known(images())
     for mine, other in ((0, 0), (2, 4), (3, 2)):  # no character, d and b
         torch.testing.assert_close(ours[..., mine], theirs[..., other])
     rows = [tensor.view(-1, 6, *tensor.shape[1:])[:, [1, 4, 5]] for tensor in
@@ -45,7 +48,8 @@ def test_shared_characters_keep_their_logits_and_new_ones_their_own(architecture
 
 
 def test_a_trunk_may_go_to_a_wider_image_whose_classifier_starts_anew() -> None:
-    known, new = network_of("heads", "abc"), network_of("heads", "abc", seed=1, width=96)
+    known = network_of("heads", "abc")
+    new = network_of("heads", "abc", seed=1, width=96)
     assert transfer(new, known.state_dict(), known="abc", alphabet="abc") == 0
     mine: Any = new.get_submodule("features")
     theirs: Any = known.get_submodule("features")

@@ -383,7 +383,8 @@ def test_runs_of_readers_add_their_variance_and_have_few_degrees_of_freedom(stud
 def test_the_spread_between_runs_is_that_of_the_runs_own_regressions(study: Study) -> None:
     write_runs(study, 3, a="clean")
     regress.main()
-    row, cost = study.rows("slopes", "a")["noise[fog]"], study.table("costs")[-1]
+    row = study.rows("slopes", "a")["noise[fog]"]
+    cost = study.table("costs")[-1]
     contrast = next(row for row in study.table("contrasts") if row["factor"] == "colour" and row["reader"] == "a")
     digit = study.rows("slopes", "a")["colour[grey]"]
     assert contrast["sd_between_runs"] == digit["sd_between_runs"]  # it is compared with the reference

@@ -33,7 +33,8 @@ def write_idx(path: Path, array: np.ndarray) -> None:
 
 
 def test_the_digits_of_scikit_learn_are_all_there_in_their_order() -> None:
-    digits, glyphs = load_digits(), load("digits")
+    digits = load_digits()
+    glyphs = load("digits")
     assert len(glyphs.images) == 1797
     np.testing.assert_array_equal(glyphs.labels, digits.target)
     np.testing.assert_array_equal(glyphs.images[:9], upsample_digits(digits.images[:9]))
@@ -42,7 +43,8 @@ def test_the_digits_of_scikit_learn_are_all_there_in_their_order() -> None:
 
 
 def test_an_alphabet_picks_and_orders_the_characters() -> None:
-    digits, glyphs = load_digits(), load("digits", alphabet="92")
+    digits = load_digits()
+    glyphs = load("digits", alphabet="92")
     chosen = np.isin(digits.target, [2, 9])
     np.testing.assert_array_equal(glyphs.labels, (digits.target[chosen] == 2).astype(int))
     assert glyphs.alphabet == "92"

@@ -15,7 +15,8 @@ from PIL import Image
 
 from stages.sources.images import border_median, listing, read_each, read_image, refuse, resolve
 
-H, W = 9, 14
+H = 9
+W = 14
 RGB = np.random.default_rng(0).integers(0, 256, (H, W, 3), dtype=np.uint8)
 
 

@@ -72,7 +72,8 @@ def test_equal_confidences_share_a_bin_where_their_mean_rank_is() -> None:
 
 def by_definition(pairs: list[tuple[float, bool]], bins: int, equal: Any) -> float:
     p, y = split(pairs)
-    index, error = bin_of(p, bins, equal), 0.0
+    index = bin_of(p, bins, equal)
+    error = 0.0
     for k in range(bins):
         inside = [i for i in range(len(p)) if index[i] == k]
         if inside:
@@ -91,7 +92,8 @@ def test_the_calibration_error_is_its_definition(pairs: list[tuple[float, bool]]
 @given(rows, st.integers(1, 20), st.sampled_from(["mass", "width"]), st.randoms())
 def test_the_order_of_rows_never_matters(pairs: list[tuple[float, bool]], bins: int, equal: Any, random: Any) -> None:
     shuffled = random.sample(pairs, len(pairs))
-    (p, y), (q, z) = split(pairs), split(shuffled)
+    (p, y) = split(pairs)
+    (q, z) = split(shuffled)
     assert expected_calibration_error(p, y, bins, equal) == expected_calibration_error(q, z, bins, equal)
     assert squared_calibration_error(p, y, bins, equal) == squared_calibration_error(q, z, bins, equal)
     assert brier_score(p, y) == brier_score(q, z)
@@ -99,7 +101,8 @@ def test_the_order_of_rows_never_matters(pairs: list[tuple[float, bool]], bins: 
 
 
 def test_the_squared_error_of_a_calibrated_reader_is_unbiased_where_the_plain_one_is_not() -> None:
-    plain, squared = [], []
+    plain = []
+    squared = []
     for seed in range(600):
         p, y = calibrated(150, seed)
         plain.append(expected_calibration_error(p, y))
@@ -111,7 +114,8 @@ def test_the_squared_error_of_a_calibrated_reader_is_unbiased_where_the_plain_on
 
 def test_the_squared_error_is_unbiased_where_the_reader_is_overconfident() -> None:
     """Four confidences, each right less often by a tenth: the squared error is 0.01."""
-    rng, found = np.random.default_rng(3), []
+    rng = np.random.default_rng(3)
+    found = []
     p = np.repeat([0.3, 0.5, 0.7, 0.9], 20)
     for _ in range(2000):
         found.append(squared_calibration_error(p, rng.random(80) < p - 0.1, 4))
@@ -135,7 +139,8 @@ def test_the_brier_score_is_that_of_scikit_learn(pairs: list[tuple[float, bool]]
 def test_a_group_has_the_numbers_of_its_rows_alone() -> None:
     p, y = calibrated(900)
     rng = np.random.default_rng(4)
-    noise, level = rng.choice(["fog", "none", "blur"], 900), rng.choice([0.2, 0.4], 900)
+    noise = rng.choice(["fog", "none", "blur"], 900)
+    level = rng.choice([0.2, 0.4], 900)
     groups = calibration_by_group(p, y, noise, level, 10)
     assert [(group.noise, group.level) for group in groups] == sorted(itertools.product(set(noise), set(level)))
     assert sum(group.n for group in groups) == 900
@@ -185,7 +190,8 @@ def test_ninety_nine_of_a_hundred_are_right_99_percent_of_the_time() -> None:
 
 
 def test_a_constant_confidence_answers_all_or_nothing() -> None:
-    p, y = np.full(10, 0.7), np.array([1] * 9 + [0])
+    p = np.full(10, 0.7)
+    y = np.array([1] * 9 + [0])
     assert coverage_at(p, y, 0.9).coverage == 1
     assert coverage_at(p, y, 0.95).coverage == 0
     assert len(reliability_curve(p, y).count) == 1

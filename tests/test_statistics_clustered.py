@@ -52,7 +52,8 @@ def test_the_error_of_a_difference_of_two_readings_of_the_same_rows_is_the_paire
 
 def test_the_scores_of_a_ratio_are_what_a_little_more_of_a_row_adds_to_it() -> None:
     rng = np.random.default_rng(4)
-    part, whole = rng.random(12), rng.integers(1, 9, 12).astype(float)
+    part = rng.random(12)
+    whole = rng.integers(1, 9, 12).astype(float)
     scores = ratio_scores(part, whole)
     weights = np.eye(12) * 1e-6 + 1
     moved = weights @ part / (weights @ whole) - part.sum() / whole.sum()
@@ -61,7 +62,8 @@ def test_the_scores_of_a_ratio_are_what_a_little_more_of_a_row_adds_to_it() -> N
 
 
 def test_sums_by_cluster_are_those_of_sorted_runs() -> None:
-    cluster, scores = np.array([0, 0, 1, 2, 2, 2]), np.arange(12.0).reshape(6, 2)
+    cluster = np.array([0, 0, 1, 2, 2, 2])
+    scores = np.arange(12.0).reshape(6, 2)
     np.testing.assert_array_equal(run_starts(cluster), [0, 2, 3])
     np.testing.assert_array_equal(sums_by_cluster(scores, cluster), np.add.reduceat(scores, run_starts(cluster)))
 
@@ -81,7 +83,8 @@ def test_every_pair_counts_that_shares_a_captcha_or_a_glyph(T: int) -> None:
 
 def test_without_glyphs_it_is_the_sandwich_of_captchas() -> None:
     rng = np.random.default_rng(3)
-    captcha, scores = rng.integers(20, size=200), rng.normal(size=(200, 3))
+    captcha = rng.integers(20, size=200)
+    scores = rng.normal(size=(200, 3))
     sums = np.stack([scores[captcha == one].sum(axis=0) for one in range(20)])
     for glyphs in (None, np.full(200, UNKNOWN), np.full((200, 4), UNKNOWN), np.full(200, 7)):
         np.testing.assert_allclose(covariance_of_means(scores, captcha, glyphs), 20 / 19 * sums.T @ sums)
@@ -92,7 +95,8 @@ def test_no_variance_is_less_than_by_captcha_alone_and_no_eigenvalue_is_negative
         rng = np.random.default_rng(seed)
         captcha, glyphs = crossed(12, 2, 9, 2, rng)
         scores = rng.normal(size=(24, 15))
-        found, alone = covariance_of_means(scores, captcha, glyphs), covariance_of_means(scores, captcha)
+        found = covariance_of_means(scores, captcha, glyphs)
+        alone = covariance_of_means(scores, captcha)
         assert (np.diag(found) >= np.diag(alone) * (1 - 1e-9)).all()
         assert np.linalg.eigvalsh(found).min() > -1e-9 * np.trace(found)
         np.testing.assert_allclose(found, found.T)
@@ -112,7 +116,8 @@ def test_a_matrix_that_needs_no_repair_is_left_alone() -> None:
 def test_a_variance_that_glyphs_take_away_is_still_that_by_captcha() -> None:
     """40 captchas of the glyphs 1 and 2: 38 have one of them right, one has both and one none."""
     right = np.array([[1, 0], [0, 1]] * 19 + [[1, 1], [0, 0]], float).ravel()
-    captcha, glyphs = np.repeat(np.arange(40), 2), np.tile([1, 2], 40)
+    captcha = np.repeat(np.arange(40), 2)
+    glyphs = np.tile([1, 2], 40)
     scores = (right - right.mean())[:, None] / len(right)
     alone = covariance_of_means(scores, captcha)
     assert alone[0, 0] == pytest.approx(3.2e-4, rel=0.01)

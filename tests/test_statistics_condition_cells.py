@@ -82,7 +82,9 @@ def test_thresholds_and_who_is_first_cover_where_glyphs_come_back() -> None:
     """By captcha alone the intervals are too narrow; without joint draws `first` would be too unsure."""
     expected = {noise: one[0] for noise, one in thresholds(
         cells_of(*readings(np.random.default_rng(4), 60_000, glyphs=400, readers=1)), 5, 0).items()}
-    held, alone, trials = 0, 0, 150
+    held = 0
+    alone = 0
+    trials = 150
     for seed in range(trials):
         right, rows = readings(np.random.default_rng(seed + 10), 150, glyphs=60, luck=1.5, readers=1)
         both = thresholds(cells_of(right, rows), 200, seed)
@@ -97,7 +99,8 @@ def test_thresholds_and_who_is_first_cover_where_glyphs_come_back() -> None:
 def test_cells_that_are_all_right_or_all_wrong_are_not_certain() -> None:
     """Six captchas: as if 8 of 10 clusters were right, or 2."""
     right = np.repeat([[True], [True], [False]], 6, axis=1)  # clean, and two levels
-    captcha, level = np.tile(np.arange(6), 3), np.repeat([0.0, 0.4, 0.8], 6)
+    captcha = np.tile(np.arange(6), 3)
+    level = np.repeat([0.0, 0.4, 0.8], 6)
     cells = cell_means(right.ravel(), Factor(np.zeros(18, np.int64), ("r",)),
                        Factor((level > 0).astype(np.int64), ("none", "fog")), level, captcha=captcha, unit=captcha,
                        glyphs=np.full(18, -1))
@@ -113,7 +116,8 @@ def test_cells_that_are_all_right_or_all_wrong_are_not_certain() -> None:
 def test_a_cell_that_varies_keeps_its_variance_and_glyphs_count_as_clusters_of_the_others() -> None:
     right, rows = readings(np.random.default_rng(6), captchas=50, glyphs=10)
     right[(rows["level"] == 0) & (rows["reader"] == 0)] = True
-    with_floor, alone = cells_of(right, rows), cells_of(right, rows | {"glyphs": np.full_like(rows["glyphs"], -1)})
+    with_floor = cells_of(right, rows)
+    alone = cells_of(right, rows | {"glyphs": np.full_like(rows["glyphs"], -1)})
     assert with_floor.covariance[0, 0] == pytest.approx(12 / 14 * 2 / 14 / 10)
     assert alone.covariance[0, 0] == pytest.approx(52 / 54 * 2 / 54 / 50)
     assert (with_floor.covariance[0, 1:] == 0).all()

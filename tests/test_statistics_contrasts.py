@@ -51,7 +51,8 @@ def test_the_largest_variance_of_a_difference_counts() -> None:
 
 
 def test_simultaneous_bounds_are_no_narrower_than_single_ones_whichever_covariance_counts() -> None:
-    shared, apart = 0.01 * (0.95 * np.ones((5, 5)) + 0.05 * np.eye(5)), 0.0099 * np.eye(5)
+    shared = 0.01 * (0.95 * np.ones((5, 5)) + 0.05 * np.eye(5))
+    apart = 0.0099 * np.eye(5)
     for given in ((shared, 400, apart), (apart, 400, shared)):
         both = means([0.0] * 5, *given)
         alone = simultaneous(means([0.0] * 5, np.eye(5), 400), 0.95, rng=np.random.default_rng(1))
@@ -96,8 +97,11 @@ def test_ranks_are_as_sure_as_the_pairs_of_them() -> None:
 
 
 def test_simultaneous_bounds_cover_all_pairs_at_once_where_single_ones_do_not() -> None:
-    rng, together, single = np.random.default_rng(7), 0, 0
-    truth, runs = np.arange(6) / 10, 300
+    rng = np.random.default_rng(7)
+    together = 0
+    single = 0
+    truth = np.arange(6) / 10
+    runs = 300
     V = 0.02 * (np.eye(6) + 0.5)
     for _ in range(runs):
         drawn = rng.multivariate_normal(truth, V)
@@ -118,7 +122,8 @@ def test_a_difference_without_error_has_no_interval() -> None:
 
 
 def test_one_category_has_its_rank_and_no_contrast() -> None:
-    alone, rng = means([0.5], np.eye(1)), np.random.default_rng(0)
+    alone = means([0.5], np.eye(1))
+    rng = np.random.default_rng(0)
     assert contrasts(alone, confidence=0.95, rng=rng) == []
     (one,) = ranks(alone, confidence=0.95, rng=rng)
     assert (one.rank, one.low, one.high, one.first) == (1, 1, 1, 1)

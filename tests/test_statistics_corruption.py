@@ -17,7 +17,9 @@ CLEAN = {"base": 0.1, "mine": 0.05}
 def counted(errors: dict[tuple[str, str], list[float]], clean: dict[str, float], *, G: int = 50, T: int = 4,
             seed: int = 0) -> Cells:
     """Captchas of T characters whose errors have these expectations, at the levels 0.5 and 1."""
-    rng, readers, noises = np.random.default_rng(seed), list(clean), ["none", *dict.fromkeys(key[1] for key in errors)]
+    rng = np.random.default_rng(seed)
+    readers = list(clean)
+    noises = ["none", *dict.fromkeys(key[1] for key in errors)]
     cells = [(reader, "none", 0.0, error) for reader, error in clean.items()]
     cells += [(*key, level, both[i]) for key, both in errors.items() for i, level in enumerate((0.5, 1.0))]
     success = np.array([rng.random(G * T) >= error for *_, error in cells])

@@ -27,7 +27,11 @@ FORMULA = "noise + noise:center(level) + reader + digit + position"
 NOISES = ("none", "blur", "fog", "gaussian")
 CURVES = {"blur": (0.9, 3.0), "fog": (0.6, 8.0), "gaussian": (0.35, 12.0)}  # level of one half, steepness
 LEVELS = (0.2, 0.4, 0.6, 0.8)
-GLYPH, SLOT, RENDERING, READER = 0.8, 0.5, 0.4, 0.5  # standard deviations of log-odds; READER is of a glyph in a reader
+# standard deviations of log-odds; READER is of a glyph in a reader
+GLYPH = 0.8
+SLOT = 0.5
+RENDERING = 0.4
+READER = 0.5
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
 WORDS = {"noise": "noise", "slope": "noise:level", "digit": "digit", "reader": "reader"}
 
@@ -120,7 +124,8 @@ def runs_of_a_reader(rng: np.random.Generator, R: int, captchas: int = 80) -> tu
 
 @pytest.mark.simulation
 def test_intervals_with_the_variance_between_runs_cover_and_those_without_do_not(runs: Runs) -> None:
-    count, R = runs(1000), 5
+    count = runs(1000)
+    R = 5
     truth = {"noise[fog]": -0.15, "noise[gaussian]": -0.3, "reader[b]": -0.1}
     hits = {way: dict.fromkeys(truth, 0) for way in ("with", "without")}
     for repetition in range(count):

@@ -168,7 +168,8 @@ def test_center_is_the_number_less_its_mean() -> None:
 def test_a_centred_dose_is_zero_in_clean_rows_and_its_mean_is_over_the_others(rows: pd.DataFrame, extra: str) -> None:
     noisy = rows["noise"] != "none"
     centred = np.where(noisy, rows["level"] - rows["level"][noisy].mean(), 0)
-    design, X = design_of(f"center(dose){extra}", rows), matrix(f"center(dose){extra}", rows)
+    design = design_of(f"center(dose){extra}", rows)
+    X = matrix(f"center(dose){extra}", rows)
     np.testing.assert_allclose(X[:, design.names.index("level")], centred, atol=1e-12)
     if extra:
         np.testing.assert_allclose(X[:, -1], centred * (rows["colour"] == "grey"), atol=1e-12)
@@ -212,7 +213,8 @@ def test_one_level_leaves_no_centred_dose(rows: pd.DataFrame) -> None:
        formula=st.sampled_from(["noise*poly(dose, 2)", "noise:colour + size", "level:size:reader"]))
 def test_a_block_is_a_slice_of_the_whole(start: int, rows: int, formula: str) -> None:
     data = crossed(6)
-    design, given_rows = design_of(formula, data), variables(data)
+    design = design_of(formula, data)
+    given_rows = variables(data)
     np.testing.assert_array_equal(design.block(given_rows, slice(start, start + rows)),
                                   design.block(given_rows, slice(None))[start:start + rows])
 
@@ -220,7 +222,8 @@ def test_a_block_is_a_slice_of_the_whole(start: int, rows: int, formula: str) ->
 def test_rows_in_another_order_are_the_matrix_in_that_order() -> None:
     data = crossed(7)
     order = np.random.default_rng(8).permutation(len(data))[:100]
-    design, given_rows = design_of("noise*poly(dose, 2) + colour:size", data), variables(data)
+    design = design_of("noise*poly(dose, 2) + colour:size", data)
+    given_rows = variables(data)
     np.testing.assert_array_equal(design.block(given_rows.take(order), slice(None)),
                                   design.block(given_rows, slice(None))[order])
     assert given_rows.take(order).rows == 100
@@ -292,7 +295,8 @@ def test_a_polynomial_keeps_the_orders_that_its_values_can_tell(rows: pd.DataFra
 
 def test_a_product_of_categories_without_rows_is_dropped_by_name(rows: pd.DataFrame) -> None:
     some = rows[~((rows["noise"] == "fog") & (rows["colour"] == "grey"))]
-    design, X = design_of("noise*colour", some), matrix("noise*colour", some)
+    design = design_of("noise*colour", some)
+    X = matrix("noise*colour", some)
     assert design.dropped == (Dropped("noise:colour", "has no rows for fog × grey"),)
     assert rank(X) == X.shape[1] == 5
     same_space(X, "noise*colour", some)

@@ -30,7 +30,8 @@ from stages.statistics.moments import Moments, independent
 from stages.statistics.oracles import confirm
 from stages.statistics.sample import Sample, intersection
 
-NOISE, COLOUR = ("none", "fog", "shot"), ("black", "grey")
+NOISE = ("none", "fog", "shot")
+COLOUR = ("black", "grey")
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -38,7 +39,8 @@ seeds = st.integers(0, 2**32 - 1)
 def sample(seed: int = 1, images: int = 100, characters: int = 4) -> Sample:
     """Characters of images, in shuffled order of noise: fog hurts with its level, shot more, grey a little."""
     rng = np.random.default_rng(seed)
-    noise, colour = rng.integers(0, 3, images), rng.integers(0, 2, images)
+    noise = rng.integers(0, 3, images)
+    colour = rng.integers(0, 2, images)
     level = np.where(noise > 0, rng.choice([0.1, 0.2, 0.3, 0.7], images), 0.0)
     p = 0.9 - 0.1 * colour - level * np.array([0, 0.5, 0.9])[noise] + rng.normal(0, 0.05, images)
     image = np.repeat(np.arange(images), characters)
@@ -83,7 +85,8 @@ def test_reset_is_ramseys_test_with_the_jackknifes_errors(seed: int) -> None:
 
 def test_reset_finds_a_curve_and_no_curve_in_a_line() -> None:
     rng = np.random.default_rng(2)
-    X, cluster = np.column_stack([np.ones(800), rng.uniform(0, 1, 800)]), np.arange(800) // 4
+    X = np.column_stack([np.ones(800), rng.uniform(0, 1, 800)])
+    cluster = np.arange(800) // 4
     line = X[:, 1] + rng.normal(size=800)
     curve = line + 4 * X[:, 1] ** 2
     p = [test.log_p for y in (line, curve) if (test := reset(into_blocks(X, y, cluster), fitted(X, y, cluster)))]
@@ -95,7 +98,8 @@ def test_reset_finds_a_curve_and_no_curve_in_a_line() -> None:
 def test_reset_tests_only_powers_that_the_regressor_does_not_say_itself(values: int, added: int) -> None:
     rng = np.random.default_rng(3)
     x = rng.integers(0, values, 400).astype(float)
-    X, cluster = np.column_stack([np.ones(400), x]), np.arange(400) // 4
+    X = np.column_stack([np.ones(400), x])
+    cluster = np.arange(400) // 4
     y = x + rng.normal(size=400)
     test = reset(into_blocks(X, y, cluster), fitted(X, y, cluster))
     assert (test.df1 if test else 0) == added
@@ -149,7 +153,8 @@ def refit_without(rows: Sample, design: Design, fit: Fit, row: WithoutCategory) 
     assert row.rows == kept.sum()
     assert row.adjusted_r2 == pytest.approx(adjusted_r2(X, y), abs=1e-9)
     if row.moved:
-        k, beta = fit.names.index(row.moved), refit(X, y)
+        k = fit.names.index(row.moved)
+        beta = refit(X, y)
         assert row.before == fit.beta[k]
         assert row.after == pytest.approx(beta[k], abs=1e-7)
         assert row.errors == pytest.approx(abs(beta[k] - fit.beta[k]) / fit.standard_error[k], rel=1e-4)
@@ -315,7 +320,8 @@ def test_a_coefficient_without_error_is_confirmed_too() -> None:
 @pytest.mark.parametrize("distance", [1e-3, 1e-4, 5e-5, 2e-5, 1.1e-5, 1e-6])
 def test_a_regressor_close_to_another_is_refused_by_name_or_confirmed(distance: float) -> None:
     rng = np.random.default_rng(13)
-    X, cluster = np.column_stack([np.ones(2000), rng.normal(size=(2000, 2))]), np.arange(2000) // 4
+    X = np.column_stack([np.ones(2000), rng.normal(size=(2000, 2))])
+    cluster = np.arange(2000) // 4
     X[:, 2] = X[:, 1] + distance * X[:, 2]
     y = (rng.random(2000) < 0.5).astype(float)
     if len(independent(Moments.of(X, y))[0]) == 3:
@@ -327,7 +333,8 @@ def test_a_regressor_close_to_another_is_refused_by_name_or_confirmed(distance: 
 
 def test_a_wrong_coefficient_or_error_is_stopped_by_name() -> None:
     X, y, cluster = ragged(12)
-    fit, blocks = fitted(X, y, cluster), into_blocks(X, y, cluster)
+    fit = fitted(X, y, cluster)
+    blocks = into_blocks(X, y, cluster)
     nudge = np.eye(6)[2]
     with pytest.raises(ValueError, match=r"the coefficient of x2 is .* here and .* by linearmodels: one is wrong"):
         confirm(blocks, replace(fit, beta=fit.beta + 1e-6 * nudge))

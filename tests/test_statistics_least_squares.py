@@ -55,7 +55,8 @@ def test_petersens_published_errors_are_reproduced(column: str, errors: tuple[fl
 
 
 def test_petersens_two_way_errors_are_reproduced_and_the_largest_error_is_the_headline() -> None:
-    (X, y, firm), year = petersen("firm"), petersen("year")[2]
+    (X, y, firm) = petersen("firm")
+    year = petersen("year")[2]
     ways = fitted(X, y, firm), fitted(X, y, year), fitted(X, y, intersection(firm, year))
     fit = two_way(*ways)
     plain = np.sqrt(np.diag(fit.covariances_cv1[0]))
@@ -71,7 +72,8 @@ def test_petersens_two_way_errors_are_reproduced_and_the_largest_error_is_the_he
 
 def test_a_negative_two_way_variance_leaves_the_larger_of_the_two_errors() -> None:
     X, y, cluster = ragged(3, clusters=6, K=2)
-    first, second = fitted(X, y, cluster), fitted(X, y, np.arange(len(y)) % 5)
+    first = fitted(X, y, cluster)
+    second = fitted(X, y, np.arange(len(y)) % 5)
     finer = fitted(X, 9 * y, np.arange(len(y)))  # errors nine times those of either way
     fit = two_way(first, second, finer)
     assert (np.diag(fit.covariance) < 0).all()
@@ -152,7 +154,8 @@ def test_leaving_clusters_out_is_what_refits_say(seed: int, shape: tuple[int, in
     X, y, cluster = rows = ragged(seed, *shape)
     if not told(rows, shape[1]):
         return
-    fit, G = fitted(X, y, cluster), shape[0]
+    fit = fitted(X, y, cluster)
+    G = shape[0]
     labels, beta = refits(X, y, cluster)
     np.testing.assert_allclose(fit.covariance, (G - 1) / G * (beta - fit.beta).T @ (beta - fit.beta), rtol=1e-6,
                                atol=1e-9 * fit.covariance.max())
@@ -216,7 +219,8 @@ def test_the_influence_table_is_every_cluster_by_its_distance(seed: int) -> None
     X, y, cluster = ragged(seed, clusters=15, K=3)
     fit = fitted(X, y, cluster)
     assert fit.leave_out is not None
-    table, (labels, beta) = fit.leave_out.influence, refits(X, y, cluster)
+    table = fit.leave_out.influence
+    (labels, beta) = refits(X, y, cluster)
     moved = fit.beta - beta
     distance = np.einsum("gk,kl,gl->g", moved, X.T @ X, moved) / (3 * fit.residual_variance)
     place = np.searchsorted(labels, table.cluster)
@@ -246,7 +250,8 @@ def test_the_influence_table_keeps_the_most_influential_however_rows_come(monkey
 @given(seed=seeds, rows=st.integers(1, 60))
 def test_parts_merged_are_one_shot_wherever_they_are_cut(seed: int, rows: int) -> None:
     X, y, cluster = ragged(seed, clusters=12, K=3)
-    once, merged = fitted(X, y, cluster), fitted(X, y, cluster, rows=rows)
+    once = fitted(X, y, cluster)
+    merged = fitted(X, y, cluster, rows=rows)
     same(once, merged)
     assert once.leave_out is not None
     assert merged.leave_out is not None
@@ -270,7 +275,8 @@ def same(one: Fit, other: Fit) -> None:
 def test_order_of_rows_and_names_of_clusters_do_not_matter(seed: int) -> None:
     X, y, cluster = ragged(seed, clusters=12, K=3)
     order = np.random.default_rng(seed).permutation(len(y))
-    one, other = fitted(X, y, cluster), fitted(X[order], y[order], 7 - 3 * cluster[order])
+    one = fitted(X, y, cluster)
+    other = fitted(X[order], y[order], 7 - 3 * cluster[order])
     same(one, other)
     assert one.leave_out is not None
     assert other.leave_out is not None
@@ -282,7 +288,8 @@ def test_order_of_rows_and_names_of_clusters_do_not_matter(seed: int) -> None:
 def test_clusters_of_one_row_are_the_robust_errors_hc1_and_hc3(seed: int) -> None:
     X, y, _ = ragged(seed, clusters=12, K=4)
     N = len(y)
-    fit, white = fitted(X, y, np.arange(N)), sm.OLS(y, X).fit(cov_type="HC1")
+    fit = fitted(X, y, np.arange(N))
+    white = sm.OLS(y, X).fit(cov_type="HC1")
     np.testing.assert_allclose(fit.standard_error_cv1, white.bse, rtol=1e-8)
     np.testing.assert_allclose(np.diag(fit.covariance) * N / (N - 1), white.HC3_se**2, rtol=1e-7)
 
@@ -291,7 +298,8 @@ def test_clusters_of_one_row_are_the_robust_errors_hc1_and_hc3(seed: int) -> Non
 @given(seed=seeds, copies=st.integers(2, 4))
 def test_repeating_every_row_in_its_cluster_brings_no_information(seed: int, copies: int) -> None:
     X, y, cluster = ragged(seed, clusters=15, K=3)
-    once, again = fitted(X, y, cluster), fitted(np.tile(X, (copies, 1)), np.tile(y, copies), np.tile(cluster, copies))
+    once = fitted(X, y, cluster)
+    again = fitted(np.tile(X, (copies, 1)), np.tile(y, copies), np.tile(cluster, copies))
     np.testing.assert_allclose(again.covariance, once.covariance, rtol=1e-7, atol=1e-9 * once.covariance.max())
     N, K = X.shape
     factor = ((copies * N - 1) / (copies * N - K)) / ((N - 1) / (N - K))  # all that CV1 may change
@@ -350,7 +358,10 @@ def test_rows_that_alone_tell_a_coefficient_are_counted_and_not_foretold() -> No
 
 
 def test_intervals_cover_where_naive_ones_do_not() -> None:
-    rng, runs, G, size = np.random.default_rng(9), 1200, 300, 4
+    rng = np.random.default_rng(9)
+    runs = 1200
+    G = 300
+    size = 4
     cluster = np.repeat(np.arange(G), size)
     X = np.ones((G * size, 2))
     clustered = naive = 0
@@ -407,7 +418,8 @@ def test_a_block_is_filled_up_before_another_begins() -> None:
 
 def test_without_leaving_out_cv1_is_the_headline_and_the_estimates_are_the_same() -> None:
     X, y, cluster = ragged(15)
-    whole, quick = fitted(X, y, cluster), fitted(X, y, cluster, leave_out=False)
+    whole = fitted(X, y, cluster)
+    quick = fitted(X, y, cluster, leave_out=False)
     assert quick.leave_out is None
     np.testing.assert_array_equal(quick.beta, whole.beta)
     np.testing.assert_allclose(quick.standard_error, whole.standard_error_cv1, rtol=1e-12)
@@ -441,7 +453,8 @@ def test_a_nearly_collinear_column_is_refused_and_a_merely_correlated_one_is_not
 
     refused("x5 = a combination of x4", X=close(1e-7))
     X, y, cluster = ragged(11)
-    near, apart = fitted(close(1e-3)(X), y, cluster), fitted(X, y, cluster)
+    near = fitted(close(1e-3)(X), y, cluster)
+    apart = fitted(X, y, cluster)
     np.testing.assert_allclose(near.beta, np.linalg.lstsq(close(1e-3)(X), y, rcond=None)[0], rtol=1e-11)
     np.testing.assert_allclose(near.beta[5], 1e3 * apart.beta[5], rtol=1e-6)  # the same regression told otherwise
     np.testing.assert_allclose(near.standard_error[5], 1e3 * apart.standard_error[5], rtol=1e-6)
@@ -496,7 +509,8 @@ def test_clusters_in_pieces_or_out_of_order_are_refused(labels: list[list[int]],
 
 def test_the_fit_keeps_the_moments_and_their_inverse() -> None:
     X, y, cluster = ragged(16)
-    fit, moments = fitted(X, y, cluster, rows=10), Moments.of(X, y)
+    fit = fitted(X, y, cluster, rows=10)
+    moments = Moments.of(X, y)
     np.testing.assert_allclose(fit.moments.XX, moments.XX)
     np.testing.assert_allclose(fit.bread @ moments.XX, np.eye(6), atol=1e-10)
 

@@ -46,7 +46,8 @@ def study(seed: int, clusters: int = 150) -> tuple[Variables, Any, Any]:
     cluster = np.repeat(np.arange(clusters), sizes)
     noise = np.repeat(rng.permutation(np.arange(clusters) % 4), sizes)
     dose = np.where(noise == 0, 0, np.repeat(rng.integers(1, 7, clusters) / 6, sizes))
-    colour, reader = rng.integers(0, 3, len(cluster)), rng.integers(0, 2, len(cluster))
+    colour = rng.integers(0, 3, len(cluster))
+    reader = rng.integers(0, 2, len(cluster))
     size = np.repeat(rng.normal(30, 3, clusters), sizes)
     log_odds = 1 - 2 * dose * (noise != 2) + 0.5 * colour * (reader - 0.5) + np.repeat(rng.normal(size=clusters), sizes)
     variables = Variables({"noise": make_factor("noise", noise, ["none", "fog", "salt", "blur"], "none"),
@@ -87,7 +88,8 @@ def brute_force(design: Design, variables: Variables, beta: Any, predict: Callab
         return float(predict(beta, X).mean())
     if effect.category:
         return mean(variables.factors[effect.variable].categories.index(effect.category)) - mean(0)
-    number, h = variables.numbers[effect.variable], 1e-3
+    number = variables.numbers[effect.variable]
+    h = 1e-3
     wide, narrow = ((mean(number + step) - mean(number - step)) / (2 * step) for step in (2 * h, h))
     return (4 * narrow - wide) / 3
 
@@ -95,7 +97,8 @@ def brute_force(design: Design, variables: Variables, beta: Any, predict: Callab
 @pytest.mark.parametrize("seed", range(3))
 def test_coefficients_and_clustered_errors_are_statsmodels(seed: int) -> None:
     X, y, cluster, names = ragged(np.random.default_rng(seed))
-    fit, wanted = fit_logit(into_blocks(X, y, cluster, rows=40), names), by_statsmodels(X, y, cluster)
+    fit = fit_logit(into_blocks(X, y, cluster, rows=40), names)
+    wanted = by_statsmodels(X, y, cluster)
     np.testing.assert_allclose(fit.beta, wanted.params, rtol=1e-6)
     np.testing.assert_allclose(fit.covariance, wanted.cov_params(), rtol=1e-6)
     np.testing.assert_allclose(fit.standard_error, wanted.bse, rtol=1e-6)
@@ -108,7 +111,8 @@ def test_coefficients_and_clustered_errors_are_statsmodels(seed: int) -> None:
 def test_units_of_a_column_do_not_matter() -> None:
     X, y, cluster, names = ragged(np.random.default_rng(3))
     units = np.array([1, 1e6, 1e-6, 1, 1e3])
-    fit, other = fit_logit(into_blocks(X, y, cluster), names), fit_logit(into_blocks(X * units, y, cluster), names)
+    fit = fit_logit(into_blocks(X, y, cluster), names)
+    other = fit_logit(into_blocks(X * units, y, cluster), names)
     np.testing.assert_allclose(other.beta * units, fit.beta, rtol=1e-9)
     np.testing.assert_allclose(other.standard_error * units, fit.standard_error, rtol=1e-9)
 
@@ -169,12 +173,14 @@ def test_effects_are_those_of_brute_force(formula: str, link: Literal["logit", "
     design = designed(formula, variables)
     X = design.block(variables, slice(0, variables.rows))
     if link == "logit":
-        reference, predict = by_statsmodels(X, y, cluster), sm.Logit(y, X).predict
+        reference = by_statsmodels(X, y, cluster)
+        predict = sm.Logit(y, X).predict
         fit: Inference = fit_logit(into_blocks(X, y, cluster), design.names)
     else:
         groups = np.unique(cluster, return_inverse=True)[1]
         reference = sm.OLS(y, X).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
-        predict, fit = sm.OLS(y, X).predict, least_squares(into_blocks(X, y, cluster), design.names, leave_out=False)
+        predict = sm.OLS(y, X).predict
+        fit = least_squares(into_blocks(X, y, cluster), design.names, leave_out=False)
     effects = average_effects(design, variables, fit, link=link, confidence=0.9)
     assert {effect.variable for effect in effects} == {name for name in variables.names if name in formula}
     for effect in effects:
@@ -330,7 +336,8 @@ def test_a_number_that_parts_all_successes_from_all_failures_is_named() -> None:
 
 def test_many_names_are_cut_short() -> None:
     rng = np.random.default_rng(1)
-    cell, cluster = rng.integers(0, 9, 900), np.arange(900) // 3
+    cell = rng.integers(0, 9, 900)
+    cluster = np.arange(900) // 3
     X = np.column_stack([np.ones(900), *(cell == k for k in range(1, 9))]).astype(float)
     y = np.where(cell == 0, 1.0, rng.integers(0, 2, 900))
     with pytest.raises(ValueError, match=r"^logit: c0, c1, c2, c3, c4 and 4 more tell success"):

@@ -40,8 +40,11 @@ def test_repeating_every_observation_changes_no_bound() -> None:
 
 def test_the_effective_size_follows_the_intraclass_correlation() -> None:
     """deff = 1 + (m - 1) rho for equal clusters of m (Kish 1965)."""
-    rng, m, G = np.random.default_rng(5), 20, 4000
-    own, shared = rng.random((G, m)) < 0.8, rng.random((G, 1)) < 0.8
+    rng = np.random.default_rng(5)
+    m = 20
+    G = 4000
+    own = rng.random((G, m)) < 0.8
+    shared = rng.random((G, 1)) < 0.8
     success = np.where(rng.random((G, m)) < np.sqrt(0.3), shared, own)  # rho = 0.3
     size = effective_size(success.ravel().astype(float), np.repeat(np.arange(G), m))
     assert size == pytest.approx(G * m / (1 + (m - 1) * 0.3), rel=0.06)
@@ -56,8 +59,13 @@ def test_without_variance_the_clusters_count(value: int) -> None:
 
 def test_the_interval_covers_as_often_as_it_says() -> None:
     """40 clusters of 25 with a beta-distributed rate; a plain Wilson interval covers far less."""
-    rng, G, m, trials = np.random.default_rng(6), 40, 25, 1500
-    cluster, naive, covered = np.repeat(np.arange(G), m), 0, 0
+    rng = np.random.default_rng(6)
+    G = 40
+    m = 25
+    trials = 1500
+    cluster = np.repeat(np.arange(G), m)
+    naive = 0
+    covered = 0
     for _ in range(trials):
         success = rng.binomial(1, rng.beta(4.5, 0.5, G)[cluster])
         _, low, high = clustered_proportion(success, cluster)
@@ -71,7 +79,8 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=2, max_size=60), st.floats(0.5, 0.999))
 def test_the_interval_holds_the_estimate_and_stays_in_the_unit_range(rows: list[tuple[bool, int]],
                                                                      confidence: float) -> None:
-    success, cluster = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    success = np.array([row[0] for row in rows])
+    cluster = np.array([row[1] for row in rows])
     if len(np.unique(cluster)) < 2:
         return
     estimate, low, high = clustered_proportion(success, cluster, confidence=confidence)
@@ -81,7 +90,8 @@ def test_the_interval_holds_the_estimate_and_stays_in_the_unit_range(rows: list[
 
 def test_glyphs_that_come_back_widen_the_interval_and_unknown_ones_do_not() -> None:
     rng = np.random.default_rng(7)
-    glyph, captcha = rng.integers(30, size=400), np.repeat(np.arange(100), 4)
+    glyph = rng.integers(30, size=400)
+    captcha = np.repeat(np.arange(100), 4)
     success = rng.random(400) < rng.random(30)[glyph]
     alone = clustered_proportion(success, captcha)
     both = clustered_proportion(success, captcha, glyph)
@@ -91,7 +101,8 @@ def test_glyphs_that_come_back_widen_the_interval_and_unknown_ones_do_not() -> N
 
 
 def test_of_one_known_glyph_the_interval_is_by_captcha() -> None:
-    success, captcha = np.array([1, 0, 1]), np.arange(3)
+    success = np.array([1, 0, 1])
+    captcha = np.arange(3)
     assert clustered_proportion(success, captcha, np.full(3, 8)) == clustered_proportion(success, captcha)
 
 

@@ -37,7 +37,8 @@ def test_p_is_the_share_of_all_dealings_that_reach_the_statistic() -> None:
 
 
 def test_categories_are_dealt_again_within_each_part() -> None:
-    success, category = np.array([0, 1, 0, 0, 0, 0], np.uint8), np.array([1, 0, 1, 1, 0, 0])
+    success = np.array([0, 1, 0, 0, 0, 0], np.uint8)
+    category = np.array([1, 0, 1, 1, 0, 0])
     left = success - np.repeat(success.reshape(2, 3).mean(axis=1), 3)
     reached = [between_sum_of_squares(left, category[[*first, *second]], np.bincount(category))
                for first in permutations(range(3)) for second in permutations(range(3, 6))]

@@ -42,7 +42,8 @@ def parts(sample: Sample, runs: TrainingRuns, design: Design, fit: Fit) -> tuple
     X = design.block(sample.variables, slice(None))
     scores = X * (sample.success - X @ fit.beta)[:, None]
     K = len(fit.beta)
-    run, crossed = np.zeros((K, K)), np.zeros((K, K))
+    run = np.zeros((K, K))
+    crossed = np.zeros((K, K))
     for reader in np.unique(runs.reader):
         labels = np.unique(runs.run[runs.reader == reader])
         R = len(labels)

@@ -99,7 +99,10 @@ def test_curves_are_placed_each_by_itself() -> None:
 
 def test_the_interval_covers_as_often_as_it_says() -> None:
     """Characters of a captcha are correlated; intervals by character would cover far less."""
-    rng, studies, covered, naive = np.random.default_rng(10), 200, 0, 0
+    rng = np.random.default_rng(10)
+    studies = 200
+    covered = 0
+    naive = 0
     P = curve(LEVELS, 0.45, 4)
     truth = level_at(P[None], LEVELS, 0.5)[0]
     for _ in range(studies):
@@ -154,7 +157,8 @@ def test_the_area_is_that_of_trapezoids() -> None:
 
 
 def test_resamples_start_with_the_sample_and_take_whole_clusters() -> None:
-    right, seen = np.array([[4.0, 0.0], [0.0, 0.0]]), np.array([[4.0, 2.0], [1.0, 2.0]])
+    right = np.array([[4.0, 0.0], [0.0, 0.0]])
+    seen = np.array([[4.0, 2.0], [1.0, 2.0]])
     shares = resampled_shares(right, seen, 500, rng=np.random.default_rng(1))
     assert shares[0].tolist() == [0.8, 0.0]
     assert set(shares[1:, 0].round(6)) == {0.0, 0.8, 1.0}

@@ -109,7 +109,10 @@ def test_the_moments_of_clusters_do_not_depend_on_blocks() -> None:
 
 
 def test_true_zeros_are_refused_as_often_as_p_says_and_more_often_by_students_t() -> None:
-    rng, runs, G, size = np.random.default_rng(9), 600, 8, 5
+    rng = np.random.default_rng(9)
+    runs = 600
+    G = 8
+    size = 5
     code = np.repeat(np.arange(G), size)
     uneven = np.exp(rng.normal(size=G))  # leverage of the clusters
     wild = student = 0

@@ -93,7 +93,9 @@ def write_language(path: Path, characters: str | None) -> None:
     if characters is not None:
         lines = ["NULL 0 Common 0", "Joined 7 0 Latin 1", *(f"{one} 5 0 Common 2" for one in characters), ""]
         entries[21] = "\n".join([str(len(lines) - 1), *lines]).encode()
-    start, places, body = 4 + 8 * 24, [-1] * 24, b""
+    start = 4 + 8 * 24
+    places = [-1] * 24
+    body = b""
     for number in sorted(entries):
         places[number] = start + len(body)
         body += entries[number]
@@ -161,7 +163,8 @@ def test_a_tall_image_becomes_dark_on_light_with_a_margin_of_its_ground(image: n
     """Tall ones are not scaled, so that the pixels themselves can be compared."""
     line = tesseract.line_image(image)
     assert line.shape == (image.shape[0] + 2 * MARGIN, image.shape[1] + 2 * MARGIN)
-    inner, ground = line[MARGIN:-MARGIN, MARGIN:-MARGIN], int(line[0, 0])
+    inner = line[MARGIN:-MARGIN, MARGIN:-MARGIN]
+    ground = int(line[0, 0])
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     assert np.array_equal(inner, grey) or np.array_equal(inner, 255 - grey)
     assert inner.mean() <= ground + 1  # a median between two numbers loses its half

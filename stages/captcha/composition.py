@@ -113,8 +113,11 @@ def warp(glyph: Ink, layout: Layout, *, rng: np.random.Generator) -> Ink:
     scale = rng.uniform(*layout.scale)
     angle = math.radians(rng.uniform(-layout.rotation, layout.rotation))
     shear = rng.uniform(-layout.shear, layout.shear)
-    cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
-    rows, size = [], []  # of the affine map; of x and of y
+    cosine = scale * math.cos(angle)
+    sine = scale * math.sin(angle)
+    # of the affine map; of x and of y
+    rows = []
+    size = []
     for along_x, along_y in ((cosine, cosine * shear + sine), (-sine, cosine - sine * shear)):
         reach = (abs(along_x) + abs(along_y)) * SIDE / 2  # px from the centre to the far corner
         size.append(2 * math.ceil(reach) + 4)  # even, as 28 is: an unchanged glyph keeps its pixels

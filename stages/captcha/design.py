@@ -78,11 +78,13 @@ def render_crossed(bases: Bases, first: int, doses: NoiseDesign, palette: Colour
     The levels of one type share their random numbers: a higher level strengthens the same noise and draws no new one.
     `first` is the index of the first captcha; it keeps colours balanced over parts.
     """
-    n, grid = len(bases.ink), doses.grid()
+    n = len(bases.ink)
+    grid = doses.grid()
     columns = []
     for condition, (noise, level) in enumerate(grid):
         colours = _colours(bases, first + condition, palette, stream(seed, *identity, "colour", condition))
-        noises, levels = np.full(n, noise), np.full(n, level)
+        noises = np.full(n, noise)
+        levels = np.full(n, level)
         columns.append(_render(bases, colours, noises, levels, seed, identity))
     return _interleave(columns, n)
 
@@ -138,10 +140,15 @@ def _render(bases: Bases, colours: Colours, noises: NDArray[np.str_], levels: ND
             identity: tuple[str | int, ...]) -> Renderings:
     clean = paint(bases, colours)
     images = clean.copy()
-    rmse, ssim = np.zeros(len(images), np.float32), np.ones(len(images), np.float32)  # of what stays clean
+    # of what stays clean
+    rmse = np.zeros(len(images), np.float32)
+    ssim = np.ones(len(images), np.float32)
     for chosen, noisy in _noisy(clean, noises, levels, seed, identity):
-        before, after = measures.lumas(clean[chosen]), measures.lumas(noisy)
-        images[chosen], rmse[chosen], ssim[chosen] = noisy, measures.rmse(before, after), measures.ssim(before, after)
+        before = measures.lumas(clean[chosen])
+        after = measures.lumas(noisy)
+        images[chosen] = noisy
+        rmse[chosen] = measures.rmse(before, after)
+        ssim[chosen] = measures.ssim(before, after)
     return Renderings(np.zeros(len(images), np.int16), noises.tolist(), levels, colours,
                       _contrast(clean, bases, colours), rmse, ssim, images)
 

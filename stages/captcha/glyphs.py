@@ -125,13 +125,15 @@ def centre(gray: NDArray[np.uint8], *, scale: float | None = None) -> Glyphs:
     if not len(rows):
         raise ValueError("no ink: expected a glyph darker or lighter than its background, got an even image")
     box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)  # left, top, right, bottom
-    width, height = box[2] - box[0], box[3] - box[1]
+    width = box[2] - box[0]
+    height = box[3] - box[1]
     factor = BOX / max(height, width) if scale is None else min(scale, SIDE / max(height, width))
     size = (max(round(width * factor), 1), max(round(height * factor), 1))
     # Pillow resizes uint8 in integer arithmetic: every machine makes the same bytes.
     ink = np.asarray(Image.fromarray(gray).resize(size, Image.Resampling.BICUBIC, box=box))
     glyph = np.zeros((SIDE, SIDE), np.uint8)
-    top, left = _corner(ink, axis=0), _corner(ink, axis=1)
+    top = _corner(ink, axis=0)
+    left = _corner(ink, axis=1)
     glyph[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
     return glyph
 

@@ -44,11 +44,13 @@ def ssim(clean: Lumas, noisy: Lumas) -> NDArray[np.float32]:
 def _ssim(a: Lumas, b: Lumas) -> Lumas:
     """Structural similarity per window inside its image, (n, H - 6, W - 6)."""
     sample = WINDOW**2 / (WINDOW**2 - 1)
-    mean_a, mean_b = _mean(a), _mean(b)
+    mean_a = _mean(a)
+    mean_b = _mean(b)
     variance_a = sample * (_mean(a * a) - mean_a * mean_a)
     variance_b = sample * (_mean(b * b) - mean_b * mean_b)
     covariance = sample * (_mean(a * b) - mean_a * mean_b)
-    c1, c2 = 0.01**2, 0.03**2
+    c1 = 0.01**2
+    c2 = 0.03**2
     ratio = ((2 * mean_a * mean_b + c1) * (2 * covariance + c2)
              / ((mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2)))  # fmt: skip
     edge = WINDOW // 2

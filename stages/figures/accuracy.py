@@ -86,7 +86,8 @@ def first_glyphs(characters: pd.DataFrame) -> Ints:
 
 def _interval(rows: pd.DataFrame, column: str, glyphs: Ints, confidence: float) -> tuple[float, float, float]:
     """Share and interval of a column of truths; of a single captcha or glyph no interval is known (NaN)."""
-    values, captchas = rows[column].to_numpy(), rows[Predictions.captcha].to_numpy()
+    values = rows[column].to_numpy()
+    captchas = rows[Predictions.captcha].to_numpy()
     if fewest_clusters(captchas, glyphs) < 2 or of_one_glyph(glyphs):
         return float(values.mean()), np.nan, np.nan
     return clustered_proportion(values, captchas, glyphs, confidence=confidence)
@@ -117,7 +118,8 @@ def draw_levels(table: pd.DataFrame, measure: str, guess: float, reader: str) ->
     is named at its end.
     """
     estimate, _, _ = ESTIMATES[measure]
-    noises, readers = list(dict.fromkeys(table[Accuracy.noise])), list(dict.fromkeys(table[Accuracy.reader]))
+    noises = list(dict.fromkeys(table[Accuracy.noise]))
+    readers = list(dict.fromkeys(table[Accuracy.reader]))
     figure, panels = small_multiples(len(noises), 0.25, 1.85)
     for panel, noise in zip(panels, noises, strict=True):
         panel.set_title(words(noise))
@@ -190,7 +192,8 @@ def about_levels(levels: pd.DataFrame, reader: str, measure: str) -> str:
         return share_text(row[column], row[least], row[most])
 
     strongest = rows[rows[Accuracy.level] == rows[Accuracy.level].max()]
-    low, high = lowest(strongest, column), highest(strongest, column)
+    low = lowest(strongest, column)
+    high = highest(strongest, column)
     clean = rows[rows[Accuracy.level] == 0].iloc[0]
     start = f"Without noise `{reader}` reads {accuracy_text(clean)} {what}; at level {low[Accuracy.level]:g} "
     if len(strongest) == 1:
@@ -205,7 +208,8 @@ def draw_breakdown(tables: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
     figure = Figure((WIDTH, 0.4 + 2.2 * len(tables)))
     panels = figure.subplots(len(tables), 1, sharey=True, squeeze=False)[:, 0]
     for panel, (factor, table) in zip(panels, tables, strict=True):
-        names, readers = list(dict.fromkeys(table[factor])), list(dict.fromkeys(table[OfReader.reader]))
+        names = list(dict.fromkeys(table[factor]))
+        readers = list(dict.fromkeys(table[OfReader.reader]))
         for index, reader in enumerate(readers):
             part = table[table[OfReader.reader] == reader]
             shift = 0.44 * (index / (len(readers) - 1) - 0.5) if len(readers) > 1 else 0.0

@@ -49,7 +49,8 @@ def draw_detection(rows: pd.DataFrame) -> Figure:
     """AUROC without noise, one place a held-out class and, beside each other, a dot a method with its interval; the
     control hollow, and one half, which is guessing, dotted. A last place holds the means over classes."""
     table = clean(rows)
-    methods, classes = methods_of(table), list(dict.fromkeys(table[UnseenScores.held_out]))
+    methods = methods_of(table)
+    classes = list(dict.fromkeys(table[UnseenScores.held_out]))
     figure = Figure((WIDTH, 3.4))
     axes = figure.subplots()
     for index, method in enumerate(methods):
@@ -105,7 +106,8 @@ def about_alarms(rows: pd.DataFrame, method: str) -> str:
     own = own[own[UnseenScores.method] == method].dropna(subset=[UnseenScores.tpr_at_5, UnseenScores.false_alarms])
     if own.empty:
         return "No class had enough glyphs to try a threshold."
-    low, high = lowest(own, UnseenScores.tpr_at_5), highest(own, UnseenScores.tpr_at_5)
+    low = lowest(own, UnseenScores.tpr_at_5)
+    high = highest(own, UnseenScores.tpr_at_5)
     ends = (
         ""
         if pd.isna(low[UnseenScores.tpr_low])
@@ -201,7 +203,8 @@ def about_scores(scores: Doubles, labels: Ints, label: int, threshold: float, ch
 
 def hardest(scores: Doubles, labels: Ints, label: int, count: int) -> tuple[Ints, Ints]:
     """Rows of the `count` most anomalous normal glyphs, and of the least anomalous of class `label`, hardest first."""
-    normal, anomalous = np.flatnonzero(labels != label), np.flatnonzero(labels == label)
+    normal = np.flatnonzero(labels != label)
+    anomalous = np.flatnonzero(labels == label)
     return (
         normal[np.argsort(-scores[normal], kind="stable")][:count],
         anomalous[np.argsort(scores[anomalous], kind="stable")][:count],

@@ -79,7 +79,8 @@ def draw_associations(table: pd.DataFrame) -> Figure:
 
 def about_associations(table: pd.DataFrame, designed: Sequence[str]) -> str:
     """The strongest association between two factors that the design sets apart."""
-    a, b = table[Associations.a], table[Associations.b]
+    a = table[Associations.a]
+    b = table[Associations.b]
     pairs = table[a.isin(list(designed)) & b.isin(list(designed)) & (a < b)]
     if pairs.empty:
         return "Only one factor varies in this run."

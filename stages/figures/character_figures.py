@@ -102,7 +102,8 @@ def about_class_levels(thresholds: pd.DataFrame, confidence: float) -> str:
     reached = own[np.isfinite(own[ClassThresholds.level].to_numpy(float))]
     if reached.empty:
         return f"No character falls to {target} within the levels tested, all noise types together."
-    first, last = lowest(reached, ClassThresholds.level), highest(reached, ClassThresholds.level)
+    first = lowest(reached, ClassThresholds.level)
+    last = highest(reached, ClassThresholds.level)
     text = (
         f"All noise types together, {quoted(first[ClassThresholds.character])} falls to {target} first, at level "
         f"{first[ClassThresholds.level]:.2f} "
@@ -191,7 +192,8 @@ def draw_class_ranking(ranking: pd.DataFrame) -> Figure:
     `ranking` is Ranking.table; characters without a place are left out.
     """
     own = ranking[ranking[ClassRanking.place].notna()]
-    y, names = np.arange(len(own)), list(own[ClassRanking.character])
+    y = np.arange(len(own))
+    names = list(own[ClassRanking.character])
     figure = Figure((WIDTH, 1.0 + ROW * max(1, len(own))))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.1, 1])
     left.hlines(y, own[ClassRanking.low], own[ClassRanking.high], color=PALETTE[0], linewidth=1.3)
@@ -236,7 +238,8 @@ def about_class_ranking(ranking: pd.DataFrame, confidence: float) -> str:
     too_few = f" {left_out} of the {len(ranking)} characters come in too few captchas for a place." if left_out else ""
     if len(own) < 2:
         return "Too few characters were shown often enough to be ranked." + too_few
-    best, worst = own.iloc[0], own.iloc[-1]
+    best = own.iloc[0]
+    worst = own.iloc[-1]
     text = (
         f"{quoted(best[ClassRanking.character])} is the most robust: {percent(best[ClassRanking.accuracy])} of it "
         "are read under noise "

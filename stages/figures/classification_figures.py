@@ -96,7 +96,9 @@ def about_classification(table: pd.DataFrame, reader: str, confidence: float = 0
     own = table[(table[Classification.reader] == reader) & (table[Classification.renderings] == "all")]
     own = own[own[Classification.character] != MACRO]
     shown = own[own[Classification.support] > 0]
-    worst, best, macro = lowest(shown, Classification.f1), highest(shown, Classification.f1), macro_of(table, reader)
+    worst = lowest(shown, Classification.f1)
+    best = highest(shown, Classification.f1)
+    macro = macro_of(table, reader)
     text = f"Over all renderings the macro F1 of `{reader}` is {percent(macro[Classification.f1])}"
     if np.isfinite(macro[Classification.f1_low]):
         ends = percent_range(macro[Classification.f1_low], macro[Classification.f1_high])

@@ -96,7 +96,8 @@ def about_combinations(table: pd.DataFrame, kind: str, confidence: float) -> str
         return f"There are no {kind}s: the texts have one character each."
     if len(own) == 1:
         return f"There is one {kind}: nothing to compare."
-    best, worst = own.iloc[0], own.iloc[-1]
+    best = own.iloc[0]
+    worst = own.iloc[-1]
     count = int(best[Combinations.of])
     number = f"{count} {kind}s"
     drawing = ", and that of a text drawn once says nothing of another drawing of it" if best[Combinations.note] else ""
@@ -105,7 +106,8 @@ def about_combinations(table: pd.DataFrame, kind: str, confidence: float) -> str
 
 
 def _one(row: pd.Series, confidence: float) -> str:
-    low, high = row[Combinations.low], row[Combinations.high]
+    low = row[Combinations.low]
+    high = row[Combinations.high]
     interval = f", {interval_name(confidence)} {percent_range(low, high)}" if np.isfinite(low) else ""
     return (f"{quoted(row[Combinations.combination])}, read right {percent(row[Combinations.accuracy])} of the times"
             f"{interval}, where its characters alone lead to {percent(row[Combinations.expected])}")

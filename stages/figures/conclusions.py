@@ -44,7 +44,8 @@ def answer_text(found: Regressed, learned: str = "") -> str:
 
     `learned` says what that reader was trained on.
     """
-    half_levels, costs = found.half_levels(found.reader), found.costs(found.reader)
+    half_levels = found.half_levels(found.reader)
+    costs = found.costs(found.reader)
     reached = half_levels[half_levels[Thresholds.level].notna()]
     if costs.empty:
         return f"The regression estimated no cost of any noise for `{found.reader}`, so none can be called the worst."
@@ -91,7 +92,8 @@ def _costs(found: Regressed) -> Iterator[str]:
     costs = found.costs(found.reader)
     if costs.empty:
         return
-    worst, least = costs.iloc[0], costs.iloc[-1]
+    worst = costs.iloc[0]
+    least = costs.iloc[-1]
     text = (f"For `{found.reader}` **{words(worst[Costs.noise])}** costs most, "
             f"{points_text(worst, Costs.cost, explained=interval_name(found.confidence))} percentage points of character "
             "accuracy on average over the levels tested")
@@ -124,7 +126,8 @@ def _simultaneous(pair: pd.Series) -> str:
 
 def _slopes(found: Regressed) -> Iterator[str]:
     """The smallest and the largest observed step between neighbouring levels of the worst noise."""
-    costs, rows = found.costs(found.reader), found.of(DoseResponses, found.reader)
+    costs = found.costs(found.reader)
+    rows = found.of(DoseResponses, found.reader)
     if costs.empty:
         return
     noise = str(costs.iloc[0][Costs.noise])
@@ -170,7 +173,8 @@ def _factor(factor: str, found: Regressed) -> Iterator[str]:
     pairs = found.contrasts(factor, found.reader)
     whose = f"`{found.reader}`"
     if pairs.empty:
-        pairs, whose = found.contrasts(factor), "all readers"
+        pairs = found.contrasts(factor)
+        whose = "all readers"
     if pairs.empty:
         return
     start = f"{FACTORS[factor].capitalize()} ({whose}):"

@@ -79,8 +79,11 @@ def number_cells(axes: Axes, values: Floats, shown: NDArray[np.bool_], dark: NDA
     """Write the values into the cells that are `shown`, in white where the cell is `dark`, as large as they fit."""
     written = {cell: format(values[cell], form).replace("-", "−") for cell in zip(*np.nonzero(shown), strict=True)}
     longest = max(map(len, written.values()), default=1)
-    box, point = axes.get_window_extent(), axes.figure.dpi / 72
-    width, height = box.width / point / values.shape[1], box.height / point / values.shape[0]  # of a cell
+    box = axes.get_window_extent()
+    point = axes.figure.dpi / 72
+    # of a cell
+    width = box.width / point / values.shape[1]
+    height = box.height / point / values.shape[0]
     size = min(8.0, 0.9 * width / (0.62 * longest), 0.6 * height)
     for (row, column), number in written.items():
         axes.text(column, row, number, ha="center", va="center", fontsize=size,

@@ -17,7 +17,10 @@ from stages.schemas.captchas import GlyphCounts
 from stages.schemas.figures import Counts
 
 MOST_NUMBERED = 40  # characters; with more, the numbers would be too small to read
-GLYPHS_PER_ROW, GAP, LINE = 13, 6, 13  # of the sheet of mean glyphs; gap and line of lettering in px
+# of the sheet of mean glyphs; gap and line of lettering in px
+GLYPHS_PER_ROW = 13
+GAP = 6
+LINE = 13
 
 
 def count_characters(texts: Mapping[str, Iterable[str]], alphabet: str) -> pd.DataFrame:
@@ -55,12 +58,14 @@ def draw_counts(table: pd.DataFrame) -> Figure:
 def draw_mean_glyphs(means: NDArray[np.uint8], labels: list[str], counts: list[int]) -> Figure:
     """The mean glyph of each class, dark on white; means (A, 28, 28), ink 255; `counts` of glyphs stand beneath."""
     columns = min(GLYPHS_PER_ROW, max(10, len(labels)))
-    across, down = SIDE + GAP, SIDE + LINE
+    across = SIDE + GAP
+    down = SIDE + LINE
     sheet = np.full((-(-len(labels) // columns) * down, columns * across - GAP, 3), 255, np.uint8)
     figure = Figure()
     axes = picture_axes(figure, 0, sheet.shape[1], sheet.shape[0], 0)
     for index, (mean, label, count) in enumerate(zip(means, labels, counts, strict=True)):
-        top, left = index // columns * down, index % columns * across
+        top = index // columns * down
+        left = index % columns * across
         sheet[top:top + SIDE, left:left + SIDE] = 255 - mean[..., None]
         axes.text(left + SIDE / 2, top + SIDE + LINE / 2, f"{label}  ({count})", ha="center", va="center", fontsize=7.5)
     axes.imshow(sheet, interpolation="none", extent=(0, sheet.shape[1], sheet.shape[0], 0))
@@ -70,7 +75,8 @@ def draw_mean_glyphs(means: NDArray[np.uint8], labels: list[str], counts: list[i
 def about_counts(counts: pd.DataFrame) -> str:
     sentences = []
     for split, rows in counts.groupby(Counts.split, sort=False):
-        rarest, commonest = rows[Counts.count].min(), rows[Counts.count].max()
+        rarest = rows[Counts.count].min()
+        commonest = rows[Counts.count].max()
         often = f"{rarest:,}" if rarest == commonest else f"between {rarest:,} and {commonest:,}"
         sentences.append(f"{often} times in {split}")
     return f"Each character stands at each position {' and '.join(sentences)}."
@@ -78,6 +84,7 @@ def about_counts(counts: pd.DataFrame) -> str:
 
 def about_glyphs(glyphs: pd.DataFrame) -> str:
     """`glyphs` is GlyphCounts."""
-    rarest, commonest = glyphs[GlyphCounts.train].min(), glyphs[GlyphCounts.train].max()
+    rarest = glyphs[GlyphCounts.train].min()
+    commonest = glyphs[GlyphCounts.train].max()
     number = f"{rarest:,}" if rarest == commonest else f"between {rarest:,} and {commonest:,}"
     return f"Each character has {number} glyphs to train on."

@@ -136,7 +136,8 @@ def _about_size(found: Regressed) -> Iterator[str]:
 
 
 def _about_leverage(found: Regressed) -> Iterator[str]:
-    one, cluster = found.headline, found.dimensions[0]
+    one = found.headline
+    cluster = found.dimensions[0]
     leverage = one.cluster_leverage
     yield (f"Leverage of a {cluster}: {leverage.mean:.3g} on average, {leverage.most:.3g} at most ({cluster} "
            f"{leverage.of}). A coefficient rests on as few as G* = {one.effective_clusters:.1f} effective "
@@ -151,7 +152,8 @@ def _about_columns(found: Regressed) -> Iterator[str]:
 
 
 def _about_fit(found: Regressed) -> Iterator[str]:
-    one, test = found.headline, found.headline.reset
+    one = found.headline
+    test = found.headline.reset
     yield (f"R² is {one.r2:.4f}, adjusted R² {one.adjusted_r2:.4f}, predicted (PRESS) R² "
            f"{one.predicted_r2:.4f}, leave-one-cluster-out R² {one.out_of_cluster_r2:.4f}.")
     form = ("RESET: the regressors give every mean already, there is nothing to test." if test is None else
@@ -179,7 +181,8 @@ def _about_warnings(found: Regressed) -> Iterator[str]:
 
 def tests_table(found: Regressed) -> ReportTable:
     """The joint test of every term of the preferred specification, and of what the one by reader has beside them."""
-    headline, other = found.tests(found.fits.headline), found.tests(found.by_reader)
+    headline = found.tests(found.fits.headline)
+    other = found.tests(found.by_reader)
     tests = pd.concat([headline, other[~other[JointTests.term].isin(headline[JointTests.term])]])
     rows = [row(term_words(test[JointTests.term]), test[JointTests.specification], *_joint(test),
                 signed(test[JointTests.adjusted_r2_lost], ".4f")) for _, test in tests.iterrows()]

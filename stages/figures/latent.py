@@ -145,7 +145,8 @@ def draw_separation(table: pd.DataFrame, space: str) -> Figure:
 def relative(table: pd.DataFrame) -> pd.DataFrame:
     """Distance and spread over the clean ones, and purity: columns noise, level, measure, value, low, high; with a row
     at level 0 for each noise. A distance that cannot be told from 0 is 0."""
-    noisy, clean = table[table[SpaceMeasures.noise] != CLEAN], table[table[SpaceMeasures.noise] == CLEAN]
+    noisy = table[table[SpaceMeasures.noise] != CLEAN]
+    clean = table[table[SpaceMeasures.noise] == CLEAN]
     parts = []
     for measure, source, sign in (("distance", "merging", 0.5), ("spread", "widening", -0.5), ("purity", "purity", 0)):
         for noise in dict.fromkeys(noisy[SpaceMeasures.noise]):
@@ -249,7 +250,9 @@ def _percentage(row: pd.Series, factor: float, confidence: float) -> str:
         return f"is unknown ({row[SpaceMeasures.note]})"
     if not known:
         return f"changes by {signed(value, '+.0f')}\u00a0% (no interval: {row[SpaceMeasures.note]})"
-    low, high = (min(known) if len(known) == 2 else -100.0), max(known)  # an open end is a distance of nothing
+    # an open end is a distance of nothing
+    low = min(known) if len(known) == 2 else -100.0
+    high = max(known)
     return f"changes by {signed(value, '+.0f')}\u00a0% {interval_text(range_text(low, high, '+.0f'), confidence)}"
 
 
@@ -260,7 +263,8 @@ def about_separation(table: pd.DataFrame, space: str) -> str:
         notes = table.loc[(table[SpaceMeasures.space] == space) & (table[SpaceMeasures.note] != ""), SpaceMeasures.note]
         return f"No interval is known here, and so no verdict: {notes.iloc[0]}."
     gone = found["spread"] == "collapses"
-    closer, spread = (found["distance"] == "falls") & ~gone, found["spread"] == "grows"
+    closer = (found["distance"] == "falls") & ~gone
+    spread = found["spread"] == "grows"
     sentences = [] if gone.any() else ["nowhere do the class means move together"]
     if closer.any():
         sentences = [f"under {_noises(found[closer], len(found))} the class means move together"]
@@ -290,7 +294,8 @@ def _noises(rows: pd.DataFrame, all_of_them: int) -> str:
 def about_plane(table: pd.DataFrame, space: str, noise: str, share: float, confidence: float) -> str:
     """The plane's share of the variance, and how the purity of the neighbours falls in the whole space."""
     own = table[(table[SpaceMeasures.space] == space) & (table[SpaceMeasures.measure] == "purity")]
-    clean, rows = own[own[SpaceMeasures.noise] == CLEAN].iloc[0], own[own[SpaceMeasures.noise] == noise]
+    clean = own[own[SpaceMeasures.noise] == CLEAN].iloc[0]
+    rows = own[own[SpaceMeasures.noise] == noise]
     last = rows.loc[rows[SpaceMeasures.level].idxmax()]
     return (
         f"The plane holds {percent(share)} of the clean variance; in the whole space {_purity(clean, confidence)} "
@@ -300,7 +305,8 @@ def about_plane(table: pd.DataFrame, space: str, noise: str, share: float, confi
 
 
 def _purity(row: pd.Series, confidence: float) -> str:
-    low, high = row[SpaceMeasures.low], row[SpaceMeasures.high]
+    low = row[SpaceMeasures.low]
+    high = row[SpaceMeasures.high]
     share = percent(row[SpaceMeasures.value])
     if not np.isfinite([low, high]).all():
         return f"{share} (no interval: {row[SpaceMeasures.note]})"
@@ -325,7 +331,8 @@ def about_drawings(losses: pd.DataFrame, active: int, latent: int, confidence: f
 
 
 def _nats(row: pd.Series, confidence: float) -> str:
-    low, high = row[GlyphLosses.reconstruction_low], row[GlyphLosses.reconstruction_high]
+    low = row[GlyphLosses.reconstruction_low]
+    high = row[GlyphLosses.reconstruction_high]
     nats = f"{row[GlyphLosses.reconstruction]:.0f} nats"
     if not np.isfinite([low, high]).all():
         return nats

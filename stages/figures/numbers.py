@@ -18,7 +18,9 @@ ARCHITECTURES = {
     "logistic": "a logistic regression", "knn": "a nearest-neighbour classifier", "svm": "a support vector machine",
     "mlp": "a classical network of one hidden layer", "tesseract": "an outside program"}
 MOST_DECIMALS = 3
-LOW, HIGH = Coefficients.low, Coefficients.high  # the ends of an interval, in every table
+# the ends of an interval, in every table
+LOW = Coefficients.low
+HIGH = Coefficients.high
 NOTHING_READ = 0.01  # share of the captchas, below which hardly any is read whole
 
 

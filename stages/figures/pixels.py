@@ -25,7 +25,8 @@ MEASURES = {PixelChanges.luma_mean: "mean luma", PixelChanges.luma_sd: "spread o
 
 def luma_statistics(images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     """Mean and standard deviation of luma within each image, (n,) each, full scale = 1; images (n, H, W, 3)."""
-    means, spreads = [np.zeros(0)], [np.zeros(0)]
+    means = [np.zeros(0)]
+    spreads = [np.zeros(0)]
     for start in range(0, len(images), IMAGES_IN_MEMORY):
         block = lumas(images[start:start + IMAGES_IN_MEMORY])
         flat = block.reshape(len(block), -1)
@@ -74,7 +75,8 @@ def draw_pixels(table: pd.DataFrame) -> Figure:
 
 def about_pixels(pixels: pd.DataFrame) -> str:
     strongest = pixels[pixels[PixelChanges.level] == pixels[PixelChanges.level].max()]
-    low, high = lowest(strongest, PixelChanges.rmse), highest(strongest, PixelChanges.rmse)
+    low = lowest(strongest, PixelChanges.rmse)
+    high = highest(strongest, PixelChanges.rmse)
     ends = [f"{row[PixelChanges.rmse]:.2f} ({words(row[PixelChanges.noise])})" for row in (low, high)]
     return (f"At level {low[PixelChanges.level]:g} the luma changes by {ends[0]} to {ends[1]} of full scale, root mean "
             "square.")

@@ -37,13 +37,15 @@ def ranked(found: Regressed) -> list[str]:
 def draw_ranking(found: Regressed, noises: Sequence[str], readers: Sequence[str], largest: float) -> Figure:
     """One row a noise type: left the threshold, right the average cost, with intervals; the report's reader in the
     noise's colour, the others pale. A threshold that is not reached stands hollow at the right edge."""
-    order, others = ranked(found), [name for name in readers if name != found.reader]
+    order = ranked(found)
+    others = [name for name in readers if name != found.reader]
     edge = EDGE * largest
     figure = Figure((WIDTH, 0.85 + ROW * len(order)))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.15, 1])
     for index, reader in enumerate([*others, found.reader]):
         place = 0.0 if reader == found.reader else 0.2 + 0.13 * index
-        half_levels, costs = found.half_levels(reader).set_index(Thresholds.noise), found.costs(reader).set_index(Costs.noise)
+        half_levels = found.half_levels(reader).set_index(Thresholds.noise)
+        costs = found.costs(reader).set_index(Costs.noise)
         for row, noise in enumerate(order):
             style = _marker_style(noise, noises, None if reader == found.reader else index)
             if noise in half_levels.index:
@@ -139,7 +141,8 @@ def _drawn(found: Regressed) -> pd.DataFrame:
 
 def _about_marks(found: Regressed) -> str:
     drawn = _drawn(found)
-    never, clean = drawn[Thresholds.level].isna(), drawn[Thresholds.level] == 0
+    never = drawn[Thresholds.level].isna()
+    clean = drawn[Thresholds.level] == 0
     text = " A hollow point: never, within the levels tested." if never.any() else ""
     if clean.any():
         whose = listed([f"`{reader}`" for reader in dict.fromkeys(drawn.loc[clean, Thresholds.reader])])

@@ -76,7 +76,8 @@ def _nature(run: Described) -> list[str]:
 
 
 def _means(line: pd.Series) -> list[TableCell]:
-    low, high = line[Classification.f1_low], line[Classification.f1_high]
+    low = line[Classification.f1_low]
+    high = line[Classification.f1_high]
     interval = percent_range(low, high) if np.isfinite(low) else ""
     return [*(TableCell(percent(line[name])) for name in MEANS), TableCell(percent(line[Classification.f1]), interval)]
 

@@ -80,7 +80,8 @@ def about_calibration(groups: pd.DataFrame, reader: str, details: PredictionDeta
     own = groups[groups[Calibration.reader] == reader]
     if own.empty:
         return f"`{reader}` read no character, so that it has no confidence to look at."
-    worst, best = highest(own, Calibration.calibration_error), lowest(own, Calibration.calibration_error)
+    worst = highest(own, Calibration.calibration_error)
+    best = lowest(own, Calibration.calibration_error)
     sentence = f"`{reader}` read no character; "
     if details.calibration_error is not None:
         sentence = f"Over all conditions the confidences of `{reader}` miss by {percent(details.calibration_error)}, "

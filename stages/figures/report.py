@@ -68,7 +68,8 @@ def tree_of(study: Study, chapters: Sequence[tuple[Chapter, Sequence[ChapterPart
 
 
 def _figure(figure: Figure, rendered: Rendered, source: Any, chapter: str) -> Tree:
-    shows, form = figure.shows.format(**source.words), figure.form.format(**source.words)
+    shows = figure.shows.format(**source.words)
+    form = figure.form.format(**source.words)
     width, height = svg_size(rendered.svg) if rendered.svg else (None, None)
     return {"file": rendered.file, "title": figure.title, "shows": shows, "finding": rendered.finding,
             "alternative": plain(f"{figure.title.rstrip('?.')}: {form} {rendered.finding}"), "chapter": chapter,

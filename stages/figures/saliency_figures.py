@@ -26,9 +26,13 @@ Map = NDArray[np.float32]  # (H, W), above 0 for the character
 
 CONTROLS = ("ink", "random")  # maps that know nothing of the reader
 ENLARGED = 2  # px for one of a picture
-BAR, STRIP_HEIGHT = 3, 8  # px, height of the mark beneath a character and of the strip that it lies in
+# px, height of the mark beneath a character and of the strip that it lies in
+BAR = 3
+STRIP_HEIGHT = 8
 MARK = (0, 114, 178)  # of the bar
-COLOURS, START = "inferno", 0.25  # of a map; its darkest quarter would look like ink
+# of a map; its darkest quarter would look like ink
+COLOURS = "inferno"
+START = 0.25
 PALE = 0.55  # how much white is mixed into the grey picture
 TOP = 99.5  # percentile of a map that is drawn in full
 ACROSS = 10  # mean maps in a row
@@ -135,10 +139,8 @@ def draw_drift(measures: pd.DataFrame) -> Figure:
         & (measures[SaliencyMeasures.noise] != POOLED)
         & (measures[SaliencyMeasures.method] != "random")
     ]
-    noises, methods = (
-        list(dict.fromkeys(table[SaliencyMeasures.noise])),
-        list(dict.fromkeys(table[SaliencyMeasures.method])),
-    )
+    noises = list(dict.fromkeys(table[SaliencyMeasures.noise]))
+    methods = list(dict.fromkeys(table[SaliencyMeasures.method]))
     figure, panels = small_multiples(len(noises), 0.8, 1.8)
     for panel, noise in zip(panels, noises, strict=False):
         for index, method in enumerate(methods):
@@ -304,14 +306,13 @@ def about_drift(measures: pd.DataFrame, method: str) -> str:
         & (measures[SaliencyMeasures.level] > 0)
     ]
     strongest = table[table[SaliencyMeasures.level] == table[SaliencyMeasures.level].max()]
-    own, ink = (
-        strongest[strongest[SaliencyMeasures.method] == method],
-        strongest[strongest[SaliencyMeasures.method] == "ink"],
-    )
+    own = strongest[strongest[SaliencyMeasures.method] == method]
+    ink = strongest[strongest[SaliencyMeasures.method] == "ink"]
     own = own[own[SaliencyMeasures.value].notna()]
     if own.empty:
         return f"No drift of {method_words(method)} could be measured."
-    most, least = lowest(own, SaliencyMeasures.value), highest(own, SaliencyMeasures.value)
+    most = lowest(own, SaliencyMeasures.value)
+    least = highest(own, SaliencyMeasures.value)
     ink_row = ink[ink[SaliencyMeasures.noise] == most[SaliencyMeasures.noise]]
     text = (
         f"At level {most[SaliencyMeasures.level]:g} the {method_words(method)} map is least like the clean one under "
@@ -353,7 +354,8 @@ def about_mean_maps(means: Mapping[str, tuple[Map, Map]], counts: Mapping[str, i
     }
     if len(shares) < 2:
         return "Too few characters to compare their mean maps."
-    best, worst = max(shares, key=lambda name: shares[name]), min(shares, key=lambda name: shares[name])
+    best = max(shares, key=lambda name: shares[name])
+    worst = min(shares, key=lambda name: shares[name])
     return (
         f"The mean map keeps closest to the mean glyph for {quoted(best)} ({percent(shares[best])} of what speaks "
         f"for it, weighted by the glyph) and least for {quoted(worst)} ({percent(shares[worst])}), from "

@@ -15,7 +15,10 @@ Picture = NDArray[np.uint8]  # (H, W, 3), 0 black to 255 white
 
 MOST_COLUMNS = 6
 MOST_PIXELS = 700_000  # of a sheet: about half a megabyte of noise in an SVG
-GAP, FRAME, GREY = 3, 1, 222  # px between the frames of pictures, and of a frame; its shade
+# px between the frames of pictures, and of a frame; its shade
+GAP = 3
+FRAME = 1
+GREY = 222
 LETTERS = 84  # about as many stand beside each other in the width of a sheet
 WRONG = "#b42318"
 
@@ -60,7 +63,9 @@ def _compose(tiles: Sequence[Sequence[Picture]], across: int, down: int) -> Pict
     sheet = np.full((down * len(tiles), across * max(map(len, tiles)) - GAP, 3), 255, np.uint8)
     for row, line in enumerate(tiles):
         for column, tile in enumerate(line):
-            (height, width), top, left = tile.shape[:2], row * down, column * across
+            (height, width) = tile.shape[:2]
+            top = row * down
+            left = column * across
             sheet[top:top + height + 2 * FRAME, left:left + width + 2 * FRAME] = GREY
             sheet[top + FRAME:top + FRAME + height, left + FRAME:left + FRAME + width] = tile
     return sheet

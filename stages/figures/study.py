@@ -129,7 +129,8 @@ class Study:
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
         """All that is counted here; each becomes a CSV of this name."""
-        observations, confidence = self.observations, self.confidence
+        observations = self.observations
+        confidence = self.confidence
         renamed = {name: rows.rename(columns={Predictions.truth: CHARACTER}) for name, rows in observations.items()}
         own = renamed[self.reader].iloc[:len(self.measured)].join(self.measured)
         coefficients = self.regressed.tables[Coefficients]

@@ -24,7 +24,9 @@ R = TypeVar("R")
 
 POINTS = 72  # an inch
 WIDTH = 7.6  # inches: 547 points of lettering at 8.5
-INK, MUTED, GRID = "#1d2430", "#667085", "#e4e7ec"
+INK = "#1d2430"
+MUTED = "#667085"
+GRID = "#e4e7ec"
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#a6518a", "#e69f00", "#56b4e9", INK)  # after Okabe & Ito (2008)
 GREYS = ("#1d2430", "#7a8494", "#b3bac4", "#4c5565")
 MARKERS = "os^DvP*X"

@@ -253,7 +253,8 @@ def _check(pools: Sequence[LabelledGlyphs], renderings: Sequence[GlyphRenderings
         raise ValueError(f"anomalies: expected three classes or more, one to hold out and two to tell apart, got "
                          f"{alphabet!r}: widen glyphs.alphabet")
     for name, pool in zip(("train", "validation", "test"), pools, strict=True):
-        images, labels = pool.images, pool.labels
+        images = pool.images
+        labels = pool.labels
         if len(images) != len(labels) or not len(labels) or not 0 <= labels.min() <= labels.max() < len(alphabet):
             raise ValueError(f"anomalies: {name}: expected a label from 0 to {len(alphabet) - 1} for each of "
                              f"{len(images)} glyphs, at least one, got {len(labels)}: pass labels that index alphabet")
@@ -294,7 +295,8 @@ def _classifier(fixed: _Fixed, label: int) -> Classifier:
 
     The augmented glyphs are those of all classifiers, since making them for each would take as long as learning.
     """
-    labels, device = fixed.train.labels, fixed.config.device
+    labels = fixed.train.labels
+    device = fixed.config.device
     generator = torch.Generator().manual_seed(_stream(fixed.config.seed, CLASSIFIER, label))
     network = Classifier(int(labels.max()) + 1, fixed.effort.channels)
     initialise(network, generator=generator).to(device).train()

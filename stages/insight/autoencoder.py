@@ -118,7 +118,8 @@ def fit_autoencoder(images: Glyphs, labels: Ints | None = None, *, latent: int, 
     """
     _check(images, labels, latent, epochs)
     generator = torch.Generator().manual_seed(seed)
-    x, classes = to_ink(images).to(device), 0 if labels is None else int(labels.max()) + 1
+    x = to_ink(images).to(device)
+    classes = 0 if labels is None else int(labels.max()) + 1
     y = None if labels is None else torch.from_numpy(np.ascontiguousarray(labels)).to(device)
     with torch.device("meta"):  # else torch would draw weights of its own, from the generator of all
         network = GlyphAutoencoder(latent, classes)
@@ -129,7 +130,8 @@ def fit_autoencoder(images: Glyphs, labels: Ints | None = None, *, latent: int, 
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, epochs * steps + 1)
     with deterministic(), one_thread():
         for epoch in range(1, epochs + 1):
-            started, losses = time.monotonic(), np.zeros(2)
+            started = time.monotonic()
+            losses = np.zeros(2)
             order = torch.randperm(len(x), generator=generator).to(device)
             for step, rows in enumerate(torch.split(order[: steps * size], size), (epoch - 1) * steps + 1):
                 optimiser.zero_grad()

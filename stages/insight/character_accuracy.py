@@ -138,7 +138,8 @@ def _without(shown: pd.DataFrame, own: pd.DataFrame) -> str:
     """Why a character has no curve, or ""."""
     if note := too_few_captchas(shown[Predictions.captcha].to_numpy(), shown[Predictions.glyph].to_numpy()):
         return note
-    levels, wanted = set(shown[Predictions.level]), set(own[Predictions.level])
+    levels = set(shown[Predictions.level])
+    wanted = set(own[Predictions.level])
     if 0 not in wanted or len(wanted) < 2:
         return "a curve needs clean and noisy renderings"
     return "" if levels == wanted else "not shown at every level"
@@ -148,7 +149,8 @@ def _threshold(shown: pd.DataFrame, target: float, confidence: float, draws: int
                rng: np.random.Generator) -> Threshold:
     codes, clusters = pd.factorize(resampled_by(shown))
     levels, column = np.unique(shown[Predictions.level].to_numpy(float), return_inverse=True)
-    cell, size = codes * len(levels) + column, len(clusters) * len(levels)
+    cell = codes * len(levels) + column
+    size = len(clusters) * len(levels)
     right, seen = (np.bincount(cell, weights, size).reshape(len(clusters), len(levels)).astype(float)
                    for weights in (shown[Predictions.success].to_numpy(float), np.ones(len(cell))))
     shares = resampled_shares(right, seen, draws, rng=rng)
@@ -234,7 +236,8 @@ def draw_shares(characters: pd.DataFrame, order: list[str], *, draws: int, seed:
     labels, cluster = np.unique(resampled_by(characters), return_inverse=True)
     column = pd.Index(order).get_indexer(characters[Predictions.truth].astype(str))
     shown = column >= 0
-    cell, size = (cluster * len(order) + column)[shown], len(labels) * len(order)
+    cell = (cluster * len(order) + column)[shown]
+    size = len(labels) * len(order)
     right, seen = (np.bincount(cell, weights[shown], size).reshape(len(labels), len(order))
                    for weights in (characters[Predictions.success].to_numpy(float), np.ones(len(shown))))
     rng = stream(seed, "captchas")
@@ -290,7 +293,8 @@ def class_headlines(order: Ranking, thresholds: pd.DataFrame) -> dict[str, float
     ranked = order.table[order.table[ClassRanking.place].notna()]
     pairs: list[tuple[str, float]] = []
     if len(ranked):
-        best, worst = ranked.iloc[0], ranked.iloc[-1]
+        best = ranked.iloc[0]
+        worst = ranked.iloc[-1]
         pairs += [("class_best", best[ClassRanking.accuracy]), ("class_worst", worst[ClassRanking.accuracy]),
                   ("class_spread", best[ClassRanking.accuracy] - worst[ClassRanking.accuracy]),
                   ("class_best_probability", best[ClassRanking.first]),

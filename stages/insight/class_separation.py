@@ -135,13 +135,15 @@ def scatter(points: Floats, labels: Ints, weights: Floats) -> tuple[Floats, Floa
     variances grow by n / (n - 1), and its distances shrink by the errors of the first row, too.
     A class of fewer than two points does not count; distance^2 may be below 0 where the means are one.
     """
-    classes, D = np.unique(labels), points.shape[1]
+    classes = np.unique(labels)
+    D = points.shape[1]
     size, mean, variance = (np.zeros((len(weights), len(classes), *shape)) for shape in ((), (D,), ()))
     for c, label in enumerate(classes):
         rows = labels == label
         if rows.sum() < 2:
             continue
-        w, x = weights[:, rows], points[rows] - points[rows].mean(0)
+        w = weights[:, rows]
+        x = points[rows] - points[rows].mean(0)
         n = w.sum(1)
         size[:, c] = n
         centre = w @ x / np.maximum(n, 1)[:, None]
@@ -211,7 +213,8 @@ def drift(clean: Floats, noisy: Floats, weights: Floats) -> tuple[Floats, Floats
 
     The common move takes the classes along together; it costs a reader that knows no such move, not the separation.
     """
-    move, total = noisy - clean, weights.sum(1)
+    move = noisy - clean
+    total = weights.sum(1)
     squares = weights @ np.square(move).sum(1) / total
     movement = np.square(weights @ move / total[:, None]).sum(1)
     share = np.divide(movement, squares, out=np.zeros_like(movement), where=squares > 0)
@@ -225,7 +228,8 @@ def separation(space: Space, *, rng: np.random.Generator, draws: int = 200, conf
     Where a class has fewer than LEAST clusters no interval is told. The reference is not resampled.
     """
     scale = fit_scale(space.reference, space.reference_labels)
-    reference, clean = scale(space.reference), scale(space.clean)
+    reference = scale(space.reference)
+    clean = scale(space.clean)
     note = too_few_clusters(space.labels, space.clusters)
     weights = cluster_weights(space.clusters, 0 if note else draws, rng=rng)
     start = [_logarithm(squares) for squares in scatter(clean, space.labels, weights)]
@@ -245,8 +249,10 @@ def _measures(points: Floats, clean: Floats, labels: Ints, weights: Floats,
     spread, distance = scatter(points, labels, weights)
     moved, common = drift(clean, points, weights)
     with np.errstate(invalid="ignore"):  # of what is nothing twice there is no difference
-        merging, widening = _logarithm(distance) - start[1], start[0] - _logarithm(spread)
-        change, balance = merging + widening, merging - widening
+        merging = _logarithm(distance) - start[1]
+        widening = start[0] - _logarithm(spread)
+        change = merging + widening
+        balance = merging - widening
     fisher = np.divide(np.maximum(distance, 0), 2 * spread, out=np.full_like(spread, np.nan), where=spread > NOTHING)
     return {"spread": np.sqrt(spread), "distance": np.sqrt(np.maximum(distance, 0)), "fisher": fisher,
             "silhouette": silhouette(points, labels, weights), "drift": moved, "common": common, "merging": merging,

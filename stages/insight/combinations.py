@@ -33,8 +33,12 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-DIGIT, PLACE = "digit", "place"  # terms of the regression that are not tested
-LEFT, RIGHT, REPEATED = "left", "right", "repeated"
+# terms of the regression that are not tested
+DIGIT = "digit"
+PLACE = "place"
+LEFT = "left"
+RIGHT = "right"
+REPEATED = "repeated"
 SURROUNDINGS = (LEFT, RIGHT, REPEATED)
 REPETITIONS = ("once", "apart", "adjacent")  # of repetition, the first the reference
 FEWEST = 5  # captchas of a pair that is compared
@@ -185,7 +189,8 @@ def _ends(kind: str, shown: Shown, confidence: float, count: int) -> list[list[o
 
 def _interval(shown: Shown, own: Bools, confidence: float) -> tuple[float, float, str]:
     """The interval of the share of one combination, and what it holds for."""
-    right, captcha = shown.right[own], shown.captcha[own]
+    right = shown.right[own]
+    captcha = shown.captcha[own]
     glyphs = None if shown.glyphs is None else shown.glyphs[own]
     note = ""
     if len(np.unique(captcha)) == 1:

@@ -125,7 +125,8 @@ def _tested(noise: str, noisy: ConfusionCounts, clean: ConfusionCounts, alphabet
     by_pair, of_clean = (_pairs(counts, A) for counts in (noisy, clean))
     rows: list[dict[str, object]] = []
     for actual in range(A):
-        shown, plain = noisy.shown[:, actual], clean.shown[:, actual]
+        shown = noisy.shown[:, actual]
+        plain = clean.shown[:, actual]
         own = (shown > 0) & (plain > 0)
         for read in range(A + 1):
             if read != actual:
@@ -153,10 +154,12 @@ def _by_captcha(captchas: Ints | None, G: int) -> Ints:
 
 def _test(wrong: Ints, wrong_clean: Ints, shown: Ints, shown_clean: Ints, confidence: float) -> dict[str, object]:
     """Those columns of ConfusionTests from `count` on that can be told of one confusion; all (G,), shown both ways."""
-    G, count = len(shown), int(wrong.sum())
+    G = len(shown)
+    count = int(wrong.sum())
     if not G:
         return {"count": 0, "captchas": 0, "note": "none was shown"}
-    ratio, ratio_clean = float(count / shown.sum()), float(wrong_clean.sum() / shown_clean.sum())
+    ratio = float(count / shown.sum())
+    ratio_clean = float(wrong_clean.sum() / shown_clean.sum())
     difference = ratio - ratio_clean
     row: dict[str, object] = {"count": count, "captchas": G, "share": ratio, "clean_share": ratio_clean,
                                "difference": difference, "note": ""}
@@ -167,7 +170,8 @@ def _test(wrong: Ints, wrong_clean: Ints, shown: Ints, shown_clean: Ints, confid
     error = standard_error(ratio_scores(wrong, shown) - ratio_scores(wrong_clean, shown_clean))
     if error < 1e-12:  # all captchas agree, so that no error was measured; what never occurs did not change
         return row | ({"note": "all captchas agree"} if difference else {"p": 1.0})
-    half, t = float(stats.t.ppf((1 + confidence) / 2, G - 1)) * error, difference / error
+    half = float(stats.t.ppf((1 + confidence) / 2, G - 1)) * error
+    t = difference / error
     return row | {"difference_low": difference - half, "difference_high": difference + half, "standard_error": error,
                    "t": t, "p": float(2 * stats.t.sf(abs(t), G - 1))}
 
@@ -190,8 +194,10 @@ def confusions_by_level(characters: pd.DataFrame, pairs: Sequence[tuple[str, str
     `share` is of the characters that are `actual`, `of_errors` of those of them that were misread or missed: a share
     that grows while of_errors does not is more error, not another one. Level 0 is clean, once for every type.
     """
-    names, level = characters[Predictions.noise].astype(str).to_numpy(), characters[Predictions.level].to_numpy()
-    captcha, glyph = characters[Predictions.captcha].to_numpy(), characters[Predictions.glyph].to_numpy()
+    names = characters[Predictions.noise].astype(str).to_numpy()
+    level = characters[Predictions.level].to_numpy()
+    captcha = characters[Predictions.captcha].to_numpy()
+    glyph = characters[Predictions.glyph].to_numpy()
     rows = []
     for actual, read_as in pairs:
         own = (characters[Predictions.truth] == actual).to_numpy()
@@ -215,7 +221,8 @@ def confusion_headlines(tests: pd.DataFrame, matrices: pd.DataFrame, significanc
     Holm), confusions_told_by_noise (kinds and noise types), confusions_lost (kinds that become rarer after Holm)."""
     together = tests[tests[ConfusionTests.noise] == POOLED]
     found = tests[tests[ConfusionTests.p_holm] < significance]
-    more, own = found[ConfusionTests.difference] > 0, found[ConfusionTests.noise] == POOLED
+    more = found[ConfusionTests.difference] > 0
+    own = found[ConfusionTests.noise] == POOLED
     pairs = {"confusions_seen": len(together), "confusions_told": int((more & own).sum()),
              "confusions_told_by_noise": int((more & ~own).sum()), "confusions_lost": int((~more & own).sum())}
     values = {name: float(value) for name, value in pairs.items()}

@@ -74,7 +74,8 @@ def _share(beyond: Bools) -> float:
 def _resampled(scores: Doubles, anomalous: Bools, beyond: Bools, draws: int, rng: np.random.Generator) -> Doubles:
     """AUROC and share of the anomalies beyond the threshold in each resample, (draws, 2)."""
     low, high = _places(scores, anomalous)
-    N, M = int((~anomalous).sum()), int(anomalous.sum())
+    N = int((~anomalous).sum())
+    M = int(anomalous.sum())
     found = []
     for count in draws_in_parts(draws, CHUNK):
         below = np.zeros((count, N + 1), np.int32)  # drawn normals among the i lowest

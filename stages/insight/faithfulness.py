@@ -144,7 +144,8 @@ def replacement_curves(score: Score, images: Images, maps: Maps, steps: int, end
     Deletion paints the first pixels with the ground of their picture, insertion shows the first on it; `shares` says
     how many; `ends` are those of `ends_of`, alike for all maps. Pixels of equal value come in random order.
     """
-    m, pixels = len(images), maps[0].size
+    m = len(images)
+    pixels = maps[0].size
     order = np.lexsort((rng.random((m, pixels)), -maps.reshape(m, pixels)), axis=1)
     rank = np.empty_like(order)
     np.put_along_axis(rank, order, np.broadcast_to(np.arange(pixels), order.shape), axis=1)
@@ -180,13 +181,15 @@ def measure(explanation: Explanation, reader: Reader, frame: pd.DataFrame, masks
     drift_on_glyph over the pixels of the mask, mass, chance; and curves, KEY with method, share, deletion, insertion.
     `reader` is the one without its denoiser.
     """
-    targets, images = explanation.targets, explanation.images
+    targets = explanation.targets
+    images = explanation.images
     rng = np.random.default_rng(seed)
     maps: Mapping[str, Maps] = {**explanation.maps, "ink": ink_map(images),
                                 "random": rng.random(images.shape[:3]).astype(np.float32)}
     key = frame[[name for name in KEY if name != READ_RIGHT]].reset_index(drop=True).assign(read_right=targets.read_right)[KEY]
     read_right = np.flatnonzero(targets.read_right)
-    rows, curves = [], []
+    rows = []
+    curves = []
     score = _score(reader, targets.rows(read_right))
     ends = ends_of(score, images[read_right]) if len(read_right) else None
     for method, one in maps.items():
@@ -216,7 +219,8 @@ def randomised_maps(explanation: Explanation, reader: NetworkReader, captcha: In
     less than that of the explanation.
     """
     methods = [method for method in explanation.maps if method in GRADIENTS]
-    images, targets = explanation.images, explanation.targets
+    images = explanation.images
+    targets = explanation.targets
     trained = {method: np.abs(gradient_maps(reader, images, targets, method, effort, seed=seed)[0])
                for method in methods}
     rows = []
@@ -240,7 +244,8 @@ def mean_by_captcha(values: Doubles, captcha: Ints, *, confidence: float, draws:
     G = int(group.max(initial=-1)) + 1
     if G == 0:
         return np.nan, np.nan, np.nan, 0, "no character to measure"
-    count, total = np.bincount(group).astype(float), np.bincount(group, values[finite])
+    count = np.bincount(group).astype(float)
+    total = np.bincount(group, values[finite])
     if G < MIN_CAPTCHAS_FOR_MEAN:
         return total.sum() / count.sum(), np.nan, np.nan, G, f"{G} captcha(s): too few for an interval"
     weights = multinomial_counts(G, draws, rng=np.random.default_rng(seed))
@@ -329,7 +334,8 @@ def mean_maps(maps: Maps, masks: Bools, characters: Sequence[str], size: int) ->
 
 def _window(mask: Bools) -> tuple[float, float, float]:
     """Middle row, middle column and side of the square about a mask."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    rows = np.flatnonzero(mask.any(axis=1))
+    columns = np.flatnonzero(mask.any(axis=0))
     side = 1.5 * max(rows[-1] + 1 - rows[0], columns[-1] + 1 - columns[0])
     return (rows[0] + rows[-1]) / 2, (columns[0] + columns[-1]) / 2, side
 
@@ -347,7 +353,8 @@ def saliency_headlines(summary: pd.DataFrame, layers: pd.DataFrame, residual: Do
     """The numbers of plots/explain/summary.json, by method: mass and the gains over the controls on clean renderings,
     drift over all noisy ones, and the likeness left on the glyph when all layers are drawn anew; the chance of mass,
     and the median residual of integrated gradients. What was not measured is left out."""
-    level, measure = summary[SaliencyMeasures.level], summary[SaliencyMeasures.measure]
+    level = summary[SaliencyMeasures.level]
+    measure = summary[SaliencyMeasures.measure]
     own = ~summary[SaliencyMeasures.method].isin(CONTROLS)
     clean = summary[own & (level == 0) & measure.isin(["mass", *GAINS])]
     drift = summary[own & (summary[SaliencyMeasures.noise] == POOLED) & (measure == "drift")]

@@ -118,7 +118,8 @@ def by_dose(features: Features, noise: Sequence[str], level: NDArray[np.float64]
     Raises ValueError where a captcha lacks a condition or has it twice.
     """
     noises = np.asarray(noise)[features.image]
-    levels, owner = np.asarray(level)[features.image], np.asarray(captcha)[features.image]
+    levels = np.asarray(level)[features.image]
+    owner = np.asarray(captcha)[features.image]
     order = np.lexsort((features.position, owner))
     chosen = {dose: order[(noises[order] == dose[0]) & (levels[order] == dose[1])]
               for dose in dict.fromkeys(zip(noises.tolist(), levels.tolist(), strict=True))}

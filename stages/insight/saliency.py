@@ -91,7 +91,8 @@ class LogPosterior(nn.Module):
 
     def __init__(self, network: Network, temperature: float) -> None:
         super().__init__()
-        self.network, self.temperature = copy.deepcopy(network).float().eval().requires_grad_(False), temperature
+        self.network = copy.deepcopy(network).float().eval().requires_grad_(False)
+        self.temperature = temperature
         if standardises(network):
             self.network.get_submodule("features").register_module("0", nn.Identity())
 
@@ -283,8 +284,10 @@ def occlusion_maps(reader: Reader, images: Images, targets: Targets, effort: Sal
         return np.log(np.maximum(shares, MIN_POSTERIOR)) if reader.gradients else shares
 
     height, width = images.shape[1:3]
-    ground, before = background(images)[:, None, None], evidence(targets.posterior)
-    total, times = np.zeros(images.shape[:3]), np.zeros((height, width))
+    ground = background(images)[:, None, None]
+    before = evidence(targets.posterior)
+    total = np.zeros(images.shape[:3])
+    times = np.zeros((height, width))
     for top in range(0, height - effort.window + effort.stride, effort.stride):
         for left in range(0, width - effort.window + effort.stride, effort.stride):
             square = slice(top, top + effort.window), slice(left, left + effort.window)

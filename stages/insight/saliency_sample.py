@@ -56,13 +56,15 @@ class SaliencyConfig:
 
     def effort(self, images: Images) -> SaliencyEffort:
         """The usual effort, with a window that fits the picture."""
-        usual, side = SaliencyEffort(), min(images.shape[1:3])
+        usual = SaliencyEffort()
+        side = min(images.shape[1:3])
         return SaliencyEffort(usual.steps, usual.samples, usual.spread, min(usual.window, side), min(usual.stride, side))
 
     def masks(self, explanation: Explanation, clean: NDArray[np.int64], lengths: NDArray[np.int64]) -> Bools:
         """The pixels (m, H, W) of each row's character, on the clean rendering, row clean (m,), of its captcha."""
         first, back = np.unique(clean, return_inverse=True)
-        images, texts = explanation.images[first], explanation.targets.texts[first]
+        images = explanation.images[first]
+        texts = explanation.targets.texts[first]
         bare = self.reader.undenoised(images[:1])[1]
         masks = glyph_masks(images, lengths[first], places_of(bare, images, texts))
         return masks[back, explanation.targets.position]
@@ -114,7 +116,8 @@ def saliency_grid(config: SaliencyConfig, test: RenderingSample, doses: Sequence
     of = {(noise, level): i for i, (noise, level) in enumerate(zip(rows.noise.tolist(), rows.level.tolist(),
                                                                    strict=True))}
     plain = int(np.flatnonzero(rows.level == 0)[0])
-    noises, levels = list(dict.fromkeys(noise for noise, _ in doses)), sorted({level for _, level in doses})
+    noises = list(dict.fromkeys(noise for noise, _ in doses))
+    levels = sorted({level for _, level in doses})
     chosen = np.array([[plain, *(of[noise, level] for level in levels)] for noise in noises])
     used, back = np.unique(chosen, return_inverse=True)
     place = back.reshape(chosen.shape)

@@ -36,7 +36,8 @@ def main() -> None:
     given = arguments(sys.argv[1:])
     refuse_foreign_code()
     listener = listen(given.host, given.port)
-    host, port = given.host, listener.getsockname()[1]
+    host = given.host
+    port = listener.getsockname()[1]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
     device = choose_device("auto")
     print(f"lab: {address} (Ctrl+C ends it)", flush=True)

@@ -36,7 +36,8 @@ def cached(read: Callable[[Path], Made], path: Path) -> Made:
         status = path.stat()
     except OSError:
         raise missing(path) from None
-    key, stamp = (read, path.absolute()), (status.st_mtime_ns, status.st_size)
+    key = (read, path.absolute())
+    stamp = (status.st_mtime_ns, status.st_size)
     with _cache_lock:
         found = _cache.get(key)
     if found is None or found[0] != stamp:

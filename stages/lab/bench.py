@@ -119,7 +119,8 @@ def routes(desk: Desk) -> APIRouter:
         """The captcha, its changes, and the answer of every reader."""
         started = time.perf_counter()
         pile = pile_of(asked, gallery, 1, "shown")
-        image, text = pile.images[0], pile.texts[0]
+        image = pile.images[0]
+        text = pile.texts[0]
         return {"text": text, "height": image.shape[0], "width": image.shape[1],
                 "pixels": base64.b64encode(np.ascontiguousarray(image).tobytes()).decode(),
                 "change": round(float(change_maps(pile.clean, pile.images)[0]), 4),
@@ -152,7 +153,8 @@ def routes(desk: Desk) -> APIRouter:
 def study_setting() -> dict[str, Any]:
     """A setting in the middle of the study's ranges."""
     params = read("seed", "glyphs", "captcha", "colour", "noise")
-    captcha, colour = params.captcha, params.colour
+    captcha = params.captcha
+    colour = params.colour
     return Asked.model_validate({
         "alphabet": params.glyphs.alphabet[:100],
         "noises": [{"type": params.noise.types[0], "level": round(params.noise.level / 2, 2)}],
@@ -177,7 +179,10 @@ def pile_of(asked: Asked, gallery: Gallery, n: int, *identity: str) -> Pile:
     picture = gallery.get(asked.upload) if asked.upload else None
     pixels = setting.layout.height * setting.layout.width if picture is None else picture.shape[0] * picture.shape[1]
     size = max(1, AT_ONCE // pixels)
-    clean, images, texts, glyphs = [], [], [], []
+    clean = []
+    images = []
+    texts = []
+    glyphs = []
     for first in range(0, n, size):
         count = min(size, n - first)
         if picture is None:
@@ -240,7 +245,8 @@ def rate(desk: Desk, name: str, pile: Pile) -> dict[str, Any]:
 
 def judged(desk: Desk, reader: Reader, images: Images, labels: Ints) -> tuple[Bools, Bools]:
     """Whether each character (n, T), and each text (n,), was read right; labels (n, T) are not padded."""
-    right, whole = np.empty(labels.shape, bool), np.empty(len(labels), bool)
+    right = np.empty(labels.shape, bool)
+    whole = np.empty(len(labels), bool)
     for first in range(0, len(labels), PORTION):
         part = slice(first, first + PORTION)
         with desk.reading:
@@ -275,7 +281,8 @@ def unknown(description: Description, text: str) -> str:
 
 def brought(images: Images, description: Description) -> tuple[Images, str]:
     """The images on the reader's canvas, and a note if the size differs."""
-    height, width = description.height, description.width
+    height = description.height
+    width = description.width
     if images.shape[1:3] == (height, width):
         return images, ""
     return np.stack([to_canvas(image, height, width) for image in images]), f"brought to its {width} × {height} px"

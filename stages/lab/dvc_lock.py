@@ -13,7 +13,8 @@ from ruamel.yaml.error import YAMLError
 
 from stages.lab.artifact_files import cached, flat, read_text
 
-LOCK, PARAMS = Path("dvc.lock"), Path("params.yaml")
+LOCK = Path("dvc.lock")
+PARAMS = Path("params.yaml")
 HASHED = 8 * 2**20  # bytes up to which an artifact is compared by hash; of a larger one, only its existence
 ANOTHER = object()  # in place of a value that differs between stages
 
@@ -63,7 +64,8 @@ def _readers() -> Mapping[str, Any]:
 def recorded_run() -> dict[str, Any]:
     """The parameters of the run [name, value, current value in params.yaml or None if equal], and which results and
     code match dvc.lock."""
-    recorded, now = recorded_params(), flat(read_yaml(PARAMS))
+    recorded = recorded_params()
+    now = flat(read_yaml(PARAMS))
     names = [*now, *(name for name in recorded if name not in now)]
     params = [[name, parameter_text(recorded.get(name)), None if recorded.get(name) == now.get(name) else
                parameter_text(now.get(name))] for name in names]

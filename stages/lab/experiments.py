@@ -21,7 +21,8 @@ from stages.lab.artifact_files import cached, flat, numbers_in, read_metrics
 from stages.lab.dvc_lock import PARAMS, parameter_text, parse_yaml, read_yaml
 from stages.lab.errors import MissingError
 
-WORKSPACE, HEAD = "workspace", "HEAD"
+WORKSPACE = "workspace"
+HEAD = "HEAD"
 EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38,62})/([^/]+)")  # baseline commit, and name
 LARGEST = 2**20  # bytes of a file in a commit
 SECONDS = 20     # time limit of a Git command
@@ -106,7 +107,9 @@ def snapshot(revision: Revision) -> Snapshot:
 
 
 def _of_workspace() -> Snapshot:
-    params, metrics, notes = {}, {}, []
+    params = {}
+    metrics = {}
+    notes = []
     try:
         params = flat(read_yaml(PARAMS))
     except ValueError as error:
@@ -122,7 +125,9 @@ def _of_workspace() -> Snapshot:
 @lru_cache(maxsize=64)
 def _of_commit(commit: str, folder: str) -> Snapshot:
     """Snapshot of a commit, which never changes; `folder` is the folder of the study."""
-    params, metrics, notes = {}, {}, []
+    params = {}
+    metrics = {}
+    notes = []
     for path, content in _files(commit):
         try:
             text = content.decode()
@@ -144,7 +149,8 @@ def _files(commit: str) -> Iterator[tuple[Path, bytes]]:
         _, kind, blob, size = facts.split()
         if kind == "blob" and int(size) <= LARGEST:
             wanted.append((blob, Path(path)))
-    answer, place = git("cat-file", "--batch", given="".join(f"{blob}\n" for blob, _ in wanted).encode()), 0
+    answer = git("cat-file", "--batch", given="".join(f"{blob}\n" for blob, _ in wanted).encode())
+    place = 0
     for _, file in wanted:  # per file: "BLOB blob SIZE\nCONTENT\n"
         header = answer.index(b"\n", place)
         end = header + 1 + int(answer[place:header].split()[2])
@@ -181,9 +187,13 @@ def metric_with_interval(metrics: Mapping[str, float], name: str) -> dict[str, f
 
 def moved(before: Mapping[str, float | None], after: Mapping[str, float | None]) -> dict[str, Any]:
     """before, after, difference, and their intervals: "apart", "overlap", or None if there are none."""
-    one, other = before["value"], after["value"]
+    one = before["value"]
+    other = after["value"]
     difference = None if one is None or other is None else float(f"{other - one:.6g}")
-    low, high, other_low, other_high = before["low"], before["high"], after["low"], after["high"]
+    low = before["low"]
+    high = before["high"]
+    other_low = after["low"]
+    other_high = after["high"]
     intervals = None
     if low is not None and high is not None and other_low is not None and other_high is not None:
         intervals = "overlap" if low <= other_high and other_low <= high else "apart"

@@ -87,7 +87,9 @@ class Progress:
     """FOLDER/progress.json. `seen` counts the images of the current epoch."""
 
     def __init__(self, path: Path, images: int) -> None:
-        self.path, self.images, self.seen = path, images, 0
+        self.path = path
+        self.images = images
+        self.seen = 0
         self.started = time.time()
         self.written_at = 0.0
         self.tree: dict[str, Any] = {"state": "running", "history": []}
@@ -189,7 +191,8 @@ def tested(recogniser: NetworkReader, test: Sequence[GlyphPart]) -> dict[str, An
     """Accuracy on the test glyphs, with Wilson's 95 % interval; empty without test glyphs."""
     if not test:
         return {}
-    right, total = 0, 0
+    right = 0
+    total = 0
     for part in test:
         read_ = recogniser.read(part.images()).labels
         guess = read_[:, 0] if read_.shape[1] else np.zeros(len(part.labels), np.int64)

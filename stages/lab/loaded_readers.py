@@ -25,7 +25,8 @@ class Desk:
     one thread at a time may run a network (lock `reading`)."""
 
     def __init__(self, home: Path, study: Path = artifacts.READERS, pretrained: Path | None = None) -> None:
-        self.home, self.study = home, study
+        self.home = home
+        self.study = study
         self.roots = {"": study, OWN_PREFIX: self.own} if pretrained is None else {"": study, PRETRAINED_PREFIX: pretrained, OWN_PREFIX: self.own}
         self.reading = threading.Lock()  # hold it while a network runs: the network then has all cores
         self._loading = threading.Lock()

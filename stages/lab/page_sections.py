@@ -20,7 +20,8 @@ from stages.schemas.figures import Classification, Confusion, Counts, OfReader
 from stages.schemas.regress import Thresholds
 from stages.schemas.words import MISSED
 
-FIGURES, REGRESS = artifacts.PLOTS / "figures", artifacts.PLOTS / "regress"
+FIGURES = artifacts.PLOTS / "figures"
+REGRESS = artifacts.PLOTS / "regress"
 METRIC_FOLDERS = {"predict": (artifacts.METRICS / "predict", artifacts.PLOTS / "predict"), "train": (artifacts.PLOTS / "train",)}
 SHOWN = [Thresholds.reader, Thresholds.noise, Thresholds.share, Thresholds.level, Thresholds.low, Thresholds.high,
          Thresholds.reached]

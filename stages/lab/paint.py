@@ -147,7 +147,8 @@ def in_a_row(glyphs: Glyphs, height: int, width: int) -> NDArray[np.uint8]:
         size = max(1, int(row.shape[1] * scale)), max(1, int(SIDE * scale))
         row = np.asarray(Image.fromarray(row).resize(size, Image.Resampling.BICUBIC))
     canvas = np.full((height, width), 255, np.uint8)
-    top, left = (height - row.shape[0]) // 2, (width - row.shape[1]) // 2
+    top = (height - row.shape[0]) // 2
+    left = (width - row.shape[1]) // 2
     canvas[top : top + row.shape[0], left : left + row.shape[1]] -= row
     return np.repeat(canvas[..., None], 3, axis=2)
 

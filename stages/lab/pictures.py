@@ -79,9 +79,13 @@ def tags_of(content: bytes) -> set[int]:
         return int.from_bytes(content[place : place + size], order)
 
     if number(2, 2) == 43:  # BigTIFF
-        count, first, step = number(number(8, 8), 8), number(8, 8) + 8, 20
+        count = number(number(8, 8), 8)
+        first = number(8, 8) + 8
+        step = 20
     else:
-        count, first, step = number(number(4, 4), 2), number(4, 4) + 2, 12
+        count = number(number(4, 4), 2)
+        first = number(4, 4) + 2
+        step = 12
     return {number(first + step * i, 2) for i in range(min(count, len(content) // step))}
 
 

@@ -71,7 +71,8 @@ def script_of(source: str, alphabet: str) -> Script:
 @lru_cache(maxsize=4)  # many characters of fonts take tens of MB and seconds
 def _script(source: str, alphabet: str, stamp: int) -> Script:
     params = read("seed", "glyphs", "captcha")
-    glyphs, captcha = params.glyphs, params.captcha
+    glyphs = params.glyphs
+    captcha = params.captcha
     rng = stream(params.seed, "pools")  # the study's own stream, so that the test glyphs are the same
     if source == "study":
         found = study_glyphs(glyphs, rng=rng)

@@ -31,7 +31,8 @@ class Guard:
     elsewhere."""
 
     def __init__(self, app: ASGIApp, hosts: Sequence[str], limits: Mapping[str, int]) -> None:
-        self.app, self.limits = app, limits
+        self.app = app
+        self.limits = limits
         self.hosts = {*LOOPBACK, *(f"[{host}]" if ":" in host else host for host in hosts)}
         self.anywhere = bool({"0.0.0.0", "[::]"} & self.hosts)  # it listens on every address: any name may be right
 

@@ -65,7 +65,8 @@ def routes(desk: Desk) -> APIRouter:
     @router.get("/compare")
     def compare(a: str, b: str) -> dict[str, Any]:
         known = experiments.revisions()
-        before, after = experiments.find(a, known), experiments.find(b, known)
+        before = experiments.find(a, known)
+        after = experiments.find(b, known)
         return experiments.compare(experiments.snapshot(before), experiments.snapshot(after))
 
     @router.get("/table/{folder}/{name}")
@@ -158,7 +159,8 @@ def group(chapter: Mapping[str, Any], there: Mapping[str, str], words: Mapping[s
     """The figures of a chapter in order, notes on figures with nothing to draw in this run, and the names of missing
     figures."""
     drawn: list[dict[str, Any]] = []
-    notes, absent = [], []
+    notes = []
+    absent = []
     for name in figures_of(chapter):
         figure = words["figures"].get(name, {})
         if name in there:

@@ -59,9 +59,11 @@ def split_characters(strokes: Sequence[Stroke]) -> list[tuple[Stroke, ...]]:
     """The strokes per character, from left to right: strokes that touch or lie above one another are one."""
     spans: list[Span] = []
     for stroke in strokes:
-        left, right = float(stroke[:, 0].min()), float(stroke[:, 0].max())
+        left = float(stroke[:, 0].min())
+        right = float(stroke[:, 0].max())
         least = NIB if np.ptp(stroke, axis=0).max() < NIB else NIB / 2  # a dot may be next to the line of its i
-        middle, half = (left + right) / 2, max((right - left) / 2, least)
+        middle = (left + right) / 2
+        half = max((right - left) / 2, least)
         span = Span(middle - half, middle + half, (stroke,))
         while touching := [other for other in spans if span.belongs_to(other)]:  # a joined span may touch others
             spans = [other for other in spans if not any(other is one for one in touching)]
@@ -74,7 +76,8 @@ def split_characters(strokes: Sequence[Stroke]) -> list[tuple[Stroke, ...]]:
 def to_glyph(strokes: Sequence[Stroke]) -> Glyphs:
     """One character (28, 28), ink 255 on 0: it fits in 20 x 20 px, pen included, and is centred by mass."""
     points = np.concatenate(list(strokes))
-    low, size = points.min(axis=0), float(np.ptp(points, axis=0).max())
+    low = points.min(axis=0)
+    size = float(np.ptp(points, axis=0).max())
     scale = (BOX - PEN) / max(size, NIB)
     fine = np.zeros((SIDE * FINE, SIDE * FINE), np.uint8)
     for stroke in strokes:

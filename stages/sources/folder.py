@@ -31,7 +31,9 @@ def read_folder(folder: Path, alphabet: str) -> Examples:
     pools = _pools(folder)
     classes = {name: _classes(place) for name, place in pools.items()}
     _check_classes(alphabet, folder, classes)
-    files, labels, official = [], [], []
+    files = []
+    labels = []
+    official = []
     for name in classes:
         for label, character in enumerate(alphabet):
             inside = _files(classes[name][character], character)
@@ -39,7 +41,8 @@ def read_folder(folder: Path, alphabet: str) -> Examples:
             labels += [label] * len(inside)
             official += [POOLS.index(name) if name in POOLS else 0] * len(inside)
     read = list(read_each(files, _read_glyph))
-    first, names = first_rows([fingerprint for _, fingerprint in read]), [str(file) for file in files]
+    first = first_rows([fingerprint for _, fingerprint in read])
+    names = [str(file) for file in files]
     refuse_contradictions(first, [alphabet[label] for label in labels], names)
     split = np.array(official, np.uint8)
     refuse_leaks(first, split, names, str(folder))

@@ -36,7 +36,9 @@ def render_fonts(alphabet: str) -> tuple[Glyphs, Ints, Ints]:
     fewer than three faces have.
     """
     faces = faces_for(alphabet)
-    images, labels, owners = [], [], []
+    images = []
+    labels = []
+    owners = []
     for face, path in enumerate(faces):
         font = ImageFont.truetype(path, SIZE, layout_engine=ImageFont.Layout.BASIC)
         capital = -font.getbbox("H", anchor="ls")[1]  # px

@@ -62,7 +62,9 @@ def _pools(folder: Path) -> dict[str, Path]:
 
 def _read_table(path: Path, alphabet: str) -> tuple[Glyphs, Ints, Ints]:
     """The glyphs of the alphabet in one file, with labels and row numbers; the header is row 1."""
-    images, labels, seen = [np.empty((0, SIDE, SIDE), np.uint8)], [np.empty(0, np.int64)], set[str]()
+    images = [np.empty((0, SIDE, SIDE), np.uint8)]
+    labels = [np.empty(0, np.int64)]
+    seen = set[str]()
     for characters, pixels in _blocks(path):
         place = labels_of(characters, alphabet)
         images.append(pixels[place >= 0].reshape(-1, SIDE, SIDE))

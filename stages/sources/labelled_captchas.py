@@ -53,7 +53,8 @@ def load_captchas(path: str, *, alphabet: str, height: int, width: int, validati
     found = resolve(path)
     entries = _entries_of_folder(found) if found.is_dir() else _entries_of_csv(found)
     _check_labels(entries, normalise_alphabet(alphabet))
-    images, digests = np.empty((len(entries), height, width, 3), np.uint8), []
+    images = np.empty((len(entries), height, width, 3), np.uint8)
+    digests = []
     for i, picture in enumerate(read_each([entry.path for entry in entries], read_image)):
         images[i] = to_canvas(picture, height, width)
         digests.append(digest(picture))  # of the original image: on a small canvas two may become equal
@@ -131,7 +132,8 @@ def to_canvas(picture: Picture, height: int, width: int) -> Picture:
                   zip(picture.shape, (height, width), strict=False))
     canvas = np.empty((height, width, 3), np.uint8)
     canvas[:] = np.rint(border_median(picture))
-    top, left = (height - high) // 2, (width - wide) // 2
+    top = (height - high) // 2
+    left = (width - wide) // 2
     # Pillow averages in integer arithmetic when it shrinks: every machine makes the same bytes.
     resized = Image.fromarray(picture).resize((wide, high), Image.Resampling.BICUBIC)
     canvas[top : top + high, left : left + wide] = np.asarray(resized)

@@ -89,7 +89,8 @@ def _brief(error: BaseException) -> str:
 def _pick(dataset: Dataset, alphabet: str) -> tuple[Glyphs, Ints, set[str]]:
     """Images and labels of the alphabet's characters, and all characters of the data set."""
     characters = [name[0] if " - " in name else name for name in dataset.classes]  # "7 - seven"
-    targets, images = dataset.targets.numpy(), dataset.data.numpy()
+    targets = dataset.targets.numpy()
+    images = dataset.data.numpy()
     if images.shape != (len(targets), SIDE, SIDE) or not 0 <= targets.min() <= targets.max() < len(characters):
         raise ValueError(f"{len(targets)} labels up to {targets.max()} for images {images.shape}")
     labels = labels_of(np.array(characters), alphabet)[targets]
@@ -107,7 +108,8 @@ def _gather(home: Path, files: Mapping[str, str | None], raw: Path) -> list[str]
     places = [home / sub_folder for sub_folder in ("", "gzip", "raw", f"{name}/raw", f"{name}/raw/gzip")]
     lacking = []
     for file in (file for file in files if not (raw / file).exists()):
-        plain, packed = _first(places, file), _first(places, f"{file}.gz")
+        plain = _first(places, file)
+        packed = _first(places, f"{file}.gz")
         if plain:
             (raw / file).symlink_to(plain)
             continue

@@ -27,7 +27,8 @@ def publication(regressions: Sequence[Regression], checks: Sequence[Regression],
                 confidence: float, chance: float, runs: PerRun) -> Publication:
     """The first regressions side by side, as many as fit a page; rows are the union of their coefficients, the constant
     last. `checks` are named below it, `chance` is the share of characters that blind guesses get."""
-    shown, left = regressions[:MAX_TABLE_COLUMNS], regressions[MAX_TABLE_COLUMNS:]
+    shown = regressions[:MAX_TABLE_COLUMNS]
+    left = regressions[MAX_TABLE_COLUMNS:]
     return Publication(
         title="What makes a reader fail: effects on the probability that a character is read right, in percentage "
               "points",
@@ -138,7 +139,8 @@ def _lines(regressions: Sequence[Regression], runs: PerRun) -> Iterator[Publicat
 
 
 def _line(column: DesignColumn, heading: str, regressions: Sequence[Regression], runs: PerRun) -> PublicationLine:
-    values, errors = [], []
+    values = []
+    errors = []
     for r in regressions:
         found = column in r.columns
         k = r.columns.index(column) if found else 0
@@ -157,7 +159,8 @@ def _named(term: str, name: str) -> str:
 
 def _errors(regression: Regression, k: int, runs: PerRun) -> str:
     """The standard error in round brackets and, where known, the standard deviation between runs in square ones."""
-    error, column = float(regression.fit.standard_error[k]), regression.columns[k]
+    error = float(regression.fit.standard_error[k])
+    column = regression.columns[k]
     between = runs.spread(coefficient(regression.specification, regression.reader, column.term, column.category))
     written = f"({100 * error:.{POINTS}f})" if error > 0 else "(–)"
     return written if between is None else f"{written} [{100 * between.sd:.{POINTS}f}]"
@@ -246,7 +249,8 @@ def _tests_note(regressions: Sequence[Regression]) -> list[str]:
 
 def _check(regression: Regression) -> str:
     """A specification beside the table in a sentence: its fit, and the tests of products of reader and dose."""
-    fit, left = regression.fit, regression.fit.leave_out
+    fit = regression.fit
+    left = regression.fit.leave_out
     sentences = [f"R² {_share(fit.r2)}", f"adjusted {_share(fit.adjusted_r2)}"]
     if left is not None:
         sentences += [f"predicted (PRESS) {_share(left.predicted_r2)}",

@@ -22,7 +22,8 @@ def main() -> None:
     for captcha in range(45):
         glyphs = rng.integers(0, 30, 4)
         for noise, level in conditions:
-            colour, shared = str(rng.choice(["black", "grey", "red"])), rng.normal(0, 0.4)
+            colour = str(rng.choice(["black", "grey", "red"]))
+            shared = rng.normal(0, 0.4)
             for position, glyph in enumerate(glyphs):
                 log_odds = (1.3 - (4 if noise == "gaussian" else 1.5) * level - 0.4 * (colour == "grey")
                             + glyph_effect[glyph] + shared + 0.3 * (glyph % 3 == 1))

@@ -41,7 +41,8 @@ def line_kernel(length: float, angle: float) -> Floats:
     half = math.ceil(length / 2)
     count = 2 * math.ceil(length) + 1
     steps = length * ((np.arange(count) + 0.5) / count - 0.5)
-    x, y = half + steps * math.cos(angle), half + steps * math.sin(angle)
+    x = half + steps * math.cos(angle)
+    y = half + steps * math.sin(angle)
     nodes = np.arange(2 * half + 1)
     across = np.maximum(1 - np.abs(nodes[:, None] - x), 0)  # bilinear weight of a step on each column
     down = np.maximum(1 - np.abs(nodes[:, None] - y), 0)

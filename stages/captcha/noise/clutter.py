@@ -61,11 +61,13 @@ def lines(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
     A stroke is 14 to 42 px long, with random centre and direction. L=1: the text is lost among strokes like its own.
     """
     height, width = images.shape[1:3]
-    count, glyph = round(LINES * width / height), SIDE * unit(images)
+    count = round(LINES * width / height)
+    glyph = SIDE * unit(images)
 
     def strokes() -> Paths:
         middle = rng.random((count, 1, 2)) * (width, height)
-        angle, length = rng.uniform(0, math.pi, count), rng.uniform(0.5, 1.5, count) * glyph
+        angle = rng.uniform(0, math.pi, count)
+        length = rng.uniform(0.5, 1.5, count) * glyph
         way = np.stack([np.cos(angle), np.sin(angle)], axis=1)[:, None] * length[:, None, None] / 2
         return np.concatenate([middle - way, middle + way], axis=1)
 
@@ -83,8 +85,10 @@ def curves(images: Images, level: Levels, *, rng: np.random.Generator) -> Images
     x = np.linspace(-1, width, 2 + math.ceil(8 * width / glyph))
 
     def strikes() -> Paths:
-        axis, tilt = rng.uniform(0.15, 0.85, (CURVES, 1)) * height, rng.uniform(-0.15, 0.15, (CURVES, 1))
-        amplitude, wave = rng.uniform(1 / 7, 1 / 2, (CURVES, 1)) * glyph, rng.uniform(1, 4, (CURVES, 1)) * glyph
+        axis = rng.uniform(0.15, 0.85, (CURVES, 1)) * height
+        tilt = rng.uniform(-0.15, 0.15, (CURVES, 1))
+        amplitude = rng.uniform(1 / 7, 1 / 2, (CURVES, 1)) * glyph
+        wave = rng.uniform(1, 4, (CURVES, 1)) * glyph
         phase = rng.uniform(0, 2 * math.pi, (CURVES, 1))
         y = axis + tilt * (x - width / 2) + amplitude * np.sin(2 * math.pi * x / wave + phase)
         return np.stack([np.broadcast_to(x, y.shape), y], axis=2)
@@ -98,7 +102,8 @@ def dots(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
     L=1: they cover two fifths of the canvas.
     """
     height, width = images.shape[1:3]
-    count, radius = round(DOTS * width / height), DOT * unit(images)
+    count = round(DOTS * width / height)
+    radius = DOT * unit(images)
     reach = np.arange(-math.ceil(radius), math.ceil(radius) + 1)
     disc = np.clip(radius + 0.5 - np.hypot(*np.meshgrid(reach, reach)), 0, 1).astype(np.float32)
 

@@ -73,7 +73,8 @@ def elastic(images: Images, level: Levels, *, rng: np.random.Generator) -> Image
     L=0.1 looks like a shaky hand; from L=0.5 the field folds; at L=1 strokes break into pieces.
     """
     height, width = images.shape[1:3]
-    length, smoothing = 8 * unit(images), 4 * unit(images)
+    length = 8 * unit(images)
+    smoothing = 4 * unit(images)
     columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
 
     def change(image: Image, dose: float, draw: tuple[RGB, Floats]) -> NDArray[Any]:

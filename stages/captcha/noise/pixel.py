@@ -104,7 +104,9 @@ def _add(image: Image, noise: Floats, dose: float) -> Image:
         x = image[..., : noise.shape[2]].astype(np.float32)
     else:
         x, noise = image.astype(np.float32), np.repeat(noise, 3, axis=2)
-    least, most, delta = -x, 255 - x, np.empty_like(x)
+    least = -x
+    most = 255 - x
+    delta = np.empty_like(x)
     full = _rms(noise)
     if full == 0:  # photon noise of a black image
         return image
@@ -134,7 +136,10 @@ def _solve(change: Callable[[float], float], dose: float) -> None:
 
     Secant method in log-log scale, bounded by the last strengths that were too weak and too strong.
     """
-    weak, strong, strength, slope = 0.0, math.inf, min(1.4 * dose, STRONGEST), 1.0
+    weak = 0.0
+    strong = math.inf
+    strength = min(1.4 * dose, STRONGEST)
+    slope = 1.0
     before: tuple[float, float] | None = None
     for _ in range(TRIALS):
         got = change(strength)

@@ -63,7 +63,8 @@ def _rank_tables(study: Study) -> Iterator[ReportTable]:
     found = study.regressed
     half_levels = found.half_levels(study.reader).set_index(Thresholds.noise)
     costs = found.costs(study.reader)
-    responses, lines = _responses(study), []
+    responses = _responses(study)
+    lines = []
     for _, cost in costs.iterrows():
         level = [NONE, NONE]
         if cost[Costs.noise] in half_levels.index:
