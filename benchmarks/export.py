@@ -44,12 +44,15 @@ def test_images() -> Images:
         images.append(artifacts.images_of(artifacts.read_captchas(path, ["image"])))
         if sum(map(len, images)) >= COUNT:
             return np.concatenate(images)[:COUNT]
-    raise ValueError(f"expected at least {COUNT} renderings of test captchas: raise captcha.test, run `dvc repro`")
+    raise ValueError(
+        f"expected at least {COUNT} renderings of test captchas: raise captcha.test, run `dvc repro`"
+    )
 
 
 def in_batches(session: Any) -> Read:
-    return lambda images: np.concatenate([run_onnx(session, images[i : i + BATCH])
-                                          for i in range(0, len(images), BATCH)])
+    return lambda images: np.concatenate(
+        [run_onnx(session, images[i : i + BATCH]) for i in range(0, len(images), BATCH)]
+    )
 
 
 def timed(read: Read, images: Images) -> tuple[float, float, Logits]:
@@ -57,20 +60,29 @@ def timed(read: Read, images: Images) -> tuple[float, float, Logits]:
     cpu = time.process_time()
     wall = time.monotonic()
     logits = read(images)
-    return len(images) / (time.process_time() - cpu), len(images) / (time.monotonic() - wall), logits
+    return (
+        len(images) / (time.process_time() - cpu),
+        len(images) / (time.monotonic() - wall),
+        logits,
+    )
 
 
 def cases(content: bytes, network: Network, temperature: float) -> dict[str, Read]:
     """Each way to read; the others are compared with the first."""
-    torch_readers = {f"PyTorch, {precision}": NetworkReader(network, precision=precision, device=CPU,
-                                                         temperature=temperature).logits
-                     for precision in ("fp32", "bf16")}
+    torch_readers = {
+        f"PyTorch, {precision}": NetworkReader(
+            network, precision=precision, device=CPU, temperature=temperature
+        ).logits
+        for precision in ("fp32", "bf16")
+    }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "reader.onnx")
         path.write_bytes(content)
         sessions = {threads: open_session(path, threads) for threads in sorted({1, cores()})}
-    return torch_readers | {f"ONNX Runtime, {threads} thread{'s' * (threads > 1)}": in_batches(session)
-                            for threads, session in sessions.items()}
+    return torch_readers | {
+        f"ONNX Runtime, {threads} thread{'s' * (threads > 1)}": in_batches(session)
+        for threads, session in sessions.items()
+    }
 
 
 def main() -> None:
@@ -81,18 +93,26 @@ def main() -> None:
     ways = cases(to_onnx(network, description), network, description.temperature)
     speeds: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     probabilities: dict[str, NDArray[np.float32]] = {}
-    for i in range(rounds + 1):  # interleaved, so that a busy minute affects all; the first round warms up
+    for i in range(
+        rounds + 1
+    ):  # interleaved, so that a busy minute affects all; the first round warms up
         for name, read in ways.items():
             cpu, wall, logits = timed(read, images)
             probabilities[name] = softmax(logits)
             if i:
                 speeds[name].append((cpu, wall))
-    print(f"{len(images):,} images of {images.shape[1]} x {images.shape[2]} px, {cores()} cores; median of {rounds}\n")
-    print("| runtime | read a CPU second | read a second | largest difference of a probability |\n|---|--:|--:|--:|")
+    print(
+        f"{len(images):,} images of {images.shape[1]} x {images.shape[2]} px, {cores()} cores; median of {rounds}\n"
+    )
+    print(
+        "| runtime | read a CPU second | read a second | largest difference of a probability |\n|---|--:|--:|--:|"
+    )
     expected = probabilities["PyTorch, fp32"]
     for name, pairs in speeds.items():
         cpu, wall = (statistics.median(column) for column in zip(*pairs, strict=True))
-        print(f"| {name} | {cpu:,.0f} | {wall:,.0f} | {np.abs(probabilities[name] - expected).max():.1g} |")
+        print(
+            f"| {name} | {cpu:,.0f} | {wall:,.0f} | {np.abs(probabilities[name] - expected).max():.1g} |"
+        )
 
 
 if __name__ == "__main__":

@@ -56,8 +56,13 @@ def whole_stage(workers: int) -> float:
         shutil.copy("params.yaml", name)
         environment = {**os.environ, "CAPTCHA_WORKERS": str(workers)}
         started = time.monotonic()
-        subprocess.run([sys.executable, "-m", "stages.generate"], cwd=name, env=environment, check=True,
-                       stdout=subprocess.DEVNULL)
+        subprocess.run(
+            [sys.executable, "-m", "stages.generate"],
+            cwd=name,
+            env=environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
         return time.monotonic() - started
 
 
@@ -65,7 +70,11 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     cv2.setNumThreads(1)
     study = prepare(read("seed", "glyphs", "captcha", "colour", "noise"))
-    study = replace(study, captchas_per_part=COUNT // 2, layout=replace(study.layout, height=HEIGHT, width=WIDTH))
+    study = replace(
+        study,
+        captchas_per_part=COUNT // 2,
+        layout=replace(study.layout, height=HEIGHT, width=WIDTH),
+    )
     with tempfile.TemporaryDirectory() as name:
         pairs = [(ours(study, Path(name)), theirs(Path(name))) for _ in range(rounds)]
     ratio = statistics.median(a / b for a, b in pairs)
@@ -74,7 +83,9 @@ def main() -> None:
     print(f"| ImageCaptcha 0.7.1 | {statistics.median(b for _, b in pairs):.0f} |")
     print(f"\nratio {ratio:.1f} (median of {rounds} rounds)\n")
     cores = os.cpu_count() or 1
-    walls = {workers: statistics.median(whole_stage(workers) for _ in range(3)) for workers in (1, cores)}
+    walls = {
+        workers: statistics.median(whole_stage(workers) for _ in range(3)) for workers in (1, cores)
+    }
     print("| workers | whole stage, wall s (median of 3) |\n|---|---|")
     for workers, wall in walls.items():
         print(f"| {workers} | {wall:.1f} |")

@@ -19,14 +19,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from stages.insight.character_accuracy import character_accuracy_by_level, ranking, thresholds_by_character
+from stages.insight.character_accuracy import (
+    character_accuracy_by_level,
+    ranking,
+    thresholds_by_character,
+)
 from stages.insight.combinations import best_and_worst, combination_tests
 from stages.insight.confusions import confusion_matrices, confusion_tests
 from stages.statistics.classification_report import macro_scores
 
 ALPHABET = "АБВГҐДЕЄЖЗИІЇЙКЛМНОПРСТУФХЦЧШЩЬЮЯ"
 LENGTH = 4
-GRID = [("none", 0.0), *((noise, level) for noise in ("fog", "lines") for level in (0.25, 0.5, 0.75, 1.0))]
+GRID = [
+    ("none", 0.0),
+    *((noise, level) for noise in ("fog", "lines") for level in (0.25, 0.5, 0.75, 1.0)),
+]
 SURE: dict[str, Any] = {"confidence": 0.95}
 
 
@@ -34,7 +41,9 @@ def characters(captchas: int) -> pd.DataFrame:
     """The prediction table of a synthetic reader."""
     rng = np.random.default_rng(0)
     letters = np.array(list(ALPHABET))
-    truth = np.tile(rng.choice(letters, (captchas, 1, LENGTH)), (1, len(GRID), 1))  # (captcha, condition, position)
+    truth = np.tile(
+        rng.choice(letters, (captchas, 1, LENGTH)), (1, len(GRID), 1)
+    )  # (captcha, condition, position)
     level = np.array([level for _, level in GRID])[None, :, None]
     right = rng.random(truth.shape) > level
     guess = np.where(right, truth, rng.choice(np.append(letters, ""), truth.shape))
@@ -57,7 +66,9 @@ def tables(rows: pd.DataFrame) -> dict[str, Callable[[], object]]:
     return {
         "macro_scores": lambda: macro_scores(truth, guess, captcha, len(ALPHABET)),
         "ranking": lambda: ranking(rows, ALPHABET, draws=200, seed=1, **SURE),
-        "thresholds_by_character": lambda: thresholds_by_character(rows, ALPHABET, draws=200, seed=1, **SURE),
+        "thresholds_by_character": lambda: thresholds_by_character(
+            rows, ALPHABET, draws=200, seed=1, **SURE
+        ),
         "accuracy_by_level": lambda: character_accuracy_by_level(rows, ALPHABET, **SURE),
         "confusion_tests": lambda: confusion_tests(rows, ALPHABET, **SURE),
         "confusion_matrices": lambda: confusion_matrices(rows, ALPHABET),

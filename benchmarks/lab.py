@@ -29,8 +29,11 @@ DRAWINGS = 30
 @contextmanager
 def lab() -> Iterator[int]:
     """Run a lab inside the block; yields its port."""
-    server = subprocess.Popen([sys.executable, "-m", "stages.lab", "--port", "0", "--no-browser"],
-                              stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "stages.lab", "--port", "0", "--no-browser"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert server.stdout is not None
     found = re.search(r":(\d+)/", server.stdout.readline())
     if found is None:
@@ -63,8 +66,10 @@ def over_http(port: int, reader: str, clients: int) -> list[float]:
     body = json.dumps({"reader": reader, "strokes": SEVEN, "saliency": True}).encode()
     client(port, body, 10, [])  # warm-up: loads the reader
     times: list[float] = []
-    threads = [threading.Thread(target=client, args=(port, body, max(ROUNDS // clients, 20), times))
-               for _ in range(clients)]
+    threads = [
+        threading.Thread(target=client, args=(port, body, max(ROUNDS // clients, 20), times))
+        for _ in range(clients)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -97,7 +102,9 @@ def in_chromium(port: int, reader: str) -> list[float]:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
         page = browser.new_page(viewport={"width": 1200, "height": 900})
         page.goto(f"http://127.0.0.1:{port}/#paint")
         page.wait_for_selector(f"#paint-reader option[value='{reader}']", state="attached")
@@ -112,7 +119,9 @@ def in_chromium(port: int, reader: str) -> list[float]:
             page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.2)
             page.mouse.down()
             page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + box["height"] * 0.2, steps=10)
-            page.mouse.move(box["x"] + box["width"] * 0.38, box["y"] + box["height"] * 0.8, steps=10)
+            page.mouse.move(
+                box["x"] + box["width"] * 0.38, box["y"] + box["height"] * 0.8, steps=10
+            )
             page.mouse.up()
             page.wait_for_timeout(SETTLED)
             page.evaluate("() => window.settle()")
@@ -122,8 +131,10 @@ def in_chromium(port: int, reader: str) -> list[float]:
 
 
 def row(name: str, times: list[float]) -> str:
-    return (f"| {name} | {len(times)} | {statistics.median(times):.0f} | "
-            f"{statistics.quantiles(times, n=20)[-1]:.0f} |")
+    return (
+        f"| {name} | {len(times)} | {statistics.median(times):.0f} | "
+        f"{statistics.quantiles(times, n=20)[-1]:.0f} |"
+    )
 
 
 def main() -> None:
@@ -131,10 +142,15 @@ def main() -> None:
         raise SystemExit("usage: python -m benchmarks.lab [reader]")
     with lab() as port:
         names = sys.argv[1:] or readers_of(port)
-        print("| stroke to answer | answers | median, ms | 95th percentile, ms |\n|---|--:|--:|--:|")
+        print(
+            "| stroke to answer | answers | median, ms | 95th percentile, ms |\n|---|--:|--:|--:|"
+        )
         for name in names:
             print(row(f"`{name}`, HTTP, 1 client", over_http(port, name, 1)), flush=True)
-            print(row(f"`{name}`, HTTP, {CLIENTS} clients at once", over_http(port, name, CLIENTS)), flush=True)
+            print(
+                row(f"`{name}`, HTTP, {CLIENTS} clients at once", over_http(port, name, CLIENTS)),
+                flush=True,
+            )
             if shutil.which("chromium"):
                 print(row(f"`{name}`, Chromium", in_chromium(port, name)), flush=True)
 

@@ -73,7 +73,11 @@ class TestSet:
         right = (answered == self.labels) & (self.labels > 0)
         lengths = (self.labels > 0).sum(axis=1)
         whole = (right.sum(axis=1) == lengths) & (read_.lengths == lengths)
-        return float(whole.mean()), float(whole[self.clean].mean()), float(right.sum() / lengths.sum())
+        return (
+            float(whole.mean()),
+            float(whole[self.clean].mean()),
+            float(right.sum() / lengths.sum()),
+        )
 
 
 def main() -> None:
@@ -92,7 +96,9 @@ def main() -> None:
     for name in asked.readers:
         reader = replace(params.readers[name], precision=choose_precision(asked.precision, CPU))
         print(f"{name}: {arithmetic(reader.precision, CPU)}\n")
-        points = compare(recipes(name, reader, alone=asked.alone), prepare(params), held, asked.seeds)
+        points = compare(
+            recipes(name, reader, alone=asked.alone), prepare(params), held, asked.seeds
+        )
         if asked.target is not None:
             summarise(points, asked.target, clean=reader.train_on == "clean")
 
@@ -102,33 +108,62 @@ def refuse(parser: argparse.ArgumentParser, name: str, readers: Mapping[str, Rea
     if name not in readers:
         parser.error(f"{name}: expected a reader of params.yaml, one of {', '.join(readers)}")
     reader = readers[name]
-    if reader.architecture not in of_family("network") or reader.denoise != "none" or Path(reader.init) != NO_INIT:
-        parser.error(f"{name}: expected a network without denoise and init, got {reader.architecture}, "
-                     f"{reader.denoise} and {reader.init}")
+    if (
+        reader.architecture not in of_family("network")
+        or reader.denoise != "none"
+        or Path(reader.init) != NO_INIT
+    ):
+        parser.error(
+            f"{name}: expected a network without denoise and init, got {reader.architecture}, "
+            f"{reader.denoise} and {reader.init}"
+        )
 
 
 def load_test() -> TestSet:
-    tables = [artifacts.read_captchas(path, ["condition", "text", "image"]) for path in artifacts.parts_of("test")]
+    tables = [
+        artifacts.read_captchas(path, ["condition", "text", "image"])
+        for path in artifacts.parts_of("test")
+    ]
     alphabet = artifacts.alphabet_of(tables[0].schema)
     labels = encode([text for table in tables for text in table["text"].to_pylist()], alphabet)
     condition = np.concatenate([table["condition"].to_numpy() for table in tables])
-    return TestSet(np.concatenate([artifacts.images_of(table) for table in tables]), labels, condition == 0)
+    return TestSet(
+        np.concatenate([artifacts.images_of(table) for table in tables]), labels, condition == 0
+    )
 
 
-def recipes(name: str, reader: ReaderParams, *, alone: bool) -> dict[str, tuple[ReaderParams, Builder]]:
+def recipes(
+    name: str, reader: ReaderParams, *, alone: bool
+) -> dict[str, tuple[ReaderParams, Builder]]:
     """The reader of params.yaml and its peers: settings, and the network of a description."""
-    found: dict[str, tuple[ReaderParams, Builder]] = {name: (reader, lambda description: description.build())}
+    found: dict[str, tuple[ReaderParams, Builder]] = {
+        name: (reader, lambda description: description.build())
+    }
     if alone:
         return found
     clean = reader.train_on == "clean"
-    before = replace(reader, architecture="ctc", channels=32, optimiser="adamw", fresh=False, augment=0.0,
-                     train_on="clean" if clean else "both", epochs=4 if clean else 5, batch=64,
-                     learning_rate=0.004, weight_decay=0.01)
-    return found | {"before": (before, lambda description: description.build()),
-                    "usual": (before, lambda description: full_resolution(len(description.alphabet) + 1))}
+    before = replace(
+        reader,
+        architecture="ctc",
+        channels=32,
+        optimiser="adamw",
+        fresh=False,
+        augment=0.0,
+        train_on="clean" if clean else "both",
+        epochs=4 if clean else 5,
+        batch=64,
+        learning_rate=0.004,
+        weight_decay=0.01,
+    )
+    return found | {
+        "before": (before, lambda description: description.build()),
+        "usual": (before, lambda description: full_resolution(len(description.alphabet) + 1)),
+    }
 
 
-def compare(chosen: dict[str, tuple[ReaderParams, Builder]], study: CaptchaStudy, held: TestSet, seeds: int) -> list[Point]:
+def compare(
+    chosen: dict[str, tuple[ReaderParams, Builder]], study: CaptchaStudy, held: TestSet, seeds: int
+) -> list[Point]:
     """Train all recipes in turn for each seed, and print one row per epoch."""
     print("| recipe | seed | epoch | CPU s | exact match | clean | characters |")
     print("|---|--:|--:|--:|--:|--:|--:|")
@@ -139,7 +174,14 @@ def compare(chosen: dict[str, tuple[ReaderParams, Builder]], study: CaptchaStudy
     return points
 
 
-def learn(name: str, reader: ReaderParams, network_of: Builder, study: CaptchaStudy, held: TestSet, seed: int) -> list[Point]:
+def learn(
+    name: str,
+    reader: ReaderParams,
+    network_of: Builder,
+    study: CaptchaStudy,
+    held: TestSet,
+    seed: int,
+) -> list[Point]:
     """Train once. Every epoch is measured and printed; that time is not counted."""
     points: list[Point] = []
     spent = 0.0
@@ -151,36 +193,61 @@ def learn(name: str, reader: ReaderParams, network_of: Builder, study: CaptchaSt
         tried = network_of(description)
         tried.load_state_dict(state.weights)
         point = Point(name, seed, len(state.history), spent, *held.shares(tried, reader.precision))
-        print(f"| {name} | {seed} | {point.epoch} | {point.seconds:.0f} | {point.all:.3f} | {point.clean:.3f} "
-              f"| {point.characters:.3f} |", flush=True)
+        print(
+            f"| {name} | {seed} | {point.epoch} | {point.seconds:.0f} | {point.all:.3f} | {point.clean:.3f} "
+            f"| {point.characters:.3f} |",
+            flush=True,
+        )
         points.append(point)
         since = time.process_time()
 
     train, validation = (open_split(split, reader.train_on) for split in ("train", "validation"))
     description = describe(reader, train, validation)
-    network = initialise(network_of(description), generator=torch.Generator().manual_seed(SEED_STRIDE * seed))
-    schedule = Schedule(epochs=reader.epochs, patience=reader.epochs, batch=reader.batch,
-                        learning_rate=reader.learning_rate, weight_decay=reader.weight_decay,
-                        precision=reader.precision, seed=SEED_STRIDE * seed, augment=reader.augment,
-                        optimiser=reader.optimiser)
-    fresh = partial(drawn_parts, study, reader.train_on, train.parts[0].denoise) if reader.fresh else None
+    network = initialise(
+        network_of(description), generator=torch.Generator().manual_seed(SEED_STRIDE * seed)
+    )
+    schedule = Schedule(
+        epochs=reader.epochs,
+        patience=reader.epochs,
+        batch=reader.batch,
+        learning_rate=reader.learning_rate,
+        weight_decay=reader.weight_decay,
+        precision=reader.precision,
+        seed=SEED_STRIDE * seed,
+        augment=reader.augment,
+        optimiser=reader.optimiser,
+    )
+    fresh = (
+        partial(drawn_parts, study, reader.train_on, train.parts[0].denoise)
+        if reader.fresh
+        else None
+    )
     fit(network, train.parts, validation.parts, schedule, device=CPU, fresh=fresh, on_epoch=record)
     return points
 
 
 def summarise(points: list[Point], target: float, *, clean: bool) -> None:
     """When each recipe first reached the target, and the accuracy of its last epoch: mean, and range over the seeds."""
-    print(f"\n| recipe | CPU s to {target:g} | seeds that came to it | CPU s of all epochs | exact match at the end |")
+    print(
+        f"\n| recipe | CPU s to {target:g} | seeds that came to it | CPU s of all epochs | exact match at the end |"
+    )
     print("|---|--:|--:|--:|--:|")
     for name in dict.fromkeys(point.recipe for point in points):
-        runs = [[point for point in points if (point.recipe, point.seed) == (name, seed)]
-                for seed in dict.fromkeys(point.seed for point in points)]
-        firsts = [next((point.seconds for point in run if reached(point, clean) >= target), None) for run in runs]
+        runs = [
+            [point for point in points if (point.recipe, point.seed) == (name, seed)]
+            for seed in dict.fromkeys(point.seed for point in points)
+        ]
+        firsts = [
+            next((point.seconds for point in run if reached(point, clean) >= target), None)
+            for run in runs
+        ]
         came = [seconds for seconds in firsts if seconds is not None]
         ends = [reached(run[-1], clean) for run in runs]
         mean = f"{np.mean(came):.0f}" if came else "none came to it"
-        print(f"| {name} | {mean} | {len(came)} of {len(runs)} | {np.mean([run[-1].seconds for run in runs]):.0f} "
-              f"| {np.mean(ends):.3f} ({min(ends):.3f} to {max(ends):.3f}) |")
+        print(
+            f"| {name} | {mean} | {len(came)} of {len(runs)} | {np.mean([run[-1].seconds for run in runs]):.0f} "
+            f"| {np.mean(ends):.3f} ({min(ends):.3f} to {max(ends):.3f}) |"
+        )
 
 
 def reached(point: Point, clean: bool) -> float:

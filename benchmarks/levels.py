@@ -36,7 +36,7 @@ Function = Callable[[Floats], Floats]  # of shares read whole at L levels (B, L)
 KEYS = ["captcha", "condition", "position"]
 COLUMNS = [*KEYS, "text", "reading", "truth", "success", "glyph", "noise", "level", "colour"]
 SHARES = (0.5, 0.75)  # of the captchas, still read whole
-STEP = 1e-3           # of a share, in the derivative of a threshold
+STEP = 1e-3  # of a share, in the derivative of a threshold
 
 
 @dataclass(frozen=True)
@@ -44,24 +44,32 @@ class Sample:
     """Readings of n captchas of T characters under K conditions (clean first) by R readers."""
 
     characters: Floats  # (R, n, T, K), 1 where read right
-    whole: Floats       # (R, n, K), 1 where the whole text is read right
-    shown: Bools        # (n, K), False where the design leaves a rendering out
-    glyph: Ints         # (n, T)
-    digit: Ints         # (n, T)
-    colour: Ints        # (n, K)
+    whole: Floats  # (R, n, K), 1 where the whole text is read right
+    shown: Bools  # (n, K), False where the design leaves a rendering out
+    glyph: Ints  # (n, T)
+    digit: Ints  # (n, T)
+    colour: Ints  # (n, K)
     noise: tuple[str, ...]  # (K,)
-    level: Floats           # (K,)
+    level: Floats  # (K,)
 
     def of(self, captchas: Ints, conditions: Ints) -> Sample:
-        return Sample(self.characters[:, captchas][..., conditions], self.whole[:, captchas][..., conditions],
-                      self.shown[np.ix_(captchas, conditions)], self.glyph[captchas], self.digit[captchas],
-                      self.colour[np.ix_(captchas, conditions)], tuple(self.noise[k] for k in conditions),
-                      self.level[conditions])
+        return Sample(
+            self.characters[:, captchas][..., conditions],
+            self.whole[:, captchas][..., conditions],
+            self.shown[np.ix_(captchas, conditions)],
+            self.glyph[captchas],
+            self.digit[captchas],
+            self.colour[np.ix_(captchas, conditions)],
+            tuple(self.noise[k] for k in conditions),
+            self.level[conditions],
+        )
 
     def types(self) -> dict[str, Ints]:
         """The conditions of each noise type, by ascending level."""
-        return {noise: np.array([k for k, name in enumerate(self.noise) if name == noise])
-                for noise in dict.fromkeys(self.noise[1:])}
+        return {
+            noise: np.array([k for k, name in enumerate(self.noise) if name == noise])
+            for noise in dict.fromkeys(self.noise[1:])
+        }
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,14 @@ class Design:
         return f"{self.steps} levels × {self.n}" + (", a random half each" if self.half else "")
 
 
-DESIGNS = (Design(4, 400), Design(6, 270), Design(8, 200), Design(10, 164), Design(16, 103), Design(8, 400, half=True))
+DESIGNS = (
+    Design(4, 400),
+    Design(6, 270),
+    Design(8, 200),
+    Design(10, 164),
+    Design(16, 103),
+    Design(8, 400, half=True),
+)
 
 
 @dataclass(frozen=True)
@@ -91,22 +106,37 @@ class Found:
 
 def read(study: Path, readers: Sequence[str]) -> Sample:
     """The test captchas of one study. Raises ValueError if its readers read different ones."""
-    tables = [pq.read_table(study / "data/predictions" / f"{name}.parquet", columns=COLUMNS).to_pandas()
-              for name in readers]
+    tables = [
+        pq.read_table(study / "data/predictions" / f"{name}.parquet", columns=COLUMNS).to_pandas()
+        for name in readers
+    ]
     first = tables[0]
     shape = tuple(first[name].nunique() for name in KEYS)
     if any(len(table) != np.prod(shape) or not table[KEYS].equals(first[KEYS]) for table in tables):
-        raise ValueError(f"{study}: expected every reader to read every captcha under every condition")
+        raise ValueError(
+            f"{study}: expected every reader to read every captcha under every condition"
+        )
 
     def cube(values: object) -> NDArray[np.int64]:
         return np.asarray(values).reshape(shape)
 
-    characters = np.stack([cube(table["success"]).transpose(0, 2, 1) for table in tables]).astype(float)
-    whole = np.stack([cube(table["text"] == table["reading"])[..., 0] for table in tables]).astype(float)
+    characters = np.stack([cube(table["success"]).transpose(0, 2, 1) for table in tables]).astype(
+        float
+    )
+    whole = np.stack([cube(table["text"] == table["reading"])[..., 0] for table in tables]).astype(
+        float
+    )
     conditions = first.drop_duplicates("condition")
-    return Sample(characters, whole, np.ones(shape[:2], bool), cube(first["glyph"])[:, 0],
-                  cube(first["truth"].astype(int))[:, 0], cube(first["colour"].cat.codes)[..., 0],
-                  tuple(conditions["noise"]), conditions["level"].to_numpy())
+    return Sample(
+        characters,
+        whole,
+        np.ones(shape[:2], bool),
+        cube(first["glyph"])[:, 0],
+        cube(first["truth"].astype(int))[:, 0],
+        cube(first["colour"].cat.codes)[..., 0],
+        tuple(conditions["noise"]),
+        conditions["level"].to_numpy(),
+    )
 
 
 def standard_error(scores: Floats, glyph: Ints) -> float:
@@ -115,7 +145,9 @@ def standard_error(scores: Floats, glyph: Ints) -> float:
     if scores.ndim == 1:
         return float(covariance_of_means(scores[:, None], captcha, glyph)[0, 0] ** 0.5)
     by_character = np.repeat(captcha, glyph.shape[1])
-    return float(covariance_of_means(scores.reshape(-1, 1), by_character, glyph.ravel())[0, 0] ** 0.5)
+    return float(
+        covariance_of_means(scores.reshape(-1, 1), by_character, glyph.ravel())[0, 0] ** 0.5
+    )
 
 
 def of_cells(values: Floats, shown: Bools, weights: Floats) -> Floats:
@@ -169,7 +201,9 @@ def of_noise(sample: Sample, finest: Sample, r: int, noise: str) -> list[Found]:
     everywhere = float(characters[0] - area_under_accuracy(characters[np.append(0, fine)], at))
     found = [Found("average cost, points", 100 * cost, 100 * error, 100 * everywhere)]
     value, error = whole(partial(area_under_accuracy, levels=levels))
-    found.append(Found("area, points", 100 * value, 100 * error, 100 * float(area_under_accuracy(truth, at))))
+    found.append(
+        Found("area, points", 100 * value, 100 * error, 100 * float(area_under_accuracy(truth, at)))
+    )
     for share in SHARES:
         true = float(placed(truth[None], levels=at, share=share)[0])
         if truth[0] > share and true < at[-1]:
@@ -196,8 +230,11 @@ def clean(sample: Sample, r: int) -> Found:
     weights = np.zeros(len(sample.level))
     weights[0] = 1.0
     scores = of_cells(sample.whole[r], sample.shown, weights)
-    return Found("clean exact match, points", 100 * float(means(sample.whole[r], sample.shown)[0]),
-                 100 * standard_error(scores, sample.glyph))
+    return Found(
+        "clean exact match, points",
+        100 * float(means(sample.whole[r], sample.shown)[0]),
+        100 * standard_error(scores, sample.glyph),
+    )
 
 
 def by_colour(sample: Sample, r: int) -> list[Found]:
@@ -223,23 +260,36 @@ def contrasts(sample: Sample, r: int, group: Ints, kind: str) -> list[Found]:
         chosen = seen & (group == value)
         shares.append(residual[chosen].mean())
         scores.append((np.where(chosen, residual - shares[-1], 0.0) / chosen.sum()).sum(axis=2))
-    return [Found(kind, 100 * float(share - shares[0]), 100 * standard_error(score - scores[0], sample.glyph))
-            for share, score in zip(shares[1:], scores[1:], strict=True)]
+    return [
+        Found(
+            kind,
+            100 * float(share - shares[0]),
+            100 * standard_error(score - scores[0], sample.glyph),
+        )
+        for share, score in zip(shares[1:], scores[1:], strict=True)
+    ]
 
 
 def between(sample: Sample, a: int, b: int) -> Found:
     """Character accuracy of one reader less that of another, over all conditions, paired."""
     difference = sample.characters[a] - sample.characters[b]
     weights = sample.shown.sum(axis=0) / sample.shown.sum()
-    return Found("difference of readers, points", 100 * float(means(difference, sample.shown) @ weights),
-                 100 * standard_error(of_cells(difference, sample.shown, weights), sample.glyph))
+    return Found(
+        "difference of readers, points",
+        100 * float(means(difference, sample.shown) @ weights),
+        100 * standard_error(of_cells(difference, sample.shown, weights), sample.glyph),
+    )
 
 
-def tried(design: Design, study: Sample, finest: Sample, draws: int, *, rng: np.random.Generator) -> list[list[Found]]:
+def tried(
+    design: Design, study: Sample, finest: Sample, draws: int, *, rng: np.random.Generator
+) -> list[list[Found]]:
     """The estimates of each try; the levels of the study include those of the design."""
     N = len(study.glyph)
     every = len(study.types()[study.noise[1]]) // design.steps
-    conditions = np.concatenate([[0], *(cells[every - 1::every] for cells in study.types().values())])
+    conditions = np.concatenate(
+        [[0], *(cells[every - 1 :: every] for cells in study.types().values())]
+    )
     tries = []
     for start in np.arange(draws) * N // draws:
         sample = study.of((start + np.arange(design.n)) % N, conditions)
@@ -261,29 +311,44 @@ def half_widths(tries: list[list[Found]], n: int) -> dict[str, float]:
     """Half-widths of the 95 % intervals: mean over tries of the root mean square over the estimates of a kind."""
     t = float(stdtrit(n - 1, 0.975))
     kinds = dict.fromkeys(found.kind for found in tries[0])
-    return {kind: t * float(np.mean([np.sqrt(np.mean([found.error**2 for found in one if found.kind == kind]))
-                                     for one in tries])) for kind in kinds}
+    return {
+        kind: t
+        * float(
+            np.mean(
+                [
+                    np.sqrt(np.mean([found.error**2 for found in one if found.kind == kind]))
+                    for one in tries
+                ]
+            )
+        )
+        for kind in kinds
+    }
 
 
 @dataclass(frozen=True)
 class Misplaced:
     """Distance of the estimates of a kind from the true values."""
 
-    bias: float     # root mean square over the estimates
+    bias: float  # root mean square over the estimates
     largest: float  # bias
-    error: float    # root mean square of bias and standard error together
+    error: float  # root mean square of bias and standard error together
 
 
 def misplaced(tries: list[list[Found]]) -> dict[str, Misplaced]:
     """The distance per kind of estimate with a known true value."""
-    bias = np.array([[found.value - found.true for found in one] for one in tries]).mean(axis=0)  # (estimates,)
+    bias = np.array([[found.value - found.true for found in one] for one in tries]).mean(
+        axis=0
+    )  # (estimates,)
     variance = np.array([[found.error**2 for found in one] for one in tries]).mean(axis=0)
     kinds = np.array([found.kind for found in tries[0]])
     found = {}
     for kind in dict.fromkeys(kinds[~np.isnan(bias)].tolist()):
         own = bias[kinds == kind]
-        found[kind] = Misplaced(float(np.sqrt(np.mean(own**2))), float(np.abs(own).max()),
-                               float(np.sqrt(np.mean(own**2 + variance[kinds == kind]))))
+        found[kind] = Misplaced(
+            float(np.sqrt(np.mean(own**2))),
+            float(np.abs(own).max()),
+            float(np.sqrt(np.mean(own**2 + variance[kinds == kind]))),
+        )
     return found
 
 
@@ -306,7 +371,9 @@ def main() -> None:
     widths: dict[str, dict[str, float]] = {}
     off: dict[str, dict[str, Misplaced]] = {}
     for design in DESIGNS:
-        nesting = [sample for sample in samples if len(sample.types()[sample.noise[1]]) % design.steps == 0]
+        nesting = [
+            sample for sample in samples if len(sample.types()[sample.noise[1]]) % design.steps == 0
+        ]
         if not nesting:
             print(f"{design}: no study has its levels, skipped")
             continue
@@ -314,14 +381,25 @@ def main() -> None:
         widths[str(design)] = half_widths(tries, design.n)
         off[str(design)] = misplaced(tries)
     kinds = next(iter(widths.values()))
-    table("half-width of the 95 % interval",
-          {kind: {name: f"{found[kind]:.3g}" for name, found in widths.items()} for kind in kinds})
+    table(
+        "half-width of the 95 % interval",
+        {kind: {name: f"{found[kind]:.3g}" for name, found in widths.items()} for kind in kinds},
+    )
     known = next(iter(off.values()))
-    table("bias: root mean square (largest)",
-          {kind: {name: f"{found[kind].bias:.2g} ({found[kind].largest:.2g})" for name, found in off.items()}
-           for kind in known})
-    table("root mean square error", {kind: {name: f"{found[kind].error:.3g}" for name, found in off.items()}
-                                     for kind in known})
+    table(
+        "bias: root mean square (largest)",
+        {
+            kind: {
+                name: f"{found[kind].bias:.2g} ({found[kind].largest:.2g})"
+                for name, found in off.items()
+            }
+            for kind in known
+        },
+    )
+    table(
+        "root mean square error",
+        {kind: {name: f"{found[kind].error:.3g}" for name, found in off.items()} for kind in known},
+    )
 
 
 if __name__ == "__main__":

@@ -34,7 +34,9 @@ from stages.sources.mnist import read_mnist
 # the example's own number of epochs
 TARGET = 0.99
 LIMIT = 14
-SCHEDULE = Schedule(epochs=1, patience=1, batch=64, learning_rate=0.008, weight_decay=0.01, precision="auto", seed=0)
+SCHEDULE = Schedule(
+    epochs=1, patience=1, batch=64, learning_rate=0.008, weight_decay=0.01, precision="auto", seed=0
+)
 CHANNELS = 16
 
 Bytes = NDArray[np.uint8]
@@ -54,7 +56,9 @@ class Digits(Dataset[tuple[Tensor, int]]):
     def __init__(self, images: Bytes, labels: Ints) -> None:
         self.images = images
         self.labels = labels
-        self.transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))])
+        self.transform = transforms.Compose(
+            [transforms.ToTensor(), transforms.Normalize((0.1307,), (0.3081,))]
+        )
 
     def __len__(self) -> int:
         return len(self.images)
@@ -99,21 +103,31 @@ def example(train: Digits, test: Digits, seed: int) -> Run:
         scheduler.step()
         network.eval()
         with torch.no_grad():
-            right = sum(int((network(images).argmax(1) == labels).sum())
-                        for images, labels in DataLoader(test, batch_size=1000))
+            right = sum(
+                int((network(images).argmax(1) == labels).sum())
+                for images, labels in DataLoader(test, batch_size=1000)
+            )
         accuracy = right / len(test)
     return Run(time.monotonic() - started, epoch, accuracy)
 
 
 def ours(train: list[ArrayPart], test: list[ArrayPart], seed: int) -> Run:
-    network = build_network("heads", alphabet_size=10, height=28, width=28, channels=CHANNELS, positions=1)
+    network = build_network(
+        "heads", alphabet_size=10, height=28, width=28, channels=CHANNELS, positions=1
+    )
     initialise(network, generator=torch.Generator().manual_seed(seed))
     ticks: list[float] = []
     started = time.monotonic()
     precision = choose_precision(SCHEDULE.precision, torch.device("cpu"))
     schedule = replace(SCHEDULE, precision=precision, seed=seed)
-    fitted = fit(network, train, test, schedule, device=torch.device("cpu"),
-                 report=lambda line: ticks.append(time.monotonic() - started))
+    fitted = fit(
+        network,
+        train,
+        test,
+        schedule,
+        device=torch.device("cpu"),
+        report=lambda line: ticks.append(time.monotonic() - started),
+    )
     for tick, epoch in zip(ticks, fitted.history, strict=True):
         if epoch.validation_exact_match >= TARGET:
             return Run(tick, epoch.epoch, epoch.validation_exact_match)
@@ -122,7 +136,10 @@ def ours(train: list[ArrayPart], test: list[ArrayPart], seed: int) -> Run:
 
 def parts(images: Bytes, labels: Ints) -> list[ArrayPart]:
     pixels = np.repeat(images[..., None], 3, axis=3)
-    return [ArrayPart(pixels[i : i + 1000], labels[i : i + 1000, None] + 1) for i in range(0, len(images), 1000)]
+    return [
+        ArrayPart(pixels[i : i + 1000], labels[i : i + 1000, None] + 1)
+        for i in range(0, len(images), 1000)
+    ]
 
 
 def rounds(folder: Path, count: int) -> Iterator[tuple[str, Run]]:
@@ -138,14 +155,20 @@ def main() -> None:
         raise SystemExit("usage: python -m benchmarks.mnist FOLDER [rounds]")
     runs: dict[str, list[Run]] = {}
     for name, run in rounds(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) == 3 else 3):
-        print(f"{name}: {run.seconds:.1f} s, {run.epochs} epochs, {run.accuracy:.2%}", file=sys.stderr, flush=True)
+        print(
+            f"{name}: {run.seconds:.1f} s, {run.epochs} epochs, {run.accuracy:.2%}",
+            file=sys.stderr,
+            flush=True,
+        )
         runs.setdefault(name, []).append(run)
     print("| reader | seconds to 99 % | times ours | epochs | accuracy |\n|---|--:|--:|--:|--:|")
     base = statistics.median(run.seconds for run in next(iter(runs.values())))
     for name, found in runs.items():
         middle = statistics.median(run.seconds for run in found)
-        print(f"| {name} | {middle:.1f} | {middle / base:.1f} | {statistics.median(run.epochs for run in found):g} | "
-              f"{statistics.median(run.accuracy for run in found):.2%} |")
+        print(
+            f"| {name} | {middle:.1f} | {middle / base:.1f} | {statistics.median(run.epochs for run in found):g} | "
+            f"{statistics.median(run.accuracy for run in found):.2%} |"
+        )
 
 
 if __name__ == "__main__":

@@ -43,7 +43,16 @@ def captchas() -> Images:
         ink, ground = SCHEMES[i % len(SCHEMES)]
         image[:] = ground
         for k, digit in enumerate(rng.integers(0, 10, 4)):
-            cv2.putText(image, str(digit), (8 + 30 * k, 31), cv2.FONT_HERSHEY_SIMPLEX, 1.0, ink, 3, cv2.LINE_AA)
+            cv2.putText(
+                image,
+                str(digit),
+                (8 + 30 * k, 31),
+                cv2.FONT_HERSHEY_SIMPLEX,
+                1.0,
+                ink,
+                3,
+                cv2.LINE_AA,
+            )
     return images
 
 
@@ -93,13 +102,19 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     images = captchas()
     theirs = transforms()
-    print("| noise | ours, µs | albumentations, µs | ratio | its transform |\n|---|--:|--:|--:|---|")
+    print(
+        "| noise | ours, µs | albumentations, µs | ratio | its transform |\n|---|--:|--:|--:|---|"
+    )
     for name in NOISES:
         transform = theirs.get(name)
         own = []
         other = []
-        for i in range(rounds + 1):  # the first warms up; by turns, so that a busy machine slows both
-            own.append(microseconds(partial(apply, name, images, LEVEL, rng=np.random.default_rng(i))))
+        for i in range(
+            rounds + 1
+        ):  # the first warms up; by turns, so that a busy machine slows both
+            own.append(
+                microseconds(partial(apply, name, images, LEVEL, rng=np.random.default_rng(i)))
+            )
             if transform is not None:
                 other.append(microseconds(partial(transformed, transform, images)))
         mine = statistics.median(own[1:])
@@ -107,7 +122,9 @@ def main() -> None:
             print(f"| {name} | {mine:.0f} | - | - | - |")
         else:
             yours = statistics.median(other[1:])
-            print(f"| {name} | {mine:.0f} | {yours:.0f} | {yours / mine:.1f} | {type(transform).__name__} |")
+            print(
+                f"| {name} | {mine:.0f} | {yours:.0f} | {yours / mine:.1f} | {type(transform).__name__} |"
+            )
 
 
 if __name__ == "__main__":

@@ -47,18 +47,29 @@ class ArrayPart:
 
 def random_part() -> ArrayPart:
     rng = np.random.default_rng(0)
-    return ArrayPart(rng.integers(0, 256, (COUNT, HEIGHT, WIDTH, 3), np.uint8), rng.integers(1, 11, (COUNT, 4)))
+    return ArrayPart(
+        rng.integers(0, 256, (COUNT, HEIGHT, WIDTH, 3), np.uint8), rng.integers(1, 11, (COUNT, 4))
+    )
 
 
 def built(architecture: str, channels: int) -> Network:
-    return build_network(architecture, alphabet_size=10, height=HEIGHT, width=WIDTH, channels=channels, positions=4)
+    return build_network(
+        architecture, alphabet_size=10, height=HEIGHT, width=WIDTH, channels=channels, positions=4
+    )
 
 
 def full_resolution(classes: int) -> Network:
     """The trunk of most captcha repositories: convolutions without stride, each followed by pooling."""
-    features = nn.Sequential(Standardise(), block(3, 16), nn.MaxPool2d(2, ceil_mode=True), block(16, 32),
-                             nn.MaxPool2d(2, ceil_mode=True),
-                             block(32, 64), nn.MaxPool2d((2, 1), ceil_mode=True), block(64, 64))
+    features = nn.Sequential(
+        Standardise(),
+        block(3, 16),
+        nn.MaxPool2d(2, ceil_mode=True),
+        block(16, 32),
+        nn.MaxPool2d(2, ceil_mode=True),
+        block(32, 64),
+        nn.MaxPool2d((2, 1), ceil_mode=True),
+        block(64, 64),
+    )
     return Ctc(classes, features, 64).to(memory_format=torch.channels_last)
 
 
@@ -70,14 +81,21 @@ def timed(work: object) -> tuple[float, float]:
     return COUNT / (time.process_time() - cpu), COUNT / (time.monotonic() - wall)
 
 
-def measure(network: Network, optimiser: str, precision: str, part: ArrayPart) -> list[tuple[float, float]]:
+def measure(
+    network: Network, optimiser: str, precision: str, part: ArrayPart
+) -> list[tuple[float, float]]:
     """Rates of training and reading, each per second of CPU time and of wall time."""
     initialise(network, generator=torch.Generator().manual_seed(0))
     steps = 10_000 * steps_of([part], BATCH)
-    optimisers = optimisers_of(network, optimiser, learning_rate=1e-3, weight_decay=0.01, steps=steps)
+    optimisers = optimisers_of(
+        network, optimiser, learning_rate=1e-3, weight_decay=0.01, steps=steps
+    )
     with replicas(network, CPU) as side_by_side:
-        trained = timed(lambda: run_epoch(side_by_side, optimisers, batches([part], BATCH, seed=0, epoch=1),
-                                          precision, CPU))
+        trained = timed(
+            lambda: run_epoch(
+                side_by_side, optimisers, batches([part], BATCH, seed=0, epoch=1), precision, CPU
+            )
+        )
     recogniser = NetworkReader(network, precision=precision, device=CPU)
     recogniser.read(part.pixels[:100])  # warm
     return [trained, timed(lambda: answers(part.labels, recogniser.read(part.pixels)))]
@@ -86,18 +104,28 @@ def measure(network: Network, optimiser: str, precision: str, part: ArrayPart) -
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     part = random_part()
-    networks = {"compact, Muon": (built("compact", 16), MUON), "ctc, AdamW": (built("ctc", 32), ADAMW),
-                "full-resolution stem, AdamW": (full_resolution(11), ADAMW)}
-    cases = {f"{name}, {precision}": (*network, precision)
-             for name, network in networks.items() for precision in ("fp32", "bf16")}
+    networks = {
+        "compact, Muon": (built("compact", 16), MUON),
+        "ctc, AdamW": (built("ctc", 32), ADAMW),
+        "full-resolution stem, AdamW": (full_resolution(11), ADAMW),
+    }
+    cases = {
+        f"{name}, {precision}": (*network, precision)
+        for name, network in networks.items()
+        for precision in ("fp32", "bf16")
+    }
     results: dict[str, list[list[tuple[float, float]]]] = {name: [] for name in cases}
-    for i in range(rounds + 1):  # interleaved, so that a busy minute affects all; the first round warms up
+    for i in range(
+        rounds + 1
+    ):  # interleaved, so that a busy minute affects all; the first round warms up
         for name, case in cases.items():
             figures = measure(*case, part)
             if i:
                 results[name].append(figures)
     print(f"{SHARDS} threads train, {cores()} read; median of {rounds}\n")
-    print("| reader | weights | trained a CPU second | trained a second | read a CPU second | read a second |")
+    print(
+        "| reader | weights | trained a CPU second | trained a second | read a CPU second | read a second |"
+    )
     print("|---|--:|--:|--:|--:|--:|")
     for name, (network, *_) in cases.items():
         medians = np.array(results[name]).reshape(rounds, 4)

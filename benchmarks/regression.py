@@ -36,12 +36,18 @@ Work = Callable[[], Answer]
 # columns, rows per cluster
 K = 30
 SIZE = 4
-PART = 50_000       # rows of a part that is streamed
-WARM = 2_000        # rows of the sample that warms up
+PART = 50_000  # rows of a part that is streamed
+WARM = 2_000  # rows of the sample that warms up
 NAMES = ["one", *(f"x{k}" for k in range(1, K))]
 PEERS = ("statsmodels", "linearmodels", "pyfixest")
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS", "NUMBA_NUM_THREADS",
-           "POLARS_MAX_THREADS")
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "POLARS_MAX_THREADS",
+)
 
 
 def rows_of(part: int, rows: int = PART) -> Block:
@@ -56,10 +62,22 @@ def rows_of(part: int, rows: int = PART) -> Block:
     digit = rng.integers(0, 10, rows)[:, None]
     position = np.tile(np.arange(SIZE), G)[:, None]
     level = np.repeat(rng.random(G), SIZE)[:, None]
-    dummies = [values == np.arange(1, n) for values, n in ((noise, 6), (colour, 5), (digit, 10), (position, SIZE))]
+    dummies = [
+        values == np.arange(1, n)
+        for values, n in ((noise, 6), (colour, 5), (digit, 10), (position, SIZE))
+    ]
     X = np.hstack([np.ones((rows, 1)), *dummies, level, level**2, level**3, level * dummies[0]])
-    chance = 0.95 - 0.6 * X[:, 22] - 0.02 * X[:, 25:].sum(axis=1) + np.repeat(rng.normal(0, 0.2, G), SIZE)
-    return X, (rng.random(rows) < chance).astype(float), part * (PART // SIZE) + np.repeat(np.arange(G), SIZE)
+    chance = (
+        0.95
+        - 0.6 * X[:, 22]
+        - 0.02 * X[:, 25:].sum(axis=1)
+        + np.repeat(rng.normal(0, 0.2, G), SIZE)
+    )
+    return (
+        X,
+        (rng.random(rows) < chance).astype(float),
+        part * (PART // SIZE) + np.repeat(np.arange(G), SIZE),
+    )
 
 
 def parts(rows: int) -> int:
@@ -70,9 +88,11 @@ def parts(rows: int) -> int:
 
 def streamed(rows: int) -> Blocks:
     """All rows; each part is made anew on each call and cut into blocks, so that only one part is in memory."""
+
     def blocks() -> Iterator[Block]:
         for part in range(parts(rows)):
             yield from into_blocks(*rows_of(part))()
+
     return blocks
 
 
@@ -94,13 +114,24 @@ class Sample:
     def of(cls, rows: int) -> Sample:
         if rows <= PART:
             return cls(*rows_of(0, rows))
-        return cls(*(np.concatenate(arrays) for arrays in zip(*map(rows_of, range(parts(rows))), strict=True)))
+        return cls(
+            *(
+                np.concatenate(arrays)
+                for arrays in zip(*map(rows_of, range(parts(rows))), strict=True)
+            )
+        )
 
 
 def ours(sample: Sample, *, leave_out: bool, jackknife: bool | None = None) -> Work:
     def work() -> Answer:
-        fit = least_squares(into_blocks(sample.X, sample.y, sample.cluster), NAMES, leave_out=leave_out, jackknife=jackknife)
+        fit = least_squares(
+            into_blocks(sample.X, sample.y, sample.cluster),
+            NAMES,
+            leave_out=leave_out,
+            jackknife=jackknife,
+        )
         return fit.beta, fit.standard_error
+
     return work
 
 
@@ -108,14 +139,17 @@ def ours_streamed(rows: int) -> Work:
     def work() -> Answer:
         fit = least_squares(streamed(rows), NAMES)
         return fit.beta, fit.standard_error
+
     return work
 
 
 def making_parts(rows: int) -> Work:
     """The cost of streaming without a fit: the parts are made twice."""
+
     def work() -> Answer:
         sums = [sum(len(y) for _, y, _ in streamed(rows)()) for _ in range(2)]
         return np.array(sums, float), np.zeros(2)
+
     return work
 
 
@@ -123,8 +157,11 @@ def statsmodels(sample: Sample, *, method: str = "pinv", cov_type: str = "cluste
     from statsmodels.api import OLS
 
     def work() -> Answer:
-        fit = OLS(sample.y, sample.X).fit(method=method, cov_type=cov_type, cov_kwds={"groups": sample.cluster})
+        fit = OLS(sample.y, sample.X).fit(
+            method=method, cov_type=cov_type, cov_kwds={"groups": sample.cluster}
+        )
         return fit.params, fit.bse
+
     return work
 
 
@@ -137,8 +174,11 @@ def pooled(sample: Sample) -> Work:
     X = pd.DataFrame(sample.X, index, NAMES)
 
     def work() -> Answer:
-        fit = PooledOLS(y, X).fit(cov_type="clustered", cluster_entity=True, debiased=True, group_debias=True)
+        fit = PooledOLS(y, X).fit(
+            cov_type="clustered", cluster_entity=True, debiased=True, group_debias=True
+        )
         return fit.params.to_numpy(), fit.std_errors.to_numpy()
+
     return work
 
 
@@ -146,8 +186,11 @@ def iv2sls(sample: Sample) -> Work:
     from linearmodels.iv import IV2SLS
 
     def work() -> Answer:
-        fit = IV2SLS(sample.y, sample.X, None, None).fit(cov_type="clustered", clusters=sample.cluster, debiased=True)
+        fit = IV2SLS(sample.y, sample.X, None, None).fit(
+            cov_type="clustered", clusters=sample.cluster, debiased=True
+        )
         return fit.params.to_numpy(), fit.std_errors.to_numpy()
+
     return work
 
 
@@ -155,16 +198,28 @@ def pyfixest(sample: Sample, *, vcov: str = "CRV1", coefficients_only: bool = Fa
     import pandas as pd
     from pyfixest import feols, ssc
 
-    frame = pd.DataFrame(sample.X[:, 1:], columns=NAMES[1:]).assign(y=sample.y, cluster=sample.cluster)
+    frame = pd.DataFrame(sample.X[:, 1:], columns=NAMES[1:]).assign(
+        y=sample.y, cluster=sample.cluster
+    )
     formula = f"y ~ {' + '.join(NAMES[1:])}"
     G = int(sample.cluster[-1]) + 1
-    factor = np.sqrt((G - 1) / G) if vcov == "CRV3" else 1.0  # pyfixest's CRV3 has the factor of CV1, or none
+    factor = (
+        np.sqrt((G - 1) / G) if vcov == "CRV3" else 1.0
+    )  # pyfixest's CRV3 has the factor of CV1, or none
     small = ssc(k_adj=False, G_adj=False) if vcov == "CRV3" else ssc()
 
     def work() -> Answer:
-        fit = feols(formula, frame, vcov={vcov: "cluster"}, ssc=small, lean=coefficients_only, copy_data=not coefficients_only,
-                    store_data=not coefficients_only)
+        fit = feols(
+            formula,
+            frame,
+            vcov={vcov: "cluster"},
+            ssc=small,
+            lean=coefficients_only,
+            copy_data=not coefficients_only,
+            store_data=not coefficients_only,
+        )
         return fit.coef().to_numpy(), fit.se().to_numpy() * factor
+
     return work
 
 
@@ -172,7 +227,7 @@ def pyfixest(sample: Sample, *, vcov: str = "CRV1", coefficients_only: bool = Fa
 class Case:
     library: str  # "ours" or the name of a package
     what: str
-    once: bool    # too slow for several rounds
+    once: bool  # too slow for several rounds
     prepare: Callable[[Sample], Work]
 
 
@@ -180,25 +235,49 @@ CASES: dict[str, tuple[Case, ...]] = {
     "CV1": (
         Case("ours", "`leave_out=False`", False, lambda sample: ours(sample, leave_out=False)),
         Case("pyfixest", "`feols`", False, pyfixest),
-        Case("pyfixest", "`feols`, lean, no copy", False, lambda sample: pyfixest(sample, coefficients_only=True)),
+        Case(
+            "pyfixest",
+            "`feols`, lean, no copy",
+            False,
+            lambda sample: pyfixest(sample, coefficients_only=True),
+        ),
         Case("statsmodels", "`OLS`", True, statsmodels),
         Case("statsmodels", "`OLS`, QR", True, lambda sample: statsmodels(sample, method="qr")),
         Case("linearmodels", "`PooledOLS`", True, pooled),
-        Case("linearmodels", "`IV2SLS`", True, iv2sls)),
+        Case("linearmodels", "`IV2SLS`", True, iv2sls),
+    ),
     "CV3": (
-        Case("ours", "`jackknife=True` alone", False, lambda sample: ours(sample, leave_out=False, jackknife=True)),
-        Case("ours", "with all of the table below", False, lambda sample: ours(sample, leave_out=True)),
-        Case("statsmodels", "`cluster-crv3`", True, lambda sample: statsmodels(sample, cov_type="cluster-crv3")),
-        Case("pyfixest", "`CRV3`", True, lambda sample: pyfixest(sample, vcov="CRV3"))),
+        Case(
+            "ours",
+            "`jackknife=True` alone",
+            False,
+            lambda sample: ours(sample, leave_out=False, jackknife=True),
+        ),
+        Case(
+            "ours",
+            "with all of the table below",
+            False,
+            lambda sample: ours(sample, leave_out=True),
+        ),
+        Case(
+            "statsmodels",
+            "`cluster-crv3`",
+            True,
+            lambda sample: statsmodels(sample, cov_type="cluster-crv3"),
+        ),
+        Case("pyfixest", "`CRV3`", True, lambda sample: pyfixest(sample, vcov="CRV3")),
+    ),
     "all": (Case("ours", "arrays", False, lambda sample: ours(sample, leave_out=True)),),
-    "streamed": (Case("ours", "parts made and fitted", True, lambda sample: ours_streamed(len(sample.y))),
-                 Case("ours", "parts made, no fit", True, lambda sample: making_parts(len(sample.y)))),
+    "streamed": (
+        Case("ours", "parts made and fitted", True, lambda sample: ours_streamed(len(sample.y))),
+        Case("ours", "parts made, no fit", True, lambda sample: making_parts(len(sample.y))),
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Figures:
-    cpu: float   # s
+    cpu: float  # s
     peak: float  # MB above the loaded data
     beta: Floats
     error: Floats
@@ -237,9 +316,20 @@ def _counted(rows: int) -> Sample:
 
 
 def fresh(task: str, case: int, rows: int, folder: Path) -> Figures:
-    command = [sys.executable, "-m", "benchmarks.regression", "--measure", task, str(case), str(rows), str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.regression",
+        "--measure",
+        task,
+        str(case),
+        str(rows),
+        str(folder),
+    ]
     environment = {**os.environ, **dict.fromkeys(THREADS, "1")}  # before the process imports NumPy
-    output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    output = subprocess.run(
+        command, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
     cpu, peak, beta, error = json.loads(output.splitlines()[-1])
     return Figures(cpu, peak, np.array(beta), np.array(error))
 
@@ -253,8 +343,11 @@ def installed(library: str) -> str | None:
 
 def run(task: str, rows: int, rounds: int) -> dict[Case, Figures]:
     """Medians of a task's cases with an installed library; interleaved rounds, so that a busy minute affects all."""
-    cases = {case: number for number, case in enumerate(CASES[task])
-             if case.library == "ours" or installed(case.library)}
+    cases = {
+        case: number
+        for number, case in enumerate(CASES[task])
+        if case.library == "ours" or installed(case.library)
+    }
     with tempfile.TemporaryDirectory() as name:
         if task != "streamed":
             Sample.of(rows).write(Path(name))
@@ -263,8 +356,15 @@ def run(task: str, rows: int, rounds: int) -> dict[Case, Figures]:
             for case, number in cases.items():
                 if not (i and case.once):
                     figures[case].append(fresh(task, number, rows, Path(name)))
-    return {case: Figures(statistics.median(one.cpu for one in many), max(one.peak for one in many),
-                          many[0].beta, many[0].error) for case, many in figures.items()}
+    return {
+        case: Figures(
+            statistics.median(one.cpu for one in many),
+            max(one.peak for one in many),
+            many[0].beta,
+            many[0].error,
+        )
+        for case, many in figures.items()
+    }
 
 
 def difference(first: Figures, second: Figures) -> float:
@@ -275,12 +375,16 @@ def difference(first: Figures, second: Figures) -> float:
 
 def table(title: str, results: dict[Case, Figures]) -> None:
     mine = next(figures for case, figures in results.items() if case.library == "ours")
-    print(f"\n{title}\n\n| library | what | CPU s | ratio to ours | peak MB above the data | agrees |")
+    print(
+        f"\n{title}\n\n| library | what | CPU s | ratio to ours | peak MB above the data | agrees |"
+    )
     print("|---|---|--:|--:|--:|--:|")
     for case, figures in results.items():
         agrees = "" if figures is mine else f"{difference(figures, mine):.0e}"
-        print(f"| {case.library} | {case.what} | {figures.cpu:.3f} | {figures.cpu / mine.cpu:.1f} | "
-              f"{figures.peak:.0f} | {agrees} |")
+        print(
+            f"| {case.library} | {case.what} | {figures.cpu:.3f} | {figures.cpu / mine.cpu:.1f} | "
+            f"{figures.peak:.0f} | {agrees} |"
+        )
 
 
 def streaming(counts: tuple[int, ...]) -> None:
@@ -292,7 +396,9 @@ def streaming(counts: tuple[int, ...]) -> None:
 
 
 def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Speed and size of clustered least squares, beside its peers.")
+    parser = argparse.ArgumentParser(
+        description="Speed and size of clustered least squares, beside its peers."
+    )
     parser.add_argument("rounds", nargs="?", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="a tenth of the rows")
     parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
@@ -312,7 +418,10 @@ def main() -> None:
     rows = 1_000_000 // scale
     table(f"Least squares with CV1, {rows:,} rows", run("CV1", rows, options.rounds))
     table(f"CV3, {rows // 10:,} rows", run("CV3", rows // 10, options.rounds))
-    table(f"CV1, CV3, rows and clusters left out, leverage, G*, {rows:,} rows", run("all", rows, options.rounds))
+    table(
+        f"CV1, CV3, rows and clusters left out, leverage, G*, {rows:,} rows",
+        run("all", rows, options.rounds),
+    )
     streaming((rows, 10 * rows))
 
 

@@ -26,7 +26,9 @@ from typing import Any
 from ruamel.yaml import YAML
 
 STARTED = re.compile(r"> exec python -m stages\.")  # DVC shows a command as it starts it
-ENDED = re.compile(r"\[(\S+)\] cost: ([\d.]+) CPU s, peak (\d+) MiB$")  # the last line of stages.command
+ENDED = re.compile(
+    r"\[(\S+)\] cost: ([\d.]+) CPU s, peak (\d+) MiB$"
+)  # the last line of stages.command
 NATIVE = ("avx512_bf16", "amx_bf16", "bf16")  # flags of x86 and Arm
 
 
@@ -49,7 +51,9 @@ def costs(lines: Iterable[tuple[float, str]]) -> Iterator[Cost]:
             began = moment
         elif ended := ENDED.match(line):
             if began is None:
-                raise ValueError(f"expected a stage's command before {line!r}: does dvc.yaml start it by exec?")
+                raise ValueError(
+                    f"expected a stage's command before {line!r}: does dvc.yaml start it by exec?"
+                )
             yield Cost(ended[1], float(ended[2]), moment - began, float(ended[3]))
             began = None
 
@@ -59,8 +63,11 @@ def table(stages: Iterable[Cost], tree: Cost) -> Iterator[str]:
     rows = list(stages)
     cpu = sum(row.cpu for row in rows)
     wall = sum(row.wall for row in rows)
-    rows += [Cost("all stages", cpu, wall, max(row.peak for row in rows)),
-             Cost("DVC itself", tree.cpu - cpu, tree.wall - wall, float("nan")), tree]
+    rows += [
+        Cost("all stages", cpu, wall, max(row.peak for row in rows)),
+        Cost("DVC itself", tree.cpu - cpu, tree.wall - wall, float("nan")),
+        tree,
+    ]
     yield "| stage | CPU s | wall s | peak MiB |"
     yield "|---|--:|--:|--:|"
     for row in rows:
@@ -87,7 +94,9 @@ def override(path: Path, changes: Iterable[str]) -> None:
 def spent() -> tuple[float, float]:
     """CPU seconds of all finished child processes, and the peak memory of the largest, MiB."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / (
+        1 << 20 if sys.platform == "darwin" else 1 << 10
+    )
 
 
 def reproduce(clone: Path) -> tuple[list[Cost], Cost]:
@@ -95,7 +104,9 @@ def reproduce(clone: Path) -> tuple[list[Cost], Cost]:
     before = spent()[0]
     started = time.monotonic()
     environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "PYTHONUNBUFFERED": "1"}
-    dvc = subprocess.Popen(["dvc", "repro", "-f"], cwd=clone, env=environment, text=True, stdout=subprocess.PIPE)
+    dvc = subprocess.Popen(
+        ["dvc", "repro", "-f"], cwd=clone, env=environment, text=True, stdout=subprocess.PIPE
+    )
 
     def arriving() -> Iterator[tuple[float, str]]:
         for line in dvc.stdout or ():
@@ -120,8 +131,12 @@ def processor() -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="CPU time, wall time and memory of every stage of the study.")
-    parser.add_argument("-S", action="append", default=[], metavar="KEY=VALUE", help="a change of params.yaml")
+    parser = argparse.ArgumentParser(
+        description="CPU time, wall time and memory of every stage of the study."
+    )
+    parser.add_argument(
+        "-S", action="append", default=[], metavar="KEY=VALUE", help="a change of params.yaml"
+    )
     changes = parser.parse_args().S
     with tempfile.TemporaryDirectory() as name:
         subprocess.run(["git", "clone", "-q", ".", name], check=True)
@@ -129,8 +144,13 @@ def main() -> None:
             override(Path(name, "params.yaml"), changes)
         except ValueError as error:
             parser.error(str(error))
-        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=name, check=True, text=True,
-                                stdout=subprocess.PIPE).stdout.strip()
+        commit = subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"],
+            cwd=name,
+            check=True,
+            text=True,
+            stdout=subprocess.PIPE,
+        ).stdout.strip()
         stages, tree = reproduce(Path(name))
     print(f"{' '.join([commit, *changes])} on {processor()}\n", *table(stages, tree), sep="\n")
 

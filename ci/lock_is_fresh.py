@@ -22,7 +22,11 @@ REMEDY = "run `dvc repro`, then commit dvc.lock, metrics and plots"
 def problem(lines: list[str], missing: list[str]) -> str | None:
     """What is wrong, in one line, or None; `lines` are those of the dry run, `missing` outputs that Git should hold."""
     if lines and lines[-1] == FRESH:
-        return f"dvc.lock names {', '.join(missing)}, but Git does not hold it: {REMEDY}" if missing else None
+        return (
+            f"dvc.lock names {', '.join(missing)}, but Git does not hold it: {REMEDY}"
+            if missing
+            else None
+        )
     if stale := STALE.search("\n".join(lines)):
         return f"dvc.lock is stale (first stage to run: {stale[1]}): {REMEDY}"
     errors = [line for line in lines if line.startswith("ERROR")]
@@ -31,7 +35,9 @@ def problem(lines: list[str], missing: list[str]) -> str | None:
 
 def dry_run() -> list[str]:
     command = ["dvc", "repro", "--dry", "--allow-missing"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8")
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+    )
     return [line for line in done.stdout.splitlines() if line.strip()]
 
 

@@ -12,7 +12,9 @@ import vl_convert
 
 PATH = Path("plots/templates/offline.html")
 # The menu of a plot loses "open in the Vega editor", which is a web page.
-SNIPPET = "window.vegaEmbed = (element, spec) => vegaEmbed(element, spec, {actions: {editor: false}});"
+SNIPPET = (
+    "window.vegaEmbed = (element, spec) => vegaEmbed(element, spec, {actions: {editor: false}});"
+)
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>

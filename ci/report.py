@@ -122,12 +122,15 @@ def beyond_noise(row: MetricRow) -> bool | None:
 
 
 def _is_companion(name: str, metrics: Mapping[str, object]) -> bool:
-    return any(name.endswith(suffix) and name.removesuffix(suffix) in metrics for suffix in COMPANIONS)
+    return any(
+        name.endswith(suffix) and name.removesuffix(suffix) in metrics for suffix in COMPANIONS
+    )
 
 
 def _value(metrics: Mapping[str, Mapping[str, Any]], name: str, side: str) -> Value:
     number, low, high, error = (
-        _present(metrics.get(name + suffix, {}).get(side)) for suffix in ("", "_low", "_high", "_se")
+        _present(metrics.get(name + suffix, {}).get(side))
+        for suffix in ("", "_low", "_high", "_se")
     )
     if not _is_number(number):
         return Value(number)
@@ -166,8 +169,15 @@ def cell(value: Value) -> str:
     if value.number is None:
         return "–"
     if not _is_number(value.number):
-        text = value.number if isinstance(value.number, str) else json.dumps(value.number, ensure_ascii=False)
-        return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;") or '""'
+        text = (
+            value.number
+            if isinstance(value.number, str)
+            else json.dumps(value.number, ensure_ascii=False)
+        )
+        return (
+            " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+            or '""'
+        )
     if value.low is None or value.high is None:
         return number_text(value.number)
     return f"{number_text(value.number)} ({number_text(value.low)} to {number_text(value.high)})"
@@ -204,17 +214,28 @@ def conclusions_section(base: Side, head: Side, commits: Commits) -> str:
     changed = [one for one in found if one.changed]
     notes = notes_of(base, head)
     if not found:
-        return "Conclusions cannot be compared: " + "; ".join(notes or ["the commits share no reader"]) + "."
+        return (
+            "Conclusions cannot be compared: "
+            + "; ".join(notes or ["the commits share no reader"])
+            + "."
+        )
     lines = [f"**{len(changed) or 'None'} of {len(found)} conclusions changed.**"]
-    lines += [f"- {one.what}: {one.before} → {one.after} ({one.change}; beyond another training run: {one.beyond})"
-              for one in changed]
+    lines += [
+        f"- {one.what}: {one.before} → {one.after} ({one.change}; beyond another training run: {one.beyond})"
+        for one in changed
+    ]
     lines += [f"- {line}" for line in costs_that_moved(base, head)]
-    judged = markdown_table(("Conclusion", *commits.columns, "Change", "Beyond another training run?"), list(map(cells, found)))
+    judged = markdown_table(
+        ("Conclusion", *commits.columns, "Change", "Beyond another training run?"),
+        list(map(cells, found)),
+    )
     missing = [f"Not compared: {'; '.join(notes)}."] * bool(notes)
     return "\n\n".join(["\n".join(lines), judged, *missing])
 
 
-def exact_matches(metrics: Diff, which: str, between: Mapping[str, float]) -> dict[str, ReaderEstimate]:
+def exact_matches(
+    metrics: Diff, which: str, between: Mapping[str, float]
+) -> dict[str, ReaderEstimate]:
     """The exact match of every reader in the `old` or the `new` commit; `between` are SDs between training runs."""
     found = {}
     for path, one in sorted(metrics.items()):
@@ -240,7 +261,14 @@ def metrics_section(rows: Sequence[MetricRow], commits: Commits) -> str:
     verdicts = {True: "**yes**", False: "no", None: ""}
     judged = [beyond_noise(row) for row in rows]
     lines = [
-        (code(row.path), code(row.name), cell(row.old), cell(row.new), change_text(row), verdicts[verdict])
+        (
+            code(row.path),
+            code(row.name),
+            cell(row.old),
+            cell(row.new),
+            change_text(row),
+            verdicts[verdict],
+        )
         for row, verdict in zip(rows, judged, strict=True)
     ]
     header = ("File", "Metric", *commits.columns, "Change", "Beyond noise?")
@@ -269,8 +297,14 @@ def _pictures(figure: MetricFigure, commits: Commits) -> Iterator[str]:
             yield f'<img width="420" src="{commits.repository}/blob/{sha}/{quote(figure.path)}?raw=true">'
 
 
-def report(parameters: Diff, metrics: Diff, figures: Sequence[MetricFigure], commits: Commits, page: str | None,
-           sides: tuple[Side, Side]) -> str:
+def report(
+    parameters: Diff,
+    metrics: Diff,
+    figures: Sequence[MetricFigure],
+    commits: Commits,
+    page: str | None,
+    sides: tuple[Side, Side],
+) -> str:
     """The whole report; `page` is where the interactive plots can be had, `sides` what base and head conclude."""
     changed_parameters = parameter_rows(parameters)
     changed_metrics = metric_rows(metrics)
@@ -286,7 +320,9 @@ def report(parameters: Diff, metrics: Diff, figures: Sequence[MetricFigure], com
         f"### Figures\n\n{figures_section(figures, commits)}",
     ]
     if page:
-        sections.append(f"The plots of both commits on one page: the artifact `plots` of [this run]({page}).")
+        sections.append(
+            f"The plots of both commits on one page: the artifact `plots` of [this run]({page})."
+        )
     return truncated("\n\n".join(sections) + "\n", COMMENT_LIMIT)
 
 
@@ -328,30 +364,47 @@ def spread_in(sha: str) -> dict[str, float]:
 
 def side_of(name: str, sha: str, readers: Mapping[str, ReaderEstimate]) -> Side:
     confidence = parameters_in(sha).get("regression", {}).get("confidence")
-    return side(name, in_commit(sha, COSTS_PATH), in_commit(sha, THRESHOLDS_PATH), readers, confidence)
+    return side(
+        name, in_commit(sha, COSTS_PATH), in_commit(sha, THRESHOLDS_PATH), readers, confidence
+    )
 
 
 def changed_figures(base: str, head: str) -> list[MetricFigure]:
     """The pictures in Git that differ between two commits, sorted by path."""
-    fields = run_command("git", "diff", "--name-status", "--no-renames", "-z", base, head).split("\0")[:-1]
+    fields = run_command("git", "diff", "--name-status", "--no-renames", "-z", base, head).split(
+        "\0"
+    )[:-1]
     pairs = zip(fields[1::2], fields[::2], strict=True)
-    return [MetricFigure(path, status) for path, status in sorted(pairs) if path.lower().endswith(IMAGES)]
+    return [
+        MetricFigure(path, status)
+        for path, status in sorted(pairs)
+        if path.lower().endswith(IMAGES)
+    ]
 
 
 def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(description="Markdown report of what HEAD changes against BASE.")
+    parser = argparse.ArgumentParser(
+        description="Markdown report of what HEAD changes against BASE."
+    )
     parser.add_argument("base")
     parser.add_argument("head", nargs="?", default="HEAD")
-    parser.add_argument("--shown-as", help="commit to name and link instead of HEAD, where HEAD is a temporary merge")
+    parser.add_argument(
+        "--shown-as",
+        help="commit to name and link instead of HEAD, where HEAD is a temporary merge",
+    )
     options = parser.parse_args(arguments)
     base = full_sha(options.base)
     head = full_sha(options.head)
-    server, repository, job = (os.environ.get(f"GITHUB_{key}") for key in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
+    server, repository, job = (
+        os.environ.get(f"GITHUB_{key}") for key in ("SERVER_URL", "REPOSITORY", "RUN_ID")
+    )
     address = f"{server}/{repository}" if server and repository else None
     commits = Commits(base, options.shown_as or head, address)
     metrics = json.loads(run_command("dvc", "metrics", "diff", "--all", "--json", base, head))
-    sides = [side_of(name, sha, exact_matches(metrics, which, spread_in(sha)))
-             for name, sha, which in zip(commits.columns, (base, head), ("old", "new"), strict=True)]
+    sides = [
+        side_of(name, sha, exact_matches(metrics, which, spread_in(sha)))
+        for name, sha, which in zip(commits.columns, (base, head), ("old", "new"), strict=True)
+    ]
     text = report(
         parameters=json.loads(run_command("dvc", "params", "diff", "--json", base, head)),
         metrics=metrics,

@@ -22,9 +22,14 @@ DIGITS = "0123456789"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m experiments.kaggle", allow_abbrev=False,
-                                     description="Write MNIST as train.csv and test.csv in Kaggle's layout.")
-    parser.add_argument("mnist", type=Path, metavar="MNIST_FOLDER", help="folder of the idx files, plain or .gz")
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.kaggle",
+        allow_abbrev=False,
+        description="Write MNIST as train.csv and test.csv in Kaggle's layout.",
+    )
+    parser.add_argument(
+        "mnist", type=Path, metavar="MNIST_FOLDER", help="folder of the idx files, plain or .gz"
+    )
     parser.add_argument("out", type=Path, metavar="OUT_FOLDER")
     given = parser.parse_args()
     images, labels, test = read_mnist(given.mnist, DIGITS, download=False)
@@ -38,7 +43,9 @@ def write_csv(path: Path, images: Glyphs, labels: Ints) -> None:
     pixels = images.reshape(len(images), len(PIXELS)).T
     table = pa.table([pa.array(labels), *map(pa.array, pixels)], names=KAGGLE_COLUMNS)
     with replacing(path) as temporary, temporary.open("wb") as opened:
-        opened.write((",".join(KAGGLE_COLUMNS) + "\n").encode())  # Arrow would quote the header, unlike Kaggle
+        opened.write(
+            (",".join(KAGGLE_COLUMNS) + "\n").encode()
+        )  # Arrow would quote the header, unlike Kaggle
         pyarrow.csv.write_csv(table, opened, pyarrow.csv.WriteOptions(include_header=False))
 
 

@@ -49,10 +49,17 @@ class Variants:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m experiments.letters", allow_abbrev=False,
-                                     description="Draw the Ukrainian capitals as a folder of classes.")
-    parser.add_argument("out", type=Path, metavar="OUT_FOLDER", help="a folder that is not there yet, or empty")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="0 or more (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.letters",
+        allow_abbrev=False,
+        description="Draw the Ukrainian capitals as a folder of classes.",
+    )
+    parser.add_argument(
+        "out", type=Path, metavar="OUT_FOLDER", help="a folder that is not there yet, or empty"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="0 or more (default: %(default)s)"
+    )
     given = parser.parse_args()
     for pool, count in write_letters(given.out, UKRAINIAN, seed=given.seed).items():
         print(f"{given.out / pool}: {count} images of {len(UKRAINIAN)} letters", flush=True)
@@ -65,7 +72,9 @@ def write_letters(out: Path, alphabet: str, *, seed: int) -> dict[str, int]:
     seed is negative, or the faces lack a letter.
     """
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
-        raise ValueError(f"{out} is there already: expected a new or empty folder; remove it, or name another")
+        raise ValueError(
+            f"{out} is there already: expected a new or empty folder; remove it, or name another"
+        )
     if seed < 0:
         raise ValueError(f"--seed: expected a whole number of at least 0, got {seed}")
     counts = dict.fromkeys(POOLS, 0)
@@ -73,7 +82,9 @@ def write_letters(out: Path, alphabet: str, *, seed: int) -> dict[str, int]:
     temporary.mkdir(parents=True)
     try:
         for variants in variants_of(alphabet, seed):
-            counts[variants.pool] += _write(temporary / variants.pool / variants.letter, variants, seed)
+            counts[variants.pool] += _write(
+                temporary / variants.pool / variants.letter, variants, seed
+            )
         os.replace(temporary, out)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -95,13 +106,18 @@ def variants_of(alphabet: str, seed: int) -> Iterator[Variants]:
 def _number(faces: Ints, stems: list[str]) -> list[str]:
     """Names of variants, ordered by face: the face and a number from 0 within it."""
     starts = np.searchsorted(faces, faces)
-    return [f"{stems[face]}-{i - start:02}" for i, (face, start) in enumerate(zip(faces, starts, strict=True))]
+    return [
+        f"{stems[face]}-{i - start:02}"
+        for i, (face, start) in enumerate(zip(faces, starts, strict=True))
+    ]
 
 
 def _write(folder: Path, variants: Variants, seed: int) -> int:
     folder.mkdir(parents=True)
     drawings = DRAWINGS[variants.pool]
-    images = deform(np.repeat(variants.glyphs, drawings, axis=0), seed, variants.pool, variants.letter)
+    images = deform(
+        np.repeat(variants.glyphs, drawings, axis=0), seed, variants.pool, variants.letter
+    )
     for i, image in enumerate(images):
         name = f"{variants.names[i // drawings]}.{i % drawings}.png"
         Image.fromarray(image).save(folder / name)
@@ -111,7 +127,12 @@ def _write(folder: Path, variants: Variants, seed: int) -> int:
 def deform(glyphs: Glyphs, seed: int, *identity: str) -> NDArray[np.uint8]:
     """Black letters on white (n, 72, 72) from ink (n, 28, 28), each deformed, sheared, rotated, blurred at random."""
     roomy = np.pad(glyphs, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)))
-    fine = np.stack([np.asarray(Image.fromarray(one).resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for one in roomy])
+    fine = np.stack(
+        [
+            np.asarray(Image.fromarray(one).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
+            for one in roomy
+        ]
+    )
     images: Images = np.repeat(255 - fine[..., None], 3, axis=3)
     for noise, strongest in NOISES.items():
         rng = stream(seed, "letters", noise, *identity)

@@ -23,7 +23,9 @@ DIGITS = "0123456789"
 
 def main() -> None:
     if len(sys.argv) != 3:
-        raise ValueError(f"python -m experiments.official takes READER_FOLDER MNIST_FOLDER, got {sys.argv[1:]}")
+        raise ValueError(
+            f"python -m experiments.official takes READER_FOLDER MNIST_FOLDER, got {sys.argv[1:]}"
+        )
     folder, mnist = map(Path, sys.argv[1:])
     recogniser, description = load_recogniser(folder, torch.device("cpu"))
     images, labels, official = read_mnist(mnist, DIGITS, download=False)
@@ -32,7 +34,9 @@ def main() -> None:
     read = np.array(to_texts(recogniser.predict(digits).readings.labels, DIGITS))
     right = read == labels[official].astype(str)
     share, low, high = clustered_proportion(right, np.arange(len(right)))
-    print(f"{folder}: {right.sum()} of {len(right)} official test digits right, {share:.2%} ({low:.2%} to {high:.2%})")
+    print(
+        f"{folder}: {right.sum()} of {len(right)} official test digits right, {share:.2%} ({low:.2%} to {high:.2%})"
+    )
 
 
 if __name__ == "__main__":

@@ -15,8 +15,10 @@ from stages.command import progress, run
 
 def main() -> None:
     if len(sys.argv) != 7 or not all(word.isdecimal() and int(word) > 0 for word in sys.argv[2:6]):
-        raise ValueError("python -m experiments.others takes FOLDER COUNT WIDTH HEIGHT LENGTH ALPHABET, as out 1000 "
-                         f"200 50 5 2345678bcdefgmnpwxy; got {' '.join(sys.argv[1:])!r}")
+        raise ValueError(
+            "python -m experiments.others takes FOLDER COUNT WIDTH HEIGHT LENGTH ALPHABET, as out 1000 "
+            f"200 50 5 2345678bcdefgmnpwxy; got {' '.join(sys.argv[1:])!r}"
+        )
     folder = Path(sys.argv[1])
     alphabet = sys.argv[6]
     count, width, height, length = map(int, sys.argv[2:6])
@@ -26,14 +28,18 @@ def main() -> None:
     progress(f"{folder}: {count} captchas of {width} x {height} px")
 
 
-def draw_folder(folder: Path, count: int, size: tuple[int, int], length: int, alphabet: str) -> None:
+def draw_folder(
+    folder: Path, count: int, size: tuple[int, int], length: int, alphabet: str
+) -> None:
     """Write `count` captchas of `size` (width, height) px."""
     try:
         from captcha.image import ImageCaptcha
     except ImportError:
         raise ValueError("the package captcha is missing: pip install captcha==0.7.1") from None
     width, height = size
-    fine = ImageCaptcha(width, height, font_sizes=(round(0.7 * height), round(0.8 * height), round(0.9 * height)))
+    fine = ImageCaptcha(
+        width, height, font_sizes=(round(0.7 * height), round(0.8 * height), round(0.9 * height))
+    )
     folder.mkdir(parents=True)
     for number in range(count):
         text = "".join(secrets.choice(alphabet) for _ in range(length))

@@ -22,18 +22,31 @@ from stages.statistics.observations import sample_of
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m experiments.runs", allow_abbrev=False,
-                                     description="Train readers several times, and collect how far the results move.")
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.runs",
+        allow_abbrev=False,
+        description="Train readers several times, and collect how far the results move.",
+    )
     parser.add_argument("readers", nargs="*", metavar="READER", help="readers of params.yaml")
-    parser.add_argument("--runs", type=int, default=5, metavar="R", help="of each reader (default: %(default)s)")
-    parser.add_argument("--collect", action="store_true", help=f"write {regress.RUNS_FILE} from data/predictions")
+    parser.add_argument(
+        "--runs", type=int, default=5, metavar="R", help="of each reader (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--collect", action="store_true", help=f"write {regress.RUNS_FILE} from data/predictions"
+    )
     given = parser.parse_args()
     if given.collect:
         if given.readers:
             parser.error("--collect takes no readers: it is of all in params.yaml")
         collect()
     else:
-        print("\n".join(word for override in overrides(given.readers, given.runs) for word in ("-S", override)))
+        print(
+            "\n".join(
+                word
+                for override in overrides(given.readers, given.runs)
+                for word in ("-S", override)
+            )
+        )
 
 
 def overrides(readers: list[str], runs: int) -> list[str]:
@@ -47,21 +60,31 @@ def overrides(readers: list[str], runs: int) -> list[str]:
     groups = runs_of(entries)
     unknown = [name for name in readers if name not in groups]
     if not readers or unknown:
-        raise ValueError(f"expected some of the readers {', '.join(groups)}, got {', '.join(unknown) or 'none'}")
+        raise ValueError(
+            f"expected some of the readers {', '.join(groups)}, got {', '.join(unknown) or 'none'}"
+        )
     if runs < 2:
-        raise ValueError(f"--runs: expected at least 2, got {runs}: one run says nothing about another")
+        raise ValueError(
+            f"--runs: expected at least 2, got {runs}: one run says nothing about another"
+        )
     found = []
     for name in dict.fromkeys(readers):
         seeds = {entries[run].seed for run in groups[name]}
         free = iter(seed for seed in range(1001) if seed not in seeds)
         for number in range(len(groups[name]) + 1, runs + 1):
             another = replace(entries[name], seed=next(free))
-            written = ",".join(f"{key}:{_written(value)}" for key, value in _own(another, params.reader_defaults))
+            written = ",".join(
+                f"{key}:{_written(value)}" for key, value in _own(another, params.reader_defaults)
+            )
             if f"{name}_{number}" in entries:
-                raise ValueError(f"readers.{name}_{number} is there already, and no run of {name}: rename it")
+                raise ValueError(
+                    f"readers.{name}_{number} is there already, and no run of {name}: rename it"
+                )
             found.append(f"+readers.{name}_{number}={{{written}}}")
     if not found:
-        raise ValueError(f"each of {', '.join(readers)} has {runs} runs already: ask for more with --runs")
+        raise ValueError(
+            f"each of {', '.join(readers)} has {runs} runs already: ask for more with --runs"
+        )
     return found
 
 
@@ -78,23 +101,39 @@ def _written(value: object) -> str:
 
 def collect() -> None:
     """Write the estimates of each run, of the r-th run of every reader together, and what they are of."""
-    params = read("seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers", "regression")
+    params = read(
+        "seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers", "regression"
+    )
     groups = runs_of(params.readers)
     chosen = params.regression
     single = [name for name, runs in groups.items() if len(runs) < 2]
     if single:
-        raise ValueError(f"{', '.join(single)}: one run each, but --collect needs two or more of every reader: "
-                         "dvc exp run $(python -m experiments.runs ...)")
+        raise ValueError(
+            f"{', '.join(single)}: one run each, but --collect needs two or more of every reader: "
+            "dvc exp run $(python -m experiments.runs ...)"
+        )
     predictions = regress.read_all(tuple(params.readers))
     sample = sample_of(predictions, groups, params.readers, chosen.references)
     terms = terms_of(chosen, sample.variables.names)
     with threadpool_limits(1):
         runs = list(per_run.runs_apart(predictions, groups, params.readers, terms, chosen))
-    found = per_run.PerRun(per_run.join_runs(runs), {**chosen.specifications, **chosen.checks}, chosen.dose,
-                           asdict(chosen.references))
-    artifacts.write_text(regress.RUNS_FILE, per_run.text_of(artifacts.rounded(
-        per_run.run_estimates(found, per_run.compared(params, groups)).to_json())))
-    progress(f"{regress.RUNS_FILE}: {len(found.estimates)} estimates of {len(runs)} runs of {', '.join(groups)}")
+    found = per_run.PerRun(
+        per_run.join_runs(runs),
+        {**chosen.specifications, **chosen.checks},
+        chosen.dose,
+        asdict(chosen.references),
+    )
+    artifacts.write_text(
+        regress.RUNS_FILE,
+        per_run.text_of(
+            artifacts.rounded(
+                per_run.run_estimates(found, per_run.compared(params, groups)).to_json()
+            )
+        ),
+    )
+    progress(
+        f"{regress.RUNS_FILE}: {len(found.estimates)} estimates of {len(runs)} runs of {', '.join(groups)}"
+    )
 
 
 if __name__ == "__main__":

@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound=Record)
 
-CAPTCHAS = Path("data/captchas")        # <split>/part-<i>.parquet
-GLYPHS = Path("data/glyphs.parquet")    # label, count by split, mean glyph
-READERS = Path("data/readers")          # <name>/weights.safetensors, <name>/reader.json
+CAPTCHAS = Path("data/captchas")  # <split>/part-<i>.parquet
+GLYPHS = Path("data/glyphs.parquet")  # label, count by split, mean glyph
+READERS = Path("data/readers")  # <name>/weights.safetensors, <name>/reader.json
 PREDICTIONS = Path("data/predictions")  # <name>.parquet
 REGRESSION = Path("data/regression")
-EXPLAIN = Path("data/explain")          # <part>/note.json, <part>/arrays.npz
+EXPLAIN = Path("data/explain")  # <part>/note.json, <part>/arrays.npz
 METRICS = Path("metrics")
 PLOTS = Path("plots")
 SPLITS = ("train", "validation", "test")
@@ -158,7 +158,9 @@ def read_record(path: Path, kind: type[R]) -> R:
     return kind.from_json(read_json(path), str(path))
 
 
-def write_table(path: Path, kind: type[Table], table: Sequence[Mapping[str, Any]] | pd.DataFrame) -> None:
+def write_table(
+    path: Path, kind: type[Table], table: Sequence[Mapping[str, Any]] | pd.DataFrame
+) -> None:
     """A CSV of this kind, numbers to six significant digits. Raises ValueError on other columns than it declares."""
     if not isinstance(table, Sequence):
         kind.check(table.columns, str(path))
@@ -198,8 +200,10 @@ def _numbers(texts: pd.Series[str], kind: type, where: str) -> pd.Series[Any]:
     try:
         return texts.replace("", "nan").astype(kind)
     except ValueError as error:
-        raise ValueError(f"{where}: expected {'whole ' * (kind is int)}numbers ({error}): remove the file and run "
-                         "`dvc repro`") from None
+        raise ValueError(
+            f"{where}: expected {'whole ' * (kind is int)}numbers ({error}): remove the file and run "
+            "`dvc repro`"
+        ) from None
 
 
 def write_arrays(path: Path, arrays: DataclassInstance) -> None:
@@ -224,8 +228,10 @@ def read_arrays(path: Path, kind: type[D]) -> D:
         raise ValueError(f"{path} is damaged ({error}): remove it and run `dvc repro`") from None
     names = [one.name for one in fields(kind)]
     if list(found) != names:
-        raise ValueError(f"{path}: expected the arrays {', '.join(names)}, got {', '.join(found)}: it was written by "
-                         "another version; run `dvc repro -f`")
+        raise ValueError(
+            f"{path}: expected the arrays {', '.join(names)}, got {', '.join(found)}: it was written by "
+            "another version; run `dvc repro -f`"
+        )
     return kind(**{name: array if array.ndim else array.item() for name, array in found.items()})
 
 
@@ -235,12 +241,21 @@ def part_path(split: str, part: int, root: Path = CAPTCHAS) -> Path:
 
 def write_captchas(path: Path, table: pa.Table, *, part: int, parts: int) -> None:
     """One part of a split, sorted by its key; `part` of `parts` is kept in it, so that a missing part shows."""
-    metadata = {**(table.schema.metadata or {}), b"part": str(part).encode(), b"parts": str(parts).encode()}
+    metadata = {
+        **(table.schema.metadata or {}),
+        b"part": str(part).encode(),
+        b"parts": str(parts).encode(),
+    }
     check_columns(path, table.schema, captcha_schema(*image_size(table.schema, path), {}))
     with replacing(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd", compression_level=1,
-                       use_dictionary=[Captchas.text, Captchas.noise, Captchas.colour, Captchas.background],
-                       write_statistics=False)
+        pq.write_table(
+            table.replace_schema_metadata(metadata),
+            temporary,
+            compression="zstd",
+            compression_level=1,
+            use_dictionary=[Captchas.text, Captchas.noise, Captchas.colour, Captchas.background],
+            write_statistics=False,
+        )
 
 
 def parts_of(split: str, root: Path = CAPTCHAS) -> list[Path]:
@@ -253,7 +268,9 @@ def parts_of(split: str, root: Path = CAPTCHAS) -> list[Path]:
     wrong = sorted(set(expected) ^ set(found))
     if wrong:
         state = "is left over" if wrong[0].exists() else "is missing"
-        raise ValueError(f"{wrong[0]} {state} ({root / split} should have {parts} parts): run `dvc repro -f generate`")
+        raise ValueError(
+            f"{wrong[0]} {state} ({root / split} should have {parts} parts): run `dvc repro -f generate`"
+        )
     return expected
 
 
@@ -278,8 +295,10 @@ def image_size(schema: pa.Schema, path: Path) -> tuple[int, int]:
     """Height and width, px, that a captcha table states."""
     metadata = schema.metadata or {}
     if metadata.get(b"version") != VERSION.encode():
-        raise ValueError(f"{path}: expected a captcha table of version {VERSION}, got "
-                         f"{metadata.get(b'version', b'none').decode()}: run `dvc repro -f generate`")
+        raise ValueError(
+            f"{path}: expected a captcha table of version {VERSION}, got "
+            f"{metadata.get(b'version', b'none').decode()}: run `dvc repro -f generate`"
+        )
     return int(metadata[b"height"]), int(metadata[b"width"])
 
 
@@ -292,15 +311,21 @@ def images_of(table: pa.Table) -> NDArray[np.uint8]:
     height, width = image_size(table.schema, Path("table"))
     column = table[Captchas.image].combine_chunks()
     column = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-    flat = np.frombuffer(column.buffers()[1], dtype=np.uint8, count=len(column) * height * width * 3,
-                         offset=column.offset * height * width * 3)
+    flat = np.frombuffer(
+        column.buffers()[1],
+        dtype=np.uint8,
+        count=len(column) * height * width * 3,
+        offset=column.offset * height * width * 3,
+    )
     return flat.reshape(len(column), height, width, 3)
 
 
 def images_array(images: NDArray[np.uint8]) -> pa.Array:
     """Images (n, H, W, 3) uint8 as a column of pictures."""
     flat = np.ascontiguousarray(images)
-    return pa.Array.from_buffers(pa.binary(int(np.prod(images.shape[1:]))), len(images), [None, pa.py_buffer(flat)])
+    return pa.Array.from_buffers(
+        pa.binary(int(np.prod(images.shape[1:]))), len(images), [None, pa.py_buffer(flat)]
+    )
 
 
 def array_of(values: Sequence[Any] | NDArray[Any], kind: pa.DataType) -> pa.Array:
@@ -316,13 +341,17 @@ def array_of(values: Sequence[Any] | NDArray[Any], kind: pa.DataType) -> pa.Arra
         return pa.Array.from_buffers(kind, len(values), [None, _offsets(values)], children=[flat])
     if pa.types.is_string(kind):
         encoded = [text.encode() for text in values]
-        return pa.Array.from_buffers(kind, len(values), [None, _offsets(encoded), pa.py_buffer(b"".join(encoded))])
+        return pa.Array.from_buffers(
+            kind, len(values), [None, _offsets(encoded), pa.py_buffer(b"".join(encoded))]
+        )
     if pa.types.is_boolean(kind):
         bits = np.packbits(np.asarray(values, bool), bitorder="little")
         return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(bits)])
     numbers = np.asarray(values).astype(kind.to_pandas_dtype())
     if pa.types.is_integer(kind) and (numbers != values).any():
-        raise ValueError(f"expected numbers that fit {kind}, got {np.min(values)} to {np.max(values)}")
+        raise ValueError(
+            f"expected numbers that fit {kind}, got {np.min(values)} to {np.max(values)}"
+        )
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(numbers)])
 
 
@@ -331,7 +360,9 @@ def _offsets(values: Sequence[Any] | NDArray[Any]) -> pa.Buffer:
     return pa.py_buffer(np.cumsum([0, *map(len, values)], dtype=np.int32))
 
 
-def read_predictions(reader: str, columns: list[str] | None = None, root: Path = PREDICTIONS) -> pa.Table:
+def read_predictions(
+    reader: str, columns: list[str] | None = None, root: Path = PREDICTIONS
+) -> pa.Table:
     """The prediction table of a reader, or some of its columns. Raises ValueError on another schema."""
     path = root / f"{reader}.parquet"
     check_columns(path, _read_schema(path), PREDICTION_SCHEMA)
@@ -341,25 +372,40 @@ def read_predictions(reader: str, columns: list[str] | None = None, root: Path =
 @contextmanager
 def prediction_writer(path: Path) -> Iterator[pq.ParquetWriter]:
     """Write a prediction table part by part; it appears when the block ends well."""
-    with replacing(path) as temporary, pq.ParquetWriter(temporary, PREDICTION_SCHEMA, compression="zstd") as writer:
+    with (
+        replacing(path) as temporary,
+        pq.ParquetWriter(temporary, PREDICTION_SCHEMA, compression="zstd") as writer,
+    ):
         yield writer
 
 
 def check_columns(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
     """Raise ValueError, one line, where names or types of the columns differ."""
-    differing = [f"{field.name} should be {field.type}, got "
-                 f"{found.field(field.name).type if field.name in found.names else 'nothing'}"
-                 for field in wanted if field.name not in found.names or found.field(field.name).type != field.type]
+    differing = [
+        f"{field.name} should be {field.type}, got "
+        f"{found.field(field.name).type if field.name in found.names else 'nothing'}"
+        for field in wanted
+        if field.name not in found.names or found.field(field.name).type != field.type
+    ]
     differing += [f"{name} is unknown" for name in found.names if name not in wanted.names]
     if differing:
-        raise ValueError(f"{path}: other columns than expected: {'; '.join(differing)}: "
-                         "it was written by another version; run `dvc repro -f`")
+        raise ValueError(
+            f"{path}: other columns than expected: {'; '.join(differing)}: "
+            "it was written by another version; run `dvc repro -f`"
+        )
 
 
 def _read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
-    with _one_line(path), pq.ParquetFile(path) as file:  # pq.read_table would import pyarrow.dataset and pandas for it
+    with (
+        _one_line(path),
+        pq.ParquetFile(path) as file,
+    ):  # pq.read_table would import pyarrow.dataset and pandas for it
         table = file.read(columns)
-    return table if columns is None else table.select([name for name in columns if name in table.column_names])
+    return (
+        table
+        if columns is None
+        else table.select([name for name in columns if name in table.column_names])
+    )
 
 
 def _read_schema(path: Path) -> pa.Schema:
@@ -375,8 +421,9 @@ def _one_line(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise ValueError(f"{path} is missing: run `dvc repro`") from None
     except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is damaged ({str(error).splitlines()[0]}): "
-                         "remove it and run `dvc repro -f`") from None
+        raise ValueError(
+            f"{path} is damaged ({str(error).splitlines()[0]}): remove it and run `dvc repro -f`"
+        ) from None
 
 
 def _metadata(path: Path) -> dict[bytes, bytes]:

@@ -31,7 +31,10 @@ def scratch_key(parameters: Mapping[str, Any], files: Sequence[Path]) -> str:
     digest = hashlib.sha256(json.dumps([parameters, torch.__version__], sort_keys=True).encode())
     for path in files:
         with path.open("rb") as file:
-            digest.update(f"{path.parent.name}/{path.name} ".encode() + hashlib.file_digest(file, "sha256").digest())
+            digest.update(
+                f"{path.parent.name}/{path.name} ".encode()
+                + hashlib.file_digest(file, "sha256").digest()
+            )
     return digest.hexdigest()
 
 
@@ -46,9 +49,13 @@ def locked(path: Path, name: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"another training of reader {name} is running (lock {path}): wait or stop it") from None
+            raise ValueError(
+                f"another training of reader {name} is running (lock {path}): wait or stop it"
+            ) from None
         if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-            raise ValueError(f"another training of reader {name} just ended (lock {path}): run this one again")
+            raise ValueError(
+                f"another training of reader {name} just ended (lock {path}): run this one again"
+            )
         try:
             yield
         finally:

@@ -42,7 +42,11 @@ def worker_count() -> int:
     """Number of processes: CAPTCHA_WORKERS, or one per core that this process may use."""
     asked = os.environ.get("CAPTCHA_WORKERS", "")
     if not asked:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return (
+            len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1
+        )
     if not asked.isdecimal() or int(asked) < 1:
         raise ValueError(f"CAPTCHA_WORKERS should be a whole number of at least 1, got {asked!r}")
     return int(asked)
@@ -57,7 +61,9 @@ def run_cost() -> str:
 
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     cpu = sum(usage.ru_utime + usage.ru_stime for usage in usages)
-    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # of ru_maxrss: bytes there, KiB elsewhere
+    unit = (
+        1 << 20 if sys.platform == "darwin" else 1 << 10
+    )  # of ru_maxrss: bytes there, KiB elsewhere
     return f"{cpu:.1f} CPU s, peak {max(usage.ru_maxrss for usage in usages) / unit:.0f} MiB"
 
 

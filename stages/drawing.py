@@ -42,7 +42,9 @@ class CaptchaStudy:
     def captchas(self, split: str, part: int) -> NDArray[np.int32]:
         """The numbers of the captchas of a part, in every epoch."""
         first = part * self.captchas_per_part
-        return np.arange(first, min(first + self.captchas_per_part, self.sizes[split]), dtype=np.int32)
+        return np.arange(
+            first, min(first + self.captchas_per_part, self.sizes[split]), dtype=np.int32
+        )
 
     def first(self, split: str, part: int, epoch: int = 0) -> int:
         """How many captchas of the split were drawn before this part, which keeps everything balanced over parts."""
@@ -57,11 +59,23 @@ def identity_of(split: str, part: int, epoch: int = 0) -> tuple[str | int, ...]:
 def prepare(params: Params) -> CaptchaStudy:
     """Read the source, and settle how many captchas each split has; `params` has seed to noise."""
     captcha = params.captcha
-    layout = Layout(captcha.height, captcha.width, (captcha.length.min, captcha.length.max),
-                    (captcha.scale.min, captcha.scale.max), captcha.rotation, captcha.shear,
-                    (captcha.gap.min, captcha.gap.max), captcha.jitter, captcha.fit)
-    palette = ColourDesign(params.colour.schemes, params.colour.per == "character", params.colour.contrast)
-    doses = NoiseDesign(params.noise.types, params.noise.level, params.noise.steps, unseen_noises(params.noise))
+    layout = Layout(
+        captcha.height,
+        captcha.width,
+        (captcha.length.min, captcha.length.max),
+        (captcha.scale.min, captcha.scale.max),
+        captcha.rotation,
+        captcha.shear,
+        (captcha.gap.min, captcha.gap.max),
+        captcha.jitter,
+        captcha.fit,
+    )
+    palette = ColourDesign(
+        params.colour.schemes, params.colour.per == "character", params.colour.contrast
+    )
+    doses = NoiseDesign(
+        params.noise.types, params.noise.level, params.noise.steps, unseen_noises(params.noise)
+    )
     sizes = {split: getattr(captcha, split) for split in SPLITS}
     folding = fold(normalise_alphabet(params.glyphs.alphabet), captcha.fold, captcha.case)
     glyphs, folder = _sources(params)
@@ -69,7 +83,18 @@ def prepare(params: Params) -> CaptchaStudy:
         folder = _folded(folder, folding)
         sizes = _available(sizes, folder)
     source = f"folder {captcha.path}" if folder else params.glyphs.source
-    return CaptchaStudy(params.seed, source, folding, sizes, captcha.captchas_per_part, layout, palette, doses, glyphs, folder)
+    return CaptchaStudy(
+        params.seed,
+        source,
+        folding,
+        sizes,
+        captcha.captchas_per_part,
+        layout,
+        palette,
+        doses,
+        glyphs,
+        folder,
+    )
 
 
 def _sources(params: Params) -> tuple[GlyphSet | None, LabelledCaptchas | None]:
@@ -78,11 +103,27 @@ def _sources(params: Params) -> tuple[GlyphSet | None, LabelledCaptchas | None]:
     rng = stream(params.seed, "pools")
     if captcha.source == "folder":
         if params.colour.per == "character":
-            raise ValueError("colour.per: a captcha folder has no characters to colour apart: set it to captcha")
-        return None, load_captchas(captcha.path, alphabet=glyphs.alphabet, height=captcha.height, width=captcha.width,
-                                   validation=glyphs.validation, test=glyphs.test, rng=rng)
-    return load_glyphs(glyphs.source, glyphs.path, alphabet=glyphs.alphabet, emnist_split=glyphs.emnist_split,
-                       validation=glyphs.validation, test=glyphs.test, rng=rng), None
+            raise ValueError(
+                "colour.per: a captcha folder has no characters to colour apart: set it to captcha"
+            )
+        return None, load_captchas(
+            captcha.path,
+            alphabet=glyphs.alphabet,
+            height=captcha.height,
+            width=captcha.width,
+            validation=glyphs.validation,
+            test=glyphs.test,
+            rng=rng,
+        )
+    return load_glyphs(
+        glyphs.source,
+        glyphs.path,
+        alphabet=glyphs.alphabet,
+        emnist_split=glyphs.emnist_split,
+        validation=glyphs.validation,
+        test=glyphs.test,
+        rng=rng,
+    ), None
 
 
 def _folded(folder: LabelledCaptchas, folding: Folding) -> LabelledCaptchas:
@@ -95,8 +136,10 @@ def _folded(folder: LabelledCaptchas, folding: Folding) -> LabelledCaptchas:
     pool = folder.pool[first][label]
     empty = [split for i, split in enumerate(SPLITS) if not (pool == i).any()]
     if empty:
-        raise ValueError(f"captcha.fold, captcha.case: {len(first)} distinct label(s) are left and none for "
-                         f"{', '.join(empty)}, since the splits share none: add captchas, or fold less")
+        raise ValueError(
+            f"captcha.fold, captcha.case: {len(first)} distinct label(s) are left and none for "
+            f"{', '.join(empty)}, since the splits share none: add captchas, or fold less"
+        )
     return replace(folder, texts=texts, pool=pool)
 
 
@@ -105,8 +148,10 @@ def _available(sizes: dict[str, int], folder: LabelledCaptchas) -> dict[str, int
     held = {split: int((folder.pool == i).sum()) for i, split in enumerate(SPLITS)}
     for split in SPLITS:
         if held[split] < sizes[split]:
-            progress(f"{split}: the folder holds {held[split]} captchas, fewer than the {sizes[split]} of "
-                     f"captcha.{split}: taking them all")
+            progress(
+                f"{split}: the folder holds {held[split]} captchas, fewer than the {sizes[split]} of "
+                f"captcha.{split}: taking them all"
+            )
     return {split: min(sizes[split], held[split]) for split in SPLITS}
 
 
@@ -122,11 +167,17 @@ def bases_of(study: CaptchaStudy, split: str, part: int, epoch: int = 0) -> Base
     captcha = study.captchas(split, part)
     if study.folder is not None:
         rows = _rows(study, split, part)
-        return bases_from_images(captcha, [study.folder.texts[row] for row in rows], study.folder.images[rows])
+        return bases_from_images(
+            captcha, [study.folder.texts[row] for row in rows], study.folder.images[rows]
+        )
     assert study.glyphs is not None
     texts, rng = _drawn_texts(study, split, part, epoch)
-    glyphs = draw_glyphs(study.first(split, part, epoch), texts, study.glyphs.pool_of(split),
-                         stream=lambda character, number: stream(study.seed, split, "glyphs", character, number))
+    glyphs = draw_glyphs(
+        study.first(split, part, epoch),
+        texts,
+        study.glyphs.pool_of(split),
+        stream=lambda character, number: stream(study.seed, split, "glyphs", character, number),
+    )
     bases = compose(captcha, texts, glyphs, study.glyphs.images, study.layout, rng=rng)
     return replace(bases, texts=[study.folding.text(text) for text in texts])
 
@@ -138,8 +189,15 @@ def _rows(study: CaptchaStudy, split: str, part: int) -> NDArray[np.int64]:
     return stream(study.seed, split, "order").permutation(pool)[study.captchas(split, part)]
 
 
-def _drawn_texts(study: CaptchaStudy, split: str, part: int, epoch: int) -> tuple[list[str], np.random.Generator]:
+def _drawn_texts(
+    study: CaptchaStudy, split: str, part: int, epoch: int
+) -> tuple[list[str], np.random.Generator]:
     """Texts of drawn characters, and the stream that their layout goes on with."""
     rng = stream(study.seed, *identity_of(split, part, epoch), "layout")
-    return draw_texts(study.first(split, part, epoch), len(study.captchas(split, part)), study.folding.drawn,
-                      study.layout.length, rng=rng), rng
+    return draw_texts(
+        study.first(split, part, epoch),
+        len(study.captchas(split, part)),
+        study.folding.drawn,
+        study.layout.length,
+        rng=rng,
+    ), rng

@@ -52,15 +52,15 @@ if TYPE_CHECKING:
     from stages.reader.protocol import Reader
     from stages.reader_files import Description
 
-SEEN = 100            # test captchas whose pictures are looked at
-REFERENCE = 400       # validation captchas, clean, that the reader's features are scaled by
-MOST_LEVELS = 4       # of each noise
-GLYPHS = {"train": 6_000, "validation": 2_000, "test": 500}      # at most, of the latent space
-UNSEEN = {"train": 20_000, "validation": 4_000, "test": 4_000}   # at most, of the anomaly detection
-CONFUSED = 6          # confusions followed through the levels
-ENDS = 12             # best and worst combinations
-DRAWN = 10            # classes of which a glyph is drawn again
-POINTS = 120          # of a plane, under each condition
+SEEN = 100  # test captchas whose pictures are looked at
+REFERENCE = 400  # validation captchas, clean, that the reader's features are scaled by
+MOST_LEVELS = 4  # of each noise
+GLYPHS = {"train": 6_000, "validation": 2_000, "test": 500}  # at most, of the latent space
+UNSEEN = {"train": 20_000, "validation": 4_000, "test": 4_000}  # at most, of the anomaly detection
+CONFUSED = 6  # confusions followed through the levels
+ENDS = 12  # best and worst combinations
+DRAWN = 10  # classes of which a glyph is drawn again
+POINTS = 120  # of a plane, under each condition
 FOUND = "these captchas were found, not composed, so there are no glyphs"
 
 Dose = tuple[str, float]  # noise and level
@@ -70,11 +70,13 @@ Dose = tuple[str, float]  # noise and level
 class Findings:
     """What a part found; or a note, why it found nothing."""
 
-    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # plots/explain/<part>/<name>.csv
-    numbers: Mapping[str, float] = field(default_factory=dict)        # of summary.json
-    arrays: DataclassInstance | None = None                           # arrays.npz
+    tables: Mapping[str, pd.DataFrame] = field(
+        default_factory=dict
+    )  # plots/explain/<part>/<name>.csv
+    numbers: Mapping[str, float] = field(default_factory=dict)  # of summary.json
+    arrays: DataclassInstance | None = None  # arrays.npz
     note: str = ""
-    made: Mapping[str, str] = field(default_factory=dict)             # how it was made, of summary.json
+    made: Mapping[str, str] = field(default_factory=dict)  # how it was made, of summary.json
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ class Inputs:
         from stages.reader_files import load_recogniser
 
         reader, description = load_recogniser(artifacts.READERS / self.name, choose_device("auto"))
-        progress(f"{self.name} reads in {self.made(reader).get('arithmetic', 'a program of its own')}")
+        progress(
+            f"{self.name} reads in {self.made(reader).get('arithmetic', 'a program of its own')}"
+        )
         return reader, description
 
     @property
@@ -144,18 +148,29 @@ class Inputs:
         if self.params.captcha.source != "composed":
             return None
         own = self.params.glyphs
-        return load_glyphs(own.source, own.path, alphabet=own.alphabet, emnist_split=own.emnist_split,
-                           validation=own.validation, test=own.test, rng=stream(self.params.seed, "pools"))
+        return load_glyphs(
+            own.source,
+            own.path,
+            alphabet=own.alphabet,
+            emnist_split=own.emnist_split,
+            validation=own.validation,
+            test=own.test,
+            rng=stream(self.params.seed, "pools"),
+        )
 
     @cached_property
     def alphabet(self) -> str:
         """Of the test captchas."""
-        return artifacts.alphabet_of(artifacts.read_captchas(artifacts.parts_of("test")[0], [Captchas.captcha]).schema)
+        return artifacts.alphabet_of(
+            artifacts.read_captchas(artifacts.parts_of("test")[0], [Captchas.captcha]).schema
+        )
 
     @cached_property
     def doses(self) -> list[Dose]:
         """The conditions of the test split but the clean one, at no more than MOST_LEVELS levels."""
-        table = artifacts.read_captchas(artifacts.parts_of("test")[0], [Captchas.noise, Captchas.level])
+        table = artifacts.read_captchas(
+            artifacts.parts_of("test")[0], [Captchas.noise, Captchas.level]
+        )
         noises = table[Captchas.noise].to_pylist()
         pairs = list(dict.fromkeys(zip(noises, table[Captchas.level].to_pylist(), strict=True)))
         levels = some(np.unique([level for _, level in pairs if level > 0]), MOST_LEVELS)
@@ -169,8 +184,10 @@ class Inputs:
 
 def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1] not in MAKERS:
-        raise ValueError(f"python -m stages.explain takes one part, {', '.join(MAKERS)}, got "
-                         f"{' '.join(sys.argv[1:])!r}")
+        raise ValueError(
+            f"python -m stages.explain takes one part, {', '.join(MAKERS)}, got "
+            f"{' '.join(sys.argv[1:])!r}"
+        )
     explain_part(sys.argv[1], Inputs(read("seed", "glyphs", "captcha", "regression", "explain")))
 
 
@@ -181,7 +198,9 @@ def explain_part(part: str, inputs: Inputs) -> None:
     progress(f"{part}: {found.note or f'{time.monotonic() - started:.1f} s'}")
 
 
-def load_renderings(split: str, count: int, description: Description, reader: str) -> RenderingSample:
+def load_renderings(
+    split: str, count: int, description: Description, reader: str
+) -> RenderingSample:
     """The renderings of the first `count` captchas of a split whose text is no longer than those the reader learned."""
     from stages.insight.rendering_sample import RenderingSample
     from stages.reader_files import check_reader
@@ -189,18 +208,29 @@ def load_renderings(split: str, count: int, description: Description, reader: st
     parts: list[RenderingSample] = []
     for path in artifacts.parts_of(split):
         table = artifacts.read_captchas(path)
-        check_reader(description, artifacts.alphabet_of(table.schema), *artifacts.image_size(table.schema, path),
-                     f"{path} and {artifacts.READERS / reader}")
+        check_reader(
+            description,
+            artifacts.alphabet_of(table.schema),
+            *artifacts.image_size(table.schema, path),
+            f"{path} and {artifacts.READERS / reader}",
+        )
         texts = table[Captchas.text].to_pylist()
-        part = RenderingSample(artifacts.images_of(table), texts, table[Captchas.captcha].to_numpy(),
-                               np.array(table[Captchas.noise].to_pylist()), table[Captchas.level].to_numpy())
+        part = RenderingSample(
+            artifacts.images_of(table),
+            texts,
+            table[Captchas.captcha].to_numpy(),
+            np.array(table[Captchas.noise].to_pylist()),
+            table[Captchas.level].to_numpy(),
+        )
         parts.append(part.rows(np.array([len(text) <= description.positions for text in texts])))
         if sum(len(np.unique(part.captcha)) for part in parts) >= count:
             break
     whole = RenderingSample.joined(parts)
     if not len(whole.texts):
-        raise ValueError(f"{artifacts.CAPTCHAS / split}: no text has at most {description.positions} characters, as "
-                         f"{artifacts.READERS / reader} can read: explain another reader")
+        raise ValueError(
+            f"{artifacts.CAPTCHAS / split}: no text has at most {description.positions} characters, as "
+            f"{artifacts.READERS / reader} can read: explain another reader"
+        )
     return whole.rows(np.isin(whole.captcha, np.unique(whole.captcha)[:count]))
 
 
@@ -218,16 +248,32 @@ def pool_glyphs(glyphs: GlyphSet, split: str, most: Mapping[str, int]) -> NDArra
 
 def saliency(inputs: Inputs) -> Findings:
     """Maps of some captchas, clean and at the middle level of each noise, and whether they can be believed."""
-    from stages.insight.saliency_sample import SaliencyConfig, mean_saliency, measured_saliency, saliency_grid
+    from stages.insight.saliency_sample import (
+        SaliencyConfig,
+        mean_saliency,
+        measured_saliency,
+        saliency_grid,
+    )
 
     test = inputs.test
-    config = SaliencyConfig(inputs.reader, inputs.alphabet, seed=inputs.number("saliency"),
-                            confidence=inputs.confidence, draws=inputs.draws)
-    tables, numbers, note = measured_saliency(config, test, inputs.params.explain.captchas, [inputs.middle])
+    config = SaliencyConfig(
+        inputs.reader,
+        inputs.alphabet,
+        seed=inputs.number("saliency"),
+        confidence=inputs.confidence,
+        draws=inputs.draws,
+    )
+    tables, numbers, note = measured_saliency(
+        config, test, inputs.params.explain.captchas, [inputs.middle]
+    )
     grid = saliency_grid(config, test, inputs.doses)
     means = mean_saliency(config, test.rows(test.level == 0))
-    return Findings(tables, numbers, SaliencyArrays(**vars(grid), **vars(means), note=note),
-                    made=inputs.made(inputs.reader))
+    return Findings(
+        tables,
+        numbers,
+        SaliencyArrays(**vars(grid), **vars(means), note=note),
+        made=inputs.made(inputs.reader),
+    )
 
 
 def reader_space(inputs: Inputs) -> Findings:
@@ -237,34 +283,59 @@ def reader_space(inputs: Inputs) -> Findings:
     from stages.reader.decoding import encode
 
     if inputs.reader.gradients is None:
-        return Findings(note=f"{inputs.description.architecture} is no network: it has no layer whose features could "
-                             "be compared", made=inputs.made(inputs.reader))
+        return Findings(
+            note=f"{inputs.description.architecture} is no network: it has no layer whose features could "
+            "be compared",
+            made=inputs.made(inputs.reader),
+        )
     reference = inputs.reference
     test = inputs.test
     known = penultimate(inputs.reader, reference.images, encode(reference.texts, inputs.alphabet))
     wanted = test.rows(np.isin(test.level, [0.0, *(level for _, level in inputs.doses)]))
     new = penultimate(inputs.reader, wanted.images, encode(wanted.texts, inputs.alphabet))
     plain, noisy = by_dose(new, wanted.noise.tolist(), wanted.level, wanted.captcha)
-    found, share = measured_space(inputs, inputs.alphabet, lambda: Space(
-        "reader", known.points, known.label - 1, plain["points"], plain["labels"], plain["clusters"], noisy))
+    found, share = measured_space(
+        inputs,
+        inputs.alphabet,
+        lambda: Space(
+            "reader",
+            known.points,
+            known.label - 1,
+            plain["points"],
+            plain["labels"],
+            plain["clusters"],
+            noisy,
+        ),
+    )
     arrays = None if found.note else ReaderSpaceArrays(share)
     return Findings(found.tables, found.numbers, arrays, found.note, inputs.made(inputs.reader))
 
 
-def measured_space(inputs: Inputs, alphabet: str, make: Callable[[], Any]) -> tuple[Findings, float]:
+def measured_space(
+    inputs: Inputs, alphabet: str, make: Callable[[], Any]
+) -> tuple[Findings, float]:
     """A space measured, and the share of the clean variance that its plane holds."""
     from stages.insight import class_separation
 
     try:
         space = make()
-        table = class_separation.separation(space, rng=stream(inputs.params.seed, "explain", space.name),
-                                            draws=inputs.draws, confidence=inputs.confidence)
+        table = class_separation.separation(
+            space,
+            rng=stream(inputs.params.seed, "explain", space.name),
+            draws=inputs.draws,
+            confidence=inputs.confidence,
+        )
     except ValueError as error:  # one class only, or points that do not differ: nothing to compare
         return Findings(note=str(error)), np.nan
-    numbers = {key: value for key, value in class_separation.separation_headlines(table).items()
-               if space.name == "reader" or key.endswith("_clean") or "_purity_" in key}  # it is about the reader
-    tables = {f"separation_{space.name}": table,
-              f"plane_{space.name}": class_separation.plane_table(space, alphabet, POINTS)}
+    numbers = {
+        key: value
+        for key, value in class_separation.separation_headlines(table).items()
+        if space.name == "reader" or key.endswith("_clean") or "_purity_" in key
+    }  # it is about the reader
+    tables = {
+        f"separation_{space.name}": table,
+        f"plane_{space.name}": class_separation.plane_table(space, alphabet, POINTS),
+    }
     return Findings(tables, numbers), class_separation.principal_plane(space.reference)[1]
 
 
@@ -282,10 +353,21 @@ def robustness_part(inputs: Inputs) -> Findings:
     confidence = inputs.confidence
     seed = inputs.number("classes")
     levels = character_accuracy.character_accuracy_by_level(rows, alphabet, confidence=confidence)
-    thresholds = character_accuracy.thresholds_by_character(rows, alphabet, confidence=confidence, draws=inputs.draws, seed=seed)
-    order = character_accuracy.ranking(rows, alphabet, confidence=confidence, draws=max(1000, inputs.draws), seed=seed)
-    return Findings({"class_levels": levels, "class_thresholds": thresholds, "class_ranking": order.table,
-                     "class_places": order.rows()}, character_accuracy.class_headlines(order, thresholds))
+    thresholds = character_accuracy.thresholds_by_character(
+        rows, alphabet, confidence=confidence, draws=inputs.draws, seed=seed
+    )
+    order = character_accuracy.ranking(
+        rows, alphabet, confidence=confidence, draws=max(1000, inputs.draws), seed=seed
+    )
+    return Findings(
+        {
+            "class_levels": levels,
+            "class_thresholds": thresholds,
+            "class_ranking": order.table,
+            "class_places": order.rows(),
+        },
+        character_accuracy.class_headlines(order, thresholds),
+    )
 
 
 def confusion_part(inputs: Inputs) -> Findings:
@@ -297,9 +379,13 @@ def confusion_part(inputs: Inputs) -> Findings:
     confidence = inputs.confidence
     matrices = confusions.confusion_matrices(rows, alphabet)
     tests = confusions.confusion_tests(rows, alphabet, confidence=confidence)
-    levels = confusions.confusions_by_level(rows, confusions.frequent(tests, CONFUSED), confidence=confidence)
-    return Findings({"confusion_matrices": matrices, "confusion_tests": tests, "confusion_levels": levels},
-                    confusions.confusion_headlines(tests, matrices))
+    levels = confusions.confusions_by_level(
+        rows, confusions.frequent(tests, CONFUSED), confidence=confidence
+    )
+    return Findings(
+        {"confusion_matrices": matrices, "confusion_tests": tests, "confusion_levels": levels},
+        confusions.confusion_headlines(tests, matrices),
+    )
 
 
 def combination(inputs: Inputs) -> Findings:
@@ -311,8 +397,10 @@ def combination(inputs: Inputs) -> Findings:
     confidence = inputs.confidence
     tests, effects = combinations.combination_tests(rows, alphabet, confidence=confidence)
     ends = combinations.best_and_worst(rows, alphabet, confidence=confidence, count=ENDS)
-    return Findings({"combination_tests": tests, "combination_effects": effects, "combinations": ends},
-                    combinations.combination_headlines(tests, effects, ends))
+    return Findings(
+        {"combination_tests": tests, "combination_effects": effects, "combinations": ends},
+        combinations.combination_headlines(tests, effects, ends),
+    )
 
 
 def autoencoders(inputs: Inputs) -> Findings:
@@ -329,30 +417,62 @@ def autoencoders(inputs: Inputs) -> Findings:
     labels = inputs.glyphs.labels
     alphabet = inputs.glyphs.alphabet
     train, test = (pool_glyphs(inputs.glyphs, split, GLYPHS) for split in ("train", "test"))
-    noisy = render_glyphs(images[test], inputs.doses, stream=partial(stream, inputs.params.seed, "explain", "glyphs"))
+    noisy = render_glyphs(
+        images[test], inputs.doses, stream=partial(stream, inputs.params.seed, "explain", "glyphs")
+    )
     parts = []
     shares = {}
     networks = {}
     for name, known in (("vae", None), ("vae_classified", labels[train])):
         network = networks[name] = fit_autoencoder(
-            images[train], known, latent=inputs.params.explain.latent, epochs=inputs.params.explain.epochs,
-            seed=inputs.number(name), device=choose_device("auto"))
-        part, shares[name] = measured_space(inputs, alphabet, partial(
-            Space, name, latent_means(network, images[train]), labels[train], latent_means(network, images[test]),
-            labels[test], test, {dose: latent_means(network, rendered) for dose, rendered in noisy.items()}))
+            images[train],
+            known,
+            latent=inputs.params.explain.latent,
+            epochs=inputs.params.explain.epochs,
+            seed=inputs.number(name),
+            device=choose_device("auto"),
+        )
+        part, shares[name] = measured_space(
+            inputs,
+            alphabet,
+            partial(
+                Space,
+                name,
+                latent_means(network, images[train]),
+                labels[train],
+                latent_means(network, images[test]),
+                labels[test],
+                test,
+                {dose: latent_means(network, rendered) for dose, rendered in noisy.items()},
+            ),
+        )
         parts.append(part)
-    losses = losses_table(networks["vae"], {(CLEAN, 0.0): images[test], **noisy},
-                          rng=stream(inputs.params.seed, "explain", "losses"), draws=inputs.draws,
-                          confidence=inputs.confidence)
+    losses = losses_table(
+        networks["vae"],
+        {(CLEAN, 0.0): images[test], **noisy},
+        rng=stream(inputs.params.seed, "explain", "losses"),
+        draws=inputs.draws,
+        confidence=inputs.confidence,
+    )
     shown = some(np.unique(labels[test], return_index=True)[1], DRAWN)
     noise, level = inputs.doses[0]
-    drawn = vae_samples(networks["vae"], networks["vae_classified"], images[test][shown], noisy[noise, level][shown],
-                        f"{noise} {level:g}", seed=inputs.number("prior"))
+    drawn = vae_samples(
+        networks["vae"],
+        networks["vae_classified"],
+        images[test][shown],
+        noisy[noise, level][shown],
+        f"{noise} {level:g}",
+        seed=inputs.number("prior"),
+    )
     active = active_units(latent_means(networks["vae"], images[train]))
     arrays = AutoencoderArrays(
-        plane_share_vae=shares["vae"], plane_share_vae_classified=shares["vae_classified"],
-        drawings=np.stack(list(drawn.values())), drawings_rows=np.array(list(drawn)), active_units=active,
-        latent=inputs.params.explain.latent)
+        plane_share_vae=shares["vae"],
+        plane_share_vae_classified=shares["vae_classified"],
+        drawings=np.stack(list(drawn.values())),
+        drawings_rows=np.array(list(drawn)),
+        active_units=active,
+        latent=inputs.params.explain.latent,
+    )
     clean = float(losses[GlyphLosses.reconstruction].iloc[0])
     numbers = {"vae_active_units": active, "vae_reconstruction_clean": clean}
     return join_parts([*parts, Findings({"losses": losses}, numbers, arrays)])
@@ -369,31 +489,58 @@ def unseen_part(inputs: Inputs) -> Findings:
     if glyphs is None:
         return Findings(note=f"{FOUND} to hold a class out of")
     if len(glyphs.alphabet) < 3:
-        return Findings(note="there are fewer than three characters: one to hold out and two to tell apart")
+        return Findings(
+            note="there are fewer than three characters: one to hold out and two to tell apart"
+        )
     pools = {}
     for split in artifacts.SPLITS:
         ids = pool_glyphs(glyphs, split, UNSEEN)
         pools[split] = anomaly.LabelledGlyphs(glyphs.images[ids], glyphs.labels[ids])
     doses = [dose for dose in inputs.doses if dose[1] == inputs.middle]
-    noisy = {split: render_glyphs(pools[split].images, doses,
-                                  stream=partial(stream, inputs.params.seed, "explain", "anomaly", split))
-             for split in ("validation", "test")}
-    renderings = [anomaly.GlyphRenderings(*dose, noisy["validation"][dose], noisy["test"][dose]) for dose in doses]
+    noisy = {
+        split: render_glyphs(
+            pools[split].images,
+            doses,
+            stream=partial(stream, inputs.params.seed, "explain", "anomaly", split),
+        )
+        for split in ("validation", "test")
+    }
+    renderings = [
+        anomaly.GlyphRenderings(*dose, noisy["validation"][dose], noisy["test"][dose])
+        for dose in doses
+    ]
     config = anomaly.NoveltyConfig(
-        glyphs.alphabet, seed=inputs.number("anomaly"), device=choose_device("auto"),
-        effort=effort_of(len(pools["train"].labels), len(glyphs.alphabet), inputs.params.explain.epochs),
-        draws=inputs.draws, confidence=inputs.confidence)
-    found = anomaly.held_out(pools["train"], pools["validation"], pools["test"], config, renderings=renderings,
-                             report=progress)
-    numbers = {f"anomaly_{name}": value for name, value in anomaly.unseen_headlines(found.rows).items()}
+        glyphs.alphabet,
+        seed=inputs.number("anomaly"),
+        device=choose_device("auto"),
+        effort=effort_of(
+            len(pools["train"].labels), len(glyphs.alphabet), inputs.params.explain.epochs
+        ),
+        draws=inputs.draws,
+        confidence=inputs.confidence,
+    )
+    found = anomaly.held_out(
+        pools["train"],
+        pools["validation"],
+        pools["test"],
+        config,
+        renderings=renderings,
+        report=progress,
+    )
+    numbers = {
+        f"anomaly_{name}": value for name, value in anomaly.unseen_headlines(found.rows).items()
+    }
     return Findings({"anomaly": found.rows}, numbers, noticed_least(found, pools["test"]))
 
 
 def join_parts(parts: Sequence[Findings]) -> Findings:
     """Several findings as one; the last one's arrays."""
-    return Findings({name: table for part in parts for name, table in part.tables.items()},
-                    {name: value for part in parts for name, value in part.numbers.items()},
-                    parts[-1].arrays, "; ".join(dict.fromkeys(part.note for part in parts if part.note)))
+    return Findings(
+        {name: table for part in parts for name, table in part.tables.items()},
+        {name: value for part in parts for name, value in part.numbers.items()},
+        parts[-1].arrays,
+        "; ".join(dict.fromkeys(part.note for part in parts if part.note)),
+    )
 
 
 MAKERS: dict[str, Callable[[Inputs], Findings]] = {

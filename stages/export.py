@@ -46,11 +46,17 @@ from stages.sources.images import listing
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-PACKAGES = ("onnx", "onnxscript", "onnxruntime")  # in requirements-dev.in; the study itself does without
-OPSET = 20        # the first with AffineGrid, which the classical readers need; ONNX Runtime has it since 1.17
-TOLERANCE = 1e-4  # of a probability: float32 sums in another order moved the default readers' by 3e-6
-CHECKED = 64      # images of each kind that are read for the check
-WIDER = 37        # px more than the reader's width, for the check of a reader of any length
+PACKAGES = (
+    "onnx",
+    "onnxscript",
+    "onnxruntime",
+)  # in requirements-dev.in; the study itself does without
+OPSET = 20  # the first with AffineGrid, which the classical readers need; ONNX Runtime has it since 1.17
+TOLERANCE = (
+    1e-4  # of a probability: float32 sums in another order moved the default readers' by 3e-6
+)
+CHECKED = 64  # images of each kind that are read for the check
+WIDER = 37  # px more than the reader's width, for the check of a reader of any length
 
 
 class Calibrated(nn.Module):
@@ -75,26 +81,39 @@ def main() -> None:
     check_path(path)
     network, *_ = load_reader(folder)
     content = to_onnx(network, description)
-    reader = NetworkReader(network, precision="fp32", device=torch.device("cpu"),
-                           temperature=description.temperature)
+    reader = NetworkReader(
+        network, precision="fp32", device=torch.device("cpu"), temperature=description.temperature
+    )
     samples = images_to_check(description)
     with artifacts.replacing(path) as temporary:
         temporary.write_bytes(content)
         difference = max(largest_difference(temporary, reader, images) for images in samples)
         if not difference <= TOLERANCE:  # so that NaN is refused, too
-            raise ValueError(f"{path}: expected probabilities within {TOLERANCE:g} of PyTorch's, got a difference of "
-                             f"{difference:.2g}: the file is removed; train the reader again, or try other versions of "
-                             f"{', '.join(PACKAGES)}")
-    print(f"{path}: {len(content) / 1e6:.1f} MB, probabilities within {difference:.1g} of PyTorch's in "
-          f"{sum(map(len, samples))} images")
+            raise ValueError(
+                f"{path}: expected probabilities within {TOLERANCE:g} of PyTorch's, got a difference of "
+                f"{difference:.2g}: the file is removed; train the reader again, or try other versions of "
+                f"{', '.join(PACKAGES)}"
+            )
+    print(
+        f"{path}: {len(content) / 1e6:.1f} MB, probabilities within {difference:.1g} of PyTorch's in "
+        f"{sum(map(len, samples))} images"
+    )
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.export", allow_abbrev=False,
-                                     description="Write a trained reader as ONNX.")
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.export",
+        allow_abbrev=False,
+        description="Write a trained reader as ONNX.",
+    )
     parser.add_argument("reader", metavar="READER", help=f"one of {artifacts.READERS}")
-    parser.add_argument("file", metavar="FILE.onnx", type=Path, nargs="?",
-                        help=f"where to write it (default: {artifacts.READERS}/READER.onnx)")
+    parser.add_argument(
+        "file",
+        metavar="FILE.onnx",
+        type=Path,
+        nargs="?",
+        help=f"where to write it (default: {artifacts.READERS}/READER.onnx)",
+    )
     return parser.parse_args(words)
 
 
@@ -102,15 +121,23 @@ def require_packages() -> None:
     """Raise ValueError where a package that only the export needs is not installed."""
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise ValueError(f"the export needs {', '.join(missing)}, not installed: pip install {' '.join(missing)}")
+        raise ValueError(
+            f"the export needs {', '.join(missing)}, not installed: pip install {' '.join(missing)}"
+        )
 
 
 def exportable_reader(name: str) -> Path:
     """The folder of a trained reader. Raises ValueError, naming those there are, on another name."""
-    known = [entry.name for entry in listing(artifacts.READERS) if entry.is_dir()] if artifacts.READERS.is_dir() else []
+    known = (
+        [entry.name for entry in listing(artifacts.READERS) if entry.is_dir()]
+        if artifacts.READERS.is_dir()
+        else []
+    )
     if name not in known:
-        raise ValueError(f"{artifacts.READERS} has no trained reader {name!r}: "
-                         + (f"choose another: {', '.join(known)}" if known else "run `dvc repro`"))
+        raise ValueError(
+            f"{artifacts.READERS} has no trained reader {name!r}: "
+            + (f"choose another: {', '.join(known)}" if known else "run `dvc repro`")
+        )
     return artifacts.READERS / name
 
 
@@ -119,21 +146,29 @@ def check_exportable(folder: Path) -> Description:
     description = read_description(folder / "reader.json")
     known = (*of_family("network"), *of_family("classical"))
     if description.architecture not in known:
-        raise ValueError(f"{folder}: expected a reader of architecture {', '.join(known)}, got "
-                         f"{description.architecture!r}, which has no network to export: choose another reader")
+        raise ValueError(
+            f"{folder}: expected a reader of architecture {', '.join(known)}, got "
+            f"{description.architecture!r}, which has no network to export: choose another reader"
+        )
     if description.denoise != "none":
-        raise ValueError(f"{folder}: expected a reader that sees images as they are, got one with the denoiser "
-                         f"{description.denoise!r}, which ONNX cannot repeat to the byte: choose another reader")
+        raise ValueError(
+            f"{folder}: expected a reader that sees images as they are, got one with the denoiser "
+            f"{description.denoise!r}, which ONNX cannot repeat to the byte: choose another reader"
+        )
     return description
 
 
 def check_path(path: Path) -> None:
     """Raise ValueError where the file is not to be written: it has another suffix, or lies in an output of DVC."""
     if path.suffix != ".onnx":
-        raise ValueError(f"{path}: expected a file named *.onnx, got {path.suffix or 'no suffix'}: name it so")
+        raise ValueError(
+            f"{path}: expected a file named *.onnx, got {path.suffix or 'no suffix'}: name it so"
+        )
     if artifacts.READERS.resolve() in path.resolve().parent.parents:
-        raise ValueError(f"{path}: expected a place outside the readers' folders, which are outputs of DVC: write it "
-                         f"to {artifacts.READERS / path.name}")
+        raise ValueError(
+            f"{path}: expected a place outside the readers' folders, which are outputs of DVC: write it "
+            f"to {artifacts.READERS / path.name}"
+        )
 
 
 def to_onnx(network: Network, description: Description) -> bytes:
@@ -144,19 +179,36 @@ def to_onnx(network: Network, description: Description) -> bytes:
     """
     network = fused(network).cpu()
     network.make_exportable()
-    axes = {0: torch.export.Dim.DYNAMIC, **({3: torch.export.Dim.DYNAMIC} if description.any_length else {})}
-    example = (torch.zeros(2, 3, description.height, description.width, dtype=torch.uint8),)  # of 1 would be a constant
+    axes = {
+        0: torch.export.Dim.DYNAMIC,
+        **({3: torch.export.Dim.DYNAMIC} if description.any_length else {}),
+    }
+    example = (
+        torch.zeros(2, 3, description.height, description.width, dtype=torch.uint8),
+    )  # of 1 would be a constant
     with torch.inference_mode(False):
-        program = torch.export.export(Calibrated(network, description.temperature).eval(), example,
-                                      dynamic_shapes=(axes,), strict=True)
+        program = torch.export.export(
+            Calibrated(network, description.temperature).eval(),
+            example,
+            dynamic_shapes=(axes,),
+            strict=True,
+        )
     rewritten: dict[object, Callable[..., Tensor]] = {torch.ops.aten.mean.dim: _mean_by_axis}
     if network.double_precision:
         rewritten[torch.ops.aten.avg_pool2d.default] = _mean_of_blocks
     program = program.run_decompositions(rewritten)
-    exported = torch.onnx.export(program, dynamo=True, verbose=False, opset_version=OPSET, input_names=["images"],
-                                 output_names=["logits"])
+    exported = torch.onnx.export(
+        program,
+        dynamo=True,
+        verbose=False,
+        opset_version=OPSET,
+        input_names=["images"],
+        output_names=["logits"],
+    )
     if exported is None:
-        raise ValueError(f"torch.onnx gave no model of a {description.architecture} reader: try another torch")
+        raise ValueError(
+            f"torch.onnx gave no model of a {description.architecture} reader: try another torch"
+        )
     return _finished(exported.model_proto, description)
 
 
@@ -166,7 +218,9 @@ def _mean_by_axis(x: Tensor, axes: Sequence[int], keepdim: bool = False) -> Tens
     ONNX Runtime adds up all the terms of a mean in a row: over a whole image of 40 x 128 px the rounding, magnified
     where the contrast is low, moved probabilities by 9e-5, where PyTorch, which adds up in a tree, is within 2e-6.
     """
-    for axis in sorted((axis % x.ndim for axis in axes), reverse=True):  # the last first, so that the others stay
+    for axis in sorted(
+        (axis % x.ndim for axis in axes), reverse=True
+    ):  # the last first, so that the others stay
         x = torch.ops.aten.sum.dim_IntList(x, [axis], keepdim) / x.shape[axis]
     return x
 
@@ -175,7 +229,9 @@ def _mean_of_blocks(x: Tensor, size: Sequence[int], *_: object) -> Tensor:
     """Average pooling without overlap or rest, as `character_crops.features` has it; ONNX Runtime pools no float64."""
     height = x.shape[2] // size[0]
     width = x.shape[3] // size[1]
-    return x.reshape(x.shape[0], x.shape[1], height, size[0], width, size[1]).sum((3, 5)) / (size[0] * size[1])
+    return x.reshape(x.shape[0], x.shape[1], height, size[0], width, size[1]).sum((3, 5)) / (
+        size[0] * size[1]
+    )
 
 
 def _finished(model: ModelProto, description: Description) -> bytes:
@@ -186,13 +242,20 @@ def _finished(model: ModelProto, description: Description) -> bytes:
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("metadata_props")
     graph.ClearField("value_info")  # shapes between, which every runtime infers
-    for value, names in ((graph.input[0], ("batch", "channels", "height", "width")),
-                         (graph.output[0], ("batch", "columns", "classes"))):
+    for value, names in (
+        (graph.input[0], ("batch", "channels", "height", "width")),
+        (graph.output[0], ("batch", "columns", "classes")),
+    ):
         for axis, name in zip(value.type.tensor_type.shape.dim, names, strict=True):
             if axis.dim_param:  # of any size
                 axis.dim_param = name
-    onnx.helper.set_model_props(model, {name: str(getattr(description, name)) for name in (
-        "alphabet", "architecture", "denoise", "height", "temperature", "width")})
+    onnx.helper.set_model_props(
+        model,
+        {
+            name: str(getattr(description, name))
+            for name in ("alphabet", "architecture", "denoise", "height", "temperature", "width")
+        },
+    )
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
@@ -202,10 +265,15 @@ def images_to_check(description: Description) -> list[Images]:
     """Random pixels, where it reads any length also of another width, and test captchas where some have its size."""
     rng = np.random.default_rng(0)
     widths = [description.width, *([description.width + WIDER] if description.any_length else [])]
-    samples = [rng.integers(0, 256, (CHECKED, description.height, width, 3), np.uint8) for width in widths]
+    samples = [
+        rng.integers(0, 256, (CHECKED, description.height, width, 3), np.uint8) for width in widths
+    ]
     if (artifacts.CAPTCHAS / "test").is_dir():
         table = artifacts.read_captchas(artifacts.parts_of("test")[0], ["image"])
-        if artifacts.image_size(table.schema, artifacts.CAPTCHAS) == (description.height, description.width):
+        if artifacts.image_size(table.schema, artifacts.CAPTCHAS) == (
+            description.height,
+            description.width,
+        ):
             samples.append(artifacts.images_of(table)[:CHECKED])
     return samples
 
@@ -219,8 +287,11 @@ def largest_difference(path: Path, reader: NetworkReader, images: Images) -> flo
     for some in (images, images[:1]):
         expected = reader.logits(some)
         found = run_onnx(open_session(path), some)
-        differences.append(float(np.abs(softmax(found) - softmax(expected)).max())
-                           if found.shape == expected.shape else np.inf)
+        differences.append(
+            float(np.abs(softmax(found) - softmax(expected)).max())
+            if found.shape == expected.shape
+            else np.inf
+        )
     return float(np.max(differences))  # NaN where one is
 
 
@@ -236,7 +307,9 @@ def open_session(path: Path, threads: int = 1) -> Session:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session: Session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session: Session = onnxruntime.InferenceSession(
+        path, options, providers=["CPUExecutionProvider"]
+    )
     return session
 
 

@@ -49,12 +49,16 @@ def main() -> None:
     match sys.argv[1:]:
         case []:
             make_all(study)
-        case [split, part] if split in SPLITS and part.isdecimal() and int(part) < study.parts(split):
+        case [split, part] if (
+            split in SPLITS and part.isdecimal() and int(part) < study.parts(split)
+        ):
             make_part(study, split, int(part))
         case _:
             choices = ", ".join(f"{split} 0..{study.parts(split) - 1}" for split in SPLITS)
-            raise ValueError(f"python -m stages.generate takes nothing, or a split and a part: {choices}; "
-                             f"got {' '.join(sys.argv[1:])!r}")
+            raise ValueError(
+                f"python -m stages.generate takes nothing, or a split and a part: {choices}; "
+                f"got {' '.join(sys.argv[1:])!r}"
+            )
 
 
 def make_all(study: CaptchaStudy) -> None:
@@ -62,15 +66,21 @@ def make_all(study: CaptchaStudy) -> None:
     for split in SPLITS:
         for path in (artifacts.CAPTCHAS / split).glob("part-*.parquet"):
             path.unlink()
-    jobs = [(split, part) for split in ("test", "train", "validation") for part in range(study.parts(split))]
+    jobs = [
+        (split, part)
+        for split in ("test", "train", "validation")
+        for part in range(study.parts(split))
+    ]
     started = time.monotonic()
     tallies = []
     for done, tally in enumerate(_run_jobs(study, jobs), 1):
         tallies.append(tally)
         if done % max(1, len(jobs) // 20) == 0 or done == len(jobs):
             elapsed = time.monotonic() - started
-            progress(f"part {done}/{len(jobs)}, {sum(t.renderings for t in tallies) / elapsed:.0f} captchas/s, "
-                     f"{elapsed * (len(jobs) - done) / done:.0f} s left")
+            progress(
+                f"part {done}/{len(jobs)}, {sum(t.renderings for t in tallies) / elapsed:.0f} captchas/s, "
+                f"{elapsed * (len(jobs) - done) / done:.0f} s left"
+            )
     write_glyphs(study.glyphs)
     print_tallies(study, tallies)
 
@@ -83,11 +93,15 @@ def _run_jobs(study: CaptchaStudy, jobs: list[tuple[str, int]]) -> Iterator[Tall
         return
     context = multiprocessing.get_context("spawn")
     try:
-        with ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(study,)) as pool:
+        with ProcessPoolExecutor(
+            workers, context, initializer=_start_worker, initargs=(study,)
+        ) as pool:
             yield from pool.map(_work, *zip(*jobs, strict=True))
     except BrokenProcessPool:
-        raise ValueError("a worker process died (out of memory?): lower captcha.captchas_per_part or "
-                         "CAPTCHA_WORKERS") from None
+        raise ValueError(
+            "a worker process died (out of memory?): lower captcha.captchas_per_part or "
+            "CAPTCHA_WORKERS"
+        ) from None
 
 
 _study: CaptchaStudy | None = None  # of this worker process
@@ -109,10 +123,20 @@ def make_part(study: CaptchaStudy, split: str, part: int) -> Tally:
     """Make one part of one split and write it."""
     bases = bases_of(study, split, part)
     render = render_crossed if split == "test" else render_random
-    renderings = render(bases, study.first(split, part), study.doses, study.palette, seed=study.seed,
-                        identity=identity_of(split, part))
-    artifacts.write_captchas(artifacts.part_path(split, part), captcha_table(study, bases, renderings), part=part,
-                             parts=study.parts(split))
+    renderings = render(
+        bases,
+        study.first(split, part),
+        study.doses,
+        study.palette,
+        seed=study.seed,
+        identity=identity_of(split, part),
+    )
+    artifacts.write_captchas(
+        artifacts.part_path(split, part),
+        captcha_table(study, bases, renderings),
+        part=part,
+        parts=study.parts(split),
+    )
     return Tally(split, len(renderings.noise))
 
 
@@ -121,7 +145,9 @@ def captcha_table(study: CaptchaStudy, bases: Bases, renderings: Renderings) -> 
     repeats = len(renderings.condition) // len(bases.captcha)
     colours = renderings.colours
     backgrounds = [hue_saturation(colour) for colour in colours.background]
-    foregrounds = [[hue_saturation(colour) for colour in foreground] for foreground in colours.foreground]
+    foregrounds = [
+        [hue_saturation(colour) for colour in foreground] for foreground in colours.foreground
+    ]
     columns: dict[str, Sequence[object] | NDArray[np.generic]] = {
         Captchas.captcha: np.repeat(bases.captcha, repeats),
         Captchas.condition: renderings.condition,
@@ -130,7 +156,9 @@ def captcha_table(study: CaptchaStudy, bases: Bases, renderings: Renderings) -> 
         Captchas.noise: renderings.noise,
         Captchas.level: renderings.level,
         Captchas.colour: colours.scheme,
-        Captchas.foreground: [[hexadecimal(colour) for colour in foreground] for foreground in colours.foreground],
+        Captchas.foreground: [
+            [hexadecimal(colour) for colour in foreground] for foreground in colours.foreground
+        ],
         Captchas.background: [hexadecimal(colour) for colour in colours.background],
         Captchas.hue: [[hue for hue, _ in pairs] for pairs in foregrounds],
         Captchas.saturation: [[saturation for _, saturation in pairs] for pairs in foregrounds],
@@ -140,10 +168,17 @@ def captcha_table(study: CaptchaStudy, bases: Bases, renderings: Renderings) -> 
         Captchas.rmse: renderings.rmse,
         Captchas.ssim: renderings.ssim,
     }
-    schema = artifacts.captcha_schema(study.layout.height, study.layout.width,
-                                      {"alphabet": study.folding.alphabet, "source": study.source})
-    arrays = [artifacts.images_array(renderings.images) if field.name == Captchas.image
-              else artifacts.array_of(columns[field.name], field.type) for field in schema]
+    schema = artifacts.captcha_schema(
+        study.layout.height,
+        study.layout.width,
+        {"alphabet": study.folding.alphabet, "source": study.source},
+    )
+    arrays = [
+        artifacts.images_array(renderings.images)
+        if field.name == Captchas.image
+        else artifacts.array_of(columns[field.name], field.type)
+        for field in schema
+    ]
     return pa.Table.from_arrays(arrays, schema=schema)
 
 

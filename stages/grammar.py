@@ -11,7 +11,15 @@ from dataclasses import fields, is_dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
-from pydantic import AfterValidator, AllowInfNan, BeforeValidator, Field, Strict, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AllowInfNan,
+    BeforeValidator,
+    Field,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails
 
 Value = TypeVar("Value")
@@ -93,5 +101,7 @@ def complaint(error: ErrorDetails, kind: type[object], where: str = "") -> str:
 def _type_at(kind: Any, path: Sequence[str | int]) -> Any:
     """The type that the grammar `kind` has at a key."""
     for step in path:
-        kind = get_type_hints(kind)[str(step)] if is_dataclass(kind) else get_args(kind)[1]  # of a mapping's values
+        kind = (
+            get_type_hints(kind)[str(step)] if is_dataclass(kind) else get_args(kind)[1]
+        )  # of a mapping's values
     return kind

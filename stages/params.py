@@ -20,7 +20,18 @@ from stages.captcha.colour import ORIGINAL, SCHEMES
 from stages.captcha.folding import fold
 from stages.captcha.measures import DOSE_VARIABLES
 from stages.captcha.noise import NOISES
-from stages.grammar import Entries, Flag, Listed, Number, Text, Whole, complaint, one_of, validated, within
+from stages.grammar import (
+    Entries,
+    Flag,
+    Listed,
+    Number,
+    Text,
+    Whole,
+    complaint,
+    one_of,
+    validated,
+    within,
+)
 from stages.reader.architectures import ARCHITECTURES, DENOISERS, OPTIMISERS
 from stages.schemas.words import EXPLAIN_PARTS
 from stages.sources.glyph_sources import SOURCES
@@ -178,8 +189,10 @@ class Selected:
         needed = (section, DEFAULTS) if section == "readers" else (section,)
         for name in needed:
             if name not in self._sections:
-                raise AttributeError(f"parameter section {name!r} is not declared by this stage: add it to its "
-                                     f"`params` in dvc.yaml and to its read({', '.join(map(repr, self._sections))})")
+                raise AttributeError(
+                    f"parameter section {name!r} is not declared by this stage: add it to its "
+                    f"`params` in dvc.yaml and to its read({', '.join(map(repr, self._sections))})"
+                )
         return getattr(self._params, section)
 
 
@@ -198,8 +211,10 @@ def refuse_foreign_code() -> None:
     records for an experiment."""
     home = Path(stages.__file__).resolve().parents[1]
     if home != Path.cwd().resolve():
-        raise ValueError(f"stages is imported from {home}, but this study is in {Path.cwd()}: run from the root of "
-                         "the repository, and do not install the project (pip uninstall captcha-noise-study)")
+        raise ValueError(
+            f"stages is imported from {home}, but this study is in {Path.cwd()}: run from the root of "
+            "the repository, and do not install the project (pip uninstall captcha-noise-study)"
+        )
 
 
 def load_yaml(path: Path) -> object:
@@ -235,9 +250,13 @@ def _checked(tree: object) -> tuple[Params | None, list[str]]:
     of_defaults = [error for error in partial if error["type"] != "missing"]
     known = [(error["loc"], error["type"], error["input"]) for error in of_defaults]
     params, errors = validated(Params, tree)
-    remaining = [error for error in errors if (error["loc"][2:], error["type"], error["input"]) not in known]
-    return params, [*(complaint(error, ReaderParams, DEFAULTS) for error in of_defaults),
-                    *(complaint(error, Params) for error in remaining)]
+    remaining = [
+        error for error in errors if (error["loc"][2:], error["type"], error["input"]) not in known
+    ]
+    return params, [
+        *(complaint(error, ReaderParams, DEFAULTS) for error in of_defaults),
+        *(complaint(error, Params) for error in remaining),
+    ]
 
 
 def _over(defaults: Mapping[object, object], entry: object) -> object:
@@ -275,8 +294,12 @@ def _contradictions(params: Params) -> Iterator[str]:
         yield f"captcha.scale.min: expected more than 0, got {captcha.scale.min:g}"
     if glyphs.validation + glyphs.test >= 1:
         yield f"glyphs: validation {glyphs.validation:g} and test {glyphs.test:g} leave nothing to train on"
-    for key, characters in (("glyphs.alphabet", glyphs.alphabet), ("colour.schemes", params.colour.schemes),
-                            ("noise.types", params.noise.types), ("explain.parts", params.explain.parts)):
+    for key, characters in (
+        ("glyphs.alphabet", glyphs.alphabet),
+        ("colour.schemes", params.colour.schemes),
+        ("noise.types", params.noise.types),
+        ("explain.parts", params.explain.parts),
+    ):
         if len(set(characters)) < len(characters):
             yield f"{key}: has an entry twice"
     if not set(unseen_noises(params.noise)) < set(params.noise.types):
@@ -288,8 +311,10 @@ def _contradictions(params: Params) -> Iterator[str]:
         if name not in params.readers:
             yield f"{section}.reader: expected one of {', '.join(params.readers)}, got {name!r}"
     if params.regression.references.reader not in params.readers:
-        yield (f"regression.references.reader: expected one of {', '.join(params.readers)}, "
-               f"got {params.regression.references.reader!r}")
+        yield (
+            f"regression.references.reader: expected one of {', '.join(params.readers)}, "
+            f"got {params.regression.references.reader!r}"
+        )
     yield from _regression_contradictions(params.regression)
     yield from _run_contradictions(params)
     for name in params.readers:
@@ -305,15 +330,19 @@ def _folding_contradictions(params: Params) -> Iterator[str]:
         return
     digit = params.regression.references.digit
     if digit in folding.drawn and folding.text(digit) != digit:
-        yield (f"regression.references.digit: {digit!r} counts as {folding.text(digit)!r} by captcha.fold and "
-               "captcha.case: name that one")
+        yield (
+            f"regression.references.digit: {digit!r} counts as {folding.text(digit)!r} by captcha.fold and "
+            "captcha.case: name that one"
+        )
 
 
 def _regression_contradictions(regression: RegressionParams) -> Iterator[str]:
     for key in ("headline", "by_reader"):
         if getattr(regression, key) not in regression.specifications:
-            yield (f"regression.{key}: expected one of regression.specifications ("
-                   f"{', '.join(regression.specifications)}), got {getattr(regression, key)!r}")
+            yield (
+                f"regression.{key}: expected one of regression.specifications ("
+                f"{', '.join(regression.specifications)}), got {getattr(regression, key)!r}"
+            )
     for name in regression.checks:
         if name in regression.specifications:
             yield f"regression.checks.{name}: this name is in regression.specifications, too: choose another"
@@ -321,8 +350,10 @@ def _regression_contradictions(regression: RegressionParams) -> Iterator[str]:
     other = [way for way in ways[:-1] if way == "run"] if len(ways) > 1 else []
     most = 3 if ways[-1] == "run" else 2
     if len(ways) > most or len(set(ways)) < len(ways) or other or not set(ways) <= set(CLUSTERS):
-        yield (f"regression.cluster: expected one of {', '.join(CLUSTERS)}, or two of them as captcha+glyph, and +run "
-               f"at the end where training runs vary, too, got {regression.cluster!r}")
+        yield (
+            f"regression.cluster: expected one of {', '.join(CLUSTERS)}, or two of them as captcha+glyph, and +run "
+            f"at the end where training runs vary, too, got {regression.cluster!r}"
+        )
     if len(set(regression.thresholds)) < len(regression.thresholds):
         yield "regression.thresholds: has an entry twice"
 
@@ -341,8 +372,12 @@ def _run_contradictions(params: Params) -> Iterator[str]:
             if first != run:
                 yield f"readers.{run}: is readers.{first} again, seed included: change its seed, or remove it"
         if len(runs) == 1 and "run" in cluster_ways(params.regression.cluster):
-            yield (f"regression.cluster: {params.regression.cluster!r} needs two training runs of each reader at "
-                   f"least, and {reader} has one: add runs that differ in seed, as experiments/runs.py does")
+            yield (
+                f"regression.cluster: {params.regression.cluster!r} needs two training runs of each reader at "
+                f"least, and {reader} has one: add runs that differ in seed, as experiments/runs.py does"
+            )
         if params.regression.references.reader in runs[1:]:
-            yield (f"regression.references.reader: {params.regression.references.reader!r} is a training run of "
-                   f"{reader!r}: name that one")
+            yield (
+                f"regression.references.reader: {params.regression.references.reader!r} is a training run of "
+                f"{reader!r}: name that one"
+            )

@@ -44,12 +44,31 @@ from stages.schemas.train import Epochs, TrainingRecord
 FIGURES = artifacts.PLOTS / "figures"
 REGRESS = artifacts.PLOTS / "regress"
 OBSERVED = [*Answers.names(), *Condition.names()]
-LOOKED_AT = [Captchas.captcha, Captchas.condition, Captchas.text, *Condition.names(), Captchas.rmse, Captchas.ssim]
+LOOKED_AT = [
+    Captchas.captcha,
+    Captchas.condition,
+    Captchas.text,
+    *Condition.names(),
+    Captchas.rmse,
+    Captchas.ssim,
+]
 
 
 def main() -> None:
-    study = load_report_study(read("seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers", "regression",
-                      "explain", "plot"))
+    study = load_report_study(
+        read(
+            "seed",
+            "glyphs",
+            "captcha",
+            "colour",
+            "noise",
+            "reader_defaults",
+            "readers",
+            "regression",
+            "explain",
+            "plot",
+        )
+    )
     progress(f"{len(study.observations)} readers, {len(study.measured)} test characters each")
     for name, table in study.tables.items():
         artifacts.write_table(FIGURES / f"{name}.csv", FIGURE_TABLES[name], table)
@@ -61,7 +80,9 @@ def main() -> None:
         for drawing in (*own, *explained()):
             write_figure(drawing)
             rendered[drawing.name] = drawing
-    tree = tree_of(study, chapters, rendered, answer_text(study.regressed, study.learned), QUESTIONS)
+    tree = tree_of(
+        study, chapters, rendered, answer_text(study.regressed, study.learned), QUESTIONS
+    )
     artifacts.write_json(artifacts.PLOTS / "report.json", artifacts.rounded(tree))
     drawings = {name: drawing.svg for name, drawing in rendered.items() if drawing.svg is not None}
     for page, name in PAGES.items():
@@ -69,14 +90,17 @@ def main() -> None:
 
 
 @contextmanager
-def in_parallel(work: Callable[[Explained], list[Rendered]],
-                explained: Explained) -> Iterator[Callable[[], list[Rendered]]]:
+def in_parallel(
+    work: Callable[[Explained], list[Rendered]], explained: Explained
+) -> Iterator[Callable[[], list[Rendered]]]:
     """A function that gives what `work` makes: in a process of its own, meanwhile, where there is a core for it."""
     if worker_count() == 1:
         yield partial(work, explained)
         return
     try:
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=die_with_parent) as executor:
+        with ProcessPoolExecutor(
+            1, multiprocessing.get_context("spawn"), initializer=die_with_parent
+        ) as executor:
             yield executor.submit(work, explained).result
     except BrokenProcessPool:
         raise ValueError("a worker process died (out of memory?): set CAPTCHA_WORKERS=1") from None
@@ -114,23 +138,43 @@ def load_report_study(params: Params) -> Study:
     runs = runs_of(params.readers)
     first, alphabet = first_test_part()
     explained = read_explained(params, alphabet)
-    observations = pool_runs(runs, {name: artifacts.read_predictions(name, OBSERVED).to_pandas() for name in entries})
+    observations = pool_runs(
+        runs, {name: artifacts.read_predictions(name, OBSERVED).to_pandas() for name in entries}
+    )
     reader = next(name for name, those in runs.items() if params.plot.reader in those)
     texts = observations[reader].drop_duplicates(Predictions.captcha)[Predictions.text].tolist()
     return Study(
-        params=params, alphabet=alphabet, runs=runs, observations=observations, first=first,
+        params=params,
+        alphabet=alphabet,
+        runs=runs,
+        observations=observations,
+        first=first,
         measured=artifacts.read_predictions(reader, Measures.names()).to_pandas(),
-        texts={"train": train_texts(), "test": texts}, glyphs=artifacts.read_glyphs(SIDE).to_pandas(),
+        texts={"train": train_texts(), "test": texts},
+        glyphs=artifacts.read_glyphs(SIDE).to_pandas(),
         regressed=read_regressed(reader),
         learning=pd.concat([read_epochs(name) for name in entries], ignore_index=True),
-        trained={name: artifacts.read_record(artifacts.PLOTS / "train" / f"{name}.json", TrainingRecord)
-                 for name in entries},
-        metrics={name: artifacts.read_record(artifacts.METRICS / "predict" / f"{name}.json", PredictionMetrics)
-                 for name in entries},
-        details={name: artifacts.read_record(artifacts.PLOTS / "predict" / f"{name}.json", PredictionDetails)
-                 for name in entries},
+        trained={
+            name: artifacts.read_record(artifacts.PLOTS / "train" / f"{name}.json", TrainingRecord)
+            for name in entries
+        },
+        metrics={
+            name: artifacts.read_record(
+                artifacts.METRICS / "predict" / f"{name}.json", PredictionMetrics
+            )
+            for name in entries
+        },
+        details={
+            name: artifacts.read_record(
+                artifacts.PLOTS / "predict" / f"{name}.json", PredictionDetails
+            )
+            for name in entries
+        },
         explained=explained,
-        regression_table=publication_table(artifacts.read_record(REGRESS / "table.json", Publication)))
+        regression_table=publication_table(
+            artifacts.read_record(REGRESS / "table.json", Publication)
+        ),
+    )
 
 
 def read_explained(params: Params, alphabet: str) -> Explained:
@@ -152,8 +196,15 @@ def read_explained(params: Params, alphabet: str) -> Explained:
                 tables[name] = artifacts.read_table(path, kind)
         if (data / "arrays.npz").exists():
             arrays[part] = artifacts.read_arrays(data / "arrays.npz", ARRAYS[part])
-    return Explained(tables, notes, alphabet, params.explain.reader, params.regression.confidence,
-                     tuple(params.noise.types), **arrays)
+    return Explained(
+        tables,
+        notes,
+        alphabet,
+        params.explain.reader,
+        params.regression.confidence,
+        tuple(params.noise.types),
+        **arrays,
+    )
 
 
 def name_leftovers(parts: Sequence[str]) -> None:
@@ -161,8 +212,10 @@ def name_leftovers(parts: Sequence[str]) -> None:
     for folder in (artifacts.EXPLAIN, artifacts.PLOTS / "explain"):
         left = sorted(path.name for path in folder.glob("*") if path.name not in parts)
         if left:
-            progress(f"{folder}: ignored, since explain.parts does not name it: {', '.join(left)}; remove what is left "
-                     "over")
+            progress(
+                f"{folder}: ignored, since explain.parts does not name it: {', '.join(left)}; remove what is left "
+                "over"
+            )
 
 
 def first_test_part() -> tuple[pd.DataFrame, str]:
@@ -170,7 +223,11 @@ def first_test_part() -> tuple[pd.DataFrame, str]:
     table = artifacts.read_captchas(artifacts.part_path("test", 0))
     images = artifacts.images_of(table)
     means, spreads = luma_statistics(images)
-    added = {Captchas.image: list(images), PixelChanges.luma_mean: means, PixelChanges.luma_sd: spreads}
+    added = {
+        Captchas.image: list(images),
+        PixelChanges.luma_mean: means,
+        PixelChanges.luma_sd: spreads,
+    }
     return table.select(LOOKED_AT).to_pandas().assign(**added), artifacts.alphabet_of(table.schema)
 
 
@@ -185,8 +242,12 @@ def train_texts() -> list[str]:
 
 def read_regressed(reader: str) -> Regressed:
     """What the regress stage found; `reader` is that of the report's headline."""
-    tables = {kind: artifacts.read_table(REGRESS / f"{name}.csv", kind) for name, kind in TABLES.items()}
-    return Regressed(tables, artifacts.read_record(artifacts.REGRESSION / "fits.json", Fits), reader)
+    tables = {
+        kind: artifacts.read_table(REGRESS / f"{name}.csv", kind) for name, kind in TABLES.items()
+    }
+    return Regressed(
+        tables, artifacts.read_record(artifacts.REGRESSION / "fits.json", Fits), reader
+    )
 
 
 def read_epochs(name: str) -> pd.DataFrame:

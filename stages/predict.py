@@ -36,7 +36,12 @@ from stages.statistics.classification_report import macro_scores
 from stages.statistics.clustered import error_ratio
 from stages.statistics.proportions import clustered_proportion
 
-REPEATED = [Predictions.captcha, Predictions.condition, Predictions.text, *Factors.names()]  # of the captcha table
+REPEATED = [
+    Predictions.captcha,
+    Predictions.condition,
+    Predictions.text,
+    *Factors.names(),
+]  # of the captcha table
 NEEDED = [*REPEATED, Captchas.glyphs, Captchas.image]
 ENDS = ("", "_low", "_high")  # of a metric's name: the estimate and its interval
 
@@ -49,7 +54,9 @@ class Scores:
     glyphs: NDArray[np.int64]  # (n, T), ids in the source, -1 where unknown or absent
     noise: NDArray[np.str_]  # (n,), CLEAN where clean
     exact: NDArray[np.bool_]  # (n,), read whole
-    probability: NDArray[np.float64]  # (n,), of the whole reading, calibrated; 0 where nothing was read
+    probability: NDArray[
+        np.float64
+    ]  # (n,), of the whole reading, calibrated; 0 where nothing was read
     truth: NDArray[np.int64]  # (m,), label of each character, from 1
     guess: NDArray[np.int64]  # (m,), 0 where the character was missed
     confidence: NDArray[np.float32]  # (m,), 0 where the character was missed
@@ -59,26 +66,35 @@ class Scores:
 
 def main() -> None:
     if len(sys.argv) != 2:
-        raise ValueError(f"python -m stages.predict takes the name of one reader, got {' '.join(sys.argv[1:])!r}")
+        raise ValueError(
+            f"python -m stages.predict takes the name of one reader, got {' '.join(sys.argv[1:])!r}"
+        )
     name = sys.argv[1]
     folder = artifacts.READERS / name
     if not folder.is_dir():
-        raise ValueError(f"{folder} is missing: there is no trained reader {name!r}; run `dvc repro train@{name}`")
+        raise ValueError(
+            f"{folder} is missing: there is no trained reader {name!r}; run `dvc repro train@{name}`"
+        )
     recogniser, description = load_recogniser(folder, choose_device("auto"))
     made = recogniser.provenance()
     progress(f"reads in {made.get('arithmetic', 'a program of its own')}")
     found = pooled(predict_parts(artifacts.parts_of("test"), recogniser, description, name))
     if (found.glyph < 0).any():
-        progress("the glyphs are unknown, as they are in a captcha folder: intervals are clustered by captcha alone")
+        progress(
+            "the glyphs are unknown, as they are in a captcha folder: intervals are clustered by captcha alone"
+        )
     metrics = shares_of(found)
-    details = replace(details_of(found, len(description.alphabet)), arithmetic=made.get("arithmetic"))
+    details = replace(
+        details_of(found, len(description.alphabet)), arithmetic=made.get("arithmetic")
+    )
     artifacts.write_metrics(artifacts.METRICS / "predict" / f"{name}.json", metrics.to_json())
     artifacts.write_metrics(artifacts.PLOTS / "predict" / f"{name}.json", details.to_json())
     print_metrics(metrics)
 
 
-def predict_parts(paths: Sequence[Path], recogniser: Reader, description: Description,
-                  name: str) -> list[Scores]:
+def predict_parts(
+    paths: Sequence[Path], recogniser: Reader, description: Description, name: str
+) -> list[Scores]:
     """Read part by part and write the prediction table; one part at a time is in memory."""
     scores = []
     read = 0
@@ -86,14 +102,20 @@ def predict_parts(paths: Sequence[Path], recogniser: Reader, description: Descri
     with artifacts.prediction_writer(artifacts.PREDICTIONS / f"{name}.parquet") as writer:
         for done, path in enumerate(paths, 1):
             captchas = artifacts.read_captchas(path, NEEDED)
-            check_reader(description, artifacts.alphabet_of(captchas.schema),
-                         *artifacts.image_size(captchas.schema, path), f"{path} and {artifacts.READERS / name}")
+            check_reader(
+                description,
+                artifacts.alphabet_of(captchas.schema),
+                *artifacts.image_size(captchas.schema, path),
+                f"{path} and {artifacts.READERS / name}",
+            )
             table, score = predict_part(captchas, recogniser, description.alphabet)
             writer.write_table(table)
             scores.append(score)
             read += len(captchas)
             if done == len(paths) or done % max(1, len(paths) // 10) == 0:
-                progress(f"part {done}/{len(paths)}, {read / (time.monotonic() - started):.0f} captchas/s")
+                progress(
+                    f"part {done}/{len(paths)}, {read / (time.monotonic() - started):.0f} captchas/s"
+                )
     return scores
 
 
@@ -105,20 +127,40 @@ def predict_part(captchas: pa.Table, recogniser: Reader, alphabet: str) -> tuple
     readings = whole.readings
     guess, confidence = answers(labels, readings)
     table = prediction_table(captchas, labels, readings, guess, confidence, alphabet)
-    exact = np.array([reading == text for reading, text in zip(to_texts(readings.labels, alphabet), texts,
-                                                               strict=True)], bool)
+    exact = np.array(
+        [
+            reading == text
+            for reading, text in zip(to_texts(readings.labels, alphabet), texts, strict=True)
+        ],
+        bool,
+    )
     rendering, _ = np.nonzero(labels)
     captcha = captchas[Captchas.captcha].to_pylist()  # to_numpy would import pandas
     noise = captchas[Captchas.noise].to_pylist()
     glyphs = glyph_ids(captchas[Captchas.glyphs].to_pylist(), labels)
     shown = labels > 0
-    return table, Scores(np.array(captcha, np.int32), glyphs, np.array(noise, str), exact,
-                         np.where(readings.lengths > 0, whole.probability, 0.0), labels[shown], guess[shown],
-                         confidence[shown], rendering, glyphs[shown])
+    return table, Scores(
+        np.array(captcha, np.int32),
+        glyphs,
+        np.array(noise, str),
+        exact,
+        np.where(readings.lengths > 0, whole.probability, 0.0),
+        labels[shown],
+        guess[shown],
+        confidence[shown],
+        rendering,
+        glyphs[shown],
+    )
 
 
-def prediction_table(captchas: pa.Table, labels: Ints, readings: Readings, guess: Ints, confidence: Floats,
-             alphabet: str) -> pa.Table:
+def prediction_table(
+    captchas: pa.Table,
+    labels: Ints,
+    readings: Readings,
+    guess: Ints,
+    confidence: Floats,
+    alphabet: str,
+) -> pa.Table:
     """Rows in the order of the captchas and of their characters."""
     row, position = np.nonzero(labels)
     repeated = captchas.select(REPEATED).take(artifacts.array_of(row, pa.int64()))
@@ -133,8 +175,12 @@ def prediction_table(captchas: pa.Table, labels: Ints, readings: Readings, guess
         Predictions.success: (guess == labels)[row, position],
         Predictions.glyph: glyph_ids(captchas[Captchas.glyphs].to_pylist(), labels)[row, position],
     }
-    arrays = [artifacts.array_of(columns[field.name], field.type) if field.name in columns else repeated[field.name]
-              for field in artifacts.PREDICTION_SCHEMA]
+    arrays = [
+        artifacts.array_of(columns[field.name], field.type)
+        if field.name in columns
+        else repeated[field.name]
+        for field in artifacts.PREDICTION_SCHEMA
+    ]
     return pa.Table.from_arrays(arrays, schema=artifacts.PREDICTION_SCHEMA)
 
 
@@ -170,11 +216,26 @@ def pooled(scores: Sequence[Scores]) -> Pooled:
     """Captchas of one part may be longer than those of another: the shorter ones' glyphs are filled up with -1."""
     first = np.cumsum([0, *(len(score.captcha) for score in scores[:-1])])
     longest = max(score.glyphs.shape[1] for score in scores)
-    glyphs = [np.pad(score.glyphs, ((0, 0), (0, longest - score.glyphs.shape[1])), constant_values=-1)
-              for score in scores]
-    joined = {name: np.concatenate([getattr(score, name) for score in scores])
-              for name in ("captcha", "noise", "exact", "probability", "truth", "guess", "confidence", "glyph")}
-    rendering = np.concatenate([score.rendering + start for score, start in zip(scores, first, strict=True)])
+    glyphs = [
+        np.pad(score.glyphs, ((0, 0), (0, longest - score.glyphs.shape[1])), constant_values=-1)
+        for score in scores
+    ]
+    joined = {
+        name: np.concatenate([getattr(score, name) for score in scores])
+        for name in (
+            "captcha",
+            "noise",
+            "exact",
+            "probability",
+            "truth",
+            "guess",
+            "confidence",
+            "glyph",
+        )
+    }
+    rendering = np.concatenate(
+        [score.rendering + start for score, start in zip(scores, first, strict=True)]
+    )
     return Pooled(**joined, rendering=rendering, glyphs=np.concatenate(glyphs))
 
 
@@ -184,11 +245,19 @@ def shares_of(found: Pooled) -> PredictionMetrics:
     metrics: dict[str, float] = {}
     for prefix, shown in (("", clean | True), ("clean_", clean)):
         rows = shown[found.rendering]
-        shares = {"character_accuracy": (found.success[rows], found.captcha[found.rendering][rows], found.glyph[rows]),
-                  "exact_match": (found.exact[shown], found.captcha[shown], found.glyphs[shown])}
+        shares = {
+            "character_accuracy": (
+                found.success[rows],
+                found.captcha[found.rendering][rows],
+                found.glyph[rows],
+            ),
+            "exact_match": (found.exact[shown], found.captcha[shown], found.glyphs[shown]),
+        }
         for name, observed in shares.items():
             values = clustered_proportion(*observed)
-            metrics |= {f"{prefix}{name}{end}": value for end, value in zip(ENDS, values, strict=True)}
+            metrics |= {
+                f"{prefix}{name}{end}": value for end, value in zip(ENDS, values, strict=True)
+            }
     return PredictionMetrics(**metrics)
 
 
@@ -199,8 +268,13 @@ def details_of(found: Pooled, alphabet_size: int) -> PredictionDetails:
     numbers: dict[str, Any] = trust(found)
     for prefix, shown in (("", clean | True), ("clean_", clean)):
         rows = shown[found.rendering]
-        scores = macro_scores(found.truth[rows], found.guess[rows], found.captcha[found.rendering][rows],
-                              alphabet_size, glyphs=found.glyph[rows])
+        scores = macro_scores(
+            found.truth[rows],
+            found.guess[rows],
+            found.captcha[found.rendering][rows],
+            alphabet_size,
+            glyphs=found.glyph[rows],
+        )
         numbers |= {prefix + name: value for name, value in scores.items()}
     kinds = sorted(set(found.noise.tolist()) - {CLEAN})
     shares = {kind: float(found.exact[found.noise == kind].mean()) for kind in kinds}
@@ -214,13 +288,23 @@ def trust(found: Pooled) -> dict[str, float]:
     read = found.confidence > 0  # that a character was missed is known with hindsight alone
     if read.any():
         calibration = {
-            "calibration_error": expected_calibration_error(found.confidence[read], found.success[read]),
+            "calibration_error": expected_calibration_error(
+                found.confidence[read], found.success[read]
+            ),
             "brier_score": brier_score(found.confidence[read], found.success[read]),
         }
-    covered = coverage_interval(np.minimum(1.0, found.probability), found.exact, found.captcha, 0.99,
-                                error_ratio=partial(error_ratio, captcha=found.captcha, glyphs=found.glyphs),
-                                draws=500, rng=np.random.default_rng(0))
-    return calibration | {f"coverage_99{end}": value for end, value in zip(ENDS, covered, strict=True)}
+    covered = coverage_interval(
+        np.minimum(1.0, found.probability),
+        found.exact,
+        found.captcha,
+        0.99,
+        error_ratio=partial(error_ratio, captcha=found.captcha, glyphs=found.glyphs),
+        draws=500,
+        rng=np.random.default_rng(0),
+    )
+    return calibration | {
+        f"coverage_99{end}": value for end, value in zip(ENDS, covered, strict=True)
+    }
 
 
 def print_metrics(metrics: PredictionMetrics) -> None:

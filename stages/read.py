@@ -82,7 +82,9 @@ class Opened:
 def main() -> None:
     given = arguments(sys.argv[1:])
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no text, a terminal know few letters
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a file's name may be no text, a terminal know few letters
     folder = reader_folder(given.reader)
     recogniser, description = load_recogniser(folder, choose_device("auto"))
     files, errors = image_files(given.paths)
@@ -93,7 +95,11 @@ def main() -> None:
         for opened in open_batches(files, description):
             complain(opened.errors)
             failed += len(opened.errors)
-            odd += [found for found in zip(opened.paths, opened.sizes, strict=True) if misshapen(found[1], description)]
+            odd += [
+                found
+                for found in zip(opened.paths, opened.sizes, strict=True)
+                if misshapen(found[1], description)
+            ]
             for reading in read_images(opened, recogniser, description, given.sure, given.top):
                 print(reading_json(reading) if given.json else reading_line(reading))
             sys.stdout.flush()
@@ -106,14 +112,32 @@ def main() -> None:
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.read", allow_abbrev=False,
-                                     description="Read captchas from image files with a trained reader.")
-    parser.add_argument("--reader", metavar="NAME", help=f"one of {artifacts.READERS} (default: plot.reader)")
-    parser.add_argument("--top", metavar="K", type=_count, default=0, help=f"the K likeliest texts too, 1 to {MOST}")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line, with each character's confidence")
-    parser.add_argument("--sure", metavar="P", type=_share, default=0.9,
-                        help="probability of the text below which it is not sure (default: %(default)s)")
-    parser.add_argument("paths", metavar="PATH", type=Path, nargs="+", help="an image, or a folder of images")
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.read",
+        allow_abbrev=False,
+        description="Read captchas from image files with a trained reader.",
+    )
+    parser.add_argument(
+        "--reader", metavar="NAME", help=f"one of {artifacts.READERS} (default: plot.reader)"
+    )
+    parser.add_argument(
+        "--top", metavar="K", type=_count, default=0, help=f"the K likeliest texts too, 1 to {MOST}"
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="one JSON object a line, with each character's confidence",
+    )
+    parser.add_argument(
+        "--sure",
+        metavar="P",
+        type=_share,
+        default=0.9,
+        help="probability of the text below which it is not sure (default: %(default)s)",
+    )
+    parser.add_argument(
+        "paths", metavar="PATH", type=Path, nargs="+", help="an image, or a folder of images"
+    )
     return parser.parse_args(words)
 
 
@@ -136,7 +160,11 @@ def _share(word: str) -> float:
 def reader_folder(name: str | None) -> Path:
     """The folder of the reader named, or of plot.reader. Raises ValueError, naming those there are, without one."""
     wanted = read("plot").plot.reader if name is None else name
-    known = [entry.name for entry in listing(artifacts.READERS) if entry.is_dir()] if artifacts.READERS.is_dir() else []
+    known = (
+        [entry.name for entry in listing(artifacts.READERS) if entry.is_dir()]
+        if artifacts.READERS.is_dir()
+        else []
+    )
     if wanted in known:
         return artifacts.READERS / wanted
     remedy = f"choose another with --reader: {', '.join(known)}" if known else "run `dvc repro`"
@@ -151,12 +179,20 @@ def image_files(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
         try:
             inside = [path]
             if path.is_dir():
-                inside = [file for file in listing(path) if file.suffix.lower() in SUFFIXES and not file.is_dir()]
+                inside = [
+                    file
+                    for file in listing(path)
+                    if file.suffix.lower() in SUFFIXES and not file.is_dir()
+                ]
         except OSError as error:
-            errors.append(f"{path}: expected an image or a folder of images, got none ({error.strerror}): correct it")
+            errors.append(
+                f"{path}: expected an image or a folder of images, got none ({error.strerror}): correct it"
+            )
             continue
         if not inside:
-            errors.append(f"{path}: expected a folder of images ({', '.join(SUFFIXES)}), got none there: name another")
+            errors.append(
+                f"{path}: expected a folder of images ({', '.join(SUFFIXES)}), got none there: name another"
+            )
         files += inside
     return files, errors
 
@@ -167,9 +203,14 @@ def open_batches(files: Sequence[Path], description: Description) -> Iterator[Op
     every = size * max(1, len(files) // size // 10)  # about ten times
     started = time.monotonic()
     for start in range(0, len(files), size):
-        if start and start % every == 0 and not sys.stdout.isatty():  # there, the lines themselves are
-            print(f"read {start} of {len(files)} images, {start / (time.monotonic() - started):.0f} a second",
-                  file=sys.stderr, flush=True)
+        if (
+            start and start % every == 0 and not sys.stdout.isatty()
+        ):  # there, the lines themselves are
+            print(
+                f"read {start} of {len(files)} images, {start / (time.monotonic() - started):.0f} a second",
+                file=sys.stderr,
+                flush=True,
+            )
         yield open_images(files[start : start + size], description.height, description.width)
 
 
@@ -188,12 +229,15 @@ def open_images(files: Sequence[Path], height: int, width: int) -> Opened:
         images.append(to_canvas(picture, height, width))
         paths.append(file)
         sizes.append(picture.shape[:2])
-    canvas: NDArray[np.uint8] = np.stack(images) if images else np.empty((0, height, width, 3), np.uint8)
+    canvas: NDArray[np.uint8] = (
+        np.stack(images) if images else np.empty((0, height, width, 3), np.uint8)
+    )
     return Opened(canvas, paths, sizes, errors)
 
 
-def read_images(opened: Opened, recogniser: Reader, description: Description, sure: float,
-                top: int) -> list[Reading]:
+def read_images(
+    opened: Opened, recogniser: Reader, description: Description, sure: float, top: int
+) -> list[Reading]:
     """What the reader reads in each image, with the `top` likeliest texts.
 
     Raises ValueError where the reader's weights make numbers that are not finite.
@@ -206,16 +250,31 @@ def read_images(opened: Opened, recogniser: Reader, description: Description, su
     readings = []
     for i, (path, text) in enumerate(zip(opened.paths, texts, strict=True)):
         characters = tuple(map(Character, text, whole.readings.confidence[i].tolist()))
-        candidates = tuple(Candidate(to_texts(np.array([labels]), description.alphabet)[0], share)
-                           for labels, share in whole.top[i])
-        readings.append(Reading(str(path), text, probability[i], characters, bool(text) and probability[i] >= sure,
-                                candidates))
+        candidates = tuple(
+            Candidate(to_texts(np.array([labels]), description.alphabet)[0], share)
+            for labels, share in whole.top[i]
+        )
+        readings.append(
+            Reading(
+                str(path),
+                text,
+                probability[i],
+                characters,
+                bool(text) and probability[i] >= sure,
+                candidates,
+            )
+        )
     return readings
 
 
 def reading_line(reading: Reading) -> str:
     """path, text, confidence and, where it is not sure, those words; then the likeliest texts, if asked for."""
-    columns = [reading.path, reading.text, f"{reading.confidence:.3f}", "" if reading.sure else "not sure"]
+    columns = [
+        reading.path,
+        reading.text,
+        f"{reading.confidence:.3f}",
+        "" if reading.sure else "not sure",
+    ]
     for candidate in reading.top:
         columns += [candidate.text, f"{candidate.probability:.3f}"]
     return "\t".join(map(printable, columns)).removesuffix("\t")
@@ -228,8 +287,10 @@ def reading_json(reading: Reading) -> str:
 
 def printable(text: str) -> str:
     """`text` with escapes for tabs, line ends and what else would command a terminal."""
-    return "".join(character if character.isprintable() else character.encode("unicode_escape").decode()
-                   for character in text)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 def complain(errors: Sequence[str]) -> None:
@@ -243,13 +304,21 @@ def misshapen(size: tuple[int, int], description: Description) -> bool:
     return max(ratio, 1 / ratio) > ASPECT
 
 
-def print_misshapen(odd: Sequence[tuple[Path, tuple[int, int]]], images: int, description: Description) -> None:
+def print_misshapen(
+    odd: Sequence[tuple[Path, tuple[int, int]]], images: int, description: Description
+) -> None:
     """One line, however many they are."""
     if odd:
         path, (height, width) = odd[0]
-        print(printable(f"note: {len(odd)} of {images} images differ in aspect ratio by more than {ASPECT} times from "
-                        f"the reader's {description.width} x {description.height} px, which leaves margins that it may "
-                        f"not know; the first is {path}, {width} x {height} px"), file=sys.stderr, flush=True)
+        print(
+            printable(
+                f"note: {len(odd)} of {images} images differ in aspect ratio by more than {ASPECT} times from "
+                f"the reader's {description.width} x {description.height} px, which leaves margins that it may "
+                f"not know; the first is {path}, {width} x {height} px"
+            ),
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -21,7 +21,14 @@ from stages.reader.alternatives.classical import build_classical
 from stages.reader.alternatives.denoising import build_denoiser as build_denoiser
 from stages.reader.alternatives.denoising_state import PREFIX
 from stages.reader.alternatives.external import ExternalReader
-from stages.reader.architectures import ARCHITECTURES, DENOISERS, PRECISION, Family, Sizes, of_family
+from stages.reader.architectures import (
+    ARCHITECTURES,
+    DENOISERS,
+    PRECISION,
+    Family,
+    Sizes,
+    of_family,
+)
 from stages.reader.batches import Images
 from stages.reader.inference import NetworkReader
 from stages.reader.networks import Network, build_network
@@ -29,9 +36,20 @@ from stages.reader.precision import choose_precision
 from stages.reader.protocol import Reader
 
 FORMAT = 3  # of reader.json; raise it when a field changes its meaning
-READABLE = (2, FORMAT)  # 2 says beside the fields how it was trained (precision): no matter to how it is read
-FIELDS = {"architecture": str, "alphabet": str, "height": int, "width": int, "channels": int, "positions": int,
-          "temperature": float, "denoise": str}
+READABLE = (
+    2,
+    FORMAT,
+)  # 2 says beside the fields how it was trained (precision): no matter to how it is read
+FIELDS = {
+    "architecture": str,
+    "alphabet": str,
+    "height": int,
+    "width": int,
+    "channels": int,
+    "positions": int,
+    "temperature": float,
+    "denoise": str,
+}
 TYPE_WORDS = {str: "text", int: "whole number", float: "number with a point"}
 
 
@@ -70,12 +88,21 @@ class Description:
         return program(self.alphabet, positions=self.positions, denoiser=denoiser)
 
 
-def write_reader(folder: Path, description: Description, weights: Mapping[str, Tensor],
-                 training: Mapping[str, Any]) -> None:
+def write_reader(
+    folder: Path,
+    description: Description,
+    weights: Mapping[str, Tensor],
+    training: Mapping[str, Any],
+) -> None:
     """Write both files; equal arguments give equal bytes (safetensors orders several metadata keys at random: none)."""
-    artifacts.write_bytes(folder / "weights.safetensors", safetensors.torch.save(
-        {name: tensor.contiguous() for name, tensor in weights.items()}))
-    artifacts.write_json(folder / "reader.json", {"format": FORMAT, **asdict(description), "training": dict(training)})
+    artifacts.write_bytes(
+        folder / "weights.safetensors",
+        safetensors.torch.save({name: tensor.contiguous() for name, tensor in weights.items()}),
+    )
+    artifacts.write_json(
+        folder / "reader.json",
+        {"format": FORMAT, **asdict(description), "training": dict(training)},
+    )
 
 
 def load_recogniser(folder: Path, device: torch.device) -> tuple[Reader, Description]:
@@ -90,19 +117,32 @@ def load_recogniser(folder: Path, device: torch.device) -> tuple[Reader, Descrip
     network, description, state = load_reader(folder)
     denoiser = _denoiser(folder, description, state, device)
     precision = precision_of(description.architecture, "auto", device)
-    return NetworkReader(network, precision=precision, device=device, temperature=description.temperature,
-                         denoiser=denoiser), description
+    return NetworkReader(
+        network,
+        precision=precision,
+        device=device,
+        temperature=description.temperature,
+        denoiser=denoiser,
+    ), description
 
 
-def precision_of(architecture: str, asked: str, device: torch.device, *,
-                 report: Callable[[str], None] = lambda line: None) -> str:
+def precision_of(
+    architecture: str,
+    asked: str,
+    device: torch.device,
+    *,
+    report: Callable[[str], None] = lambda line: None,
+) -> str:
     """The precision a reader calculates in, see `choose_precision`: fp64 for a classical one, whatever is asked,
     and fp32 for an external one, which calculates elsewhere."""
-    return PRECISION.get(ARCHITECTURES[architecture].family) or choose_precision(asked, device, report=report)
+    return PRECISION.get(ARCHITECTURES[architecture].family) or choose_precision(
+        asked, device, report=report
+    )
 
 
-def _denoiser(folder: Path, description: Description, state: Mapping[str, Tensor],
-              device: torch.device) -> Callable[[Images], Images]:
+def _denoiser(
+    folder: Path, description: Description, state: Mapping[str, Tensor], device: torch.device
+) -> Callable[[Images], Images]:
     try:
         return build_denoiser(description.denoise, state, device=device)
     except ValueError as error:
@@ -113,8 +153,10 @@ def _load_external(folder: Path) -> dict[str, Tensor]:
     """The state of the denoiser before an external reader, which has no weights of its own."""
     weights, denoiser = _load_weights(folder)
     if weights:
-        raise ValueError(f"{folder / 'weights.safetensors'}: expected an outside reader without weights, got "
-                         f"{min(weights)}: run `dvc repro -f train@{folder.name}`")
+        raise ValueError(
+            f"{folder / 'weights.safetensors'}: expected an outside reader without weights, got "
+            f"{min(weights)}: run `dvc repro -f train@{folder.name}`"
+        )
     return denoiser
 
 
@@ -126,7 +168,9 @@ def _load_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     except FileNotFoundError:
         raise ValueError(f"{path} is missing: run `dvc repro train@{folder.name}`") from None
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged ({error}): run `dvc repro -f train@{folder.name}`") from None
+        raise ValueError(
+            f"{path} is damaged ({error}): run `dvc repro -f train@{folder.name}`"
+        ) from None
     denoiser = {name: weights.pop(name) for name in list(weights) if name.startswith(PREFIX)}
     return weights, denoiser
 
@@ -138,8 +182,10 @@ def load_reader(folder: Path) -> tuple[Network, Description, dict[str, Tensor]]:
     """
     description = read_description(folder / "reader.json")
     if description.family == "external":
-        raise ValueError(f"{folder}: expected a reader with a network, got {description.architecture}, a program: name "
-                         "another reader")
+        raise ValueError(
+            f"{folder}: expected a reader with a network, got {description.architecture}, a program: name "
+            "another reader"
+        )
     weights, denoiser = _load_weights(folder)
     try:
         network = RESTORED[description.family](folder / "weights.safetensors", description, weights)
@@ -148,29 +194,45 @@ def load_reader(folder: Path) -> tuple[Network, Description, dict[str, Tensor]]:
     return network.eval(), description, denoiser
 
 
-def _restored_network(path: Path, description: Description, weights: Mapping[str, Tensor]) -> Network:
+def _restored_network(
+    path: Path, description: Description, weights: Mapping[str, Tensor]
+) -> Network:
     network = description.build()
     expected = network.state_dict()
     wrong = sorted(set(expected) ^ set(weights)) or [
-        name for name in expected if expected[name].shape != weights[name].shape
-        or expected[name].dtype != weights[name].dtype or not bool(torch.isfinite(weights[name]).all())]
+        name
+        for name in expected
+        if expected[name].shape != weights[name].shape
+        or expected[name].dtype != weights[name].dtype
+        or not bool(torch.isfinite(weights[name]).all())
+    ]
     if wrong:
-        raise ValueError(f"{path} is no {description.architecture} reader as reader.json describes it ({wrong[0]} is "
-                         "missing, unknown, of another shape or not finite)")
+        raise ValueError(
+            f"{path} is no {description.architecture} reader as reader.json describes it ({wrong[0]} is "
+            "missing, unknown, of another shape or not finite)"
+        )
     network.load_state_dict(weights)
     return network
 
 
-def _restored_classical(path: Path, description: Description, weights: Mapping[str, Tensor]) -> Network:
+def _restored_classical(
+    path: Path, description: Description, weights: Mapping[str, Tensor]
+) -> Network:
     try:
-        return build_classical(description.architecture, weights, alphabet_size=len(description.alphabet),
-                               positions=description.positions)
+        return build_classical(
+            description.architecture,
+            weights,
+            alphabet_size=len(description.alphabet),
+            positions=description.positions,
+        )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
 
 
 RESTORED: Mapping[str, Callable[[Path, Description, Mapping[str, Tensor]], Network]] = {
-    "network": _restored_network, "classical": _restored_classical}  # by family; an external reader has no network
+    "network": _restored_network,
+    "classical": _restored_classical,
+}  # by family; an external reader has no network
 
 
 def read_description(path: Path) -> Description:
@@ -178,16 +240,22 @@ def read_description(path: Path) -> Description:
     tree = artifacts.read_json(path)
     found = tree.get("format") if isinstance(tree, dict) else type(tree).__name__
     if not isinstance(tree, dict) or found not in READABLE:
-        raise ValueError(f"{path}: expected a reader of format {' or '.join(map(str, READABLE))}, got {found}: train "
-                         "it again")
+        raise ValueError(
+            f"{path}: expected a reader of format {' or '.join(map(str, READABLE))}, got {found}: train "
+            "it again"
+        )
     for name, kind in FIELDS.items():
         if type(tree.get(name)) is not kind:
-            raise ValueError(f"{path}: {name} should be a {TYPE_WORDS[kind]}, "
-                             f"got {tree.get(name)!r}: train it again")
+            raise ValueError(
+                f"{path}: {name} should be a {TYPE_WORDS[kind]}, "
+                f"got {tree.get(name)!r}: train it again"
+            )
     description = Description(**{name: tree[name] for name in FIELDS})
     try:
         if description.denoise not in DENOISERS:
-            raise ValueError(f"denoise: expected one of {', '.join(DENOISERS)}, got {description.denoise!r}")
+            raise ValueError(
+                f"denoise: expected one of {', '.join(DENOISERS)}, got {description.denoise!r}"
+            )
         if not 0.01 <= description.temperature <= 100:
             raise ValueError(f"temperature: expected 0.01 to 100, got {description.temperature}")
         if description.architecture in of_family("classical", "external"):
@@ -200,11 +268,17 @@ def read_description(path: Path) -> Description:
     return description
 
 
-def check_reader(description: Description, alphabet: str, height: int, width: int, where: str) -> None:
+def check_reader(
+    description: Description, alphabet: str, height: int, width: int, where: str
+) -> None:
     """Raise ValueError where a reader does not fit captchas of this alphabet and size, px."""
     if description.alphabet != alphabet:
-        raise ValueError(f"{where}: the reader knows the alphabet {description.alphabet!r} but the captchas have "
-                         f"{alphabet!r}: train it again (dvc repro)")
+        raise ValueError(
+            f"{where}: the reader knows the alphabet {description.alphabet!r} but the captchas have "
+            f"{alphabet!r}: train it again (dvc repro)"
+        )
     if (description.height, description.width) != (height, width):
-        raise ValueError(f"{where}: the reader takes images of {description.height} x {description.width} px but the "
-                         f"captchas have {height} x {width}: train it again (dvc repro)")
+        raise ValueError(
+            f"{where}: the reader takes images of {description.height} x {description.width} px but the "
+            f"captchas have {height} x {width}: train it again (dvc repro)"
+        )

@@ -70,13 +70,17 @@ FOLDER = artifacts.PLOTS / "regress"
 RUNS_FILE = Path("experiments/runs.json")  # estimates by training run, of experiments/runs.py
 
 Rows = dict[type[Table], list[tidy.Row]]  # of the tables in plots/regress
-Terms = Mapping[str, list[Term]]          # of each formula
+Terms = Mapping[str, list[Term]]  # of each formula
 
 
 def main() -> None:
-    params = read("seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers", "regression")
+    params = read(
+        "seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers", "regression"
+    )
     if POOLED in params.readers:
-        raise ValueError(f"readers.{POOLED}: this name stands for all readers together: choose another")
+        raise ValueError(
+            f"readers.{POOLED}: this name stands for all readers together: choose another"
+        )
     name_strays(tuple(params.readers))
     groups = runs_of(params.readers)
     predictions = read_all(tuple(params.readers))
@@ -85,8 +89,12 @@ def main() -> None:
     sample = sample_of(predictions, groups, params.readers, params.regression.references)
     skipped = readers_without_own(sample, clusters)
     terms = terms_of(params.regression, sample.variables.names)
-    with threadpool_limits(1):  # on X so narrow more threads of BLAS only wait, for three times the CPU time
-        regressions = list(fits(terms, sample, clusters, params, [name for name in groups if name not in skipped]))
+    with threadpool_limits(
+        1
+    ):  # on X so narrow more threads of BLAS only wait, for three times the CPU time
+        regressions = list(
+            fits(terms, sample, clusters, params, [name for name in groups if name not in skipped])
+        )
         report_fits(regressions, skipped)
         between = estimates_by_run(predictions, params, terms)
         tables = regression_tables(regressions, between, params)
@@ -97,14 +105,20 @@ def main() -> None:
     guess_rate = guess_of_characters(predictions)
     write_tables(tables)
     write_publication(publication_of(regressions, clusters, guess_rate, between, params))
-    record = fits_record(regressions, tables[Coefficients], clusters, guess_rate, randomised, skipped, params)
+    record = fits_record(
+        regressions, tables[Coefficients], clusters, guess_rate, randomised, skipped, params
+    )
     artifacts.write_record(artifacts.REGRESSION / "fits.json", record)
-    artifacts.write_metrics(artifacts.METRICS / "regress.json", metrics(regressions, tables[Costs], params))
+    artifacts.write_metrics(
+        artifacts.METRICS / "regress.json", metrics(regressions, tables[Costs], params)
+    )
 
 
 def report_unknown_glyphs(clusters: Clusters, asked: str) -> None:
     if "glyph" in cluster_ways(asked) and "glyph" not in clusters.names:
-        progress(f"regression.cluster {asked}: the glyphs are unknown, so rows are clustered by captcha without glyph")
+        progress(
+            f"regression.cluster {asked}: the glyphs are unknown, so rows are clustered by captcha without glyph"
+        )
 
 
 def distribution(clusters: Clusters) -> str:
@@ -131,29 +145,55 @@ def read_all(names: Sequence[str]) -> dict[str, pa.Table]:
         path = artifacts.PREDICTIONS / f"{name}.parquet"
         empty = [column for column in OBSERVATION_COLUMNS if table[column].null_count]
         if empty:
-            raise ValueError(f"{path}: {', '.join(empty)} should have a value in every row: run `dvc repro -f`")
+            raise ValueError(
+                f"{path}: {', '.join(empty)} should have a value in every row: run `dvc repro -f`"
+            )
         if not len(table):
             raise ValueError(f"{path} has no rows: run `dvc repro -f`")
         if not table.select(KEY).equals(first.select(KEY)):
-            raise ValueError(f"{path} is of other test characters than {names[0]}.parquet: run `dvc repro -f`")
+            raise ValueError(
+                f"{path} is of other test characters than {names[0]}.parquet: run `dvc repro -f`"
+            )
     return predictions
 
 
-def fits(terms: Terms, sample: Sample, clusters: Clusters, params: Params,
-         names: Sequence[str]) -> Iterator[Regression]:
+def fits(
+    terms: Terms, sample: Sample, clusters: Clusters, params: Params, names: Sequence[str]
+) -> Iterator[Regression]:
     """Every specification on all readers, the headline confirmed by other libraries, the one that is asked for on each
     reader alone, and the checks."""
     chosen = params.regression
     for name in chosen.specifications:
-        yield estimate(name, POOLED, terms[name], sample, clusters, rng=regression_rng(params.seed, name, POOLED),
-                       confirm=name == chosen.headline)
+        yield estimate(
+            name,
+            POOLED,
+            terms[name],
+            sample,
+            clusters,
+            rng=regression_rng(params.seed, name, POOLED),
+            confirm=name == chosen.headline,
+        )
     for name in names:
         rows = rows_of_reader(sample, name)
-        yield estimate(chosen.by_reader, name, without_readers(terms[chosen.by_reader]), sample.take(rows),
-                       clusters.take(rows), confirm=False, rng=regression_rng(params.seed, chosen.by_reader, name))
+        yield estimate(
+            chosen.by_reader,
+            name,
+            without_readers(terms[chosen.by_reader]),
+            sample.take(rows),
+            clusters.take(rows),
+            confirm=False,
+            rng=regression_rng(params.seed, chosen.by_reader, name),
+        )
     for name in chosen.checks:
-        yield estimate(name, POOLED, terms[name], sample, clusters, rng=regression_rng(params.seed, name, POOLED),
-                       confirm=False)
+        yield estimate(
+            name,
+            POOLED,
+            terms[name],
+            sample,
+            clusters,
+            rng=regression_rng(params.seed, name, POOLED),
+            confirm=False,
+        )
 
 
 def regression_rng(seed: int, *what: str) -> np.random.Generator:
@@ -163,18 +203,28 @@ def regression_rng(seed: int, *what: str) -> np.random.Generator:
 
 def regression_tables(regressions: Sequence[Regression], between: PerRun, params: Params) -> Rows:
     """The coefficients and joint tests of every regression."""
-    coefficients = [tidy.coefficients(one, params.regression.confidence, between) for one in regressions]
-    return {Coefficients: [row for rows in coefficients for row in rows],
-            JointTests: [row for one in regressions for row in tidy.joint_test_rows(one)]}
+    coefficients = [
+        tidy.coefficients(one, params.regression.confidence, between) for one in regressions
+    ]
+    return {
+        Coefficients: [row for rows in coefficients for row in rows],
+        JointTests: [row for one in regressions for row in tidy.joint_test_rows(one)],
+    }
 
 
 def rows_of_fit(coefficients: Sequence[tidy.Row], one: Regression) -> list[tidy.Row]:
     """The coefficients of one regression among those of all."""
-    return [row for row in coefficients
-            if (row[Coefficients.specification], row[Coefficients.reader]) == (one.specification, one.reader)]
+    return [
+        row
+        for row in coefficients
+        if (row[Coefficients.specification], row[Coefficients.reader])
+        == (one.specification, one.reader)
+    ]
 
 
-def headline_tables(headline: Regression, sample: Sample, clusters: Clusters, params: Params) -> Rows:
+def headline_tables(
+    headline: Regression, sample: Sample, clusters: Clusters, params: Params
+) -> Rows:
     """The tables about the headline's regression."""
     confidence = params.regression.confidence
     ordered = sample.by(clusters.labels[0])
@@ -182,13 +232,17 @@ def headline_tables(headline: Regression, sample: Sample, clusters: Clusters, pa
     try:
         effects += tidy.logit_effects(headline, sample, clusters.labels, confidence)
         if clusters.runs is not None:
-            progress("the standard errors of the logit do not hold the variance between training runs")
+            progress(
+                "the standard errors of the logit do not hold the variance between training runs"
+            )
     except ValueError as error:
         progress(f"{error}: no logit beside the linear probability model")
     return {MarginalEffects: effects, **tidy.headline_diagnostics(headline, ordered, confidence)}
 
 
-def comparisons(regressions: Sequence[Regression], sample: Sample, between: PerRun, params: Params) -> Rows:
+def comparisons(
+    regressions: Sequence[Regression], sample: Sample, between: PerRun, params: Params
+) -> Rows:
     """Costs of the noise types and contrasts of all categories, by the specification by_reader."""
     chosen = params.regression
     tables: Rows = {Costs: [], Contrasts: []}
@@ -199,34 +253,61 @@ def comparisons(regressions: Sequence[Regression], sample: Sample, between: PerR
         for effects in factor_effects(one, rows.variables):
             given = one, effects, CLEAN, between, chosen.confidence
             tables[Contrasts] += contrast_rows(
-                *given, rng=regression_rng(params.seed, "contrasts", one.reader, effects.variable))
-            if effects.variable == FormulaVariables.noise and FormulaVariables.noise in one.design.terms:
-                tables[Costs] += cost_rows(*given, rng=regression_rng(params.seed, "costs", one.reader))
+                *given, rng=regression_rng(params.seed, "contrasts", one.reader, effects.variable)
+            )
+            if (
+                effects.variable == FormulaVariables.noise
+                and FormulaVariables.noise in one.design.terms
+            ):
+                tables[Costs] += cost_rows(
+                    *given, rng=regression_rng(params.seed, "costs", one.reader)
+                )
     if not tables[Costs]:
-        progress(f"regression.by_reader: {chosen.by_reader} has no term noise: no costs of noise types")
+        progress(
+            f"regression.by_reader: {chosen.by_reader} has no term noise: no costs of noise types"
+        )
     return tables
 
 
-def dose_tables(predictions: Mapping[str, pa.Table], sample: Sample, regressions: Sequence[Regression],
-                between: PerRun, params: Params) -> Rows:
+def dose_tables(
+    predictions: Mapping[str, pa.Table],
+    sample: Sample,
+    regressions: Sequence[Regression],
+    between: PerRun,
+    params: Params,
+) -> Rows:
     """What noise does at each level: thresholds, areas, observed means and corruption errors."""
     whole = whole_captchas(predictions, sample.variables)
     curves = dose_responses(whole, params)
     shares = character_cells(predictions, sample.variables)
     lines = by_reader(regressions, params)
-    return {Thresholds: tidy.threshold_rows(curves, lambda *key: between.cells(per_run.threshold(*key))),
-            Areas: tidy.areas(curves),
-            CorruptionErrors: tidy.corruption_rows(corruption_errors(shares, params), seen_by(params)),
-            DoseResponses: response_rows(sample, lines, whole, params.regression.dose)}
+    return {
+        Thresholds: tidy.threshold_rows(
+            curves, lambda *key: between.cells(per_run.threshold(*key))
+        ),
+        Areas: tidy.areas(curves),
+        CorruptionErrors: tidy.corruption_rows(corruption_errors(shares, params), seen_by(params)),
+        DoseResponses: response_rows(sample, lines, whole, params.regression.dose),
+    }
 
 
-def randomisation_of_colour(sample: Sample, predictions: Mapping[str, pa.Table],
-                            params: Params) -> RandomisationTest | None:
+def randomisation_of_colour(
+    sample: Sample, predictions: Mapping[str, pa.Table], params: Params
+) -> RandomisationTest | None:
     """The randomisation test of colour; None where there is one colour."""
-    found = randomisation(sample.success, sample.cluster, stacked(predictions, Predictions.condition, np.int64),
-                          sample.variables.factors[FormulaVariables.colour].codes.astype(np.int64),
-                          part=params.captcha.captchas_per_part, rng=regression_rng(params.seed, "randomisation", "colour"))
-    return None if found is None else RandomisationTest("colour", found.statistic, found.draws, found.p)
+    found = randomisation(
+        sample.success,
+        sample.cluster,
+        stacked(predictions, Predictions.condition, np.int64),
+        sample.variables.factors[FormulaVariables.colour].codes.astype(np.int64),
+        part=params.captcha.captchas_per_part,
+        rng=regression_rng(params.seed, "randomisation", "colour"),
+    )
+    return (
+        None
+        if found is None
+        else RandomisationTest("colour", found.statistic, found.draws, found.p)
+    )
 
 
 def estimates_by_run(predictions: Mapping[str, pa.Table], params: Params, terms: Terms) -> PerRun:
@@ -243,8 +324,10 @@ def estimates_by_run(predictions: Mapping[str, pa.Table], params: Params, terms:
         return per_run.NONE
     found, parameters = per_run.from_json(artifacts.read_json(RUNS_FILE), str(RUNS_FILE))
     if per_run.compared(params, groups) != parameters:
-        progress(f"{RUNS_FILE} is of other glyphs, captchas, colours, noises or readers: no standard deviation between "
-                 "training runs (python -m experiments.runs measures it)")
+        progress(
+            f"{RUNS_FILE} is of other glyphs, captchas, colours, noises or readers: no standard deviation between "
+            "training runs (python -m experiments.runs measures it)"
+        )
         return per_run.NONE
     return found.known(formula, chosen.dose, asdict(chosen.references))
 
@@ -253,8 +336,13 @@ def dose_responses(whole: Cells, params: Params) -> dict[tuple[str, str], DoseRe
     """Thresholds and areas of whole captchas of every reader and noise type, by captcha and glyph whatever the
     regression clusters by."""
     chosen = params.regression
-    return joint_dose_responses(whole, targets=chosen.thresholds, confidence=chosen.confidence, draws=chosen.draws,
-                                rng=regression_rng(params.seed, "thresholds"))
+    return joint_dose_responses(
+        whole,
+        targets=chosen.thresholds,
+        confidence=chosen.confidence,
+        draws=chosen.draws,
+        rng=regression_rng(params.seed, "thresholds"),
+    )
 
 
 def corruption_errors(cells: Cells, params: Params) -> list[Corruption]:
@@ -262,23 +350,40 @@ def corruption_errors(cells: Cells, params: Params) -> list[Corruption]:
     types = tuple(dict.fromkeys(noise for _, noise, _ in cells.keys if noise != CLEAN))
     apart = set(unseen_noises(params.noise)) & set(types)
     groups = [*((noise,) for noise in types), types]
-    groups += [tuple(noise for noise in types if (noise in apart) is held) for held in (False, True)] if apart else []
+    groups += (
+        [tuple(noise for noise in types if (noise in apart) is held) for held in (False, True)]
+        if apart
+        else []
+    )
     chosen = params.regression
-    return corruptions(cells, list(dict.fromkeys(groups)), chosen.references.reader, confidence=chosen.confidence,
-                       draws=chosen.draws, rng=regression_rng(params.seed, "corruption"))
+    return corruptions(
+        cells,
+        list(dict.fromkeys(groups)),
+        chosen.references.reader,
+        confidence=chosen.confidence,
+        draws=chosen.draws,
+        rng=regression_rng(params.seed, "corruption"),
+    )
 
 
 def seen_by(params: Params) -> dict[str, tuple[str, ...]]:
     """The noise types that each reader trained on; a denoiser that learned from noise counts."""
-    learned = tuple(noise for noise in params.noise.types if noise not in unseen_noises(params.noise))
-    return {name: () if reader.train_on == "clean" and reader.denoise != "learned" else learned
-            for name, reader in params.readers.items()}
+    learned = tuple(
+        noise for noise in params.noise.types if noise not in unseen_noises(params.noise)
+    )
+    return {
+        name: () if reader.train_on == "clean" and reader.denoise != "learned" else learned
+        for name, reader in params.readers.items()
+    }
 
 
 def by_reader(regressions: Sequence[Regression], params: Params) -> dict[str, Regression]:
     """Each reader's own regression."""
-    return {one.reader: one for one in regressions
-            if one.specification == params.regression.by_reader and one.reader != POOLED}
+    return {
+        one.reader: one
+        for one in regressions
+        if one.specification == params.regression.by_reader and one.reader != POOLED
+    }
 
 
 def report_fits(regressions: Sequence[Regression], skipped: Mapping[str, str]) -> None:
@@ -289,8 +394,10 @@ def report_fits(regressions: Sequence[Regression], skipped: Mapping[str, str]) -
         progress(f"{line} {'; '.join(dict.fromkeys(where))}")
     for one in regressions:
         fitted = one.fit
-        progress(f"{one.specification}, {one.reader}: {fitted.observations} rows, "
-                 f"{' × '.join(map(str, fitted.cluster_counts))} clusters, R² {fitted.r2:.4f}")
+        progress(
+            f"{one.specification}, {one.reader}: {fitted.observations} rows, "
+            f"{' × '.join(map(str, fitted.cluster_counts))} clusters, R² {fitted.r2:.4f}"
+        )
 
 
 def remarks_on(regressions: Sequence[Regression]) -> dict[str, list[str]]:
@@ -299,26 +406,40 @@ def remarks_on(regressions: Sequence[Regression]) -> dict[str, list[str]]:
     for one in regressions:
         whose = f"{one.specification}, {one.reader}"
         for dropped in one.design.dropped:
-            remarks.setdefault(f"{dropped.term} {dropped.reason}: dropped from", []).append(one.specification)
+            remarks.setdefault(f"{dropped.term} {dropped.reason}: dropped from", []).append(
+                one.specification
+            )
         if unmeasured := tidy.unmeasured(one):
-            remarks.setdefault(f"all clusters agree exactly on {', '.join(unmeasured)}: no standard error in",
-                               []).append(whose)
+            remarks.setdefault(
+                f"all clusters agree exactly on {', '.join(unmeasured)}: no standard error in", []
+            ).append(whose)
         for warning in one.warnings:
             remarks.setdefault(f"warning: {warning}: in", []).append(whose)
     return remarks
 
 
-def publication_of(regressions: Sequence[Regression], clusters: Clusters, guess_rate: float, between: PerRun,
-                   params: Params) -> Publication:
+def publication_of(
+    regressions: Sequence[Regression],
+    clusters: Clusters,
+    guess_rate: float,
+    between: PerRun,
+    params: Params,
+) -> Publication:
     chosen = params.regression
     shown = [one for one in regressions if one.specification in chosen.specifications]
     checks = [one for one in regressions if one.specification in chosen.checks]
     return publication(shown, checks, clusters, chosen.confidence, guess_rate, between)
 
 
-def fits_record(regressions: Sequence[Regression], coefficients: Sequence[tidy.Row], clusters: Clusters,
-              guess_rate: float, randomised: RandomisationTest | None, skipped: Mapping[str, str],
-              params: Params) -> Fits:
+def fits_record(
+    regressions: Sequence[Regression],
+    coefficients: Sequence[tidy.Row],
+    clusters: Clusters,
+    guess_rate: float,
+    randomised: RandomisationTest | None,
+    skipped: Mapping[str, str],
+    params: Params,
+) -> Fits:
     """How the regressions were estimated, and each of them in full."""
     chosen = params.regression
     return Fits(
@@ -353,17 +474,26 @@ def write_publication(table: Publication) -> None:
     artifacts.write_record(FOLDER / "table.json", table)
 
 
-def metrics(regressions: Sequence[Regression], costs: Sequence[tidy.Row], params: Params) -> dict[str, tidy.CellValue]:
+def metrics(
+    regressions: Sequence[Regression], costs: Sequence[tidy.Row], params: Params
+) -> dict[str, tidy.CellValue]:
     """What a pull request compares: how well the headline's regression explains, and what noise costs the reference's
     reader."""
     headline = headline_of(regressions, params).fit
-    found: dict[str, tidy.CellValue] = {"adjusted_r2": headline.adjusted_r2, "observations": headline.observations}
+    found: dict[str, tidy.CellValue] = {
+        "adjusted_r2": headline.adjusted_r2,
+        "observations": headline.observations,
+    }
     if headline.leave_out is not None:
         found["predicted_r2"] = headline.leave_out.predicted_r2
     reader = params.regression.references.reader
-    own = {f"cost_{row[Costs.noise]}": row[Costs.cost] for row in costs if row[Costs.reader] == reader}
+    own = {
+        f"cost_{row[Costs.noise]}": row[Costs.cost] for row in costs if row[Costs.reader] == reader
+    }
     if costs and not own:
-        progress(f"regression.references.reader: {reader} has no regression of its own: no metrics cost_*")
+        progress(
+            f"regression.references.reader: {reader} has no regression of its own: no metrics cost_*"
+        )
     return found | own
 
 

@@ -30,7 +30,14 @@ from stages.reader.inference import NetworkReader, choose_device
 from stages.reader_files import Description
 from stages.schemas.train import Epochs
 from stages.trainers import TRAINERS, Start, Task, Trained
-from stages.training_data import Split, check_stored, denoised, drawn_parts, fit_denoiser, open_splits
+from stages.training_data import (
+    Split,
+    check_stored,
+    denoised,
+    drawn_parts,
+    fit_denoiser,
+    open_splits,
+)
 
 SEED_STRIDE = 1_000_003  # between the streams of two training runs of one study; its seeds lie closer together
 
@@ -39,29 +46,49 @@ def main() -> None:
     params = read("seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers")
     name = reader_name(sys.argv[1:], list(params.readers))
     reader = params.readers[name]
-    drawn = reader.fresh and reader.epochs > 1 and ARCHITECTURES[reader.architecture].family == "network"
+    drawn = (
+        reader.fresh
+        and reader.epochs > 1
+        and ARCHITECTURES[reader.architecture].family == "network"
+    )
     if reader.fresh and not drawn:
         progress("fresh: this reader learns from the stored captchas, in one epoch")
     cv2.setNumThreads(1)  # the two halves of a batch have the cores
-    train_reader(name, reader, params.seed + SEED_STRIDE * reader.seed, prepare(params) if drawn else None)
+    train_reader(
+        name, reader, params.seed + SEED_STRIDE * reader.seed, prepare(params) if drawn else None
+    )
 
 
 def reader_name(arguments: list[str], names: list[str]) -> str:
     if len(arguments) != 1 or arguments[0] not in names:
-        raise ValueError(f"python -m stages.train takes the name of a reader, one of {', '.join(names)} "
-                         f"(readers in params.yaml); got {' '.join(arguments)!r}")
+        raise ValueError(
+            f"python -m stages.train takes the name of a reader, one of {', '.join(names)} "
+            f"(readers in params.yaml); got {' '.join(arguments)!r}"
+        )
     return arguments[0]
 
 
-def train_reader(name: str, reader: ReaderParams, seed: int, study: CaptchaStudy | None = None) -> None:
+def train_reader(
+    name: str, reader: ReaderParams, seed: int, study: CaptchaStudy | None = None
+) -> None:
     """Train a reader and write it; from `study` the captchas of all epochs but the first are drawn."""
     device = choose_device(reader.device)
-    precision = reader_files.precision_of(reader.architecture, reader.precision, device, report=progress)
-    reader = replace(reader, precision="auto")  # from here on `precision` says it; the key must not depend on it
+    precision = reader_files.precision_of(
+        reader.architecture, reader.precision, device, report=progress
+    )
+    reader = replace(
+        reader, precision="auto"
+    )  # from here on `precision` says it; the key must not depend on it
     start = Start.of(reader.init)
-    key = checkpoints.scratch_key({"reader": asdict(reader), "seed": seed, "device": device.type},
-                                  [*artifacts.parts_of("train"), *artifacts.parts_of("validation"), *code_files(),
-                                   *start.files()])
+    key = checkpoints.scratch_key(
+        {"reader": asdict(reader), "seed": seed, "device": device.type},
+        [
+            *artifacts.parts_of("train"),
+            *artifacts.parts_of("validation"),
+            *code_files(),
+            *start.files(),
+        ],
+    )
     scratch = checkpoints.scratch_root() / f"{key}-{precision}"
     with ExitStack() as locks:
         # Two trainings may share neither the outputs of one workspace nor a checkpoint; other experiments may run.
@@ -75,9 +102,23 @@ def train_reader(name: str, reader: ReaderParams, seed: int, study: CaptchaStudy
         denoiser = fit_denoiser(reader.denoise, seed, device)
         train = denoised(train, reader.denoise, denoiser, device)
         validation = denoised(validation, reader.denoise, denoiser, device)
-        fresh = partial(drawn_parts, study, reader.train_on, train.parts[0].denoise) if study else None
-        trained = TRAINERS[description.family](Task(reader, description, train, validation, fresh, start, scratch, seed,
-                                                    precision, device))
+        fresh = (
+            partial(drawn_parts, study, reader.train_on, train.parts[0].denoise) if study else None
+        )
+        trained = TRAINERS[description.family](
+            Task(
+                reader,
+                description,
+                train,
+                validation,
+                fresh,
+                start,
+                scratch,
+                seed,
+                precision,
+                device,
+            )
+        )
         if trained.reader:
             temperature = validation_temperature(trained.reader, validation)
             description = replace(description, temperature=temperature)
@@ -90,14 +131,28 @@ def code_files() -> list[Path]:
     """The code that a training's result depends on."""
     here = Path(__file__).parent
     edge = [here / f"{name}.py" for name in ("drawing", "params", "trainers", "training_data")]
-    return [Path(__file__), *edge,
-            *(path for package in ("captcha", "reader", "sources") for path in sorted((here / package).rglob("*.py")))]
+    return [
+        Path(__file__),
+        *edge,
+        *(
+            path
+            for package in ("captcha", "reader", "sources")
+            for path in sorted((here / package).rglob("*.py"))
+        ),
+    ]
 
 
 def describe(reader: ReaderParams, *splits: Split) -> Description:
     longest = max((part.labels.shape[1] for split in splits for part in split.parts), default=0)
-    return Description(reader.architecture, splits[0].alphabet, splits[0].height, splits[0].width, reader.channels,
-                       max(1, longest), denoise=reader.denoise)
+    return Description(
+        reader.architecture,
+        splits[0].alphabet,
+        splits[0].height,
+        splits[0].width,
+        reader.channels,
+        max(1, longest),
+        denoise=reader.denoise,
+    )
 
 
 def with_longest(description: Description, study: CaptchaStudy) -> Description:
@@ -113,11 +168,17 @@ def validation_temperature(reader: NetworkReader, validation: Split) -> float:
     return found
 
 
-def write_results(name: str, description: Description, trained: Trained, denoiser: dict[str, Tensor]) -> None:
+def write_results(
+    name: str, description: Description, trained: Trained, denoiser: dict[str, Tensor]
+) -> None:
     plots = artifacts.PLOTS / "train"
-    reader_files.write_reader(artifacts.READERS / name, description, trained.weights | denoiser, trained.record)
+    reader_files.write_reader(
+        artifacts.READERS / name, description, trained.weights | denoiser, trained.record
+    )
     artifacts.write_metrics(plots / f"{name}.json", trained.metrics.to_json())
-    artifacts.write_table(plots / f"{name}.csv", Epochs, [asdict(epoch) for epoch in trained.history])
+    artifacts.write_table(
+        plots / f"{name}.csv", Epochs, [asdict(epoch) for epoch in trained.history]
+    )
 
 
 if __name__ == "__main__":

@@ -20,7 +20,16 @@ from stages.reader.alternatives.classical import class_of
 from stages.reader.alternatives.classical_fitting import fit_classical
 from stages.reader.architectures import Family
 from stages.reader.batches import LabelledImages
-from stages.reader.fitting import Epoch, FittedNetwork, Schedule, TrainingState, fit, on_cpu, scores, validate
+from stages.reader.fitting import (
+    Epoch,
+    FittedNetwork,
+    Schedule,
+    TrainingState,
+    fit,
+    on_cpu,
+    scores,
+    validate,
+)
 from stages.reader.inference import NetworkReader, unchanged
 from stages.reader.networks import Network, initialise
 from stages.reader.precision import arithmetic
@@ -43,12 +52,18 @@ class Start:
         """Raises ValueError where the folder holds no reader."""
         folder = Path(init)
         if folder != NO_INIT and not (folder / "reader.json").is_file():
-            raise ValueError(f"readers: init: {init} holds no reader (no reader.json): name the folder of a trained "
-                             f"one, as data/readers/<name>, or {NO_INIT}")
+            raise ValueError(
+                f"readers: init: {init} holds no reader (no reader.json): name the folder of a trained "
+                f"one, as data/readers/<name>, or {NO_INIT}"
+            )
         return cls(folder)
 
     def files(self) -> list[Path]:
-        return [] if self.folder == NO_INIT else [self.folder / "reader.json", self.folder / "weights.safetensors"]
+        return (
+            []
+            if self.folder == NO_INIT
+            else [self.folder / "reader.json", self.folder / "weights.safetensors"]
+        )
 
     def fill(self, network: Network, alphabet: str) -> None:
         """Give the network what the other reader has learned."""
@@ -56,7 +71,9 @@ class Start:
             return
         other, description, _ = reader_files.load_reader(self.folder)
         try:
-            known = transfer(network, other.state_dict(), known=description.alphabet, alphabet=alphabet)
+            known = transfer(
+                network, other.state_dict(), known=description.alphabet, alphabet=alphabet
+            )
         except ValueError as error:
             raise ValueError(f"readers: init: {self.folder} does not fit: {error}") from None
         progress(f"starts from {self.folder}, which knows {known} of {len(alphabet)} characters")
@@ -70,7 +87,9 @@ class Task:
     description: Description
     train: Split
     validation: Split
-    fresh: Callable[[int], Sequence[LabelledImages]] | None  # the training captchas of an epoch after the first, if drawn anew
+    fresh: (
+        Callable[[int], Sequence[LabelledImages]] | None
+    )  # the training captchas of an epoch after the first, if drawn anew
     start: Start
     scratch: Path
     seed: int
@@ -92,19 +111,37 @@ class Trained:
 def train_network(task: Task) -> Trained:
     """By gradients, from the start or from the checkpoint in `task.scratch`."""
     reader = task.reader
-    schedule = Schedule(epochs=reader.epochs, patience=reader.patience, batch=reader.batch,
-                        learning_rate=reader.learning_rate, weight_decay=reader.weight_decay, precision=task.precision,
-                        seed=task.seed, augment=reader.augment, optimiser=reader.optimiser)
-    network = initialise(task.description.build(), generator=torch.Generator().manual_seed(task.seed))
+    schedule = Schedule(
+        epochs=reader.epochs,
+        patience=reader.patience,
+        batch=reader.batch,
+        learning_rate=reader.learning_rate,
+        weight_decay=reader.weight_decay,
+        precision=task.precision,
+        seed=task.seed,
+        augment=reader.augment,
+        optimiser=reader.optimiser,
+    )
+    network = initialise(
+        task.description.build(), generator=torch.Generator().manual_seed(task.seed)
+    )
     task.start.fill(network, task.train.alphabet)
     weights = sum(parameter.numel() for parameter in network.parameters())
     captchas = sum(len(part.labels) for part in task.train.parts)
     made_with = arithmetic(task.precision, task.device)
     progress(f"{weights} weights, {captchas} renderings an epoch, {made_with}")
     with timed():
-        fitted = fit(network, task.train.parts, task.validation.parts, schedule, device=task.device, fresh=task.fresh,
-                     state=resumed(task.scratch), report=progress,
-                     on_epoch=lambda state: checkpoints.write_checkpoint(task.scratch, state.to_bytes()))
+        fitted = fit(
+            network,
+            task.train.parts,
+            task.validation.parts,
+            schedule,
+            device=task.device,
+            fresh=task.fresh,
+            state=resumed(task.scratch),
+            report=progress,
+            on_epoch=lambda state: checkpoints.write_checkpoint(task.scratch, state.to_bytes()),
+        )
     network = task.description.build()
     network.load_state_dict(fitted.weights)
     best = NetworkReader(network, precision=task.precision, device=task.device)
@@ -117,18 +154,35 @@ def train_classical(task: Task) -> Trained:
     cpu = torch.device("cpu")
     with timed():
         most = class_of(kind).MOST
-        found = fit_classical(kind, in_memory(task.train, most), in_memory(task.validation, most),
-                              alphabet_size=len(task.description.alphabet), positions=task.description.positions,
-                              seed=task.seed, report=progress)
+        found = fit_classical(
+            kind,
+            in_memory(task.train, most),
+            in_memory(task.validation, most),
+            alphabet_size=len(task.description.alphabet),
+            positions=task.description.positions,
+            seed=task.seed,
+            report=progress,
+        )
         train_loss, *_ = validate(found.module, task.train.parts[:1], task.precision, cpu)
-        epoch = Epoch(1, train_loss, *validate(found.module, task.validation.parts, task.precision, cpu))
+        epoch = Epoch(
+            1, train_loss, *validate(found.module, task.validation.parts, task.precision, cpu)
+        )
         weights = on_cpu(found.module)
-        progress(f"{kind} with {found.chosen}: validation characters {epoch.validation_character_accuracy:.2%}, whole "
-                 f"captchas {epoch.validation_exact_match:.2%}")
+        progress(
+            f"{kind} with {found.chosen}: validation characters {epoch.validation_character_accuracy:.2%}, whole "
+            f"captchas {epoch.validation_exact_match:.2%}"
+        )
     best = NetworkReader(found.module, precision=task.precision, device=cpu)
-    return trained(best, FittedNetwork(weights, [epoch]), {
-        "weights": sum(tensor.numel() for tensor in weights.values()), "chosen": found.chosen, "grid": found.tried,
-        "arithmetic": arithmetic(task.precision, cpu)})
+    return trained(
+        best,
+        FittedNetwork(weights, [epoch]),
+        {
+            "weights": sum(tensor.numel() for tensor in weights.values()),
+            "chosen": found.chosen,
+            "grid": found.tried,
+            "arithmetic": arithmetic(task.precision, cpu),
+        },
+    )
 
 
 def train_external(task: Task) -> Trained:
@@ -136,16 +190,28 @@ def train_external(task: Task) -> Trained:
     reader = task.description.external(unchanged)
     if reader.caution:
         progress(reader.caution)
-    found = [scores(part.labels, reader.read(part.images())) for part in task.validation.parts if len(part.labels)]
+    found = [
+        scores(part.labels, reader.read(part.images()))
+        for part in task.validation.parts
+        if len(part.labels)
+    ]
     right, characters, whole, captchas = np.sum(found, axis=0).tolist()
-    reached = TrainingRecord(validation_character_accuracy=artifacts.rounded(right / characters),
-                             validation_exact_match=artifacts.rounded(whole / captchas), weights=0)
-    progress(f"{reader.title}: validation characters {right / characters:.2%}, whole captchas {whole / captchas:.2%}")
+    reached = TrainingRecord(
+        validation_character_accuracy=artifacts.rounded(right / characters),
+        validation_exact_match=artifacts.rounded(whole / captchas),
+        weights=0,
+    )
+    progress(
+        f"{reader.title}: validation characters {right / characters:.2%}, whole captchas {whole / captchas:.2%}"
+    )
     return Trained(None, {}, [], reader.record() | reached.to_json(), reached)
 
 
 TRAINERS: Mapping[Family, Callable[[Task], Trained]] = {
-    "network": train_network, "classical": train_classical, "external": train_external}
+    "network": train_network,
+    "classical": train_classical,
+    "external": train_external,
+}
 
 
 def trained(reader: NetworkReader, fitted: FittedNetwork, record: Mapping[str, Any]) -> Trained:
@@ -154,10 +220,19 @@ def trained(reader: NetworkReader, fitted: FittedNetwork, record: Mapping[str, A
     epochs = {"epochs": len(fitted.history), "best_epoch": best.epoch}
     metrics = TrainingRecord(
         validation_character_accuracy=best.validation_character_accuracy,
-        validation_exact_match=best.validation_exact_match, validation_loss=best.validation_loss,
-        weights=record["weights"], arithmetic=record["arithmetic"], **epochs)
-    return Trained(reader, fitted.weights, fitted.history,
-                   {**epochs, "best": asdict(best), **artifacts.rounded(record)}, metrics)
+        validation_exact_match=best.validation_exact_match,
+        validation_loss=best.validation_loss,
+        weights=record["weights"],
+        arithmetic=record["arithmetic"],
+        **epochs,
+    )
+    return Trained(
+        reader,
+        fitted.weights,
+        fitted.history,
+        {**epochs, "best": asdict(best), **artifacts.rounded(record)},
+        metrics,
+    )
 
 
 @contextmanager
@@ -175,8 +250,10 @@ def resumed(scratch: Path) -> TrainingState | None:
         key, _, precision = scratch.name.rpartition("-")
         for other in sorted(scratch.parent.glob(f"{key}-*/checkpoint")):
             if other.parent != scratch:  # as it is where CAPTCHA_FRESH=1
-                progress(f"{other} was trained in {other.parent.name.rpartition('-')[2]}, and this training is in "
-                         f"{precision}: starting anew")
+                progress(
+                    f"{other} was trained in {other.parent.name.rpartition('-')[2]}, and this training is in "
+                    f"{precision}: starting anew"
+                )
         return None
     try:
         state = TrainingState.from_bytes(content)

@@ -24,7 +24,11 @@ from stages.reader.decoding import encode
 from stages.reader.inference import unchanged
 from stages.schemas.captchas import Captchas
 
-CONDITIONS = {"clean": (0,), "noisy": (1,), "both": (0, 1)}  # of the training captchas, by readers.<name>.train_on
+CONDITIONS = {
+    "clean": (0,),
+    "noisy": (1,),
+    "both": (0, 1),
+}  # of the training captchas, by readers.<name>.train_on
 DENOISED = 3000  # renderings that a denoiser learns from: more took time and gained nothing
 
 
@@ -63,9 +67,17 @@ class DrawnPart:
         study = self.study
         identity = identity_of("train", self.part, self.epoch)
         bases = bases_of(study, "train", self.part, self.epoch)
-        return self.denoise(random_images(bases, study.first("train", self.part, self.epoch), study.doses,
-                                          study.palette, seed=study.seed, identity=identity,
-                                          conditions=self.conditions))
+        return self.denoise(
+            random_images(
+                bases,
+                study.first("train", self.part, self.epoch),
+                study.doses,
+                study.palette,
+                seed=study.seed,
+                identity=identity,
+                conditions=self.conditions,
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -82,9 +94,15 @@ def open_splits(train_on: str) -> tuple[Split, Split]:
     """The training and the validation captchas. Raises ValueError where they differ in alphabet or size."""
     train = open_split("train", train_on)
     validation = open_split("validation", train_on)
-    if (train.alphabet, train.height, train.width) != (validation.alphabet, validation.height, validation.width):
-        raise ValueError("data/captchas: train and validation differ in alphabet or image size: "
-                         "run `dvc repro -f generate`")
+    if (train.alphabet, train.height, train.width) != (
+        validation.alphabet,
+        validation.height,
+        validation.width,
+    ):
+        raise ValueError(
+            "data/captchas: train and validation differ in alphabet or image size: "
+            "run `dvc repro -f generate`"
+        )
     return train, validation
 
 
@@ -97,8 +115,10 @@ def open_split(split: str, train_on: str) -> Split:
         alphabet = artifacts.alphabet_of(table.schema)
         kinds.add((alphabet, *artifacts.image_size(table.schema, path)))
         if len(kinds) > 1:
-            raise ValueError(f"{path}: another alphabet or image size than the parts before: "
-                             "run `dvc repro -f generate`")
+            raise ValueError(
+                f"{path}: another alphabet or image size than the parts before: "
+                "run `dvc repro -f generate`"
+            )
         condition = np.array(table[Captchas.condition].to_pylist())  # to_numpy would import pandas
         rows = np.flatnonzero(np.isin(condition, CONDITIONS[train_on]))
         found = table[Captchas.text].to_pylist()
@@ -113,25 +133,39 @@ def check_stored(train: Split, train_on: str, study: CaptchaStudy) -> None:
     stored = (train.alphabet, train.height, train.width, len(train.parts))
     drawn = (study.folding.alphabet, study.layout.height, study.layout.width, study.parts("train"))
     if stored != drawn:
-        raise ValueError(f"data/captchas/train: alphabet, height, width and parts are {stored}, but params.yaml asks "
-                         f"for {drawn}: run `dvc repro generate`")
+        raise ValueError(
+            f"data/captchas/train: alphabet, height, width and parts are {stored}, but params.yaml asks "
+            f"for {drawn}: run `dvc repro generate`"
+        )
     last = len(train.parts) - 1
     part = DrawnPart(study, last, 0, CONDITIONS[train_on], train.alphabet, unchanged)
     if not np.array_equal(part.labels, train.parts[last].labels):
-        raise ValueError("data/captchas/train: holds other texts than params.yaml asks for: run `dvc repro generate`")
+        raise ValueError(
+            "data/captchas/train: holds other texts than params.yaml asks for: run `dvc repro generate`"
+        )
 
 
-def drawn_parts(study: CaptchaStudy, train_on: str, denoise: Denoiser, epoch: int) -> list[DrawnPart]:
+def drawn_parts(
+    study: CaptchaStudy, train_on: str, denoise: Denoiser, epoch: int
+) -> list[DrawnPart]:
     """The training captchas of an epoch, counted from 1 as the learning curve has it."""
-    return [DrawnPart(study, part, epoch - 1, CONDITIONS[train_on], study.folding.alphabet, denoise)
-            for part in range(study.parts("train"))]
+    return [
+        DrawnPart(study, part, epoch - 1, CONDITIONS[train_on], study.folding.alphabet, denoise)
+        for part in range(study.parts("train"))
+    ]
 
 
 def fit_denoiser(method: str, seed: int, device: torch.device) -> dict[str, Tensor]:
     """The state of a denoiser, from the first training captchas; empty for a method that has none."""
     if method not in ("pca", "learned"):
         return {}
-    columns = [Captchas.captcha, Captchas.condition, Captchas.foreground, Captchas.background, Captchas.image]
+    columns = [
+        Captchas.captcha,
+        Captchas.condition,
+        Captchas.foreground,
+        Captchas.background,
+        Captchas.image,
+    ]
     clean: list[Images] = []
     noisy: list[Images] = []
     for path in artifacts.parts_of("train"):
@@ -148,7 +182,12 @@ def fit_denoiser(method: str, seed: int, device: torch.device) -> dict[str, Tens
     progress(f"a denoiser learns from {sum(map(len, clean))} training captchas")
     if method == "pca":
         return fit_pca(np.concatenate(clean))
-    return fit_learned(Pairs(np.concatenate(noisy), np.concatenate(clean)), seed=seed, device=device, report=progress)
+    return fit_learned(
+        Pairs(np.concatenate(noisy), np.concatenate(clean)),
+        seed=seed,
+        device=device,
+        report=progress,
+    )
 
 
 def denoised(split: Split, method: str, state: dict[str, Tensor], device: torch.device) -> Split:

@@ -27,24 +27,41 @@ def ragged(seed: int, clusters: int = 40, K: int = 6, largest: int = 9) -> Rows:
     return X, y, (rng.permutation(3 * clusters)[:clusters] - clusters)[code]
 
 
-def fitted(X: Floats, y: Floats, cluster: Ints, *, rows: int = 4096, leave_out: bool = True,
-           jackknife: bool | None = None) -> Fit:
+def fitted(
+    X: Floats,
+    y: Floats,
+    cluster: Ints,
+    *,
+    rows: int = 4096,
+    leave_out: bool = True,
+    jackknife: bool | None = None,
+) -> Fit:
     """Regressors are named x0, x1, ...; blocks have `rows` rows where clusters allow."""
-    return least_squares(into_blocks(X, y, cluster, rows), [f"x{k}" for k in range(X.shape[1])], leave_out=leave_out,
-                         jackknife=jackknife)
+    return least_squares(
+        into_blocks(X, y, cluster, rows),
+        [f"x{k}" for k in range(X.shape[1])],
+        leave_out=leave_out,
+        jackknife=jackknife,
+    )
 
 
 def refits(X: Floats, y: Floats, cluster: Ints) -> tuple[Ints, Floats]:
     """Labels (G,) and estimates (G, K) without each cluster, by numpy's pseudoinverse."""
     labels = np.unique(cluster)
-    return labels, np.array([np.linalg.pinv(X[cluster != label], 1e-10) @ y[cluster != label] for label in labels])
+    return labels, np.array(
+        [np.linalg.pinv(X[cluster != label], 1e-10) @ y[cluster != label] for label in labels]
+    )
 
 
 def petersen(column: str) -> Rows:
     """The test data of Petersen (2009), 5000 rows of 500 firms in 10 years; `column` is firm or year."""
     path = Path(statsmodels.__file__).parent / "stats/tests/test_data.txt"
     data = pd.read_csv(path, sep=r"\s+", header=None, names=["firm", "year", "x", "y"])
-    return np.column_stack([np.ones(len(data)), data["x"]]), data["y"].to_numpy(), data[column].to_numpy()
+    return (
+        np.column_stack([np.ones(len(data)), data["x"]]),
+        data["y"].to_numpy(),
+        data[column].to_numpy(),
+    )
 
 
 def grunfeld() -> Rows:

@@ -20,14 +20,28 @@ from stages.reader.architectures import ARCHITECTURES
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
 OURS = tuple(name for name, one in ARCHITECTURES.items() if one.place.startswith("networks:"))
-ANCESTORS = tuple(name for name, one in ARCHITECTURES.items() if one.place.startswith("alternatives.ancestors:"))
-LONGEST = ("test_study.py", "test_plot.py", "test_regress.py", "test_lab_browser.py", "test_train.py", "test_export.py",
-           "test_explain.py", "test_generate.py")
+ANCESTORS = tuple(
+    name for name, one in ARCHITECTURES.items() if one.place.startswith("alternatives.ancestors:")
+)
+LONGEST = (
+    "test_study.py",
+    "test_plot.py",
+    "test_regress.py",
+    "test_lab_browser.py",
+    "test_train.py",
+    "test_export.py",
+    "test_explain.py",
+    "test_generate.py",
+)
 Runs = Callable[[int], int]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--whole", action="store_true", help="simulations and fuzzing at their full size, not at a tenth")
+    parser.addoption(
+        "--whole",
+        action="store_true",
+        help="simulations and fuzzing at their full size, not at a tenth",
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -87,6 +101,10 @@ def captcha_table() -> pa.Table:
         "contrast": [-1.0] * 6, "rmse": [0.0, 0.1] * 3, "ssim": [1.0, 0.8] * 3,
     }  # fmt: skip
     images = rng.integers(0, 256, (6, 9, 14, 3), dtype=np.uint8)
-    arrays = [artifacts.images_array(images) if field.name == "image"
-              else pa.array(columns[field.name]).cast(field.type) for field in schema]
+    arrays = [
+        artifacts.images_array(images)
+        if field.name == "image"
+        else pa.array(columns[field.name]).cast(field.type)
+        for field in schema
+    ]
     return pa.Table.from_arrays(arrays, schema=schema)

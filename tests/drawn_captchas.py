@@ -49,15 +49,25 @@ def drawn_part(n: int, seed: int, alphabet: str = "0123") -> DrawnPart:
     return DrawnPart(np.stack([draw(text, rng) for text in texts]), encode(texts, alphabet))
 
 
-def write_split(split: str, n: int, *, parts: int = 1, conditions: int = 2, seed: int = 0, alphabet: str = ALPHABET,
-                root: Path = artifacts.CAPTCHAS) -> list[str]:
+def write_split(
+    split: str,
+    n: int,
+    *,
+    parts: int = 1,
+    conditions: int = 2,
+    seed: int = 0,
+    alphabet: str = ALPHABET,
+    root: Path = artifacts.CAPTCHAS,
+) -> list[str]:
     """Write a split of n captchas, each clean and under `conditions - 1` levels of gaussian noise; return the texts."""
     rng = np.random.default_rng((seed, artifacts.SPLITS.index(split)))
     texts = texts_of(n, rng, alphabet)
     for part, numbers in enumerate(np.array_split(np.arange(n), parts)):
         rows = [(int(i), condition) for i in numbers for condition in range(conditions)]
         levels = [condition / conditions for _, condition in rows]
-        images = np.stack([draw(texts[i], rng, 80 * level) for (i, _), level in zip(rows, levels, strict=True)])
+        images = np.stack(
+            [draw(texts[i], rng, 80 * level) for (i, _), level in zip(rows, levels, strict=True)]
+        )
         columns = {
             "captcha": [i for i, _ in rows], "condition": [condition for _, condition in rows],
             "text": [texts[i] for i, _ in rows],
@@ -70,8 +80,16 @@ def write_split(split: str, n: int, *, parts: int = 1, conditions: int = 2, seed
             "ssim": [1 - level for level in levels],
         }  # fmt: skip
         schema = artifacts.captcha_schema(HEIGHT, WIDTH, {"alphabet": alphabet, "source": "drawn"})
-        arrays = [artifacts.images_array(images) if field.name == "image"
-                  else pa.array(columns[field.name]).cast(field.type) for field in schema]
-        artifacts.write_captchas(artifacts.part_path(split, part, root), pa.Table.from_arrays(arrays, schema=schema),
-                                 part=part, parts=parts)
+        arrays = [
+            artifacts.images_array(images)
+            if field.name == "image"
+            else pa.array(columns[field.name]).cast(field.type)
+            for field in schema
+        ]
+        artifacts.write_captchas(
+            artifacts.part_path(split, part, root),
+            pa.Table.from_arrays(arrays, schema=schema),
+            part=part,
+            parts=parts,
+        )
     return texts

@@ -14,8 +14,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 COPIED = ("stages", "plots", "metrics", "pretrained", "params.yaml", "dvc.yaml", "dvc.lock")
 # Without these flags, Chromium contacts its vendor's hosts at start-up.
-SWITCHES = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-            "--disable-sync", "--no-first-run")
+SWITCHES = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
 
 
 def browser_path() -> str | None:
@@ -36,17 +42,30 @@ def copy_project(folder: Path) -> None:
 
 
 def git(folder: Path, *words: str) -> str:
-    identity = {f"GIT_{who}_{what}": text for who in ("AUTHOR", "COMMITTER")
-                for what, text in (("NAME", "test"), ("EMAIL", "test@example.invalid"))}
-    return subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True, text=True,
-                          env=os.environ | identity).stdout.strip()
+    identity = {
+        f"GIT_{who}_{what}": text
+        for who in ("AUTHOR", "COMMITTER")
+        for what, text in (("NAME", "test"), ("EMAIL", "test@example.invalid"))
+    }
+    return subprocess.run(
+        ["git", *words],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
+        env=os.environ | identity,
+    ).stdout.strip()
 
 
 @contextmanager
 def lab(folder: Path) -> Iterator[str]:
     """Run `python -m stages.lab` in a folder inside the block; yields its address."""
-    server = subprocess.Popen([sys.executable, "-m", "stages.lab", "--port", "0", "--no-browser"], cwd=folder,
-                              stdout=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "stages.lab", "--port", "0", "--no-browser"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert server.stdout is not None
     try:
         found = re.search(r"http://\S+", server.stdout.readline())

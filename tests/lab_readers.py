@@ -17,8 +17,14 @@ from stages.sources.kaggle import KAGGLE_COLUMNS, PIXELS
 
 def keep(folder: Path, **fields: Any) -> Description:
     """An untrained reader, written: of captchas of 33 x 90 px unless told otherwise."""
-    usual: dict[str, Any] = {"architecture": "ctc", "alphabet": "0123456789", "height": 33, "width": 90,
-                             "channels": 4, "positions": 4}
+    usual: dict[str, Any] = {
+        "architecture": "ctc",
+        "alphabet": "0123456789",
+        "height": 33,
+        "width": 90,
+        "channels": 4,
+        "positions": 4,
+    }
     description = Description(**usual | fields)
     network: nn.Module = description.build()
     initialise(network, generator=torch.Generator().manual_seed(0))
@@ -28,7 +34,9 @@ def keep(folder: Path, **fields: Any) -> Description:
 
 def store_single(folder: Path, **fields: Any) -> Description:
     """Write an untrained reader of single characters."""
-    return keep(folder, **{"architecture": "heads", "height": 28, "width": 28, "positions": 1} | fields)
+    return keep(
+        folder, **{"architecture": "heads", "height": 28, "width": 28, "positions": 1} | fields
+    )
 
 
 def bars(classes: str, each: int, *, seed: int = 0) -> tuple[NDArray[np.uint8], list[str]]:
@@ -42,9 +50,13 @@ def bars(classes: str, each: int, *, seed: int = 0) -> tuple[NDArray[np.uint8], 
     return images, labels
 
 
-def csv(images: NDArray[np.uint8], labels: list[str] | None = None, *, newline: str = "\n") -> bytes:
+def csv(
+    images: NDArray[np.uint8], labels: list[str] | None = None, *, newline: str = "\n"
+) -> bytes:
     """Kaggle's layout: label,pixel0…pixel783, or the pixels alone."""
     rows = [PIXELS if labels is None else KAGGLE_COLUMNS]
     for i, image in enumerate(images):
-        rows.append(([] if labels is None else [labels[i]]) + [str(value) for value in image.ravel()])
+        rows.append(
+            ([] if labels is None else [labels[i]]) + [str(value) for value in image.ravel()]
+        )
     return "".join(",".join(row) + newline for row in rows).encode()

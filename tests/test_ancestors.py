@@ -20,8 +20,20 @@ from stages.reader.architectures import ARCHITECTURES, Sizes
 from stages.reader.decoding import decode_positions
 from stages.reader.networks import Network, build_network, fused, initialise
 
-SIZES: dict[str, Any] = {"alphabet_size": 5, "height": 33, "width": 70, "channels": 4, "positions": 3}
-DIGIT: dict[str, Any] = {"alphabet_size": 10, "height": 28, "width": 28, "channels": 4, "positions": 1}
+SIZES: dict[str, Any] = {
+    "alphabet_size": 5,
+    "height": 33,
+    "width": 70,
+    "channels": 4,
+    "positions": 3,
+}
+DIGIT: dict[str, Any] = {
+    "alphabet_size": 10,
+    "height": 28,
+    "width": 28,
+    "channels": 4,
+    "positions": 1,
+}
 SEVERAL = pytest.mark.parametrize("name", ANCESTORS)
 CONVOLUTIONAL = pytest.mark.parametrize("name", sorted(set(ANCESTORS) - {"essmaw_dense"}))
 
@@ -32,23 +44,40 @@ def network_of(name: str, **changes: int) -> Network:
 
 
 def images_of(n: int, height: int = 33, width: int = 70) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (n, 3, height, width), dtype=np.uint8))
+    return torch.from_numpy(
+        np.random.default_rng(0).integers(0, 256, (n, 3, height, width), dtype=np.uint8)
+    )
 
 
 def numbers_of(network: nn.Module) -> int:
     """Weights as Keras counts them: with the means and variances of normalisations."""
-    return sum(tensor.numel() for tensor in network.state_dict().values() if tensor.is_floating_point())
+    return sum(
+        tensor.numel() for tensor in network.state_dict().values() if tensor.is_floating_point()
+    )
 
 
-@pytest.mark.parametrize(("name", "sizes", "weights"), [
-    ("themlaw", {"alphabet_size": 10, "height": 100, "width": 110, "channels": 4, "positions": 4}, 1_074_536),
-    ("kaggle", DIGIT, 1_199_882),
-    ("ukrainian", {"alphabet_size": 32, "height": 36, "width": 36, "channels": 4, "positions": 1}, 42_962),
-    ("essmaw_dense", DIGIT, 235_146),
-    ("essmaw_small", DIGIT, 46_186),
-    ("essmaw_large", DIGIT, 282_058),
-])
-def test_the_weights_are_as_many_as_the_ancestors(name: str, sizes: dict[str, Any], weights: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "sizes", "weights"),
+    [
+        (
+            "themlaw",
+            {"alphabet_size": 10, "height": 100, "width": 110, "channels": 4, "positions": 4},
+            1_074_536,
+        ),
+        ("kaggle", DIGIT, 1_199_882),
+        (
+            "ukrainian",
+            {"alphabet_size": 32, "height": 36, "width": 36, "channels": 4, "positions": 1},
+            42_962,
+        ),
+        ("essmaw_dense", DIGIT, 235_146),
+        ("essmaw_small", DIGIT, 46_186),
+        ("essmaw_large", DIGIT, 282_058),
+    ],
+)
+def test_the_weights_are_as_many_as_the_ancestors(
+    name: str, sizes: dict[str, Any], weights: int
+) -> None:
     assert numbers_of(build_network(name, **sizes)) == weights
 
 
@@ -63,10 +92,15 @@ def test_logits_have_a_row_for_each_position(name: str, memory_format: torch.mem
 
 
 @SEVERAL
-@pytest.mark.parametrize(("height", "width", "alphabet_size", "positions"), [(40, 128, 33, 5), (22, 31, 1, 1)])
-def test_they_take_other_sizes_alphabets_and_lengths(name: str, height: int, width: int, alphabet_size: int,
-                                                     positions: int) -> None:
-    network = network_of(name, height=height, width=width, alphabet_size=alphabet_size, positions=positions)
+@pytest.mark.parametrize(
+    ("height", "width", "alphabet_size", "positions"), [(40, 128, 33, 5), (22, 31, 1, 1)]
+)
+def test_they_take_other_sizes_alphabets_and_lengths(
+    name: str, height: int, width: int, alphabet_size: int, positions: int
+) -> None:
+    network = network_of(
+        name, height=height, width=width, alphabet_size=alphabet_size, positions=positions
+    )
     assert network(images_of(2, height, width)).shape == (2, positions, alphabet_size + 1)
 
 
@@ -77,7 +111,9 @@ def test_no_character_is_never_read_and_learns_nothing(name: str) -> None:
     assert torch.all(logits[..., 0] == NO_CHARACTER)
     assert (decode_positions(logits.detach().numpy()).lengths == 3).all()
     without = nn.functional.cross_entropy(logits[..., 1:].flatten(0, 1), torch.arange(12) % 5)
-    torch.testing.assert_close(network.decoder.loss(logits, 1 + (torch.arange(12) % 5).view(4, 3)), without)
+    torch.testing.assert_close(
+        network.decoder.loss(logits, 1 + (torch.arange(12) % 5).view(4, 3)), without
+    )
     assert torch.isfinite(network.decoder.loss(logits, torch.zeros(4, 3, dtype=torch.int64)))
 
 
@@ -119,15 +155,27 @@ def test_folding_the_normalisations_changes_no_logit(name: str) -> None:
 
 
 def test_essmaws_normalisation_stands_between_relu_and_pool() -> None:
-    kinds = [type(layer) for layer in network_of("essmaw_large").get_submodule("features").children()]
+    kinds = [
+        type(layer) for layer in network_of("essmaw_large").get_submodule("features").children()
+    ]
     at = [i for i, kind in enumerate(kinds) if kind is nn.BatchNorm2d]
     assert len(at) == 2
-    assert all(kinds[i - 2 : i + 2] == [nn.Conv2d, nn.ReLU, nn.BatchNorm2d, nn.MaxPool2d] for i in at)
+    assert all(
+        kinds[i - 2 : i + 2] == [nn.Conv2d, nn.ReLU, nn.BatchNorm2d, nn.MaxPool2d] for i in at
+    )
 
 
-@pytest.mark.parametrize(("name", "shares"), [("themlaw", []), ("kaggle", [0.25, 0.5]), ("ukrainian", [0.5]),
-                                              ("essmaw_dense", [0.3, 0.3]), ("essmaw_small", [0.3]),
-                                              ("essmaw_large", [0.3, 0.3])])
+@pytest.mark.parametrize(
+    ("name", "shares"),
+    [
+        ("themlaw", []),
+        ("kaggle", [0.25, 0.5]),
+        ("ukrainian", [0.5]),
+        ("essmaw_dense", [0.3, 0.3]),
+        ("essmaw_small", [0.3]),
+        ("essmaw_large", [0.3, 0.3]),
+    ],
+)
 def test_dropout_is_theirs_and_reproducible(name: str, shares: list[float]) -> None:
     network = network_of(name).train()
     images = images_of(2)
@@ -145,20 +193,26 @@ def test_the_mean_of_the_channels_is_the_grey_of_keras_and_luma_that_of_pillow()
     images = images_of(2)
     expected = images.numpy().mean(1, keepdims=True) / 255
     np.testing.assert_allclose(ToGrey(MEAN)(images).numpy(), expected, rtol=1e-5, atol=1e-6)
-    for image, grey in zip(images.permute(0, 2, 3, 1).numpy(), ToGrey(LUMA)(images)[:, 0].numpy(), strict=True):
+    for image, grey in zip(
+        images.permute(0, 2, 3, 1).numpy(), ToGrey(LUMA)(images)[:, 0].numpy(), strict=True
+    ):
         pillow = np.asarray(Image.fromarray(image).convert("L"))
         np.testing.assert_allclose(255 * grey, pillow, rtol=0, atol=0.52)  # Pillow rounds
 
 
-@pytest.mark.parametrize(("name", "least"), [("themlaw", 22), ("kaggle", 6), ("ukrainian", 16), ("essmaw_small", 10),
-                                             ("essmaw_large", 10)])
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("themlaw", 22), ("kaggle", 6), ("ukrainian", 16), ("essmaw_small", 10), ("essmaw_large", 10)],
+)
 def test_an_image_too_small_for_the_pooling_is_refused_in_one_line(name: str, least: int) -> None:
     builder = ARCHITECTURES[name].load()
     sizes = Sizes(**SIZES)
     network = builder(replace(sizes, height=least, width=least))
     assert network(images_of(1, least, least)).shape == (1, 3, 6)
     for height, width in ((least - 1, least), (least, least - 1), (1, 1)):
-        with pytest.raises(ValueError, match=rf"{least} x {least} px or more, got {height} x {width}"):
+        with pytest.raises(
+            ValueError, match=rf"{least} x {least} px or more, got {height} x {width}"
+        ):
             builder(replace(sizes, height=height, width=width))
 
 
@@ -175,5 +229,7 @@ def test_what_the_pools_leave_is_what_torch_leaves(name: str) -> None:
 
 
 def test_an_unknown_ancestor_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match=r"expected one of .*themlaw, kaggle, ukrainian, .* got 'lenet'"):
+    with pytest.raises(
+        ValueError, match=r"expected one of .*themlaw, kaggle, ukrainian, .* got 'lenet'"
+    ):
         build_network("lenet", **SIZES)

@@ -32,8 +32,9 @@ def test_a_captcha_table_comes_back_as_it_was(tmp_path: Path, captcha_table: pa.
 
 
 def test_images_of_a_slice_are_the_slice(captcha_table: pa.Table) -> None:
-    np.testing.assert_array_equal(artifacts.images_of(captcha_table.slice(2, 3)),
-                                  artifacts.images_of(captcha_table)[2:5])
+    np.testing.assert_array_equal(
+        artifacts.images_of(captcha_table.slice(2, 3)), artifacts.images_of(captcha_table)[2:5]
+    )
 
 
 def test_writing_twice_gives_the_same_bytes(tmp_path: Path, captcha_table: pa.Table) -> None:
@@ -84,10 +85,15 @@ def test_an_empty_split_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("keep", [0, 3, 100, -9])
-def test_a_truncated_part_is_refused_in_one_line(tmp_path: Path, captcha_table: pa.Table, keep: int) -> None:
+def test_a_truncated_part_is_refused_in_one_line(
+    tmp_path: Path, captcha_table: pa.Table, keep: int
+) -> None:
     path = write_split(tmp_path, captcha_table)[0]
     path.write_bytes(path.read_bytes()[:keep])
-    for act in (lambda: artifacts.read_captchas(path), lambda: artifacts.parts_of("train", tmp_path)):
+    for act in (
+        lambda: artifacts.read_captchas(path),
+        lambda: artifacts.parts_of("train", tmp_path),
+    ):
         with pytest.raises(ValueError, match=r"part-00000\.parquet is damaged") as caught:
             act()
         assert "\n" not in str(caught.value)
@@ -102,7 +108,10 @@ def test_a_part_of_another_schema_is_refused(tmp_path: Path, captcha_table: pa.T
 
 def test_a_part_of_another_version_is_refused(tmp_path: Path, captcha_table: pa.Table) -> None:
     path = tmp_path / "part.parquet"
-    pq.write_table(captcha_table.replace_schema_metadata({**captcha_table.schema.metadata, b"version": b"0"}), path)
+    pq.write_table(
+        captcha_table.replace_schema_metadata({**captcha_table.schema.metadata, b"version": b"0"}),
+        path,
+    )
     with pytest.raises(ValueError, match="expected a captcha table of version 1, got 0"):
         artifacts.read_captchas(path)
 
@@ -129,8 +138,9 @@ def test_a_failed_write_leaves_the_old_file_and_no_rubbish(tmp_path: Path) -> No
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.json"]
 
 
-def test_a_full_disk_leaves_no_half_written_part(tmp_path: Path, captcha_table: pa.Table,
-                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_half_written_part(
+    tmp_path: Path, captcha_table: pa.Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(table: pa.Table, where: Path, **_: object) -> None:
         where.write_bytes(b"PAR1 half a file")
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -163,8 +173,14 @@ def test_predictions_are_checked_and_can_be_read_by_column(tmp_path: Path) -> No
     rows = {field.name: pa.array([None], field.type) for field in artifacts.PREDICTION_SCHEMA}
     with artifacts.prediction_writer(tmp_path / "noisy.parquet") as writer:
         writer.write_table(pa.table(rows, schema=artifacts.PREDICTION_SCHEMA))
-    assert artifacts.read_predictions("noisy", ["level", "success"], tmp_path).column_names == ["level", "success"]
-    assert artifacts.read_predictions("noisy", root=tmp_path).schema.names == artifacts.PREDICTION_SCHEMA.names
+    assert artifacts.read_predictions("noisy", ["level", "success"], tmp_path).column_names == [
+        "level",
+        "success",
+    ]
+    assert (
+        artifacts.read_predictions("noisy", root=tmp_path).schema.names
+        == artifacts.PREDICTION_SCHEMA.names
+    )
     with pytest.raises(ValueError, match=r"clean\.parquet is missing"):
         artifacts.read_predictions("clean", root=tmp_path)
 

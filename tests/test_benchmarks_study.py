@@ -21,7 +21,10 @@ LINES = [
 
 
 def test_a_stage_costs_what_it_says_and_the_time_from_its_command_to_its_last_line() -> None:
-    assert list(costs(LINES)) == [Cost("generate", 7.2, 4.5, 292), Cost("train@noisy", 4.0, 2.0, 1003)]
+    assert list(costs(LINES)) == [
+        Cost("generate", 7.2, 4.5, 292),
+        Cost("train@noisy", 4.0, 2.0, 1003),
+    ]
 
 
 def test_a_stage_that_did_not_start_is_refused() -> None:
@@ -31,12 +34,16 @@ def test_a_stage_that_did_not_start_is_refused() -> None:
 
 def test_dvc_itself_is_what_the_stages_leave_of_the_whole() -> None:
     rows = list(table(costs(LINES), Cost("`dvc repro`", 15.0, 10.0, 1003)))
-    assert rows[-3:] == ["| all stages | 11.2 | 6.5 | 1,003 |", "| DVC itself | 3.8 | 3.5 |  |",
-                         "| `dvc repro` | 15.0 | 10.0 | 1,003 |"]
+    assert rows[-3:] == [
+        "| all stages | 11.2 | 6.5 | 1,003 |",
+        "| DVC itself | 3.8 | 3.5 |  |",
+        "| `dvc repro` | 15.0 | 10.0 | 1,003 |",
+    ]
 
 
-def test_what_a_stage_prints_last_under_dvc_is_what_the_benchmark_reads(capsys: pytest.CaptureFixture[str],
-                                                                        monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_stage_prints_last_under_dvc_is_what_the_benchmark_reads(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DVC_STAGE", "plot")
     command.run(lambda: None)
     printed = capsys.readouterr().out.splitlines()
@@ -47,10 +54,13 @@ def test_what_a_stage_prints_last_under_dvc_is_what_the_benchmark_reads(capsys: 
 
 def test_a_key_of_the_parameters_is_changed_and_another_refused(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text("readers:\n  noisy:\n    precision: bf16  # of products\n    epochs: 5\n", encoding="utf-8")
+    path.write_text(
+        "readers:\n  noisy:\n    precision: bf16  # of products\n    epochs: 5\n", encoding="utf-8"
+    )
     override(path, ["readers.noisy.precision=fp32", "readers.noisy.epochs=2"])
-    assert path.read_text(encoding="utf-8") == ("readers:\n  noisy:\n    precision: fp32  # of products\n"
-                                                "    epochs: 2\n")
+    assert path.read_text(encoding="utf-8") == (
+        "readers:\n  noisy:\n    precision: fp32  # of products\n    epochs: 2\n"
+    )
     for change in ("readers.noisy.precison=fp32", "readers.noisy", "seeds.noisy.epochs=1"):
         with pytest.raises(ValueError, match=f"-S {change}: expected key=value"):
             override(path, [change])

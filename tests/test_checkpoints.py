@@ -25,7 +25,9 @@ def test_the_key_depends_on_parameters_and_bytes_and_not_on_the_place(tmp_path: 
     assert scratch_key({"a": 1}, files[:1]) != key
 
 
-def test_the_scratch_of_a_queued_run_is_that_of_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_scratch_of_a_queued_run_is_that_of_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     assert checkpoints.scratch_root() == tmp_path / ".scratch"
@@ -36,7 +38,9 @@ def test_the_scratch_of_a_queued_run_is_that_of_the_study(tmp_path: Path, monkey
 def test_a_lock_has_one_holder_and_leaves_no_file(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "noisy.lock"
     with locked(path, "noisy"):
-        with pytest.raises(ValueError, match=r"another training of reader noisy is running .*: wait or stop it"):
+        with pytest.raises(
+            ValueError, match=r"another training of reader noisy is running .*: wait or stop it"
+        ):
             locked(path, "noisy").__enter__()
         with locked(path.with_name("clean.lock"), "clean"):
             pass
@@ -53,8 +57,9 @@ def test_a_lock_is_freed_by_an_error(tmp_path: Path) -> None:
         pass
 
 
-def test_checkpoints_come_back_unless_a_fresh_start_is_asked_for(tmp_path: Path,
-                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checkpoints_come_back_unless_a_fresh_start_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("CAPTCHA_FRESH", raising=False)
     folder = tmp_path / "key"
     assert checkpoints.read_checkpoint(folder) is None

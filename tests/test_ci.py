@@ -93,13 +93,27 @@ class Comparison:
     page: Path
 
 
-def call(where: Path, *command: str, expect: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+def call(
+    where: Path, *command: str, expect: int = 0, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run a command with this Python's programs first on the path, as in an activated environment."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GITHUB_", "DVC_", "GIT_"))}
-    person = {f"GIT_{role}_{key}": "a@b.c" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")}
-    path = os.pathsep.join([environment.pop("FIRST", ""), str(Path(sys.executable).parent), kept["PATH"]])
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("GITHUB_", "DVC_", "GIT_"))
+    }
+    person = {
+        f"GIT_{role}_{key}": "a@b.c"
+        for role in ("AUTHOR", "COMMITTER")
+        for key in ("NAME", "EMAIL")
+    }
+    path = os.pathsep.join(
+        [environment.pop("FIRST", ""), str(Path(sys.executable).parent), kept["PATH"]]
+    )
     environment = {**kept, **person, **environment, "PATH": path}
-    done = subprocess.run(command, cwd=where, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        command, cwd=where, env=environment, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == expect, done.stdout + done.stderr
     return done
 
@@ -152,11 +166,22 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 @pytest.fixture(scope="module", params=["full", "shallow"])
-def clone(study: Study, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Study:
+def clone(
+    study: Study, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Study:
     """A clone without DVC's cache and remote, at the merge commit."""
     path = tmp_path_factory.mktemp(request.param) / "clone"
     depth = ["--depth=1"] if request.param == "shallow" else []
-    call(path.parent, "git", "clone", "--quiet", "--branch=merge", *depth, study.path.as_uri(), str(path))
+    call(
+        path.parent,
+        "git",
+        "clone",
+        "--quiet",
+        "--branch=merge",
+        *depth,
+        study.path.as_uri(),
+        str(path),
+    )
     assert (path / ".git/shallow").exists() is (request.param == "shallow")
     return Study(path, study.commits)
 
@@ -171,14 +196,21 @@ def comparison(clone: Study, tmp_path_factory: pytest.TempPathFactory) -> Compar
         GITHUB_SERVER_URL="https://git.example", GITHUB_REPOSITORY="owner/name", GITHUB_RUN_ID="7",
     )  # fmt: skip
     plots = clone.path / "dvc_plots"
-    return Comparison(clone, (plots / "report.md").read_text("utf-8"), summary.read_text("utf-8"), plots / "index.html")
+    return Comparison(
+        clone,
+        (plots / "report.md").read_text("utf-8"),
+        summary.read_text("utf-8"),
+        plots / "index.html",
+    )
 
 
 def test_the_report_is_sorted_and_right(comparison: Comparison) -> None:
     base = comparison.clone.commits["main"]
     head = comparison.clone.commits["topic"]
     web = "https://git.example/owner/name"
-    assert comparison.report == f"""\
+    assert (
+        comparison.report
+        == f"""\
 ## What `{head[:7]}` changes against `{base[:7]}`
 
 ### Conclusions
@@ -216,6 +248,7 @@ change excludes 0.
 
 The plots of both commits on one page: the artifact `plots` of [this run]({web}/actions/runs/7).
 """
+    )
 
 
 def test_the_report_joins_the_summary_of_the_run(comparison: Comparison) -> None:
@@ -224,7 +257,10 @@ def test_the_report_joins_the_summary_of_the_run(comparison: Comparison) -> None
 
 def test_the_page_of_plots_holds_both_commits_and_loads_nothing(comparison: Comparison) -> None:
     page = comparison.page.read_text("utf-8")
-    assert set(re.findall(r'"rev": "([^"]*)"', page)) == {"HEAD", comparison.clone.commits["main"][:7]}
+    assert set(re.findall(r'"rev": "([^"]*)"', page)) == {
+        "HEAD",
+        comparison.clone.commits["main"][:7],
+    }
     assert not re.search(r'<(script|link|img)[^>]*(src|href)\s*=\s*"(https?:)?//', page)
     pictures = re.findall(r'<img src="(static/[^"]+)"', page)
     assert len(pictures) == 2
@@ -255,13 +291,24 @@ def test_a_commit_without_parent_has_no_base(study: Study, tmp_path: Path) -> No
 
 
 def test_a_committed_study_is_fresh_in_any_clone(clone: Study) -> None:
-    assert call(clone.path, "ci/lock_is_fresh.py").stdout == "dvc.lock, metrics and plots are fresh\n"
+    assert (
+        call(clone.path, "ci/lock_is_fresh.py").stdout == "dvc.lock, metrics and plots are fresh\n"
+    )
 
 
 @pytest.fixture
 def scratch(study: Study, tmp_path: Path) -> Path:
     """A clone to spoil."""
-    call(tmp_path, "git", "clone", "--quiet", "--depth=1", "--branch=merge", study.path.as_uri(), "scratch")
+    call(
+        tmp_path,
+        "git",
+        "clone",
+        "--quiet",
+        "--depth=1",
+        "--branch=merge",
+        study.path.as_uri(),
+        "scratch",
+    )
     return tmp_path / "scratch"
 
 
@@ -273,23 +320,31 @@ def test_a_parameter_changed_without_repro_makes_the_lock_stale(scratch: Path) -
     )
 
 
-def test_a_folder_of_code_is_stale_after_an_edit_in_it_but_not_after_it_was_run(scratch: Path) -> None:
+def test_a_folder_of_code_is_stale_after_an_edit_in_it_but_not_after_it_was_run(
+    scratch: Path,
+) -> None:
     (scratch / "code/__pycache__").mkdir()
     (scratch / "code/__pycache__/noun.cpython-311.pyc").write_bytes(b"bytes")
     assert "are fresh" in call(scratch, "ci/lock_is_fresh.py").stdout
     (scratch / "code/noun.py").write_text("EDITED = True\n")
-    assert "stale (first stage to run: fit)" in call(scratch, "ci/lock_is_fresh.py", expect=1).stderr
+    assert (
+        "stale (first stage to run: fit)" in call(scratch, "ci/lock_is_fresh.py", expect=1).stderr
+    )
 
 
 def test_a_metric_edited_by_hand_makes_the_lock_stale(scratch: Path) -> None:
     (scratch / "metrics/fit.json").write_text('{"accuracy": 1.0}')
-    assert "stale (first stage to run: fit)" in call(scratch, "ci/lock_is_fresh.py", expect=1).stderr
+    assert (
+        "stale (first stage to run: fit)" in call(scratch, "ci/lock_is_fresh.py", expect=1).stderr
+    )
 
 
 def test_a_metric_that_was_not_committed_is_named(scratch: Path) -> None:
     (scratch / "metrics/fit.json").unlink()
     error = call(scratch, "ci/lock_is_fresh.py", expect=1).stderr
-    assert error.startswith("error: dvc.lock names metrics/fit.json, but Git does not hold it: run `dvc repro`")
+    assert error.startswith(
+        "error: dvc.lock names metrics/fit.json, but Git does not hold it: run `dvc repro`"
+    )
     assert error.count("\n") == 1
 
 
@@ -309,8 +364,17 @@ def test_no_change_is_one_sentence(study: Study) -> None:
 
 
 def test_against_a_commit_without_results_every_metric_is_new(study: Study) -> None:
-    done = call(study.path, sys.executable, "-m", "ci.report", study.commits["code"], study.commits["results"])
-    rows = [line.split(" | ")[1:] for line in done.stdout.splitlines() if line.startswith("| `metrics/")]
+    done = call(
+        study.path,
+        sys.executable,
+        "-m",
+        "ci.report",
+        study.commits["code"],
+        study.commits["results"],
+    )
+    rows = [
+        line.split(" | ")[1:] for line in done.stdout.splitlines() if line.startswith("| `metrics/")
+    ]
     assert [row[0] for row in rows] == ["`rows`", "`accuracy`", "`early`", "`effect`"]
     assert all(row[1] == "–" and row[3] == "added" for row in rows)
     assert "No parameter changed." in done.stdout
@@ -329,29 +393,53 @@ def programs(tmp_path: Path) -> Path:
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in ("gh", "dvc", "python"):
-        keep = f'[[ $2 == pip ]] && cp "${{@: -1}}" "{tmp_path}/kept"\ntrue\n' if name == "python" else ""
-        (folder / name).write_text(f'#!/usr/bin/env bash\necho {name} "$@" >> "{tmp_path}/calls"\n{keep}')
+        keep = (
+            f'[[ $2 == pip ]] && cp "${{@: -1}}" "{tmp_path}/kept"\ntrue\n'
+            if name == "python"
+            else ""
+        )
+        (folder / name).write_text(
+            f'#!/usr/bin/env bash\necho {name} "$@" >> "{tmp_path}/calls"\n{keep}'
+        )
         (folder / name).chmod(0o755)
     return folder
 
 
 def test_the_report_is_posted_as_a_comment_that_is_edited(programs: Path, tmp_path: Path) -> None:
-    call(ROOT, "ci/comment.sh", FIRST=str(programs), HEAD_REPOSITORY="o/r", GITHUB_REPOSITORY="o/r", PULL_REQUEST="5")
+    call(
+        ROOT,
+        "ci/comment.sh",
+        FIRST=str(programs),
+        HEAD_REPOSITORY="o/r",
+        GITHUB_REPOSITORY="o/r",
+        PULL_REQUEST="5",
+    )
     assert (tmp_path / "calls").read_text() == (
         "gh pr comment 5 --edit-last --create-if-none --body-file dvc_plots/report.md\n"
     )
 
 
 def test_a_fork_gets_no_comment_but_a_line(programs: Path, tmp_path: Path) -> None:
-    done = call(ROOT, "ci/comment.sh", FIRST=str(programs), HEAD_REPOSITORY="fork/r", GITHUB_REPOSITORY="o/r")
-    assert done.stdout == "no comment, for fork/r is a fork: the report is in the summary of this run\n"
+    done = call(
+        ROOT,
+        "ci/comment.sh",
+        FIRST=str(programs),
+        HEAD_REPOSITORY="fork/r",
+        GITHUB_REPOSITORY="o/r",
+    )
+    assert (
+        done.stdout
+        == "no comment, for fork/r is a fork: the report is in the summary of this run\n"
+    )
     assert not (tmp_path / "calls").exists()
 
 
 def test_dvc_is_installed_with_all_it_needs_and_no_torch(programs: Path, tmp_path: Path) -> None:
     call(ROOT, "ci/install_dvc.sh", FIRST=str(programs))
     kept = (tmp_path / "kept").read_text()
-    names = {canonicalize_name(name) for name in re.findall(r"^([A-Za-z0-9._-]+)==", kept, re.MULTILINE)}
+    names = {
+        canonicalize_name(name) for name in re.findall(r"^([A-Za-z0-9._-]+)==", kept, re.MULTILINE)
+    }
     assert needed_by("dvc") <= names
     assert not names & {"torch", "numpy", "pandas", "nvidia-cublas"}
     assert all("--hash=sha256:" in block for block in re.split(r"\n(?=\S)", kept))
@@ -366,7 +454,11 @@ def needed_by(package: str) -> set[str]:
         if name not in found:
             found.add(name)
             wanted = [Requirement(line) for line in requires(name) or []]
-            todo += [one.name for one in wanted if one.marker is None or one.marker.evaluate({"extra": ""})]
+            todo += [
+                one.name
+                for one in wanted
+                if one.marker is None or one.marker.evaluate({"extra": ""})
+            ]
     return found
 
 

@@ -27,7 +27,13 @@ def steps(key: str) -> list[Any]:
 
 
 def test_every_step_runs_a_script_that_exists_and_can_run() -> None:
-    assert {"ci/lint.sh", "ci/tests.sh", "ci/lock_is_fresh.py", "ci/report.sh", "ci/comment.sh"} <= set(steps("run"))
+    assert {
+        "ci/lint.sh",
+        "ci/tests.sh",
+        "ci/lock_is_fresh.py",
+        "ci/report.sh",
+        "ci/comment.sh",
+    } <= set(steps("run"))
     for command in steps("run"):
         assert re.fullmatch(r"ci/[a-z_]+\.(sh|py)", command)
         assert os.access(ROOT / command, os.X_OK), f"chmod +x {command}"
@@ -63,7 +69,9 @@ def test_style_and_types_are_checked_by_one_script_wherever_it_is_asked() -> Non
 
 
 def test_the_hooks_are_local_and_check_what_the_script_checks() -> None:
-    (repository,) = YAML(typ="safe", pure=True).load((ROOT / ".pre-commit-config.yaml").read_text("utf-8"))["repos"]
+    (repository,) = YAML(typ="safe", pure=True).load(
+        (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
+    )["repos"]
     assert repository["repo"] == "local"
     assert [hook["entry"].split()[0] for hook in repository["hooks"]] == ["ruff", "ruff", "mypy"]
     assert {hook["language"] for hook in repository["hooks"]} == {"system"}

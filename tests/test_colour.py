@@ -7,7 +7,16 @@ import colorsys
 import numpy as np
 import pytest
 
-from stages.captcha.colour import Colours, draw_colours, hexadecimal, hue_saturation, ink_of, luma, paint, with_luma
+from stages.captcha.colour import (
+    Colours,
+    draw_colours,
+    hexadecimal,
+    hue_saturation,
+    ink_of,
+    luma,
+    paint,
+    with_luma,
+)
 from stages.captcha.composition import Bases
 
 
@@ -21,8 +30,13 @@ def bases() -> Bases:
 
 
 def draw(scheme: str, n: int = 300, *, per_character: bool = False) -> Colours:
-    return draw_colours([scheme] * n, [3] * n, per_character=per_character, least_contrast=0.4,
-                        rng=np.random.default_rng(0))
+    return draw_colours(
+        [scheme] * n,
+        [3] * n,
+        per_character=per_character,
+        least_contrast=0.4,
+        rng=np.random.default_rng(0),
+    )
 
 
 @pytest.mark.parametrize("per_character", [False, True])
@@ -43,7 +57,10 @@ def test_black_and_white_are_pure_and_their_contrast_is_signed() -> None:
 
 def test_grey_has_no_saturation_and_colour_has() -> None:
     assert all(hue_saturation(foreground[0])[1] == 0 for foreground in draw("grey").foreground)
-    assert np.mean([hue_saturation(foreground[0])[1] for foreground in draw("colour").foreground]) > 0.3
+    assert (
+        np.mean([hue_saturation(foreground[0])[1] for foreground in draw("colour").foreground])
+        > 0.3
+    )
 
 
 def test_characters_share_a_foreground_unless_asked_otherwise() -> None:
@@ -73,8 +90,13 @@ def test_hexadecimal_names_the_colour() -> None:
 
 
 def test_paint_blends_by_ink_and_owner() -> None:
-    foreground = [np.array([[200, 0, 0], [0, 100, 0]], np.uint8), np.array([[9, 9, 9], [9, 9, 9]], np.uint8)]
-    colours = Colours(["colour", "grey"], foreground, np.array([[0, 0, 50], [249, 249, 249]], np.uint8))
+    foreground = [
+        np.array([[200, 0, 0], [0, 100, 0]], np.uint8),
+        np.array([[9, 9, 9], [9, 9, 9]], np.uint8),
+    ]
+    colours = Colours(
+        ["colour", "grey"], foreground, np.array([[0, 0, 50], [249, 249, 249]], np.uint8)
+    )
     images = paint(bases(), colours)
     assert images[0, 3, 2].tolist() == [200, 0, 0]
     assert images[0, 3, 8].tolist() == [0, 50, 25]
@@ -85,7 +107,10 @@ def test_paint_blends_by_ink_and_owner() -> None:
 
 def test_an_original_needs_a_folder() -> None:
     with pytest.raises(ValueError, match=r"needs captcha\.source: folder"):
-        paint(bases(), Colours(["original"] * 2, [np.zeros((0, 3), np.uint8)] * 2, np.zeros((2, 3), np.uint8)))
+        paint(
+            bases(),
+            Colours(["original"] * 2, [np.zeros((0, 3), np.uint8)] * 2, np.zeros((2, 3), np.uint8)),
+        )
 
 
 def test_an_unknown_scheme_offers_the_list() -> None:
@@ -94,7 +119,10 @@ def test_an_unknown_scheme_offers_the_list() -> None:
 
 
 def test_ink_is_recovered_from_a_painted_captcha() -> None:
-    colours = Colours(["colour"] * 2, [np.array([[200, 30, 0]] * 2, np.uint8)] * 2,
-                      np.array([[20, 20, 90]] * 2, np.uint8))
+    colours = Colours(
+        ["colour"] * 2,
+        [np.array([[200, 30, 0]] * 2, np.uint8)] * 2,
+        np.array([[20, 20, 90]] * 2, np.uint8),
+    )
     found = ink_of(paint(bases(), colours))
     assert np.abs(found.astype(int) - bases().ink).max() <= 3

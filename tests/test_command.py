@@ -44,8 +44,9 @@ def test_an_interrupt_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "interrupted\n"
 
 
-def test_progress_is_a_flushed_line_named_after_the_stage(capsys: pytest.CaptureFixture[str],
-                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_a_flushed_line_named_after_the_stage(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DVC_STAGE", "train@noisy")
     command.progress("epoch 1/3")
     assert capsys.readouterr().out == "[train@noisy] epoch 1/3\n"
@@ -55,8 +56,10 @@ def test_progress_is_a_flushed_line_named_after_the_stage(capsys: pytest.Capture
 def test_a_stage_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
     note = tmp_path / "pid"
     child = tmp_path / "child.py"
-    child.write_text("import os, pathlib, time\nfrom stages.command import run\n"
-                     f"run(lambda: (pathlib.Path({str(note)!r}).write_text(str(os.getpid())), time.sleep(60)))\n")
+    child.write_text(
+        "import os, pathlib, time\nfrom stages.command import run\n"
+        f"run(lambda: (pathlib.Path({str(note)!r}).write_text(str(os.getpid())), time.sleep(60)))\n"
+    )
     shell = f"PYTHONPATH={ROOT} exec {sys.executable} {child}"
     parent = f"import subprocess; subprocess.run(['/bin/sh', '-c', {shell!r}])"
     process = subprocess.Popen([sys.executable, "-c", parent], cwd=ROOT)

@@ -40,7 +40,16 @@ def test_the_grid_is_clean_once_then_every_type_at_every_level() -> None:
 
 
 def test_levels_are_plain_numbers_up_to_the_strongest() -> None:
-    assert [level for _, level in NoiseDesign(("fog",), 0.7, 7).grid()] == [0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]
+    assert [level for _, level in NoiseDesign(("fog",), 0.7, 7).grid()] == [
+        0,
+        0.1,
+        0.2,
+        0.3,
+        0.4,
+        0.5,
+        0.6,
+        0.7,
+    ]
 
 
 def test_every_captcha_meets_every_condition_once() -> None:
@@ -69,8 +78,15 @@ def test_a_captcha_keeps_its_layout_under_every_condition() -> None:
 
 def test_a_stronger_level_of_one_type_never_changes_a_captcha_less() -> None:
     made = crossed(40)
-    weak, strong = (np.array([made.rmse[(np.array(made.noise) == noise) & (made.level == level)].mean()
-                              for noise in DOSES.types]) for level in (0.3, 0.6))
+    weak, strong = (
+        np.array(
+            [
+                made.rmse[(np.array(made.noise) == noise) & (made.level == level)].mean()
+                for noise in DOSES.types
+            ]
+        )
+        for level in (0.3, 0.6)
+    )
     assert (strong >= weak).all()
     assert (made.rmse[made.condition == 0] == 0).all()
     assert np.allclose(made.ssim[made.condition == 0], 1)
@@ -100,8 +116,13 @@ def test_the_same_identity_gives_the_same_bytes_and_another_does_not() -> None:
 
 
 def test_streams_depend_on_every_part_of_their_name() -> None:
-    names = [(1, "test", 0, "noise"), (1, "test", 1, "noise"), (1, "train", 0, "noise"), (2, "test", 0, "noise"),
-             (1, "test", 0, "layout")]
+    names = [
+        (1, "test", 0, "noise"),
+        (1, "test", 1, "noise"),
+        (1, "train", 0, "noise"),
+        (2, "test", 0, "noise"),
+        (1, "test", 0, "layout"),
+    ]
     draws = [stream(*name).random() for name in names]
     assert len(set(draws)) == len(names)
     assert stream(*names[0]).random() == draws[0]
@@ -112,8 +133,14 @@ def test_found_captchas_keep_their_own_colours_or_take_ours(schemes: tuple[str, 
     images = np.full((4, 20, 44, 3), (250, 240, 200), np.uint8)
     images[:, 5:15, 10:30] = (30, 60, 90)
     found = bases_from_images(np.arange(4, dtype=np.int32), ["ab"] * 4, images)
-    made = render_random(found, 0, DOSES, ColourDesign(schemes, per_character=False, least_contrast=0.4), seed=1,
-                         identity=("train", 0))
+    made = render_random(
+        found,
+        0,
+        DOSES,
+        ColourDesign(schemes, per_character=False, least_contrast=0.4),
+        seed=1,
+        identity=("train", 0),
+    )
     kept = np.array(made.colours.scheme) == "original"
     clean = made.condition == 0
     assert kept.sum() == 8 // len(schemes)

@@ -37,7 +37,9 @@ def drawn(request: pytest.FixtureRequest, study: Path) -> CaptchaStudy:  # noqa:
     if request.param == "composed":
         return prepared(study, captcha__length__min=2)
     (study / "captchas").mkdir()
-    return prepared(study, captcha__source="folder", captcha__path=str(folder_of_captchas(study / "captchas")))
+    return prepared(
+        study, captcha__source="folder", captcha__path=str(folder_of_captchas(study / "captchas"))
+    )
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 5])
@@ -46,10 +48,19 @@ def test_the_texts_of_a_part_are_told_without_drawing_it(drawn: CaptchaStudy, ep
         assert texts_of(drawn, "train", part, epoch) == bases_of(drawn, "train", part, epoch).texts
 
 
-def images(drawn: CaptchaStudy, part: int, epoch: int, conditions: tuple[int, ...] = (0, 1)) -> np.ndarray:
+def images(
+    drawn: CaptchaStudy, part: int, epoch: int, conditions: tuple[int, ...] = (0, 1)
+) -> np.ndarray:
     bases = bases_of(drawn, "train", part, epoch)
-    return random_images(bases, drawn.first("train", part, epoch), drawn.doses, drawn.palette, seed=drawn.seed,
-                         identity=identity_of("train", part, epoch), conditions=conditions)
+    return random_images(
+        bases,
+        drawn.first("train", part, epoch),
+        drawn.doses,
+        drawn.palette,
+        seed=drawn.seed,
+        identity=identity_of("train", part, epoch),
+        conditions=conditions,
+    )
 
 
 def test_every_epoch_has_other_captchas_and_each_the_same_ones_again(drawn: CaptchaStudy) -> None:
@@ -61,10 +72,18 @@ def test_every_epoch_has_other_captchas_and_each_the_same_ones_again(drawn: Capt
 
 
 @pytest.mark.parametrize("conditions", [(0,), (1,), (0, 1)])
-def test_the_images_alone_are_those_that_are_rendered_and_measured(drawn: CaptchaStudy, conditions: tuple[int, ...]) -> None:
+def test_the_images_alone_are_those_that_are_rendered_and_measured(
+    drawn: CaptchaStudy, conditions: tuple[int, ...]
+) -> None:
     bases = bases_of(drawn, "train", 2, 3)
-    whole = render_random(bases, drawn.first("train", 2, 3), drawn.doses, drawn.palette, seed=drawn.seed,
-                          identity=identity_of("train", 2, 3))
+    whole = render_random(
+        bases,
+        drawn.first("train", 2, 3),
+        drawn.doses,
+        drawn.palette,
+        seed=drawn.seed,
+        identity=identity_of("train", 2, 3),
+    )
     wanted = whole.images[np.isin(whole.condition, conditions)]
     np.testing.assert_array_equal(images(drawn, 2, 3, conditions), wanted)
 
@@ -82,9 +101,13 @@ def test_characters_and_glyphs_stay_balanced_over_the_epochs(study: Path) -> Non
     assert drawn.glyphs is not None
     bases = [bases_of(drawn, "train", part, epoch) for epoch in range(10) for part in PARTS]
     characters = Counter("".join(text for one in bases for text in one.texts))
-    assert max(characters.values()) - min(characters.values()) <= 4  # 840 of ten kinds, position by position
+    assert (
+        max(characters.values()) - min(characters.values()) <= 4
+    )  # 840 of ten kinds, position by position
     used = Counter(glyph for one in bases for ids in one.glyphs for glyph in ids)
-    assert max(used.values()) <= 2  # some 100 glyphs a digit, and 84 wanted: a round is left unfinished by part
+    assert (
+        max(used.values()) <= 2
+    )  # some 100 glyphs a digit, and 84 wanted: a round is left unfinished by part
     assert set(string.digits) == set(characters)
 
 
@@ -99,9 +122,17 @@ def test_what_a_reader_trains_on_is_drawn_as_it_is_stored(train_on: str, study: 
         for part, other in zip(parts, stored.parts, strict=True):
             assert part.labels.shape == other.labels.shape
             assert part.images().shape == other.images().shape
-            np.testing.assert_array_equal(part.labels, encode(
-                [text for text in texts_of(drawn, "train", part.part, epoch - 1) for _ in part.conditions],
-                stored.alphabet))
+            np.testing.assert_array_equal(
+                part.labels,
+                encode(
+                    [
+                        text
+                        for text in texts_of(drawn, "train", part.part, epoch - 1)
+                        for _ in part.conditions
+                    ],
+                    stored.alphabet,
+                ),
+            )
     first = training_data.drawn_parts(drawn, train_on, lambda images: images, 1)
     for part, other in zip(first, stored.parts, strict=True):
         np.testing.assert_array_equal(part.images(), other.images())
@@ -113,10 +144,17 @@ def test_the_denoiser_of_a_reader_sees_what_is_drawn(study: Path) -> None:  # no
     np.testing.assert_array_equal(part.images(), 255 - plain.images())
 
 
-@pytest.mark.parametrize("change", [
-    {"captcha__height": 44}, {"glyphs__alphabet": "012345678"}, {"captcha__train": 30}, {"captcha__train": 20},
-    {"seed": 2}, {"captcha__length__min": 3},
-])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"captcha__height": 44},
+        {"glyphs__alphabet": "012345678"},
+        {"captcha__train": 30},
+        {"captcha__train": 20},
+        {"seed": 2},
+        {"captcha__length__min": 3},
+    ],
+)
 def test_stored_captchas_of_other_parameters_are_refused(change: Any, study: Path) -> None:  # noqa: F811
     generate()
     stored = training_data.open_split("train", "noisy")

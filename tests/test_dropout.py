@@ -59,7 +59,9 @@ def test_the_streams_depend_on_identity_and_place_alone() -> None:
         return [module(ones()) for module in net.modules() if isinstance(module, Dropout)]
 
     first, second, third = drawn(1, 7, 3, 0)
-    assert all(torch.equal(a, b) for a, b in zip([first, second, third], drawn(2, 7, 3, 0), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip([first, second, third], drawn(2, 7, 3, 0), strict=True)
+    )
     assert not torch.equal(first, second)
     for other in ((8, 3, 0), (7, 4, 0), (7, 3, 1), (3, 7, 0), (7, 3)):
         assert not torch.equal(first, drawn(1, *other)[0])

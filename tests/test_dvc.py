@@ -10,8 +10,17 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
-EDGE = {"params", "grammar", "artifacts", "command", "drawing", "reader_files", "training_data", "checkpoints",
-        "trainers"}
+EDGE = {
+    "params",
+    "grammar",
+    "artifacts",
+    "command",
+    "drawing",
+    "reader_files",
+    "training_data",
+    "checkpoints",
+    "trainers",
+}
 VERBS = {path.stem for path in (ROOT / "stages").glob("*.py")} - EDGE - {"__init__"}
 NOUNS = {"captcha", "reader", "statistics", "insight", "figures"}
 
@@ -20,7 +29,9 @@ def load(name: str) -> Any:
     return YAML(typ="safe", pure=True).load((ROOT / name).read_text(encoding="utf-8"))
 
 
-STAGES: dict[str, Any] = {name: stage.get("do", stage) for name, stage in load("dvc.yaml")["stages"].items()}
+STAGES: dict[str, Any] = {
+    name: stage.get("do", stage) for name, stage in load("dvc.yaml")["stages"].items()
+}
 
 
 def imported(path: Path) -> set[Path]:
@@ -62,7 +73,11 @@ def code_deps(name: str) -> list[str]:
 
 def needed_code(name: str) -> list[str]:
     """The import closure of a stage, without packages' files that hold a docstring only."""
-    return sorted(str(path.relative_to(ROOT)) for path in closure(ROOT / f"stages/{name}.py") if holds_code(path))
+    return sorted(
+        str(path.relative_to(ROOT))
+        for path in closure(ROOT / f"stages/{name}.py")
+        if holds_code(path)
+    )
 
 
 def holds_code(path: Path) -> bool:
@@ -105,7 +120,9 @@ def test_what_a_stage_imports_is_covered_by_its_deps_and_no_dep_is_idle(name: st
     missing = [path for path in needed if not any(covers(dep, path) for dep in stated)]
     idle = [dep for dep in stated if not any(covers(dep, path) for path in needed)]
     listed = "\n".join(f"- {dep}" for dep in deps_to_paste(name))
-    assert not missing + idle, f"{name}: deps miss {missing}, and nothing imports {idle}; paste\n{listed}"
+    assert not missing + idle, (
+        f"{name}: deps miss {missing}, and nothing imports {idle}; paste\n{listed}"
+    )
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -118,14 +135,19 @@ def test_no_code_is_a_dep_twice(name: str) -> None:
 
 def test_what_python_writes_beside_the_code_is_no_dep() -> None:
     """A folder of code is hashed without its __pycache__."""
-    assert {"__pycache__/", "*.pyc"} <= set((ROOT / ".dvcignore").read_text(encoding="utf-8").split())
+    assert {"__pycache__/", "*.pyc"} <= set(
+        (ROOT / ".dvcignore").read_text(encoding="utf-8").split()
+    )
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_the_params_of_a_stage_are_those_it_reads(name: str) -> None:
     tree = ast.parse((ROOT / f"stages/{name}.py").read_text(encoding="utf-8"))
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)
-             and isinstance(node.func, ast.Name) and node.func.id == "read"]
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "read"
+    ]
     read = {arg.value for call in calls for arg in call.args if isinstance(arg, ast.Constant)}
     stated = {param.split(".")[0] for param in STAGES[name].get("params", [])}
     assert stated == read
@@ -139,7 +161,9 @@ def test_a_stage_is_a_described_module_that_replaces_its_shell(name: str) -> Non
 
 @pytest.mark.parametrize("name", STAGES)
 def test_the_docstring_of_a_stage_tells_what_it_reads_writes_and_takes(name: str) -> None:
-    text = ast.get_docstring(ast.parse((ROOT / f"stages/{name}.py").read_text(encoding="utf-8"))) or ""
+    text = (
+        ast.get_docstring(ast.parse((ROOT / f"stages/{name}.py").read_text(encoding="utf-8"))) or ""
+    )
     assert "Reads" in text
     assert "Writes" in text
     for param in STAGES[name].get("params", []):
@@ -154,7 +178,9 @@ def modules() -> list[Path]:
 def test_imports_run_one_way(path: Path) -> None:
     """Edge and nouns, then verbs; a verb never imports a verb, a noun never the edge, captcha never reader."""
     here = path.relative_to(ROOT / "stages").with_suffix("").parts
-    found = {other.relative_to(ROOT / "stages").with_suffix("").parts[0] for other in imported(path)} - {"__init__"}
+    found = {
+        other.relative_to(ROOT / "stages").with_suffix("").parts[0] for other in imported(path)
+    } - {"__init__"}
     assert "lab" not in found - {here[0]}  # the page stands on the study, which knows nothing of it
     if here[0] != "lab":
         assert not (found & VERBS) - {here[0]}
@@ -180,8 +206,13 @@ def test_no_source_file_is_empty_or_without_a_docstring(path: Path) -> None:
 def test_stages_without_networks_never_import_torch_at_the_top(name: str) -> None:
     for path in closure(ROOT / f"stages/{name}.py"):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            names = ([alias.name for alias in node.names] if isinstance(node, ast.Import)
-                     else [node.module or ""] if isinstance(node, ast.ImportFrom) else [])
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
             assert not any(name.split(".")[0] in ("torch", "torchvision") for name in names), path
 
 

@@ -29,7 +29,9 @@ def overrides(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
-def test_an_experiment_is_a_change_of_the_parameters_that_their_grammar_takes(path: Path, tmp_path: Path) -> None:
+def test_an_experiment_is_a_change_of_the_parameters_that_their_grammar_takes(
+    path: Path, tmp_path: Path
+) -> None:
     changed = tmp_path / "params.yaml"
     shutil.copy(ROOT / "params.yaml", changed)
     apply_overrides(changed, overrides(path))
@@ -42,14 +44,18 @@ def test_an_experiment_is_a_change_of_the_parameters_that_their_grammar_takes(pa
 def test_an_experiment_has_short_lines(path: Path) -> None:
     """But for the noise types of one: a list is one override, and Hydra cannot add to it."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if len(line) > 120 and not line.startswith("-S noise.types=[")] == []
+    assert [
+        line for line in lines if len(line) > 120 and not line.startswith("-S noise.types=[")
+    ] == []
 
 
 COMMANDS = re.findall(r"`dvc exp run ([^`$]+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if "--queue" not in command])
-def test_a_command_of_the_readme_is_a_change_that_the_grammar_takes(command: str, tmp_path: Path) -> None:
+def test_a_command_of_the_readme_is_a_change_that_the_grammar_takes(
+    command: str, tmp_path: Path
+) -> None:
     changed = tmp_path / "params.yaml"
     shutil.copy(ROOT / "params.yaml", changed)
     words = shlex.split(command)
@@ -72,12 +78,17 @@ def test_every_ancestor_reads_in_an_experiment() -> None:
 
 
 @pytest.mark.skipif(not MNIST.is_dir(), reason=f"{MNIST} is not there")
-def test_a_reader_of_digits_is_judged_by_the_official_test_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-                                                               capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_reader_of_digits_is_judged_by_the_official_test_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     description = Description("heads", "0123456789", 28, 28, 4, 1)
     network = initialise(description.build(), generator=torch.Generator().manual_seed(0))
-    torch.nn.init.constant_(network.get_parameter("classifier.bias")[4], 1e4)  # it reads a three, whatever comes
+    torch.nn.init.constant_(
+        network.get_parameter("classifier.bias")[4], 1e4
+    )  # it reads a three, whatever comes
     write_reader(tmp_path / "three", description, network.state_dict(), {})
     monkeypatch.setattr("sys.argv", ["official", str(tmp_path / "three"), str(MNIST)])
     official.main()
-    assert "1010 of 10000 official test digits right, 10.10%" in capsys.readouterr().out  # as many as the set has
+    assert (
+        "1010 of 10000 official test digits right, 10.10%" in capsys.readouterr().out
+    )  # as many as the set has

@@ -24,16 +24,26 @@ VARIANTS = 18  # of a letter in a face
 
 
 def load(source: str, path: Path, alphabet: str) -> GlyphSet:
-    return load_glyphs(source, str(path), alphabet=alphabet, emnist_split="digits", validation=0.2, test=0.2,
-                       rng=np.random.default_rng(0))
+    return load_glyphs(
+        source,
+        str(path),
+        alphabet=alphabet,
+        emnist_split="digits",
+        validation=0.2,
+        test=0.2,
+        rng=np.random.default_rng(0),
+    )
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of eight letters."""
     out = tmp_path_factory.mktemp("letters") / "out"
-    assert write_letters(out, LETTERS, seed=1) == {"train": 8 * 10 * VARIANTS * 3, "validation": 8 * 2 * VARIANTS,
-                                                   "test": 8 * 4 * VARIANTS}
+    assert write_letters(out, LETTERS, seed=1) == {
+        "train": 8 * 10 * VARIANTS * 3,
+        "validation": 8 * 2 * VARIANTS,
+        "test": 8 * 4 * VARIANTS,
+    }
     return out
 
 
@@ -44,8 +54,10 @@ def read(drawn: Path) -> GlyphSet:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in folder.rglob("*.png")}
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.rglob("*.png")
+    }
 
 
 def idx_files(folder: Path, train: int, test: int) -> tuple[np.ndarray, np.ndarray]:
@@ -67,28 +79,41 @@ def test_the_alphabet_is_the_ukrainian_one() -> None:
 
 
 def test_no_face_is_in_two_pools(drawn: Path) -> None:
-    faces = {pool.name: {path.name.rsplit("-", 1)[0] for path in pool.rglob("*.png")} for pool in drawn.iterdir()}
-    assert {pool: len(there) for pool, there in faces.items()} == {"train": 10, "validation": 2, "test": 4}
+    faces = {
+        pool.name: {path.name.rsplit("-", 1)[0] for path in pool.rglob("*.png")}
+        for pool in drawn.iterdir()
+    }
+    assert {pool: len(there) for pool, there in faces.items()} == {
+        "train": 10,
+        "validation": 2,
+        "test": 4,
+    }
     assert len(set.union(*faces.values())) == 16
     assert "DejaVuSansMono-Bold" in set.union(*faces.values())
 
 
 def test_the_folder_source_reads_the_letters_with_their_pools(drawn: Path, read: GlyphSet) -> None:
-    np.testing.assert_array_equal(read.counts(), np.tile([10 * VARIANTS * 3, 2 * VARIANTS, 4 * VARIANTS], (8, 1)))
+    np.testing.assert_array_equal(
+        read.counts(), np.tile([10 * VARIANTS * 3, 2 * VARIANTS, 4 * VARIANTS], (8, 1))
+    )
     assert {path.parent.name for path in drawn.glob("*/*/*.png")} == set(LETTERS)
 
 
 def test_a_seed_gives_the_same_bytes_and_another_gives_others(drawn: Path, tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()  # an empty folder will do
     write_letters(tmp_path / "again", "Ґ", seed=1)
-    assert hashes(tmp_path / "again").items() == {item for item in hashes(drawn).items() if "/Ґ/" in item[0]}
+    assert hashes(tmp_path / "again").items() == {
+        item for item in hashes(drawn).items() if "/Ґ/" in item[0]
+    }
     write_letters(tmp_path / "other", "Ґ", seed=2)
     first = hashes(drawn)
     assert all(first.get(name) != digest for name, digest in hashes(tmp_path / "other").items())
 
 
 def test_an_image_is_black_on_white_with_room_around_the_letter(drawn: Path) -> None:
-    images = np.stack([np.asarray(Image.open(path)) for path in sorted((drawn / "test").rglob("*.png"))])
+    images = np.stack(
+        [np.asarray(Image.open(path)) for path in sorted((drawn / "test").rglob("*.png"))]
+    )
     assert images.shape == (8 * 4 * VARIANTS, letters.SIZE, letters.SIZE)
     assert images[:, [0, -1]].min() > 200  # nothing is cut off
     assert images[:, :, [0, -1]].min() > 200
@@ -124,8 +149,13 @@ def test_the_noises_leave_a_letter_where_and_as_large_as_it_was() -> None:
         assert np.abs(centres + 0.5 - letters.FINE * (middle + letters.MARGIN)).mean() < 2
 
 
-def test_letters_that_cannot_be_written_are_refused_in_one_line(drawn: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"out is there already: expected a new or empty folder; remove it, or name"):
+def test_letters_that_cannot_be_written_are_refused_in_one_line(
+    drawn: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        ValueError,
+        match=r"out is there already: expected a new or empty folder; remove it, or name",
+    ):
         write_letters(drawn, "Г", seed=1)
     with pytest.raises(ValueError, match="--seed: expected a whole number of at least 0, got -1"):
         write_letters(tmp_path / "out", "Г", seed=-1)
@@ -134,7 +164,9 @@ def test_letters_that_cannot_be_written_are_refused_in_one_line(drawn: Path, tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_interrupt_leaves_no_half_of_the_letters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_leaves_no_half_of_the_letters(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -145,8 +177,14 @@ def test_an_interrupt_leaves_no_half_of_the_letters(tmp_path: Path, monkeypatch:
 
 
 def test_the_command_says_what_it_cannot_do(drawn: Path) -> None:
-    done = subprocess.run([sys.executable, "-m", "experiments.letters", str(drawn)], cwd=ROOT, capture_output=True,
-                          text=True, timeout=100, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.letters", str(drawn)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {drawn} is there already")
     assert done.stderr.count("\n") == 1
@@ -170,7 +208,10 @@ def test_a_row_is_as_kaggle_writes_it(tmp_path: Path) -> None:
     write_csv(tmp_path / "train.csv", pixels, np.array([7, 3]))
     header, *rows = (tmp_path / "train.csv").read_text(encoding="utf-8").splitlines()
     assert header == ",".join(["label", *(f"pixel{i}" for i in range(784))])
-    assert rows == [",".join(map(str, [label, *image.ravel()])) for label, image in zip([7, 3], pixels, strict=True)]
+    assert rows == [
+        ",".join(map(str, [label, *image.ravel()]))
+        for label, image in zip([7, 3], pixels, strict=True)
+    ]
 
 
 def test_mnist_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

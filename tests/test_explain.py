@@ -29,10 +29,29 @@ from stages.schemas.explain import (
     UnseenArrays,
 )
 
-ALWAYS = {"class_levels", "class_places", "class_ranking", "class_thresholds", "confusion_levels", "confusion_matrices",
-          "confusion_tests", "combination_effects", "combination_tests", "combinations", "saliency", "saliency_curves"}
+ALWAYS = {
+    "class_levels",
+    "class_places",
+    "class_ranking",
+    "class_thresholds",
+    "confusion_levels",
+    "confusion_matrices",
+    "confusion_tests",
+    "combination_effects",
+    "combination_tests",
+    "combinations",
+    "saliency",
+    "saliency_curves",
+}
 OF_NETWORKS = {"saliency_randomised", "separation_reader", "plane_reader"}
-OF_GLYPHS = {"anomaly", "losses", "plane_vae", "plane_vae_classified", "separation_vae", "separation_vae_classified"}
+OF_GLYPHS = {
+    "anomaly",
+    "losses",
+    "plane_vae",
+    "plane_vae_classified",
+    "separation_vae",
+    "separation_vae_classified",
+}
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +69,10 @@ def tables(folder: Path) -> set[str]:
 
 def notes(folder: Path) -> dict[str, str]:
     """By part why it is left out, where it is."""
-    found = {path.parent.name: json.loads(path.read_text())["text"]
-             for path in (folder / "data/explain").glob("*/note.json")}
+    found = {
+        path.parent.name: json.loads(path.read_text())["text"]
+        for path in (folder / "data/explain").glob("*/note.json")
+    }
     return {part: text for part, text in found.items() if text}
 
 
@@ -66,21 +87,36 @@ def drawn(folder: Path) -> dict[str, tuple[bool, str]]:
 
     explained = read_explained(read("explain", "regression", "noise"), "0123456789")
     assert folder == Path.cwd()
-    return {one.name: (one.svg is not None, one.finding) for one in draw_explained(explained) if one.finding}
+    return {
+        one.name: (one.svg is not None, one.finding)
+        for one in draw_explained(explained)
+        if one.finding
+    }
 
 
 def test_all_parts_are_written_and_nothing_is_left_out(study: Path) -> None:
     assert tables(study) == ALWAYS | OF_NETWORKS | OF_GLYPHS
     assert notes(study) == {}
-    metrics = {name: value for path in (study / "plots/explain").glob("*/summary.json")
-               for name, value in json.loads(path.read_text()).items()}
-    for name in ("saliency_mass_chance", "reader_purity_clean", "vae_purity_clean", "class_best", "confusions_seen",
-                 "anomaly_auroc_ink", "pair_best"):
+    metrics = {
+        name: value
+        for path in (study / "plots/explain").glob("*/summary.json")
+        for name, value in json.loads(path.read_text()).items()
+    }
+    for name in (
+        "saliency_mass_chance",
+        "reader_purity_clean",
+        "vae_purity_clean",
+        "class_best",
+        "confusions_seen",
+        "anomaly_auroc_ink",
+        "pair_best",
+    ):
         assert metrics[name] >= 0
 
 
-def test_explaining_again_gives_the_same_bytes_and_removes_what_is_left_over(study: Path,
-                                                                            monkeypatch: pytest.MonkeyPatch) -> None:
+def test_explaining_again_gives_the_same_bytes_and_removes_what_is_left_over(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = written(study)
     artifacts.write_text(study / "plots/explain/saliency/of_an_earlier_run.csv", "a\n")
     monkeypatch.chdir(study)
@@ -109,13 +145,20 @@ def test_the_grid_shows_the_first_captcha_under_every_condition(study: Path) -> 
     images = artifacts.images_of(table)
     for i, noise in enumerate(noises):
         for j, level in enumerate(levels):
-            wanted = (rows["captcha"] == 0) & (rows["level"] == level) & ((rows["noise"] == noise) | (level == 0))
+            wanted = (
+                (rows["captcha"] == 0)
+                & (rows["level"] == level)
+                & ((rows["noise"] == noise) | (level == 0))
+            )
             assert np.array_equal(grid[i, j], images[np.flatnonzero(wanted)[0]])
 
 
-def test_a_captcha_folder_of_single_characters_is_explained_without_glyphs(tmp_path: Path,
-                                                                           monkeypatch: pytest.MonkeyPatch) -> None:
-    write_study(tmp_path, monkeypatch, readers=["noisy"], captchas=45, composed=False, lengths=(1, 1))
+def test_a_captcha_folder_of_single_characters_is_explained_without_glyphs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_study(
+        tmp_path, monkeypatch, readers=["noisy"], captchas=45, composed=False, lengths=(1, 1)
+    )
     assert tables(tmp_path) == ALWAYS | OF_NETWORKS
     assert set(notes(tmp_path)) == {"autoencoders", "unseen"}
     said = drawn(tmp_path)
@@ -125,15 +168,29 @@ def test_a_captcha_folder_of_single_characters_is_explained_without_glyphs(tmp_p
     assert "Nothing is known of neighbours" in said["neighbours"][1]
 
 
-def test_a_classical_reader_gets_occlusion_only_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_study(tmp_path, monkeypatch, readers=["noisy"], captchas=24, composed=False, explained=False)
+def test_a_classical_reader_gets_occlusion_only_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_study(
+        tmp_path, monkeypatch, readers=["noisy"], captchas=24, composed=False, explained=False
+    )
     pixels = np.random.default_rng(0).integers(0, 256, (80, HEIGHT, WIDTH, 3), dtype=np.uint8)
     labels = np.random.default_rng(1).integers(1, 11, (80, 4))
     monkeypatch.setattr(Logistic, "GRID", Logistic.GRID[-1:])
-    fitted = fit_classical("logistic", (pixels[:60], labels[:60]), (pixels[60:], labels[60:]), alphabet_size=10,
-                           positions=4, seed=0)
-    write_reader(artifacts.READERS / "noisy", Description("logistic", "0123456789", HEIGHT, WIDTH, 4, 4),
-                 fitted.module.state_dict(), {})
+    fitted = fit_classical(
+        "logistic",
+        (pixels[:60], labels[:60]),
+        (pixels[60:], labels[60:]),
+        alphabet_size=10,
+        positions=4,
+        seed=0,
+    )
+    write_reader(
+        artifacts.READERS / "noisy",
+        Description("logistic", "0123456789", HEIGHT, WIDTH, 4, 4),
+        fitted.module.state_dict(),
+        {},
+    )
     explain_all()
     assert tables(tmp_path) == ALWAYS
     arrays = artifacts.read_arrays(tmp_path / "data/explain/saliency/arrays.npz", SaliencyArrays)
@@ -142,8 +199,9 @@ def test_a_classical_reader_gets_occlusion_only_and_says_so(tmp_path: Path, monk
     assert "masking only" in drawn(tmp_path)["saliency"][1]
 
 
-def test_a_missing_reader_is_one_line(study: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
-                                      capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_reader_is_one_line(
+    study: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(study)
     monkeypatch.setattr("stages.params.refuse_foreign_code", lambda: None)
     monkeypatch.setattr(artifacts, "READERS", tmp_path)
@@ -153,23 +211,37 @@ def test_a_missing_reader_is_one_line(study: Path, monkeypatch: pytest.MonkeyPat
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_captchas_longer_than_the_reader_can_say_are_passed_over(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_captchas_longer_than_the_reader_can_say_are_passed_over(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(study)
     short = Description("heads", "0123456789", HEIGHT, WIDTH, 4, 3)
-    with pytest.raises(ValueError, match=r"no text has at most 3 characters.*explain another reader"):
+    with pytest.raises(
+        ValueError, match=r"no text has at most 3 characters.*explain another reader"
+    ):
         explain.load_renderings("test", 5, short, "noisy")
 
 
-@pytest.mark.parametrize(("count", "most", "expected"), [(4, 2, [1, 3]), (4, 1, [3]), (3, 4, [0, 1, 2]),
-                                                         (10, 4, [1, 4, 6, 9])])
-def test_some_are_evenly_spread_and_hold_the_last(count: int, most: int, expected: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("count", "most", "expected"),
+    [(4, 2, [1, 3]), (4, 1, [3]), (3, 4, [0, 1, 2]), (10, 4, [1, 4, 6, 9])],
+)
+def test_some_are_evenly_spread_and_hold_the_last(
+    count: int, most: int, expected: list[int]
+) -> None:
     assert explain.some(np.arange(count), most).tolist() == expected
 
 
-@pytest.mark.parametrize("argv", [["explain"], ["explain", "everything"], ["explain", "saliency", "unseen"]])
-def test_what_is_no_part_is_refused_with_the_parts_there_are(argv: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "argv", [["explain"], ["explain", "everything"], ["explain", "saliency", "unseen"]]
+)
+def test_what_is_no_part_is_refused_with_the_parts_there_are(
+    argv: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "argv", argv)
-    with pytest.raises(ValueError, match="takes one part, saliency, reader_space, characters, autoencoders, unseen"):
+    with pytest.raises(
+        ValueError, match="takes one part, saliency, reader_space, characters, autoencoders, unseen"
+    ):
         explain.main()
 
 
@@ -180,13 +252,21 @@ def test_there_is_a_function_and_a_schema_for_each_part_and_no_other() -> None:
 
 
 def test_the_characters_need_no_torch(study: Path) -> None:
-    code = ("import sys; from stages import explain, params; params.refuse_foreign_code = lambda: None; "
-            "sys.argv = ['explain', 'characters']; explain.main(); assert 'torch' not in sys.modules")
-    subprocess.run([sys.executable, "-c", code], cwd=study, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    code = (
+        "import sys; from stages import explain, params; params.refuse_foreign_code = lambda: None; "
+        "sys.argv = ['explain', 'characters']; explain.main(); assert 'torch' not in sys.modules"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=study,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+    )
 
 
 def test_a_part_that_is_not_asked_for_is_left_out_and_its_files_are_named(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_study(tmp_path, monkeypatch, readers=["noisy"], captchas=24)
     text = Path("params.yaml").read_text(encoding="utf-8")
     for part in ("saliency", "characters", "autoencoders", "unseen"):
@@ -198,10 +278,22 @@ def test_a_part_that_is_not_asked_for_is_left_out_and_its_files_are_named(
     lines = [line for line in capsys.readouterr().out.splitlines() if "ignored" in line]
     assert len(lines) == 2
     assert all("autoencoders, characters, saliency, unseen" in line for line in lines)
-    assert said["saliency"] == (False, "Left out: `explain.parts` in params.yaml does not name saliency.")
-    assert said["class_ranking"] == (False, "Left out: `explain.parts` in params.yaml does not name characters.")
-    assert said["separation_vae"] == (False, "Left out: `explain.parts` in params.yaml does not name autoencoders.")
-    assert said["unseen"] == (False, "Left out: `explain.parts` in params.yaml does not name unseen.")
+    assert said["saliency"] == (
+        False,
+        "Left out: `explain.parts` in params.yaml does not name saliency.",
+    )
+    assert said["class_ranking"] == (
+        False,
+        "Left out: `explain.parts` in params.yaml does not name characters.",
+    )
+    assert said["separation_vae"] == (
+        False,
+        "Left out: `explain.parts` in params.yaml does not name autoencoders.",
+    )
+    assert said["unseen"] == (
+        False,
+        "Left out: `explain.parts` in params.yaml does not name unseen.",
+    )
     assert said["separation_reader"][0]
     assert not any(there for name, (there, _) in said.items() if not name.endswith("_reader"))
 
@@ -209,7 +301,10 @@ def test_a_part_that_is_not_asked_for_is_left_out_and_its_files_are_named(
 def test_arrays_of_another_version_are_one_line(tmp_path: Path) -> None:
     artifacts.write_arrays(tmp_path / "arrays.npz", ReaderSpaceArrays(0.5))
     assert artifacts.read_arrays(tmp_path / "arrays.npz", ReaderSpaceArrays).plane_share == 0.5
-    with pytest.raises(ValueError, match=r"arrays\.npz: expected the arrays method, label.*got plane_share.*dvc repro"):
+    with pytest.raises(
+        ValueError,
+        match=r"arrays\.npz: expected the arrays method, label.*got plane_share.*dvc repro",
+    ):
         artifacts.read_arrays(tmp_path / "arrays.npz", UnseenArrays)
     (tmp_path / "arrays.npz").write_bytes(b"PK no archive")
     with pytest.raises(ValueError, match=r"arrays\.npz is damaged"):
@@ -218,11 +313,14 @@ def test_arrays_of_another_version_are_one_line(tmp_path: Path) -> None:
 
 def test_renderings_joined_are_their_rows_in_order() -> None:
     rng = np.random.default_rng(0)
-    whole = RenderingSample(rng.integers(0, 256, (5, 4, 6, 3), dtype=np.uint8), list("abcde"), np.arange(5),
-                       np.array(["none"] * 5), np.linspace(0, 1, 5))
+    whole = RenderingSample(
+        rng.integers(0, 256, (5, 4, 6, 3), dtype=np.uint8),
+        list("abcde"),
+        np.arange(5),
+        np.array(["none"] * 5),
+        np.linspace(0, 1, 5),
+    )
     kept = np.array([True, False, False, True, True])
     again = RenderingSample.joined([whole.rows(kept), whole.rows(~kept)])
     assert again.texts == ["a", "d", "e", "b", "c"]
     assert np.array_equal(again.images, whole.images[[0, 3, 4, 1, 2]])
-
-

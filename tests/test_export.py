@@ -57,8 +57,14 @@ def network_of(description: Description) -> Network:
 def classical_of(kind: str, monkeypatch: pytest.MonkeyPatch) -> Network:
     monkeypatch.setattr(class_of(kind), "GRID", class_of(kind).GRID[-1:])
     labels = np.random.default_rng(1).integers(1, 4, (60, 2))
-    return fit_classical(kind, (pixels(60), labels), (pixels(20, 1), labels[:20]), alphabet_size=3,
-                         positions=2, seed=1).module
+    return fit_classical(
+        kind,
+        (pixels(60), labels),
+        (pixels(20, 1), labels[:20]),
+        alphabet_size=3,
+        positions=2,
+        seed=1,
+    ).module
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +80,17 @@ def probabilities(content: bytes, folder: Path, images: np.ndarray) -> np.ndarra
 
 
 def expected(network: Network, images: np.ndarray, temperature: float) -> np.ndarray:
-    return softmax(NetworkReader(network, precision="fp32", device=CPU, temperature=temperature).logits(images))
+    return softmax(
+        NetworkReader(network, precision="fp32", device=CPU, temperature=temperature).logits(images)
+    )
 
 
-@pytest.mark.parametrize(("architecture", "widths"), [("ctc", (W, W + 9)), ("heads", (W,)), ("dense", (W,))])
-def test_a_network_says_the_same_in_onnx_runtime(architecture: str, widths: tuple[int, ...], content: bytes,
-                                                 tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("architecture", "widths"), [("ctc", (W, W + 9)), ("heads", (W,)), ("dense", (W,))]
+)
+def test_a_network_says_the_same_in_onnx_runtime(
+    architecture: str, widths: tuple[int, ...], content: bytes, tmp_path: Path
+) -> None:
     description = replace(DESCRIPTION, architecture=architecture)
     network = network_of(description)
     if description != DESCRIPTION:
@@ -94,10 +105,13 @@ def test_a_network_says_the_same_in_onnx_runtime(architecture: str, widths: tupl
 
 
 @pytest.mark.parametrize("kind", of_family("classical"))
-def test_a_classical_reader_says_the_same_in_onnx_runtime(kind: str, tmp_path: Path,
-                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_classical_reader_says_the_same_in_onnx_runtime(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     network = classical_of(kind, monkeypatch)
-    monkeypatch.setattr(type(network), "rows", classical.DISTANCES_IN_MEMORY // 4)  # so large that PyTorch reads two at a time
+    monkeypatch.setattr(
+        type(network), "rows", classical.DISTANCES_IN_MEMORY // 4
+    )  # so large that PyTorch reads two at a time
     content = export.to_onnx(network, replace(DESCRIPTION, architecture=kind))
     for n in (1, 33):
         found = probabilities(content, tmp_path, pixels(n, 5))
@@ -128,15 +142,19 @@ def test_normalisations_are_folded_and_axes_are_named(content: bytes) -> None:
     (logits,) = model.graph.output
     assert images.type.tensor_type.elem_type == onnx.TensorProto.UINT8
     assert logits.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-    axes = [[axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
-            for value in (images, logits)]
+    axes = [
+        [axis.dim_param or axis.dim_value for axis in value.type.tensor_type.shape.dim]
+        for value in (images, logits)
+    ]
     assert axes == [["batch", 3, H, "width"], ["batch", "columns", 4]]
 
 
 def test_metadata_come_back_and_nothing_of_this_machine_is_told(content: bytes) -> None:
     found = {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
-    assert found == {name: str(asdict(DESCRIPTION)[name])
-                     for name in ("alphabet", "architecture", "denoise", "height", "temperature", "width")}
+    assert found == {
+        name: str(asdict(DESCRIPTION)[name])
+        for name in ("alphabet", "architecture", "denoise", "height", "temperature", "width")
+    }
     assert str(ROOT).encode() not in content
     assert b"site-packages" not in content
     assert content == export.to_onnx(network_of(DESCRIPTION), DESCRIPTION)
@@ -166,24 +184,36 @@ def run_export(study: Path, content: bytes, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_docstring_tells_what_it_reads_writes_and_takes() -> None:
-    text = ast.get_docstring(ast.parse((ROOT / "stages/export.py").read_text(encoding="utf-8"))) or ""
+    text = (
+        ast.get_docstring(ast.parse((ROOT / "stages/export.py").read_text(encoding="utf-8"))) or ""
+    )
     found = [line.split()[0] for line in text.splitlines()[2:5]]
     assert found == ["Reads", "Writes", "Params"]
 
 
 def test_the_command_says_one_line_and_leaves_one_file(study: Path) -> None:
-    done = subprocess.run([sys.executable, "-W", "error", "-m", "stages.export", "small"], cwd=study, text=True,
-                          capture_output=True, env={"PYTHONPATH": str(ROOT), "PATH": ""}, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "stages.export", "small"],
+        cwd=study,
+        text=True,
+        capture_output=True,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("data/readers/small.onnx: 0.0 MB, probabilities within ")
     assert done.stdout.endswith(" of PyTorch's in 128 images\n")
     assert sorted(path.name for path in artifacts.READERS.iterdir()) == ["small", "small.onnx"]
     found = probabilities((artifacts.READERS / "small.onnx").read_bytes(), study, pixels(5, 8))
     network, *_ = load_reader(artifacts.READERS / "small")
-    np.testing.assert_allclose(found, expected(network, pixels(5, 8), DESCRIPTION.temperature), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(
+        found, expected(network, pixels(5, 8), DESCRIPTION.temperature), rtol=0, atol=1e-4
+    )
 
 
-def test_test_captchas_of_the_readers_size_are_read_for_the_check(study: Path, captcha_table: Any) -> None:
+def test_test_captchas_of_the_readers_size_are_read_for_the_check(
+    study: Path, captcha_table: Any
+) -> None:
     artifacts.write_captchas(artifacts.part_path("test", 0), captcha_table, part=0, parts=1)
     assert [len(images) for images in export.images_to_check(DESCRIPTION)] == [64, 64]
     samples = export.images_to_check(replace(DESCRIPTION, architecture="dense", height=9, width=14))
@@ -196,27 +226,44 @@ def change(**fields: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 
-@pytest.mark.parametrize("spoilt", [lambda logits: logits + np.linspace(0, 0.01, logits.shape[2], dtype=np.float32),
-                                    lambda logits: logits * np.float32(np.nan), lambda logits: logits[:, :-1]])
-def test_another_reading_is_refused_and_the_older_file_stays(run_export: Run, monkeypatch: pytest.MonkeyPatch,
-                                                             spoilt: Callable[[np.ndarray], np.ndarray]) -> None:
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        lambda logits: logits + np.linspace(0, 0.01, logits.shape[2], dtype=np.float32),
+        lambda logits: logits * np.float32(np.nan),
+        lambda logits: logits[:, :-1],
+    ],
+)
+def test_another_reading_is_refused_and_the_older_file_stays(
+    run_export: Run, monkeypatch: pytest.MonkeyPatch, spoilt: Callable[[np.ndarray], np.ndarray]
+) -> None:
     honest = export.run_onnx
     monkeypatch.setattr(export, "run_onnx", lambda session, images: spoilt(honest(session, images)))
     older = artifacts.READERS / "small.onnx"
     older.write_bytes(b"older")
-    with pytest.raises(ValueError, match=r"small\.onnx: expected probabilities within 0\.0001 of PyTorch's, got"):
+    with pytest.raises(
+        ValueError, match=r"small\.onnx: expected probabilities within 0\.0001 of PyTorch's, got"
+    ):
         run_export("small")
     assert older.read_bytes() == b"older"
     assert sorted(path.name for path in artifacts.READERS.iterdir()) == ["small", "small.onnx"]
 
 
-@pytest.mark.parametrize(("words", "message"), [
-    (("other",), "data/readers has no trained reader 'other': choose another: small"),
-    (("../readers/small",), "has no trained reader '../readers/small': choose another: small"),
-    (("small", "small.pt"), r"small\.pt: expected a file named \*\.onnx, got \.pt: name it so"),
-    (("small", "data/readers/small/it.onnx"), "expected a place outside the readers' folders.*: write it to data/read"),
-])
-def test_bad_arguments_are_refused_in_one_line(run_export: Run, words: tuple[str, ...], message: str) -> None:
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("other",), "data/readers has no trained reader 'other': choose another: small"),
+        (("../readers/small",), "has no trained reader '../readers/small': choose another: small"),
+        (("small", "small.pt"), r"small\.pt: expected a file named \*\.onnx, got \.pt: name it so"),
+        (
+            ("small", "data/readers/small/it.onnx"),
+            "expected a place outside the readers' folders.*: write it to data/read",
+        ),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_line(
+    run_export: Run, words: tuple[str, ...], message: str
+) -> None:
     with pytest.raises(ValueError, match=message) as error:
         run_export(*words)
     assert "\n" not in str(error.value)
@@ -225,17 +272,27 @@ def test_bad_arguments_are_refused_in_one_line(run_export: Run, words: tuple[str
 @pytest.mark.parametrize("method", ["median", "pca", "nlm", "bilateral", "learned"])
 def test_a_reader_with_a_denoiser_is_refused_in_one_line(run_export: Run, method: str) -> None:
     change(denoise=method)
-    with pytest.raises(ValueError, match=f"got one with the denoiser '{method}', which .*: choose another reader"):
+    with pytest.raises(
+        ValueError, match=f"got one with the denoiser '{method}', which .*: choose another reader"
+    ):
         run_export("small")
 
 
-def test_a_reader_without_a_network_is_refused_in_one_line(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "read_description", lambda path: replace(DESCRIPTION, architecture="tesseract"))
-    with pytest.raises(ValueError, match="got 'tesseract', which has no network to export: choose another reader"):
+def test_a_reader_without_a_network_is_refused_in_one_line(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        export, "read_description", lambda path: replace(DESCRIPTION, architecture="tesseract")
+    )
+    with pytest.raises(
+        ValueError, match="got 'tesseract', which has no network to export: choose another reader"
+    ):
         export.check_exportable(artifacts.READERS / "small")
 
 
-def test_a_missing_package_is_told_with_its_remedy(run_export: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_told_with_its_remedy(
+    run_export: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(ValueError, match="needs onnxscript, not installed: pip install onnxscript"):
         run_export("small")

@@ -20,15 +20,38 @@ from stages.figures.anomaly_figures import (
 )
 from stages.figures.style import png, svg
 
-AUROC = {("a", "ink"): 0.31, ("a", "elbo"): 0.93, ("a", "features"): 0.99, ("b", "ink"): 0.61, ("b", "elbo"): 0.87,
-         ("b", "features"): 0.97}
+AUROC = {
+    ("a", "ink"): 0.31,
+    ("a", "elbo"): 0.93,
+    ("a", "features"): 0.99,
+    ("b", "ink"): 0.61,
+    ("b", "elbo"): 0.87,
+    ("b", "features"): 0.97,
+}
 CONDITIONS = [("none", 0.0), ("fog", 0.5), ("gaussian_blur", 0.5)]
-ROWS = pd.DataFrame([
-    {"held_out": held, "method": method, "noise": noise, "level": level, "n_normal": 40, "n_anomalous": 20,
-     "auroc": auroc - drop * level, "low": auroc - drop * level - 0.02, "high": auroc - drop * level + 0.01,
-     "aupr": 0.5, "tpr_at_5": auroc - 0.2, "tpr_low": auroc - 0.3,
-     "tpr_high": auroc - 0.1, "false_alarms": 0.06, "note": ""}
-    for (held, method), auroc in AUROC.items() for drop, (noise, level) in zip((0, 0.2, 0.4), CONDITIONS, strict=True)])
+ROWS = pd.DataFrame(
+    [
+        {
+            "held_out": held,
+            "method": method,
+            "noise": noise,
+            "level": level,
+            "n_normal": 40,
+            "n_anomalous": 20,
+            "auroc": auroc - drop * level,
+            "low": auroc - drop * level - 0.02,
+            "high": auroc - drop * level + 0.01,
+            "aupr": 0.5,
+            "tpr_at_5": auroc - 0.2,
+            "tpr_low": auroc - 0.3,
+            "tpr_high": auroc - 0.1,
+            "false_alarms": 0.06,
+            "note": "",
+        }
+        for (held, method), auroc in AUROC.items()
+        for drop, (noise, level) in zip((0, 0.2, 0.4), CONDITIONS, strict=True)
+    ]
+)
 
 RNG = np.random.default_rng(1)
 LABELS = np.arange(60) % 3
@@ -64,7 +87,10 @@ def test_the_alarms_are_those_of_the_rows() -> None:
 
 
 def test_noise_is_told_from_the_weakest_to_the_strongest_effect() -> None:
-    assert "from 0.900 to 0.700 under gaussian blur and 0.800 under fog" in about_unseen_under_noise(ROWS, "elbo")
+    assert (
+        "from 0.900 to 0.700 under gaussian blur and 0.800 under fog"
+        in about_unseen_under_noise(ROWS, "elbo")
+    )
     assert "without noise only" in about_unseen_under_noise(ROWS[ROWS["level"] == 0], "elbo")
 
 
@@ -93,8 +119,15 @@ def test_the_sentence_about_scores_counts_those_beyond_the_threshold() -> None:
 
 def test_the_hardest_are_the_extremes_by_brute_force() -> None:
     normal, unseen = hardest(SCORES, LABELS, 1, 4)
-    assert set(normal) == set(sorted((i for i in range(60) if LABELS[i] != 1), key=lambda i: -SCORES[i])[:4])
-    assert list(unseen) == sorted((i for i in range(60) if LABELS[i] == 1), key=lambda i: SCORES[i])[:4]
+    assert set(normal) == set(
+        sorted((i for i in range(60) if LABELS[i] != 1), key=lambda i: -SCORES[i])[:4]
+    )
+    assert (
+        list(unseen)
+        == sorted((i for i in range(60) if LABELS[i] == 1), key=lambda i: SCORES[i])[:4]
+    )
     assert "“b” held out" in about_hardest(SCORES, LABELS, 1, "abc")
     assert png(draw_hardest(GLYPHS, SCORES, LABELS, 1, 1.5, "abc")).startswith(b"\x89PNG")
-    assert png(draw_hardest(GLYPHS, SCORES, LABELS, 7, 1.5, "abcdefgh")).startswith(b"\x89PNG")  # none to show
+    assert png(draw_hardest(GLYPHS, SCORES, LABELS, 7, 1.5, "abcdefgh")).startswith(
+        b"\x89PNG"
+    )  # none to show

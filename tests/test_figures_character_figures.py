@@ -26,7 +26,11 @@ from stages.figures.character_figures import (
     draw_confusions,
     draw_top_confusions,
 )
-from stages.figures.combination_figures import about_combinations, about_surroundings, draw_combinations
+from stages.figures.combination_figures import (
+    about_combinations,
+    about_surroundings,
+    draw_combinations,
+)
 from stages.figures.style import svg
 from stages.insight import character_accuracy, combinations, confusions
 
@@ -52,13 +56,18 @@ class Tables:
 def tables_of(rows: pd.DataFrame, alphabet: str) -> Tables:
     tests = confusions.confusion_tests(rows, alphabet, confidence=0.95)
     return Tables(
-        alphabet, character_accuracy.character_accuracy_by_level(rows, alphabet, confidence=0.95),
-        character_accuracy.thresholds_by_character(rows, alphabet, confidence=0.95, draws=40, seed=1),
+        alphabet,
+        character_accuracy.character_accuracy_by_level(rows, alphabet, confidence=0.95),
+        character_accuracy.thresholds_by_character(
+            rows, alphabet, confidence=0.95, draws=40, seed=1
+        ),
         character_accuracy.ranking(rows, alphabet, confidence=0.95, draws=100, seed=1).table,
-        confusions.confusion_matrices(rows, alphabet), tests,
+        confusions.confusion_matrices(rows, alphabet),
+        tests,
         confusions.confusions_by_level(rows, confusions.frequent(tests, 4), confidence=0.95),
         *combinations.combination_tests(rows, alphabet, confidence=0.95),
-        combinations.best_and_worst(rows, alphabet, confidence=0.95, count=4))
+        combinations.best_and_worst(rows, alphabet, confidence=0.95, count=4),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +77,9 @@ def abc() -> Tables:
 
 @pytest.fixture(scope="module")
 def letters() -> Tables:
-    return tables_of(read_characters(UKRAINIAN, 0, 1, texts=list(UKRAINIAN) * 11, noises=("fog",)), UKRAINIAN)
+    return tables_of(
+        read_characters(UKRAINIAN, 0, 1, texts=list(UKRAINIAN) * 11, noises=("fog",)), UKRAINIAN
+    )
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +89,9 @@ def two() -> Tables:
 
 DRAW: dict[str, Callable[[Tables], Figure | None]] = {
     "class_levels": lambda one: draw_class_levels(one.levels),
-    "class_thresholds": lambda one: draw_class_thresholds(one.thresholds, list(one.ranking["character"]), 1.0),
+    "class_thresholds": lambda one: draw_class_thresholds(
+        one.thresholds, list(one.ranking["character"]), 1.0
+    ),
     "ranking": lambda one: draw_class_ranking(one.ranking),
     "confusions": lambda one: draw_confusions(one.matrices, one.alphabet),
     "top_confusions": lambda one: draw_top_confusions(one.by_level, ["fog", "lines"]),
@@ -104,7 +117,9 @@ def figure_of(name: str, tables: Tables) -> Figure:
 
 
 @pytest.mark.parametrize("name", DRAW)
-def test_every_figure_is_an_svg_for_any_alphabet(study: str, name: str, request: pytest.FixtureRequest) -> None:
+def test_every_figure_is_an_svg_for_any_alphabet(
+    study: str, name: str, request: pytest.FixtureRequest
+) -> None:
     tables: Tables = request.getfixturevalue(study)
     drawn = svg(figure_of(name, tables))
     ElementTree.fromstring(drawn)
@@ -118,8 +133,9 @@ def test_figures_come_out_the_same_to_the_byte(abc: Tables, name: str) -> None:
 
 @pytest.mark.parametrize("study", ["abc", "letters", "two"])
 @pytest.mark.parametrize("name", TELL)
-def test_every_sentence_ends_and_holds_no_unmeasured_number(study: str, name: str,
-                                                            request: pytest.FixtureRequest) -> None:
+def test_every_sentence_ends_and_holds_no_unmeasured_number(
+    study: str, name: str, request: pytest.FixtureRequest
+) -> None:
     said = TELL[name](request.getfixturevalue(study))
     assert said.endswith(".")
     assert not re.search(r"\b(nan|inf)\b", said)
@@ -151,7 +167,9 @@ def test_a_threshold_that_is_not_reached_stands_hollow_at_the_edge(abc: Tables) 
 def test_the_ranking_shows_places_with_their_probability(abc: Tables) -> None:
     left, right = draw_class_ranking(abc.ranking).axes
     assert points(left, 0) == [(share, i) for i, share in enumerate(abc.ranking["accuracy"])]
-    assert [text.get_text() for text in right.texts] == [f"{100 * p:.0f} %" for p in abc.ranking["probability"]]
+    assert [text.get_text() for text in right.texts] == [
+        f"{100 * p:.0f} %" for p in abc.ranking["probability"]
+    ]
     assert [label.get_text() for label in left.get_yticklabels()] == list("abc")
 
 
@@ -161,14 +179,23 @@ def test_the_ranking_is_told_with_its_probability(abc: Tables) -> None:
     assert f"probability {abc.ranking['first'].iloc[0]:.2f}; “c” is the least" in said
     assert "the places of 3 of the 3 characters are settled." in said
     left_out = abc.ranking.assign(place=[1.0, 2.0, np.nan])
-    assert about_class_ranking(left_out, 0.95).endswith("1 of the 3 characters come in too few captchas for a place.")
-    assert about_class_ranking(abc.ranking.assign(place=np.nan), 0.95).startswith("Too few characters")
+    assert about_class_ranking(left_out, 0.95).endswith(
+        "1 of the 3 characters come in too few captchas for a place."
+    )
+    assert about_class_ranking(abc.ranking.assign(place=np.nan), 0.95).startswith(
+        "Too few characters"
+    )
 
 
 def test_confusion_panels_leave_the_diagonal_out_and_share_a_scale(abc: Tables) -> None:
     figure = draw_confusions(abc.matrices, "abc")
     panels = [axes for axes in figure.axes if axes.get_title(loc="left")]
-    assert [axes.get_title(loc="left") for axes in panels] == ["clean", "fog", "lines", "all noise types"]
+    assert [axes.get_title(loc="left") for axes in panels] == [
+        "clean",
+        "fog",
+        "lines",
+        "all noise types",
+    ]
     values: np.ndarray = np.ma.filled(np.ma.asarray(panels[1].images[0].get_array()), np.nan)
     assert np.isnan(np.diag(values)).all()
     cells = abc.matrices.set_index(["noise", "actual", "read_as"])["share"]
@@ -200,24 +227,31 @@ def test_a_confusion_panel_has_a_line_a_noise_type(abc: Tables) -> None:
     assert [line.get_label() for line in panel.lines] == ["fog", "lines", "all noise types"]
     first = abc.by_level.iloc[0]
     assert panel.get_title(loc="left") == f"{first['actual']} read as {first['read_as']}"
-    own = abc.by_level[(abc.by_level["noise"] == "all") & (abc.by_level["actual"] == first["actual"])
-                       & (abc.by_level["read_as"] == first["read_as"])]
+    own = abc.by_level[
+        (abc.by_level["noise"] == "all")
+        & (abc.by_level["actual"] == first["actual"])
+        & (abc.by_level["read_as"] == first["read_as"])
+    ]
     assert points(panel, 2) == list(zip(own["level"], own["share"], strict=True))
 
 
 def test_of_texts_of_one_character_no_neighbour_is_known(letters: Tables) -> None:
     assert about_surroundings(letters.surroundings, letters.effects, 0.95).startswith(
-        "Nothing is known of neighbours and repetitions: has one value in this run")
+        "Nothing is known of neighbours and repetitions: has one value in this run"
+    )
     assert draw_combinations(letters.ends, "pair") is None
     assert about_combinations(letters.ends, "pair", 0.95) == (
-        "There are no pairs: the texts have one character each.")
+        "There are no pairs: the texts have one character each."
+    )
 
 
 def test_a_neighbour_that_matters_is_named(abc: Tables) -> None:
     none = about_surroundings(abc.surroundings.assign(p_holm=0.3), abc.effects, 0.95)
     assert "none surely changes how well it is read" in none
     clear = abc.surroundings.assign(p_holm=[0.3, 0.001, 0.3])
-    assert ": the right neighbour changes how well it is read." in about_surroundings(clear, abc.effects, 0.95)
+    assert ": the right neighbour changes how well it is read." in about_surroundings(
+        clear, abc.effects, 0.95
+    )
     row = abc.surroundings.iloc[0]
     assert f"the left neighbour (F({row['df1']}, {row['df2']}) = {row['F']:.2f}, " in none
 
@@ -235,7 +269,9 @@ def test_ends_show_shares_intervals_and_what_the_characters_lead_to(abc: Tables)
     assert expected == pytest.approx(own["expected"].to_numpy())
     ends = np.array([np.asarray(path.vertices)[:, 0] for path in axes.collections[0].get_paths()])
     assert ends == pytest.approx(own[["low", "high"]].to_numpy())
-    assert axes.get_yticklabels()[0].get_text() == f"{own['combination'][0]}  ({own['captchas'][0]})"
+    assert (
+        axes.get_yticklabels()[0].get_text() == f"{own['combination'][0]}  ({own['captchas'][0]})"
+    )
 
 
 def test_the_extremes_come_with_a_warning(abc: Tables) -> None:

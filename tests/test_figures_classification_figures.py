@@ -18,7 +18,13 @@ from stages.figures.classification_figures import (
     macro_of,
 )
 from stages.figures.figure import ReportTable
-from stages.figures.reader_table import Described, calculated, means_table, nature_table, scores_table
+from stages.figures.reader_table import (
+    Described,
+    calculated,
+    means_table,
+    nature_table,
+    scores_table,
+)
 from stages.schemas.figures import Classification
 from stages.schemas.predict import PredictionDetails, PredictionMetrics
 from stages.schemas.train import TrainingRecord
@@ -28,8 +34,15 @@ UKRAINIAN = "АБВГҐДЕЄЖЗИІЇЙКЛМНОПРСТУФХЦЧШЩЬЮЯ"
 
 def observed(truth: str, guess: str, level: float = 0.0, *, each: int = 2) -> pd.DataFrame:
     """Characters in captchas of `each`; a blank in `guess` is a character that was missed."""
-    return pd.DataFrame({"captcha": np.arange(len(truth)) // each, "level": level, "truth": list(truth),
-                         "guess": [one.strip() for one in guess], "glyph": np.arange(len(truth))})
+    return pd.DataFrame(
+        {
+            "captcha": np.arange(len(truth)) // each,
+            "level": level,
+            "truth": list(truth),
+            "guess": [one.strip() for one in guess],
+            "glyph": np.arange(len(truth)),
+        }
+    )
 
 
 def texts(table: ReportTable, *, foot: bool = False) -> list[list[str]]:
@@ -43,8 +56,11 @@ def metrics() -> PredictionMetrics:
 
 
 def details(**others: object) -> PredictionDetails:
-    needed = [field.name for field in fields(PredictionDetails)
-              if field.default is MISSING and field.default_factory is MISSING]
+    needed = [
+        field.name
+        for field in fields(PredictionDetails)
+        if field.default is MISSING and field.default_factory is MISSING
+    ]
     return PredictionDetails(**(dict.fromkeys(needed, 0.5) | others))  # type: ignore[arg-type]
 
 
@@ -76,20 +92,27 @@ def test_a_report_has_a_line_for_each_of_33_letters_and_one_for_the_means() -> N
     report = classification_report(table, "r")
     assert [cells[0] for cells in texts(report)] == [*UKRAINIAN]
     assert [cells[0] for cells in texts(report, foot=True)] == ["macro mean"]
-    assert texts(report)[-1].count("0.0") == 6  # precision, recall and F1 of what was never read right, in both sets
+    assert (
+        texts(report)[-1].count("0.0") == 6
+    )  # precision, recall and F1 of what was never read right, in both sets
     assert report.body[0][3].bar == "66.7"
 
 
 def test_the_best_and_the_worst_character_are_told() -> None:
     rows = observed("aabbab" * 10, "aabbaa" * 10)
     said = about_classification(classification_table({"r": rows}, "abc"), "r")
-    assert "from 80.0\u00a0% for “b” to 85.7\u00a0% for “a”. 1 of the 3 characters never occur" in said
+    assert (
+        "from 80.0\u00a0% for “b” to 85.7\u00a0% for “a”. 1 of the 3 characters never occur" in said
+    )
     assert re.search(r"is 55\.2\u00a0% \(95\u00a0% interval \d\d\.\d to \d\d\.\d\u00a0%\)", said)
 
 
 def test_the_interval_is_of_the_confidence_that_is_named() -> None:
     observations = {"r": observed("aabbab" * 10, "aabbaa" * 10)}
-    wide, narrow = (macro_of(classification_table(observations, "abc", confidence), "r") for confidence in (0.95, 0.8))
+    wide, narrow = (
+        macro_of(classification_table(observations, "abc", confidence), "r")
+        for confidence in (0.95, 0.8)
+    )
     assert wide["f1_low"] < narrow["f1_low"] < narrow["f1"] < narrow["f1_high"] < wide["f1_high"]
     text = about_classification(classification_table(observations, "abc", 0.8), "r", 0.8)
     assert "(80\u00a0% interval" in text
@@ -111,18 +134,26 @@ def test_a_reader_that_reads_nothing_is_reported_with_zeros() -> None:
 
 
 def test_the_tables_of_the_readers_tell_what_each_is_and_reads() -> None:
-    table = classification_table({"net": observed("abab", "abab"), "tree": observed("abab", "abaa")}, "ab")
+    table = classification_table(
+        {"net": observed("abab", "abab"), "tree": observed("abab", "abaa")}, "ab"
+    )
     reached: dict[str, Any] = {"validation_character_accuracy": 0.5, "validation_exact_match": 0.25}
     net = TrainingRecord(weights=12345, best_epoch=3, epochs=5, arithmetic="fp32 on x", **reached)
     tree = TrainingRecord(weights=56, best_epoch=1, epochs=1, **reached)
     read = details(calibration_error=0.0321, arithmetic="bf16 on x")
-    runs = {"net": Described("ctc", "both", "median", net, metrics(), read),
-            "tree": Described("knn", "clean", "none", tree, metrics(), details())}
+    runs = {
+        "net": Described("ctc", "both", "median", net, metrics(), read),
+        "tree": Described("knn", "clean", "none", tree, metrics(), details()),
+    }
     assert texts(nature_table(runs)) == [
         ["net", "ctc", "12,345", "clean and noisy captchas", "median", "3 of 5"],
-        ["tree", "knn", "56", "clean captchas only", "none", "–"]]
+        ["tree", "knn", "56", "clean captchas only", "none", "–"],
+    ]
     assert calculated(runs) == ["Trained in fp32 on x (net).", "Read in bf16 on x (net)."]
     scores = scores_table(runs)
-    assert texts(scores) == [["net", *["50.0\u00a0%"] * 4, "3.2\u00a0%"], ["tree", *["50.0\u00a0%"] * 4, "–"]]
+    assert texts(scores) == [
+        ["net", *["50.0\u00a0%"] * 4, "3.2\u00a0%"],
+        ["tree", *["50.0\u00a0%"] * 4, "–"],
+    ]
     assert {cell.small for line in scores.body for cell in line[1:5]} == {"40.0 to 62.5\u00a0%"}
     assert texts(means_table(table, runs))[0][:3] == ["net", "100.0\u00a0%", "100.0\u00a0%"]

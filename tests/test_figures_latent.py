@@ -22,11 +22,24 @@ from stages.figures.latent import (
     verdicts,
 )
 from stages.figures.style import svg
-from stages.insight.class_separation import COLLAPSED, MEASURES, MERGED, Space, plane_table, separation
+from stages.insight.class_separation import (
+    COLLAPSED,
+    MEASURES,
+    MERGED,
+    Space,
+    plane_table,
+    separation,
+)
 from stages.schemas.explain import SpaceMeasures
 
 LEVELS = (0.3, 0.6)
-NOISES = {"gaussian": (0.4, 1.0), "motion_blur": (1.0, 2.0), "fog": (0.5, 2.0), "shift": (1.0, 1.0), "gone": (0.0, 1.0)}
+NOISES = {
+    "gaussian": (0.4, 1.0),
+    "motion_blur": (1.0, 2.0),
+    "fog": (0.5, 2.0),
+    "shift": (1.0, 1.0),
+    "gone": (0.0, 1.0),
+}
 
 
 def space_of(each: int = 25, classes: int = 3, name: str = "reader") -> Space:
@@ -42,10 +55,20 @@ def space_of(each: int = 25, classes: int = 3, name: str = "reader") -> Space:
         share, factor = (1 + (value - 1) * level / LEVELS[-1] for value in (share, factor))
         return np.asarray((middle + share * (corners - middle))[labels] + factor * off)
 
-    noisy = {(noise, level): moved(*change, level) + (9 if noise == "shift" else 0)
-             for noise, change in NOISES.items() for level in LEVELS}
-    return Space(name, corners[owners] + rng.normal(size=(len(owners), 5)), owners, corners[labels] + off, labels,
-                 np.arange(len(labels)), noisy)
+    noisy = {
+        (noise, level): moved(*change, level) + (9 if noise == "shift" else 0)
+        for noise, change in NOISES.items()
+        for level in LEVELS
+    }
+    return Space(
+        name,
+        corners[owners] + rng.normal(size=(len(owners), 5)),
+        owners,
+        corners[labels] + off,
+        labels,
+        np.arange(len(labels)),
+        noisy,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -58,20 +81,42 @@ def test_the_verdict_is_what_was_done_to_the_classes(table: pd.DataFrame) -> Non
     assert found["level"].unique().tolist() == [0.6]
     assert found["known"].all()
     assert found.loc["gaussian", ["distance", "spread", "fisher", "because"]].tolist() == [
-        "falls", "unclear", "falls", "distance"]
+        "falls",
+        "unclear",
+        "falls",
+        "distance",
+    ]
     assert found.loc["motion_blur", ["distance", "spread", "fisher", "because"]].tolist() == [
-        "unclear", "grows", "falls", "spread"]
-    assert found.loc["fog", ["distance", "spread", "fisher", "because"]].tolist() == ["falls", "grows", "falls", "both"]
+        "unclear",
+        "grows",
+        "falls",
+        "spread",
+    ]
+    assert found.loc["fog", ["distance", "spread", "fisher", "because"]].tolist() == [
+        "falls",
+        "grows",
+        "falls",
+        "both",
+    ]
     assert found.loc["shift", ["distance", "spread", "fisher", "because"]].tolist() == [
-        "unclear", "unclear", "unclear", "none"]
-    assert found.loc["gone", ["distance", "fisher", "because"]].tolist() == ["falls", "falls", "distance"]
+        "unclear",
+        "unclear",
+        "unclear",
+        "none",
+    ]
+    assert found.loc["gone", ["distance", "fisher", "because"]].tolist() == [
+        "falls",
+        "falls",
+        "distance",
+    ]
 
 
 def test_one_sentence_groups_the_noises(table: pd.DataFrame) -> None:
     said = about_separation(table, "reader")
     assert said == (
         "At the strongest level: under gaussian, fog and gone the class means move together; under motion blur and fog "
-        "the classes spread out. Neither is clear under shift. Where either happens, characters become alike.")
+        "the classes spread out. Neither is clear under shift. Where either happens, characters become alike."
+    )
 
 
 def test_where_all_noises_do_the_same_no_list_is_needed(table: pd.DataFrame) -> None:
@@ -79,26 +124,33 @@ def test_where_all_noises_do_the_same_no_list_is_needed(table: pd.DataFrame) -> 
     three = pd.concat([alike, alike[alike["noise"] == "gaussian"].assign(noise="rain")])
     assert about_separation(three, "reader") == (
         "At the strongest level: under every noise the class means move together; none spreads out. So characters "
-        "become alike.")
+        "become alike."
+    )
 
 
 def test_a_noise_is_told_with_its_numbers_and_intervals(table: pd.DataFrame) -> None:
     said = about_noise_on_classes(table, "reader", "gaussian", 0.9)
-    found = re.search(r"class means changes by −(\d+)\u00a0% \(90\u00a0% interval −(\d+) to −(\d+)\)", said)
+    found = re.search(
+        r"class means changes by −(\d+)\u00a0% \(90\u00a0% interval −(\d+) to −(\d+)\)", said
+    )
     assert found
     value, low, high = map(int, found.groups())
     assert low > value > high
     assert value == pytest.approx(60, abs=8)
     assert said.endswith("the Fisher ratio falls because class means draw together.")
     widened = about_noise_on_classes(table, "reader", "motion_blur", 0.9)
-    assert re.search(r"spread within classes changes by \+\d\d\d?\u00a0% \(90\u00a0% interval \+", widened)
+    assert re.search(
+        r"spread within classes changes by \+\d\d\d?\u00a0% \(90\u00a0% interval \+", widened
+    )
     assert widened.endswith("because classes spread out.")
 
 
 def test_a_shift_of_all_is_no_merging_but_told(table: pd.DataFrame) -> None:
     said = about_noise_on_classes(table, "reader", "shift", 0.9)
     assert "does not clearly change, but the classes may have moved as a whole: " in said
-    purity = table[(table["noise"] == "shift") & (table["measure"] == "purity") & (table["level"] == 0.6)]["value"]
+    purity = table[
+        (table["noise"] == "shift") & (table["measure"] == "purity") & (table["level"] == 0.6)
+    ]["value"]
     assert f"{100 * purity.iloc[0]:.1f}\u00a0% of the nearest" in said
 
 
@@ -112,23 +164,35 @@ def test_means_that_are_one_are_told_without_a_number(table: pd.DataFrame) -> No
     assert "nan" not in said
     assert verdicts(gone).set_index("noise").loc["gone", "because"] == "distance"
     drawn = relative(gone)
-    assert (drawn[(drawn["noise"] == "gone") & (drawn["measure"] == "distance")]["value"].iloc[1:] == 0).all()
+    assert (
+        drawn[(drawn["noise"] == "gone") & (drawn["measure"] == "distance")]["value"].iloc[1:] == 0
+    ).all()
 
 
 def test_points_that_are_one_are_told() -> None:
     space = space_of()
-    flat = Space("reader", space.reference, space.reference_labels, space.clean, space.labels, space.clusters,
-                 {("contrast", 1.0): np.zeros_like(space.clean)})
+    flat = Space(
+        "reader",
+        space.reference,
+        space.reference_labels,
+        space.clean,
+        space.labels,
+        space.clusters,
+        {("contrast", 1.0): np.zeros_like(space.clean)},
+    )
     told = separation(flat, rng=np.random.default_rng(0), draws=50)
     assert about_noise_on_classes(told, "reader", "contrast", 0.9) == (
-        f"Under contrast at level 1 nothing is left: {COLLAPSED}.")
+        f"Under contrast at level 1 nothing is left: {COLLAPSED}."
+    )
     assert "under contrast each class becomes one point" in about_separation(told, "reader")
     svg(draw_separation(told, "reader"))
 
 
 def test_too_few_examples_give_no_verdict_but_a_figure() -> None:
     few = separation(space_of(each=4), rng=np.random.default_rng(0))
-    assert about_separation(few, "reader").startswith("No interval is known here, and so no verdict: class 0 has 4")
+    assert about_separation(few, "reader").startswith(
+        "No interval is known here, and so no verdict: class 0 has 4"
+    )
     assert "no verdict: class 0 has 4" in about_noise_on_classes(few, "reader", "fog", 0.9)
     assert "(no interval: class 0 has 4" in about_plane(few, "reader", "fog", 0.5, 0.9)
     assert not verdicts(few)["known"].any()
@@ -146,16 +210,26 @@ def test_the_figure_shows_multiples_of_the_clean_values(table: pd.DataFrame) -> 
     assert last.loc[("motion_blur", "spread"), "value"] == pytest.approx(2, abs=0.1)
     assert (found["low"] <= found["high"]).all()
     assert found["value"].between(found["low"], found["high"]).all()
-    squares = table[(table["level"] == 0.6) & (table["noise"] == "fog")].set_index("measure")["value"]
+    squares = table[(table["level"] == 0.6) & (table["noise"] == "fog")].set_index("measure")[
+        "value"
+    ]
     start = table[table["noise"] == "none"].set_index("measure")["value"]
     for measure in ("distance", "spread"):
-        assert last.loc[("fog", measure), "value"] == pytest.approx(squares[measure] / start[measure])
+        assert last.loc[("fog", measure), "value"] == pytest.approx(
+            squares[measure] / start[measure]
+        )
 
 
 def test_the_separation_has_a_panel_a_noise_and_a_legend(table: pd.DataFrame) -> None:
     figure = draw_separation(table, "reader")
     shown = [axes for axes in figure.axes if axes.get_visible()]
-    assert [axes.get_title(loc="left") for axes in shown] == ["gaussian", "motion blur", "fog", "shift", "gone"]
+    assert [axes.get_title(loc="left") for axes in shown] == [
+        "gaussian",
+        "motion blur",
+        "fog",
+        "shift",
+        "gone",
+    ]
     assert all(len(axes.get_lines()) == 4 for axes in shown)
     text = svg(figure)
     assert "distance between class means" in text
@@ -168,7 +242,11 @@ def test_the_plane_has_a_panel_a_level_and_a_letter_a_class(classes: int) -> Non
     plane = plane_table(space_of(classes=classes), alphabet, most=40)
     figure = draw_plane(plane, "motion_blur")
     shown = [axes for axes in figure.axes if axes.get_visible()]
-    assert [axes.get_title(loc="left") for axes in shown] == ["clean", "motion blur 0.3", "motion blur 0.6"]
+    assert [axes.get_title(loc="left") for axes in shown] == [
+        "clean",
+        "motion blur 0.3",
+        "motion blur 0.6",
+    ]
     for axes in shown:
         assert sorted(text.get_text() for text in axes.texts) == sorted(alphabet)
         assert sum(np.shape(dots.get_offsets())[0] for dots in axes.collections) == 40
@@ -181,8 +259,16 @@ def test_the_plane_has_a_panel_a_level_and_a_letter_a_class(classes: int) -> Non
 def test_more_classes_than_the_palette_has_get_colours_of_their_own() -> None:
     rng = np.random.default_rng(0)
     letters = [chr(ord("A") + i) for i in range(33)]
-    plane = pd.DataFrame({"space": "vae", "noise": "none", "level": 0.0, "character": letters,
-                          "x": rng.normal(size=33), "y": rng.normal(size=33)})
+    plane = pd.DataFrame(
+        {
+            "space": "vae",
+            "noise": "none",
+            "level": 0.0,
+            "character": letters,
+            "x": rng.normal(size=33),
+            "y": rng.normal(size=33),
+        }
+    )
     dots: Any = draw_plane(plane, "fog").axes[0].collections
     assert len({tuple(one.get_facecolor()[0]) for one in dots}) == 33
 
@@ -208,11 +294,18 @@ def test_drawings_are_ink_on_white_in_named_rows() -> None:
 
 def test_the_drawings_sentence_names_the_noise_that_costs_most() -> None:
     names = ["noise", "level", "reconstruction", "reconstruction_low", "reconstruction_high"]
-    losses = pd.DataFrame([["none", 0.0, 90.2, 88.1, 91.9], ["fog", 0.4, 400.0, 390.0, 410.0],
-                           ["salt_and_pepper", 0.2, 800.4, np.nan, np.nan]], columns=names)
+    losses = pd.DataFrame(
+        [
+            ["none", 0.0, 90.2, 88.1, 91.9],
+            ["fog", 0.4, 400.0, 390.0, 410.0],
+            ["salt_and_pepper", 0.2, 800.4, np.nan, np.nan],
+        ],
+        columns=names,
+    )
     assert about_drawings(losses, 7, 8, 0.9) == (
         "The autoencoder uses 7 of its 8 dimensions and draws a clean glyph it has not seen at a cost of 90 nats "
-        "(90\u00a0% interval 88 to 92); salt and pepper at level 0.2 costs most, 800 nats.")
+        "(90\u00a0% interval 88 to 92); salt and pepper at level 0.2 costs most, 800 nats."
+    )
     assert about_drawings(losses[:1], 7, 8, 0.9).endswith("(90\u00a0% interval 88 to 92).")
 
 

@@ -19,8 +19,9 @@ from stages.figures import numbers
     (0.4, 0.3, math.nan, "0.40 (0.30 to beyond those tested)"), (0.7, math.nan, math.nan, "0.7 (no interval)"),
     (-0.2, -3.0, 2.6, "0 (−3 to 3)"),
 ])  # fmt: skip
-def test_an_estimate_is_rounded_to_what_its_interval_allows(value: float, low: float, high: float,
-                                                            written: str) -> None:
+def test_an_estimate_is_rounded_to_what_its_interval_allows(
+    value: float, low: float, high: float, written: str
+) -> None:
     assert numbers.estimate_text(value, low, high) == written
 
 
@@ -28,17 +29,22 @@ def test_an_estimate_is_rounded_to_what_its_interval_allows(value: float, low: f
 def test_the_last_decimal_is_the_first_digit_of_the_half_width(value: float, half: float) -> None:
     kept = numbers.decimals(value - half, value + half)
     exact = (value + half) - (value - half)
-    assert 10.0 ** -kept <= exact / 2 * (1 + 1e-9) or kept == numbers.MOST_DECIMALS or exact == 0
+    assert 10.0**-kept <= exact / 2 * (1 + 1e-9) or kept == numbers.MOST_DECIMALS or exact == 0
     assert kept == 0 or 10.0 ** -(kept - 1) > exact / 2 * (1 - 1e-9)
 
 
 def test_a_loss_is_told_with_its_ends_in_order() -> None:
     row = pd.Series({"cost": -0.2, "low": -0.25, "high": -0.15})
-    assert numbers.points_text(row, "cost", sign=-1, explained="95 % interval") == "20 (95 % interval 15 to 25)"
+    assert (
+        numbers.points_text(row, "cost", sign=-1, explained="95 % interval")
+        == "20 (95 % interval 15 to 25)"
+    )
 
 
-@pytest.mark.parametrize(("share", "written"), [(0.9996, "99.96"), (1.0, "100.0"), (0.5, "50.0"), (0.0004, "0.04"),
-                                                (0.0, "0.0")])
+@pytest.mark.parametrize(
+    ("share", "written"),
+    [(0.9996, "99.96"), (1.0, "100.0"), (0.5, "50.0"), (0.0004, "0.04"), (0.0, "0.0")],
+)
 def test_no_share_is_rounded_to_all_or_nothing(share: float, written: str) -> None:
     assert numbers.percent(share) == f"{written}\u00a0%"
 
@@ -48,7 +54,9 @@ def test_a_share_is_told_with_its_interval() -> None:
     assert numbers.share_text(0.5, math.nan, math.nan) == "50.0\u00a0% (no interval)"
 
 
-@pytest.mark.parametrize(("p", "written"), [(0.0, "below 0.01"), (1.0, "above 0.99"), (0.5, "0.50")])
+@pytest.mark.parametrize(
+    ("p", "written"), [(0.0, "below 0.01"), (1.0, "above 0.99"), (0.5, "0.50")]
+)
 def test_no_probability_is_rounded_to_certainty(p: float, written: str) -> None:
     assert numbers.probability(p) == written
 

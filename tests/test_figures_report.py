@@ -96,22 +96,47 @@ class Studied:
 
 
 def a_tree() -> tuple[dict[str, Any], dict[str, str]]:
-    table = ReportTable(EVIL, heads(EVIL), [[TableCell(EVIL, span=2, scope="rowgroup")], row(EVIL, TableCell(EVIL, EVIL, bar="25.5"))],
-                  [row(EVIL, EVIL)], [EVIL])
+    table = ReportTable(
+        EVIL,
+        heads(EVIL),
+        [[TableCell(EVIL, span=2, scope="rowgroup")], row(EVIL, TableCell(EVIL, EVIL, bar="25.5"))],
+        [row(EVIL, EVIL)],
+        [EVIL],
+    )
     recipes = Definitions([(EVIL, EVIL)], "recipes")
-    parts: list[ChapterPart] = [figure("one"), figure("two"), Words([EVIL], "bullets", "sure"), table, recipes]
-    later: list[ChapterPart] = [figure("none", "No picture"), Fold(f"folded {EVIL}", [figure("inner"), Words([EVIL])]),
-                         Heading(EVIL)]
+    parts: list[ChapterPart] = [
+        figure("one"),
+        figure("two"),
+        Words([EVIL], "bullets", "sure"),
+        table,
+        recipes,
+    ]
+    later: list[ChapterPart] = [
+        figure("none", "No picture"),
+        Fold(f"folded {EVIL}", [figure("inner"), Words([EVIL])]),
+        Heading(EVIL),
+    ]
     glossary = Definitions([(term, meaning) for term, (meaning, _) in GLOSSARY.items()], "glossary")
     chapters: list[tuple[Chapter, list[ChapterPart]]] = [
         (Chapter("report", "answer", f"Chapter {EVIL}", "", ()), parts[:1]),
         (Chapter("report", "first", f"Chapter {EVIL}", f"lead {EVIL}", ()), [*parts[1:], *later]),
-        (Chapter("details", "second", EVIL, EVIL, ()), [figure("other"), glossary])]
-    rendered = {one.name: Rendered(one.name, f"found **{EVIL}**", None if one.name == "none" else drawing(), None)
-                for _, those in chapters for one in figures_in(those)}
+        (Chapter("details", "second", EVIL, EVIL, ()), [figure("other"), glossary]),
+    ]
+    rendered = {
+        one.name: Rendered(
+            one.name, f"found **{EVIL}**", None if one.name == "none" else drawing(), None
+        )
+        for _, those in chapters
+        for one in figures_in(those)
+    }
     studied: Any = Studied()
-    tree = tree_of(studied, chapters, rendered, f"answer {EVIL}",
-                   {EVIL: {f"to first {EVIL}": "first", "to second": "second"}})
+    tree = tree_of(
+        studied,
+        chapters,
+        rendered,
+        f"answer {EVIL}",
+        {EVIL: {f"to first {EVIL}": "first", "to second": "second"}},
+    )
     return tree, {name: one.svg for name, one in rendered.items() if one.svg}
 
 
@@ -129,7 +154,10 @@ def test_every_text_is_escaped_and_the_page_is_well_formed(page: str) -> None:
 @pytest.mark.parametrize("page", ["report", "details"])
 def test_nothing_is_loaded_from_anywhere(page: str) -> None:
     html = a_page(page)
-    assert all(address.startswith(("#", "data:", "details.html", "report.html")) for address in check(html).addresses)
+    assert all(
+        address.startswith(("#", "data:", "details.html", "report.html"))
+        for address in check(html).addresses
+    )
     assert not re.search(r"url\((?!#)|@import|<link rel=\"stylesheet", html)
     assert "default-src 'none'" in html
 
@@ -166,8 +194,12 @@ def test_a_figure_has_an_alternative_text_of_its_title_form_and_finding() -> Non
 
 def test_a_figure_that_found_nothing_is_left_out() -> None:
     chapters: list[tuple[Chapter, list[ChapterPart]]] = [
-                (Chapter("report", "answer", "", "", ()), [figure("one"), figure("two")])]
-    rendered = {"one": Rendered("one", "", None, None), "two": Rendered("two", "why not", None, None)}
+        (Chapter("report", "answer", "", "", ()), [figure("one"), figure("two")])
+    ]
+    rendered = {
+        "one": Rendered("one", "", None, None),
+        "two": Rendered("two", "why not", None, None),
+    }
     studied: Any = Studied()
     tree = tree_of(studied, chapters, rendered, "", {})
     assert list(tree["figures"]) == ["two"]
@@ -176,8 +208,16 @@ def test_a_figure_that_found_nothing_is_left_out() -> None:
 
 def test_what_is_folded_away_stands_closed_below_its_summary() -> None:
     html = a_page()
-    assert len(re.findall(r"<details><summary>folded .*?<figure id=\"figure-inner\".*?</details>", html,
-                          flags=re.DOTALL)) == 1
+    assert (
+        len(
+            re.findall(
+                r"<details><summary>folded .*?<figure id=\"figure-inner\".*?</details>",
+                html,
+                flags=re.DOTALL,
+            )
+        )
+        == 1
+    )
     assert "<details open" not in html
 
 
@@ -189,8 +229,12 @@ def test_a_cell_holds_only_what_it_has() -> None:
     cells = [TableCell("x", scope="row"), TableCell("1", "0 to 2", bar="50.0", starts=True)]
     tree = table_tree(ReportTable("caption", heads("a"), [cells]))
     assert tree["head"] == [[{"text": ""}, {"text": "a", "scope": "col"}]]
-    assert tree["body"] == [[{"text": "x", "scope": "row"}, {"text": "1", "small": "0 to 2", "bar": "50.0",
-                                                             "starts": True}]]
+    assert tree["body"] == [
+        [
+            {"text": "x", "scope": "row"},
+            {"text": "1", "small": "0 to 2", "bar": "50.0", "starts": True},
+        ]
+    ]
 
 
 def test_a_cell_shows_its_interval_bar_and_span() -> None:
@@ -209,7 +253,8 @@ def test_marks_become_tags_after_escaping(text: str, html: str) -> None:
 def test_a_term_is_linked_where_it_comes_first_and_nowhere_else() -> None:
     linked = Linked("details.html")
     assert linked("Intervals and `level` of an interval") == (
-        '<a class="term" href="details.html#term-interval">Intervals</a> and <code>level</code> of an interval')
+        '<a class="term" href="details.html#term-interval">Intervals</a> and <code>level</code> of an interval'
+    )
     assert "href" not in linked("The interval again, and inter-intervals")
     assert linked("A simultaneous interval.").count("term-simultaneous-interval") == 1
 
@@ -231,6 +276,10 @@ def test_chapters_and_figures_have_names_of_their_own_and_questions_lead_to_chap
 
 
 def test_the_first_page_has_at_most_twelve_figures() -> None:
-    first = [part for chapter in CHAPTERS for part in chapter.content
-             if chapter.page == "report" and isinstance(part, Figure)]
+    first = [
+        part
+        for chapter in CHAPTERS
+        for part in chapter.content
+        if chapter.page == "report" and isinstance(part, Figure)
+    ]
     assert 1 <= len(first) <= 12

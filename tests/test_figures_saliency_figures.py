@@ -28,20 +28,43 @@ MAP[2:6, 3:8] = 1
 TOLD = ["value", "low", "high", "captchas", "note"]
 
 
-def row(noise: str, level: float, method: str, measure: str, value: float, half: float = 0.05) -> list[object]:
+def row(
+    noise: str, level: float, method: str, measure: str, value: float, half: float = 0.05
+) -> list[object]:
     few = not np.isfinite(half)
-    return [noise, level, method, measure, value, value - half, value + half, 3 if few else 20,
-            "3 captcha(s): too few for an interval" if few else ""]
+    return [
+        noise,
+        level,
+        method,
+        measure,
+        value,
+        value - half,
+        value + half,
+        3 if few else 20,
+        "3 captcha(s): too few for an interval" if few else "",
+    ]
 
 
 def measures(half: float = 0.05) -> pd.DataFrame:
-    rows = [row("none", 0.0, method, name, value, half) for method, lift in (("one", 0.0), ("other", 0.1))
-            for name, value in (("mass", 0.6 + lift), ("chance", 0.04), ("deletion_over_random", 0.3 + lift),
-                                ("insertion_over_random", 0.3 + lift), ("deletion_over_ink", lift),
-                                ("insertion_over_ink", -0.2))]
+    rows = [
+        row("none", 0.0, method, name, value, half)
+        for method, lift in (("one", 0.0), ("other", 0.1))
+        for name, value in (
+            ("mass", 0.6 + lift),
+            ("chance", 0.04),
+            ("deletion_over_random", 0.3 + lift),
+            ("insertion_over_random", 0.3 + lift),
+            ("deletion_over_ink", lift),
+            ("insertion_over_ink", -0.2),
+        )
+    ]
     rows += [row("all", np.nan, "other", "mass", 0.5, half)]
-    rows += [row(noise, level, method, "drift", start * (1 - level), half) for method in ("one", "ink")
-             for noise, start in (("fog", 0.9), ("gaussian_blur", 0.5)) for level in (0.4, 0.8)]
+    rows += [
+        row(noise, level, method, "drift", start * (1 - level), half)
+        for method in ("one", "ink")
+        for noise, start in (("fog", 0.9), ("gaussian_blur", 0.5))
+        for level in (0.4, 0.8)
+    ]
     return pd.DataFrame(rows, columns=["noise", "level", "method", "measure", *TOLD])
 
 
@@ -56,8 +79,15 @@ def test_colour_lies_where_the_map_speaks_for_the_character_and_nowhere_else() -
 
 
 def test_the_grid_has_a_caption_a_picture_and_a_cross_where_it_was_not_said() -> None:
-    figure = draw_saliency([[IMAGE] * 2] * 3, [[MAP] * 2] * 3, (3, 8), ["fog", "gaussian_blur", "lines"], [0, 0.4],
-                           [[0.99, 0.12]] * 3, [[True, False]] * 3)
+    figure = draw_saliency(
+        [[IMAGE] * 2] * 3,
+        [[MAP] * 2] * 3,
+        (3, 8),
+        ["fog", "gaussian_blur", "lines"],
+        [0, 0.4],
+        [[0.99, 0.12]] * 3,
+        [[True, False]] * 3,
+    )
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert {"clean", "level 0.4", "gaussian blur", "99 %", "12 % ✗"} <= set(texts)
     assert png(figure)[1:4] == b"PNG"
@@ -65,15 +95,23 @@ def test_the_grid_has_a_caption_a_picture_and_a_cross_where_it_was_not_said() ->
 
 def test_mean_maps_are_in_rows_of_ten_with_their_counts() -> None:
     means = {name: (MAP[:, :10], (MAP[:, :10] > 0).astype(np.float32)) for name in "0123456789AB"}
-    texts = [text.get_text() for text in draw_mean_maps(means, dict.fromkeys(means, 7)).axes[0].texts]
+    texts = [
+        text.get_text() for text in draw_mean_maps(means, dict.fromkeys(means, 7)).axes[0].texts
+    ]
     assert {"0: 7", "B: 7"} <= set(texts)
 
 
 def test_curves_drift_and_randomisation_draw_a_line_a_method_through_the_numbers() -> None:
-    curves = pd.DataFrame([[renderings, curve, method, share, 1 - share, np.nan, np.nan, 3, "few"]
-                           for renderings in ("clean", "noisy") for curve in ("deletion", "insertion")
-                           for method in ("one", "ink") for share in (0.0, 0.25, 1.0)],
-                          columns=["renderings", "curve", "method", "share", *TOLD])
+    curves = pd.DataFrame(
+        [
+            [renderings, curve, method, share, 1 - share, np.nan, np.nan, 3, "few"]
+            for renderings in ("clean", "noisy")
+            for curve in ("deletion", "insertion")
+            for method in ("one", "ink")
+            for share in (0.0, 0.25, 1.0)
+        ],
+        columns=["renderings", "curve", "method", "share", *TOLD],
+    )
     figure = draw_curves(curves)
     assert [line.get_label() for line in figure.axes[0].lines] == ["one", "ink"]
     np.testing.assert_allclose(np.asarray(figure.axes[0].lines[0].get_ydata()), [1, 0.75, 0])
@@ -85,23 +123,38 @@ def test_curves_drift_and_randomisation_draw_a_line_a_method_through_the_numbers
 
 
 def layers() -> pd.DataFrame:
-    return pd.DataFrame([[method, f"layer{k}", k, name, value, value - 0.05, value + 0.05, 20, ""]
-                         for method, lift in (("one", 0.0), ("other", 0.1)) for k in (1, 2)
-                         for name, value in (("spearman", 0.5 - 0.2 * k + lift), ("whole", 0.98))],
-                        columns=["method", "layer", "layers", "measure", *TOLD])
+    return pd.DataFrame(
+        [
+            [method, f"layer{k}", k, name, value, value - 0.05, value + 0.05, 20, ""]
+            for method, lift in (("one", 0.0), ("other", 0.1))
+            for k in (1, 2)
+            for name, value in (("spearman", 0.5 - 0.2 * k + lift), ("whole", 0.98))
+        ],
+        columns=["method", "layer", "layers", "measure", *TOLD],
+    )
 
 
 def test_sentences_tell_the_numbers_with_their_intervals() -> None:
     said = about_saliency(measures(), "other", "has no gradients: occlusion only")
-    for part in ("70.0\u00a0%", "this map (other)", "65.0\u00a0% to 75.0\u00a0%", "chance is 4.0\u00a0%",
-                 "no gradients: masking only"):
+    for part in (
+        "70.0\u00a0%",
+        "this map (other)",
+        "65.0\u00a0% to 75.0\u00a0%",
+        "chance is 4.0\u00a0%",
+        "no gradients: masking only",
+    ):
         assert part in said
     curves = about_curves(measures())
     assert "every map beats a random map by deletion" in curves
-    assert "other beats plain ink by deletion (best: other, by 0.10 (0.05 to 0.15) of area)" in curves
+    assert (
+        "other beats plain ink by deletion (best: other, by 0.10 (0.05 to 0.15) of area)" in curves
+    )
     assert "no map surely beats plain ink by insertion" in curves
     drift = about_drift(measures(), "one")
-    assert "least like the clean one under gaussian blur, with a rank correlation of 0.10 (0.05 to 0.15)" in drift
+    assert (
+        "least like the clean one under gaussian blur, with a rank correlation of 0.10 (0.05 to 0.15)"
+        in drift
+    )
     assert "most like it under fog" in drift
     assert "at most 0.20 (0.15 to 0.25)" in about_randomised(layers())
 

@@ -23,7 +23,9 @@ def a_figure(text: str = "plain") -> Figure:
     figure = Figure((3, 2))
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], label=text)
-    axes.imshow(np.random.default_rng(0).integers(0, 256, (9, 14, 3), dtype=np.uint8), interpolation="none")
+    axes.imshow(
+        np.random.default_rng(0).integers(0, 256, (9, 14, 3), dtype=np.uint8), interpolation="none"
+    )
     axes.legend(title=text)
     return figure
 
@@ -76,9 +78,13 @@ def test_words_are_names_without_underscores() -> None:
     assert words("salt_and_pepper") == "salt and pepper"
 
 
-def sheet(count: int = 2, height: int = 6, width: int = 11) -> tuple[list[list[np.ndarray]], Figure]:
+def sheet(
+    count: int = 2, height: int = 6, width: int = 11
+) -> tuple[list[list[np.ndarray]], Figure]:
     rng = np.random.default_rng(1)
-    pictures = [list(rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8)) for _ in range(2)]
+    pictures = [
+        list(rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8)) for _ in range(2)
+    ]
     captions = [["12"] * count, ["1", *["12"] * (count - 1)]]
     right = [[caption == "12" for caption in line] for line in captions]
     return pictures, draw_sheet(pictures, ["one", "two"], ["clean", "level 1"], captions, right)
@@ -88,20 +94,28 @@ def test_every_picture_is_on_the_sheet_pixel_for_pixel() -> None:
     pictures, figure = sheet()
     drawn = np.asarray(figure.axes[0].images[0].get_array())
     for picture in [picture for row in pictures for picture in row]:
-        places = [(y, x) for y in range(drawn.shape[0] - 5) for x in range(drawn.shape[1] - 10)
-                  if (drawn[y:y + 6, x:x + 11] == picture).all()]
+        places = [
+            (y, x)
+            for y in range(drawn.shape[0] - 5)
+            for x in range(drawn.shape[1] - 10)
+            if (drawn[y : y + 6, x : x + 11] == picture).all()
+        ]
         assert len(places) == 1
 
 
 def test_a_picture_file_has_two_pixels_for_one() -> None:
-    picture = np.random.default_rng(2).choice(np.array([0, 255], np.uint8), (6, 11, 1)).repeat(3, axis=2)
+    picture = (
+        np.random.default_rng(2).choice(np.array([0, 255], np.uint8), (6, 11, 1)).repeat(3, axis=2)
+    )
     figure = draw_sheet([[picture, picture]], ["one"], ["a", "b"], [["", ""]], [[True, True]])
     (left, right) = figure.axes[0].get_xlim()
     (_, top) = figure.axes[0].get_ylim()
     drawn = np.asarray(Image.open(io.BytesIO(png(figure))).convert("RGB"))
     assert drawn.shape[1] == 2 * (right - left)
     below = round(-2 * top)  # the header; then comes a frame
-    np.testing.assert_array_equal(drawn[below + 2:below + 14, -24:-2], picture.repeat(2, axis=0).repeat(2, axis=1))
+    np.testing.assert_array_equal(
+        drawn[below + 2 : below + 14, -24:-2], picture.repeat(2, axis=0).repeat(2, axis=1)
+    )
 
 
 def test_a_wrong_reading_has_a_cross_and_another_colour() -> None:

@@ -43,7 +43,9 @@ def setting(where: Path, **changes: Any) -> None:
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params.yaml, as the working directory."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(params, "refuse_foreign_code", lambda: None)  # the code is here, the study is there
+    monkeypatch.setattr(
+        params, "refuse_foreign_code", lambda: None
+    )  # the code is here, the study is there
     monkeypatch.delenv("DVC_ROOT", raising=False)
     setting(tmp_path)
     return tmp_path
@@ -58,8 +60,15 @@ def project(study: Path) -> Path:
 
 def process(where: Path, workers: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "CAPTCHA_WORKERS": workers, "PYTHONDONTWRITEBYTECODE": "1"}
-    return subprocess.run([sys.executable, "-m", "stages.generate"], cwd=where, env=environment, capture_output=True,
-                          text=True, timeout=600, check=False)
+    return subprocess.run(
+        [sys.executable, "-m", "stages.generate"],
+        cwd=where,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
 
 
 def generate(*arguments: str) -> None:
@@ -78,8 +87,10 @@ def refused(*arguments: str) -> str:
 
 
 def hashes(where: Path) -> dict[str, str]:
-    return {str(path.relative_to(where)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted((where / "data").rglob("*.parquet"))}
+    return {
+        str(path.relative_to(where)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((where / "data").rglob("*.parquet"))
+    }
 
 
 def test_any_number_of_workers_and_a_part_made_alone_give_the_same_bytes(project: Path) -> None:
@@ -98,14 +109,27 @@ def test_the_tables_keep_the_contract(study: Path) -> None:
     generate()
     ids: dict[str, set[int]] = {}
     for split, captchas in (("train", 21), ("validation", 6), ("test", 8)):
-        table = pa.concat_tables([artifacts.read_captchas(path) for path in artifacts.parts_of(split)])
+        table = pa.concat_tables(
+            [artifacts.read_captchas(path) for path in artifacts.parts_of(split)]
+        )
         conditions = 7 if split == "test" else 2
         keys = list(zip(table["captcha"].to_pylist(), table["condition"].to_pylist(), strict=True))
-        assert keys == [(captcha, condition) for captcha in range(captchas) for condition in range(conditions)]
-        assert artifacts.images_of(table.combine_chunks()).shape == (captchas * conditions, 40, 128, 3)
+        assert keys == [
+            (captcha, condition) for captcha in range(captchas) for condition in range(conditions)
+        ]
+        assert artifacts.images_of(table.combine_chunks()).shape == (
+            captchas * conditions,
+            40,
+            128,
+            3,
+        )
         ids[split] = {glyph for row in table["glyphs"].to_pylist() for glyph in row}
-        assert all(len(text) == len(glyphs) == 4 for text, glyphs
-                   in zip(table["text"].to_pylist(), table["glyphs"].to_pylist(), strict=True))
+        assert all(
+            len(text) == len(glyphs) == 4
+            for text, glyphs in zip(
+                table["text"].to_pylist(), table["glyphs"].to_pylist(), strict=True
+            )
+        )
     assert not ids["train"] & ids["test"]
     assert not ids["train"] & ids["validation"]
     assert not ids["validation"] & ids["test"]
@@ -119,8 +143,13 @@ def test_left_over_parts_are_cleared(study: Path) -> None:
 
 
 def test_fonts_write_any_alphabet(study: Path) -> None:
-    setting(study, glyphs__source="fonts", glyphs__alphabet="АБҐЄЇ", captcha__length={"min": 1, "max": 3},
-            colour__per="character")
+    setting(
+        study,
+        glyphs__source="fonts",
+        glyphs__alphabet="АБҐЄЇ",
+        captcha__length={"min": 1, "max": 3},
+        colour__per="character",
+    )
     generate()
     texts = artifacts.read_captchas(artifacts.part_path("train", 0))["text"].to_pylist()
     assert {len(text) for text in texts} == {1, 2, 3}
@@ -128,13 +157,24 @@ def test_fonts_write_any_alphabet(study: Path) -> None:
 
 
 def test_look_alikes_are_all_drawn_and_labelled_as_one(study: Path) -> None:
-    setting(study, glyphs__source="fonts", glyphs__alphabet="0OoAaB", captcha__fold="0O", captcha__case="fold",
-            captcha__train=24, captcha__length={"min": 2, "max": 2}, noise__types=["impulse", "gaussian_hit"])
+    setting(
+        study,
+        glyphs__source="fonts",
+        glyphs__alphabet="0OoAaB",
+        captcha__fold="0O",
+        captcha__case="fold",
+        captcha__train=24,
+        captcha__length={"min": 2, "max": 2},
+        noise__types=["impulse", "gaussian_hit"],
+    )
     generate()
     tables = [artifacts.read_captchas(path) for path in artifacts.parts_of("train")]
     assert {artifacts.alphabet_of(table.schema) for table in tables} == {"0AB"}
     texts = [text for table in tables for text in table["text"].to_pylist()[::2]]
-    for position in (0, 1):  # of 24 captchas each character that is drawn has 4: three count as 0, two as A
+    for position in (
+        0,
+        1,
+    ):  # of 24 captchas each character that is drawn has 4: three count as 0, two as A
         assert Counter(text[position] for text in texts) == {"0": 12, "A": 8, "B": 4}
     glyphs = pq.read_table("data/glyphs.parquet")
     assert glyphs["label"].to_pylist() == list("0OoAaB")
@@ -144,14 +184,22 @@ def test_look_alikes_are_all_drawn_and_labelled_as_one(study: Path) -> None:
 def captcha_folder(where: Path, *labels: str) -> str:
     where.mkdir()
     for i, label in enumerate(labels):
-        Image.fromarray(np.full((20, 60, 3), 20 + 10 * i, np.uint8)).save(where / f"{label}.{i}.png")
+        Image.fromarray(np.full((20, 60, 3), 20 + 10 * i, np.uint8)).save(
+            where / f"{label}.{i}.png"
+        )
     return str(where)
 
 
 def test_labels_that_fold_into_one_are_in_one_split(study: Path) -> None:
     labels = [first + second for first in "aAbB" for second in "cCdDeE"]
-    setting(study, captcha__source="folder", captcha__path=captcha_folder(study / "found", *labels),
-            glyphs__alphabet="abcdeABCDE", captcha__case="fold", regression__references__digit="a")
+    setting(
+        study,
+        captcha__source="folder",
+        captcha__path=captcha_folder(study / "found", *labels),
+        glyphs__alphabet="abcdeABCDE",
+        captcha__case="fold",
+        regression__references__digit="a",
+    )
     generate()
     split_of: dict[str, set[str]] = {}
     count = 0
@@ -167,16 +215,29 @@ def test_labels_that_fold_into_one_are_in_one_split(study: Path) -> None:
 
 
 def test_labels_that_leave_a_split_empty_are_told(study: Path) -> None:
-    setting(study, captcha__source="folder", captcha__path=captcha_folder(study / "found", "aB", "Ab", "AB", "ab"),
-            glyphs__alphabet="abAB", captcha__case="fold", regression__references__digit="a")
-    assert ("captcha.fold, captcha.case: 1 distinct label(s) are left and none for" in
-            refused())
+    setting(
+        study,
+        captcha__source="folder",
+        captcha__path=captcha_folder(study / "found", "aB", "Ab", "AB", "ab"),
+        glyphs__alphabet="abAB",
+        captcha__case="fold",
+        regression__references__digit="a",
+    )
+    assert "captcha.fold, captcha.case: 1 distinct label(s) are left and none for" in refused()
 
 
 def test_stretched_captchas_fill_their_canvas(study: Path) -> None:
-    setting(study, captcha__fit="stretch", captcha__height=50, captcha__width=64, colour__schemes=["white_on_black"])
+    setting(
+        study,
+        captcha__fit="stretch",
+        captcha__height=50,
+        captcha__width=64,
+        colour__schemes=["white_on_black"],
+    )
     generate("validation", "0")
-    images = artifacts.images_of(artifacts.read_captchas(artifacts.part_path("validation", 0)))[::2]  # the clean ones
+    images = artifacts.images_of(artifacts.read_captchas(artifacts.part_path("validation", 0)))[
+        ::2
+    ]  # the clean ones
     assert images.shape == (6, 50, 64, 3)
     for image in images:
         rows, columns = np.nonzero(image.max(axis=2) > 60)
@@ -190,10 +251,21 @@ def test_real_mnist_can_be_the_source(study: Path, mnist: Path) -> None:
 
 
 def test_real_captchas_can_be_the_source(study: Path, real_captchas: Path) -> None:
-    setting(study, captcha__source="folder", captcha__path=str(real_captchas), colour__schemes=["original", "grey"])
+    setting(
+        study,
+        captcha__source="folder",
+        captcha__path=str(real_captchas),
+        colour__schemes=["original", "grey"],
+    )
     generate()
-    texts = {split: {text for path in artifacts.parts_of(split)
-                     for text in artifacts.read_captchas(path)["text"].to_pylist()} for split in artifacts.SPLITS}
+    texts = {
+        split: {
+            text
+            for path in artifacts.parts_of(split)
+            for text in artifacts.read_captchas(path)["text"].to_pylist()
+        }
+        for split in artifacts.SPLITS
+    }
     assert not texts["train"] & texts["test"]
     assert not texts["validation"] & (texts["train"] | texts["test"])
 
@@ -224,4 +296,6 @@ def test_a_part_that_does_not_exist_is_told(study: Path, arguments: tuple[str, .
 def test_a_wrong_number_of_workers_is_told_by_the_command_in_one_line(project: Path) -> None:
     done = process(project, workers="many")
     assert done.returncode == 1
-    assert done.stderr == "error: CAPTCHA_WORKERS should be a whole number of at least 1, got 'many'\n"
+    assert (
+        done.stderr == "error: CAPTCHA_WORKERS should be a whole number of at least 1, got 'many'\n"
+    )

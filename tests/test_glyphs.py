@@ -40,9 +40,15 @@ def bar(height: int, width: int, shape: tuple[int, int] = (50, 90)) -> np.ndarra
     return gray
 
 
-@given(sizes=st.lists(st.integers(3, 60), min_size=1, max_size=5), validation=st.floats(0.01, 0.5),
-       test=st.floats(0.01, 0.49), seed=st.integers(0, 99))
-def test_every_pool_gets_its_share_of_every_class(sizes: list[int], validation: float, test: float, seed: int) -> None:
+@given(
+    sizes=st.lists(st.integers(3, 60), min_size=1, max_size=5),
+    validation=st.floats(0.01, 0.5),
+    test=st.floats(0.01, 0.49),
+    seed=st.integers(0, 99),
+)
+def test_every_pool_gets_its_share_of_every_class(
+    sizes: list[int], validation: float, test: float, seed: int
+) -> None:
     labels = rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
     pool = assign_pools(labels, validation, test, rng=rng(seed))
     for label, size in enumerate(sizes):
@@ -60,13 +66,17 @@ def test_shares_of_a_large_class_are_exact() -> None:
 
 
 def test_pools_depend_on_the_generator_alone() -> None:
-    first, again, other = (assign_pools(np.repeat(np.arange(3), 20), 0.2, 0.2, rng=rng(seed)) for seed in (5, 5, 6))
+    first, again, other = (
+        assign_pools(np.repeat(np.arange(3), 20), 0.2, 0.2, rng=rng(seed)) for seed in (5, 5, 6)
+    )
     np.testing.assert_array_equal(first, again)
     assert (first != other).any()
 
 
 def test_a_class_too_small_for_three_pools_is_named() -> None:
-    with pytest.raises(ValueError, match=r"class ґ has 2 glyph\(s\), expected at least 3.*remove it from"):
+    with pytest.raises(
+        ValueError, match=r"class ґ has 2 glyph\(s\), expected at least 3.*remove it from"
+    ):
         assign_pools(np.array(list("аааґґ")), 0.2, 0.2, rng=rng())
 
 
@@ -83,7 +93,9 @@ def test_shares_that_leave_nothing_to_train_on_are_refused(validation: float, te
 
 def glyph_set() -> GlyphSet:
     images = rng().integers(0, 256, (6, 28, 28), dtype=np.uint8)
-    return GlyphSet(images, np.array([0, 1, 1, 0, 1, 0]), np.array([0, 0, 1, 2, 2, 1], np.uint8), "бa")
+    return GlyphSet(
+        images, np.array([0, 1, 1, 0, 1, 0]), np.array([0, 0, 1, 2, 2, 1], np.uint8), "бa"
+    )
 
 
 def test_the_ids_of_a_pool_come_by_character() -> None:
@@ -98,13 +110,27 @@ def test_counts_and_means_agree_with_a_loop() -> None:
         for j in range(3):
             pairs = zip(glyphs.labels, glyphs.pool, strict=True)
             assert glyphs.counts()[i, j] == sum(label == i and pool == j for label, pool in pairs)
-        mean = np.mean([image for image, label in zip(glyphs.images, glyphs.labels, strict=True) if label == i], axis=0)
+        mean = np.mean(
+            [
+                image
+                for image, label in zip(glyphs.images, glyphs.labels, strict=True)
+                if label == i
+            ],
+            axis=0,
+        )
         np.testing.assert_allclose(glyphs.means()[i], mean, atol=0.5)
 
 
-@pytest.mark.parametrize("changed", [{"images": np.zeros((6, 28, 27), np.uint8)}, {"images": np.zeros((6, 28, 28))},
-                                     {"labels": np.array([0, 1, 1, 0, 1, 2])}, {"pool": np.full(6, 3, np.uint8)},
-                                     {"pool": np.zeros(5, np.uint8)}])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"images": np.zeros((6, 28, 27), np.uint8)},
+        {"images": np.zeros((6, 28, 28))},
+        {"labels": np.array([0, 1, 1, 0, 1, 2])},
+        {"pool": np.full(6, 3, np.uint8)},
+        {"pool": np.zeros(5, np.uint8)},
+    ],
+)
 def test_arrays_that_do_not_fit_each_other_are_refused(changed: dict[str, Any]) -> None:
     glyphs = glyph_set()
     with pytest.raises(ValueError, match="glyphs: expected"):
@@ -115,8 +141,14 @@ def test_an_alphabet_is_composed_and_keeps_its_order() -> None:
     assert normalise_alphabet(unicodedata.normalize("NFD", "їйа")) == "їйа"
 
 
-@pytest.mark.parametrize(("alphabet", "told"), [("abca", "'a' twice"), ("", "list the characters"),
-                                                ("й" + unicodedata.normalize("NFD", "й"), "'й' twice")])
+@pytest.mark.parametrize(
+    ("alphabet", "told"),
+    [
+        ("abca", "'a' twice"),
+        ("", "list the characters"),
+        ("й" + unicodedata.normalize("NFD", "й"), "'й' twice"),
+    ],
+)
 def test_an_empty_or_repeating_alphabet_is_refused(alphabet: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         normalise_alphabet(alphabet)
@@ -124,7 +156,9 @@ def test_an_empty_or_repeating_alphabet_is_refused(alphabet: str, told: str) -> 
 
 def test_characters_that_a_source_lacks_are_told_with_those_it_has() -> None:
     require_characters("ab", "abc", "here")
-    with pytest.raises(ValueError, match=r"^here has no 'x', 'y': take glyphs.alphabet from .*\(abc\)$"):
+    with pytest.raises(
+        ValueError, match=r"^here has no 'x', 'y': take glyphs.alphabet from .*\(abc\)$"
+    ):
         require_characters("axy", "cab", "here")
     with pytest.raises(ValueError, match=r"and 960 more\)$"):
         require_characters("a", map(chr, range(1000, 2000)), "here")
@@ -134,8 +168,12 @@ def test_labels_are_places_in_the_alphabet() -> None:
     np.testing.assert_array_equal(labels_of(np.array(list("baxb")), "ab"), [1, 0, -1, 1])
 
 
-@pytest.mark.parametrize(("height", "width", "fitted"), [(40, 10, (20, 5)), (6, 24, (5, 20)), (3, 3, (20, 20))])
-def test_centred_ink_fits_a_box_of_20_px_and_keeps_its_aspect(height: int, width: int, fitted: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("height", "width", "fitted"), [(40, 10, (20, 5)), (6, 24, (5, 20)), (3, 3, (20, 20))]
+)
+def test_centred_ink_fits_a_box_of_20_px_and_keeps_its_aspect(
+    height: int, width: int, fitted: tuple[int, int]
+) -> None:
     glyph = centre(bar(height, width))
     assert glyph.shape == (28, 28)
     assert ((glyph > 127).any(axis=1).sum(), (glyph > 127).any(axis=0).sum()) == fitted
@@ -147,12 +185,16 @@ def test_the_centre_of_mass_comes_to_pixel_14() -> None:
     gray[30:35, 10:30] = 255
     glyph = centre(gray).astype(float)
     y, x = np.indices(glyph.shape)
-    np.testing.assert_allclose([np.average(y, weights=glyph), np.average(x, weights=glyph)], 14, atol=0.51)
+    np.testing.assert_allclose(
+        [np.average(y, weights=glyph), np.average(x, weights=glyph)], 14, atol=0.51
+    )
 
 
 def test_lopsided_ink_stays_on_the_glyph() -> None:
     gray = np.zeros((100, 100), np.uint8)
-    gray[:, 45:55] = 64  # a T whose mass is at its top: centred by it, the foot would leave the glyph
+    gray[:, 45:55] = (
+        64  # a T whose mass is at its top: centred by it, the foot would leave the glyph
+    )
     gray[0:10] = 255
     glyph = centre(gray)
     assert (glyph > 31).any(axis=1).sum() == 20
@@ -171,7 +213,9 @@ def test_an_image_without_ink_is_refused() -> None:
 @pytest.mark.skipif(not MNIST.exists(), reason="needs ../shared/data/mnist")
 def test_centring_restores_mnist_after_it_was_moved_and_magnified() -> None:
     with gzip.open(MNIST / "t10k-images-idx3-ubyte.gz") as opened:
-        images = np.frombuffer(opened.read(16 + 200 * 784), np.uint8, offset=16).reshape(200, 28, 28)
+        images = np.frombuffer(opened.read(16 + 200 * 784), np.uint8, offset=16).reshape(
+            200, 28, 28
+        )
     errors = []
     for image in images:
         moved = np.zeros((150, 190), np.uint8)
@@ -189,7 +233,9 @@ def stroke_width(glyph: np.ndarray) -> float:
 
 def test_the_digits_have_strokes_as_wide_as_mnist_and_are_20_px_high() -> None:
     glyphs = upsample_digits(load_digits().images[:400])
-    assert abs(np.mean([stroke_width(glyph) for glyph in glyphs]) - 2.85) < 0.75  # MNIST: mean and standard deviation
+    assert (
+        abs(np.mean([stroke_width(glyph) for glyph in glyphs]) - 2.85) < 0.75
+    )  # MNIST: mean and standard deviation
     heights = (glyphs > 31).any(axis=2).sum(axis=1)
     assert np.median(heights) == 20
     assert heights.max() <= 20
@@ -210,8 +256,10 @@ def test_the_upsampled_cells_hold_the_ink_of_the_original() -> None:
     np.testing.assert_allclose(fine[16:20] @ np.ones(9), 1, atol=0.05)  # an even image stays even
 
 
-@pytest.mark.parametrize("images", [np.zeros((2, 8, 9)), np.zeros((8, 8)), np.full((2, 8, 8), 17),
-                                    np.full((2, 8, 8), -1)])
+@pytest.mark.parametrize(
+    "images",
+    [np.zeros((2, 8, 9)), np.zeros((8, 8)), np.full((2, 8, 8), 17), np.full((2, 8, 8), -1)],
+)
 def test_other_images_than_scikit_learns_digits_are_refused(images: np.ndarray) -> None:
     with pytest.raises(ValueError, match="digits: expected images of 8x8"):
         upsample_digits(images)

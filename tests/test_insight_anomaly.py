@@ -32,12 +32,33 @@ from stages.insight.anomaly import (
     pixel_entropy,
     unseen_headlines,
 )
-from stages.insight.autoencoder import GlyphAutoencoder, draw_latent, fit_autoencoder, reconstruction_loss, to_ink
+from stages.insight.autoencoder import (
+    GlyphAutoencoder,
+    draw_latent,
+    fit_autoencoder,
+    reconstruction_loss,
+    to_ink,
+)
 from stages.statistics.bootstrap import index_counts
 
 CPU = torch.device("cpu")
-COLUMNS = ["held_out", "method", "noise", "level", "n_normal", "n_anomalous", "auroc", "low", "high", "aupr",
-           "tpr_at_5", "tpr_low", "tpr_high", "false_alarms", "note"]
+COLUMNS = [
+    "held_out",
+    "method",
+    "noise",
+    "level",
+    "n_normal",
+    "n_anomalous",
+    "auroc",
+    "low",
+    "high",
+    "aupr",
+    "tpr_at_5",
+    "tpr_low",
+    "tpr_high",
+    "false_alarms",
+    "note",
+]
 QUICK = FitEffort(autoencoder=1200, classifier=600, channels=4)
 
 
@@ -88,7 +109,9 @@ def test_every_row_is_what_scikit_learn_says_of_its_scores(method: str, a: int) 
     assert row["auroc"] == pytest.approx(roc_auc_score(truth, scores))
     assert row["aupr"] == pytest.approx(average_precision_score(truth, scores))
     beyond = scores > result.thresholds[method][a]
-    assert (row["tpr_at_5"], row["false_alarms"]) == pytest.approx((beyond[truth].mean(), beyond[~truth].mean()))
+    assert (row["tpr_at_5"], row["false_alarms"]) == pytest.approx(
+        (beyond[truth].mean(), beyond[~truth].mean())
+    )
     assert (row["n_normal"], row["n_anomalous"]) == (36, 12)
     assert row["low"] <= row["auroc"] <= row["high"]
 
@@ -96,7 +119,11 @@ def test_every_row_is_what_scikit_learn_says_of_its_scores(method: str, a: int) 
 def test_there_is_a_row_for_each_class_method_and_rendering() -> None:
     rows = found().rows
     assert list(rows.columns) == COLUMNS
-    assert len(rows) == len(rows[["held_out", "method", "noise", "level"]].drop_duplicates()) == 4 * len(METHODS) * 2
+    assert (
+        len(rows)
+        == len(rows[["held_out", "method", "noise", "level"]].drop_duplicates())
+        == 4 * len(METHODS) * 2
+    )
 
 
 def test_an_unseen_shape_is_noticed_and_ink_alone_notices_less() -> None:
@@ -105,7 +132,9 @@ def test_an_unseen_shape_is_noticed_and_ink_alone_notices_less() -> None:
         assert numbers[f"auroc_{method}"] > max(0.7, numbers["auroc_ink"] + 0.1)
 
 
-def test_the_same_seed_gives_the_same_rows_with_one_worker_or_two(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_seed_gives_the_same_rows_with_one_worker_or_two(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(anomaly, "SIDE_BY_SIDE", 1)
     again = held_out(*POOLS, CONFIG)
     clean = found().rows[found().rows["level"] == 0].reset_index(drop=True)
@@ -126,7 +155,9 @@ def test_nothing_depends_on_validation_or_test_glyphs_of_the_class_held_out() ->
 
 @cache
 def mixture() -> tuple[GlyphAutoencoder, ...]:
-    return tuple(fit_autoencoder(TRAIN[0][TRAIN[1] == a], None, latent=3, epochs=4, seed=a) for a in range(4))
+    return tuple(
+        fit_autoencoder(TRAIN[0][TRAIN[1] == a], None, latent=3, epochs=4, seed=a) for a in range(4)
+    )
 
 
 def density_result(pools: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -155,8 +186,10 @@ def test_the_importance_bound_is_what_torch_distributions_say() -> None:
 def test_more_importance_samples_never_loosen_the_bound_in_the_mean() -> None:
     network = mixture()[2]
     x = to_ink(TEST[0])
-    means = [importance_bound(network, x, samples, generator=torch.Generator().manual_seed(1))[1].mean()
-             for samples in (1, 6, 36)]
+    means = [
+        importance_bound(network, x, samples, generator=torch.Generator().manual_seed(1))[1].mean()
+        for samples in (1, 6, 36)
+    ]
     assert means[0] < means[1] < means[2]
 
 
@@ -164,20 +197,33 @@ def test_no_reconstruction_costs_less_than_the_pixels_entropy() -> None:
     x = to_ink(TEST[0]).double()
     assert (evidence_of(mixture(), TEST[0], seed=1).reconstruction > pixel_entropy(x).numpy()).all()
     exact = torch.logit(x.clamp(1e-9, 1 - 1e-9))
-    assert reconstruction_loss(exact, x).numpy() == pytest.approx(pixel_entropy(x).numpy(), abs=1e-4)
+    assert reconstruction_loss(exact, x).numpy() == pytest.approx(
+        pixel_entropy(x).numpy(), abs=1e-4
+    )
 
 
 def test_a_class_is_left_out_of_its_own_mixture() -> None:
     rng = np.random.default_rng(1)
-    evidence = Evidence(rng.uniform(20, 90, 30), rng.uniform(20, 90, 30), np.zeros(30), rng.uniform(50, 90, (4, 30)),
-                        -rng.uniform(50, 90, (4, 30)))
-    spoilt = replace(evidence, reconstruction=evidence.reconstruction.copy(), log_density=evidence.log_density.copy())
+    evidence = Evidence(
+        rng.uniform(20, 90, 30),
+        rng.uniform(20, 90, 30),
+        np.zeros(30),
+        rng.uniform(50, 90, (4, 30)),
+        -rng.uniform(50, 90, (4, 30)),
+    )
+    spoilt = replace(
+        evidence,
+        reconstruction=evidence.reconstruction.copy(),
+        log_density=evidence.log_density.copy(),
+    )
     spoilt.reconstruction[2] = 1.0
     spoilt.log_density[2] = 0.0
     normal = np.ones(30, bool)
     a, b = (density_scores(one, 2, fitted_to=(one, normal)) for one in (evidence, spoilt))
     assert all(np.array_equal(a[method], b[method]) for method in a)
-    assert not np.array_equal(a["elbo"], density_scores(spoilt, 1, fitted_to=(spoilt, normal))["elbo"])
+    assert not np.array_equal(
+        a["elbo"], density_scores(spoilt, 1, fitted_to=(spoilt, normal))["elbo"]
+    )
 
 
 def test_an_error_that_follows_ink_and_contour_alone_scores_nothing() -> None:
@@ -187,7 +233,9 @@ def test_an_error_that_follows_ink_and_contour_alone_scores_nothing() -> None:
     evidence = Evidence(ink, contour, np.zeros(40), np.stack([error] * 3), -np.stack([error] * 3))
     scores = density_scores(evidence, 0, fitted_to=(evidence, np.arange(40) < 25))
     assert scores["reconstruction"] == pytest.approx(0, abs=1e-9)
-    assert scores["elbo"] == pytest.approx(0, abs=1e-9)  # the mixture of two equal densities is that density
+    assert scores["elbo"] == pytest.approx(
+        0, abs=1e-9
+    )  # the mixture of two equal densities is that density
     assert np.ptp(scores["raw"]) > 1
 
 
@@ -196,7 +244,9 @@ def test_the_distance_is_that_to_the_fifth_neighbour_by_brute_force() -> None:
     reference, logits = features_of(network, TRAIN[0])
     features = features_of(network, TEST[0])[0]
     assert features.norm(dim=1).numpy() == pytest.approx(1, abs=1e-5)
-    distances = np.sort(np.linalg.norm(features.numpy()[:, None] - reference.numpy()[None], axis=2), axis=1)[:, 4]
+    distances = np.sort(
+        np.linalg.norm(features.numpy()[:, None] - reference.numpy()[None], axis=2), axis=1
+    )[:, 4]
     scores = feature_scores(network, TEST[0], reference)
     assert scores["features"] == pytest.approx(distances, abs=1e-3)
     assert scores["logit"] == pytest.approx(-features_of(network, TEST[0])[1].numpy().max(axis=1))
@@ -222,7 +272,9 @@ def test_a_resample_is_the_auroc_of_the_glyphs_drawn() -> None:
     again = np.random.default_rng(7)
     normals, anomalies = (index_counts(n, 3, rng=again) for n in ((~truth).sum(), truth.sum()))
     for i in range(3):
-        drawn = np.concatenate([np.repeat(np.sort(scores[~truth]), normals[i]), np.repeat(scores[truth], anomalies[i])])
+        drawn = np.concatenate(
+            [np.repeat(np.sort(scores[~truth]), normals[i]), np.repeat(scores[truth], anomalies[i])]
+        )
         labels = np.repeat([False, True], [(~truth).sum(), truth.sum()])
         assert got[i, 0] == pytest.approx(roc_auc_score(labels, drawn))
         assert got[i, 1] == pytest.approx((drawn[labels] > 5).mean())
@@ -241,7 +293,9 @@ def test_an_interval_covers_the_truth_as_often_as_it_says() -> None:
 
 def test_too_few_glyphs_have_no_interval_and_a_note_and_none_have_no_number() -> None:
     scores = np.arange(30.0)
-    row = detection.detection_row(scores, scores >= 25, 20.0, 50, 0.95, rng=np.random.default_rng(1))
+    row = detection.detection_row(
+        scores, scores >= 25, 20.0, 50, 0.95, rng=np.random.default_rng(1)
+    )
     assert np.isnan([row["low"], row["high"], row["tpr_low"], row["tpr_high"]]).all()
     assert row["auroc"] == 1
     assert "no interval" in str(row["note"])
@@ -249,15 +303,34 @@ def test_too_few_glyphs_have_no_interval_and_a_note_and_none_have_no_number() ->
     assert np.isnan([row["auroc"], row["aupr"], row["tpr_at_5"]]).all()
 
 
-@pytest.mark.parametrize(("pools", "alphabet", "renderings", "message"), [
-    (POOLS, "|-", [], "three classes"),
-    ([*POOLS[:2], LabelledGlyphs(TEST[0], TEST[1][:-1])], "|-+o", [], "test: expected a label"),
-    ([LabelledGlyphs(TRAIN[0], np.where(TRAIN[1] == 2, 1, TRAIN[1])), *POOLS[1:]], "|-+o", [],
-     r"no training glyph of '\+'"),
-    (POOLS, "|-+o", [GlyphRenderings("fog", 0.5, VALIDATION[0][:3], TEST[0])], "fog at level 0.5 has 3 validation"),
-])
-def test_what_does_not_fit_is_refused(pools: list[LabelledGlyphs], alphabet: str, renderings: list[GlyphRenderings],
-                                      message: str) -> None:
+@pytest.mark.parametrize(
+    ("pools", "alphabet", "renderings", "message"),
+    [
+        (POOLS, "|-", [], "three classes"),
+        ([*POOLS[:2], LabelledGlyphs(TEST[0], TEST[1][:-1])], "|-+o", [], "test: expected a label"),
+        (
+            [LabelledGlyphs(TRAIN[0], np.where(TRAIN[1] == 2, 1, TRAIN[1])), *POOLS[1:]],
+            "|-+o",
+            [],
+            r"no training glyph of '\+'",
+        ),
+        (
+            POOLS,
+            "|-+o",
+            [GlyphRenderings("fog", 0.5, VALIDATION[0][:3], TEST[0])],
+            "fog at level 0.5 has 3 validation",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    pools: list[LabelledGlyphs], alphabet: str, renderings: list[GlyphRenderings], message: str
+) -> None:
     train, validation, test = pools
     with pytest.raises(ValueError, match=message):
-        held_out(train, validation, test, NoveltyConfig(alphabet, seed=1, device=CPU), renderings=renderings)
+        held_out(
+            train,
+            validation,
+            test,
+            NoveltyConfig(alphabet, seed=1, device=CPU),
+            renderings=renderings,
+        )

@@ -55,8 +55,13 @@ def fitted() -> GlyphAutoencoder:
 def test_the_divergence_is_that_of_torch_s_normal_distributions(seed: int, latent: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     mean, log_variance = torch.randn(2, 3, latent, dtype=torch.float64, generator=generator) * 2
-    own, prior = (torch.distributions.Normal(*pair) for pair in (
-        (mean, (log_variance / 2).exp()), (torch.zeros_like(mean), torch.ones_like(mean))))
+    own, prior = (
+        torch.distributions.Normal(*pair)
+        for pair in (
+            (mean, (log_variance / 2).exp()),
+            (torch.zeros_like(mean), torch.ones_like(mean)),
+        )
+    )
     expected = torch.distributions.kl_divergence(own, prior).sum(1)
     torch.testing.assert_close(divergence(mean, log_variance), expected)
     assert (expected >= 0).all()
@@ -81,7 +86,11 @@ def test_the_reconstruction_loss_is_a_log_likelihood_summed_over_pixels() -> Non
 def test_draws_have_the_mean_and_variance_asked_for() -> None:
     mean = torch.tensor([[-1.0, 2.0]])
     log_variance = torch.tensor([[0.5, -1.0]])
-    z = draw_latent(mean.expand(40_000, 2), log_variance.expand(40_000, 2), generator=torch.Generator().manual_seed(0))
+    z = draw_latent(
+        mean.expand(40_000, 2),
+        log_variance.expand(40_000, 2),
+        generator=torch.Generator().manual_seed(0),
+    )
     torch.testing.assert_close(z.mean(0), mean[0], atol=0.03, rtol=0)
     torch.testing.assert_close(z.var(0).log(), log_variance[0], atol=0.04, rtol=0)
 
@@ -107,12 +116,20 @@ def test_the_elbo_bounds_the_evidence(fitted: GlyphAutoencoder) -> None:
     with torch.inference_mode():
         mean, log_variance = fitted.encode(x)
         z = draw_latent(mean, log_variance, generator=torch.Generator().manual_seed(0))
-        ratio = torch.from_numpy(stats.norm.logpdf(z) - stats.norm.logpdf(z, mean, (log_variance / 2).exp())).sum(1)
+        ratio = torch.from_numpy(
+            stats.norm.logpdf(z) - stats.norm.logpdf(z, mean, (log_variance / 2).exp())
+        ).sum(1)
         weights = (ratio - reconstruction_loss(fitted.decode(z), x)).view(draws, 4)
-        bounds = -torch.stack(fitted.elbo(x, generator=torch.Generator().manual_seed(1))).sum(0).view(draws, 4)
+        bounds = (
+            -torch.stack(fitted.elbo(x, generator=torch.Generator().manual_seed(1)))
+            .sum(0)
+            .view(draws, 4)
+        )
     error = bounds.std(0) / draws**0.5 + weights.std(0) / draws**0.5
     assert (bounds.mean(0) < weights.logsumexp(0) - np.log(draws)).all()
-    assert ((weights.mean(0) - bounds.mean(0)).abs() < 4 * error).all()  # the divergence is what draws say it is
+    assert (
+        (weights.mean(0) - bounds.mean(0)).abs() < 4 * error
+    ).all()  # the divergence is what draws say it is
 
 
 def test_what_it_learned_it_draws_again_and_tells_apart(fitted: GlyphAutoencoder) -> None:
@@ -135,7 +152,9 @@ def test_the_latent_space_is_in_use(fitted: GlyphAutoencoder) -> None:
 
 
 def digest(network: GlyphAutoencoder) -> str:
-    return hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in network.state_dict().values())).hexdigest()
+    return hashlib.sha256(
+        b"".join(tensor.numpy().tobytes() for tensor in network.state_dict().values())
+    ).hexdigest()
 
 
 def test_the_same_seed_gives_the_same_bytes_whatever_the_global_seed() -> None:
@@ -157,22 +176,32 @@ def test_training_draws_nothing_from_the_global_generator() -> None:
 def test_each_epoch_is_reported() -> None:
     lines: list[str] = []
     fit_autoencoder(bars(8)[0], latent=2, epochs=3, seed=0, report=lines.append)
-    assert [line.split(",")[0] for line in lines] == [f"autoencoder: epoch {i}/3" for i in (1, 2, 3)]
+    assert [line.split(",")[0] for line in lines] == [
+        f"autoencoder: epoch {i}/3" for i in (1, 2, 3)
+    ]
 
 
 def test_glyphs_of_another_batch_give_the_same_means_as_alone(fitted: GlyphAutoencoder) -> None:
     images = bars(10)[0]
-    np.testing.assert_allclose(latent_means(fitted, images)[:3], latent_means(fitted, images[:3]), atol=1e-4)
+    np.testing.assert_allclose(
+        latent_means(fitted, images)[:3], latent_means(fitted, images[:3]), atol=1e-4
+    )
 
 
 def test_the_prior_draws_glyphs_from_its_generator(fitted: GlyphAutoencoder) -> None:
-    first, second = (prior_samples(fitted, 5, generator=torch.Generator().manual_seed(seed)) for seed in (0, 0))
+    first, second = (
+        prior_samples(fitted, 5, generator=torch.Generator().manual_seed(seed)) for seed in (0, 0)
+    )
     assert first.shape == (5, 28, 28)
     assert np.array_equal(first, second)
-    assert not np.array_equal(first, prior_samples(fitted, 5, generator=torch.Generator().manual_seed(1)))
+    assert not np.array_equal(
+        first, prior_samples(fitted, 5, generator=torch.Generator().manual_seed(1))
+    )
 
 
-def test_a_log_variance_is_never_so_large_that_its_exponent_overflows(fitted: GlyphAutoencoder) -> None:
+def test_a_log_variance_is_never_so_large_that_its_exponent_overflows(
+    fitted: GlyphAutoencoder,
+) -> None:
     with torch.inference_mode():
         apart = fitted.elbo(1e6 * torch.ones(2, 784))[1]
         assert (fitted.encode(1e6 * torch.ones(2, 784))[1].abs() <= 6).all()
@@ -182,14 +211,18 @@ def test_a_log_variance_is_never_so_large_that_its_exponent_overflows(fitted: Gl
 def test_losses_rise_under_noise_with_an_interval_around_the_mean(fitted: GlyphAutoencoder) -> None:
     images = bars(20, 4)[0]
     noisy = np.random.default_rng(0).integers(0, 256, images.shape, dtype=np.uint8)
-    table = losses_table(fitted, {("none", 0.0): images, ("static", 0.5): noisy}, rng=np.random.default_rng(0))
+    table = losses_table(
+        fitted, {("none", 0.0): images, ("static", 0.5): noisy}, rng=np.random.default_rng(0)
+    )
     assert list(table["noise"]) == ["none", "static"]
     assert table["reconstruction"].is_monotonic_increasing
     for name in ("reconstruction", "divergence"):
         assert (table[f"{name}_low"] < table[name]).all()
         assert (table[name] < table[f"{name}_high"]).all()
     with torch.inference_mode():
-        assert table["reconstruction"][0] == pytest.approx(float(fitted.elbo(to_ink(images))[0].mean()), rel=1e-5)
+        assert table["reconstruction"][0] == pytest.approx(
+            float(fitted.elbo(to_ink(images))[0].mean()), rel=1e-5
+        )
     alone = losses_table(fitted, {("none", 0.0): images[:1]}, rng=np.random.default_rng(0))
     assert alone[["reconstruction_low", "divergence_high"]].isna().all(axis=None)
 
@@ -202,7 +235,12 @@ def test_losses_rise_under_noise_with_an_interval_around_the_mean(fitted: GlyphA
     ({"images": np.zeros((4, 28, 28), np.float32)}, "float32"),
 ])  # fmt: skip
 def test_bad_input_is_told_in_one_line(change: dict[str, object], said: str) -> None:
-    arguments: dict[str, object] = {"images": np.zeros((4, 28, 28), np.uint8), "latent": 2, "epochs": 1, "seed": 0}
+    arguments: dict[str, object] = {
+        "images": np.zeros((4, 28, 28), np.uint8),
+        "latent": 2,
+        "epochs": 1,
+        "seed": 0,
+    }
     with pytest.raises(ValueError, match=said) as raised:
         fit_autoencoder(**{**arguments, **change})  # type: ignore[arg-type]
     assert "\n" not in str(raised.value)

@@ -31,9 +31,18 @@ UKRAINIAN = "АБВГҐДЕЄЖЗИІЇЙКЛМНОПРСТУФХЦЧШЩЬЮЯ"
 LEVELS = (0.25, 0.5, 0.75, 1.0)
 
 
-def read_characters(alphabet: str, captchas: int, length: int, *, seed: int = 0, texts: Sequence[str] | None = None,
-                    noises: Sequence[str] = ("fog", "lines"), midpoints: Mapping[str, float] | None = None,
-                    missed: float = 0.2, luck: float = 0.5) -> pd.DataFrame:
+def read_characters(
+    alphabet: str,
+    captchas: int,
+    length: int,
+    *,
+    seed: int = 0,
+    texts: Sequence[str] | None = None,
+    noises: Sequence[str] = ("fog", "lines"),
+    midpoints: Mapping[str, float] | None = None,
+    missed: float = 0.2,
+    luck: float = 0.5,
+) -> pd.DataFrame:
     """The prediction table of a reader whose accuracy falls with level to guessing, with luck that captchas share.
 
     `midpoints` of characters are levels at which half is lost (0.5 where not told); lines are harder than fog by 0.1.
@@ -48,18 +57,34 @@ def read_characters(alphabet: str, captchas: int, length: int, *, seed: int = 0,
             middle = [(midpoints or {}).get(one, 0.5) - 0.1 * (noise == "lines") for one in text]
             right = rng.random(len(text)) < expit(12 * (np.array(middle) - level) + shared)
             blind = rng.choice(list(alphabet), len(text))
-            guesses = [one if good else "" if rng.random() < missed else str(other)
-                       for one, good, other in zip(text, right, blind, strict=True)]
-            rows += [{"captcha": captcha * 3 + 7, "condition": condition, "position": position, "text": text,
-                      "reading": "".join(guesses), "truth": one, "guess": guess, "success": one == guess,
-                      "noise": noise, "level": level, "glyph": -1}
-                     for position, (one, guess) in enumerate(zip(text, guesses, strict=True))]
+            guesses = [
+                one if good else "" if rng.random() < missed else str(other)
+                for one, good, other in zip(text, right, blind, strict=True)
+            ]
+            rows += [
+                {
+                    "captcha": captcha * 3 + 7,
+                    "condition": condition,
+                    "position": position,
+                    "text": text,
+                    "reading": "".join(guesses),
+                    "truth": one,
+                    "guess": guess,
+                    "success": one == guess,
+                    "noise": noise,
+                    "level": level,
+                    "glyph": -1,
+                }
+                for position, (one, guess) in enumerate(zip(text, guesses, strict=True))
+            ]
     return pd.DataFrame(rows).astype({"noise": "category", "position": "int8"})
 
 
 def four_times(rows: pd.DataFrame) -> pd.DataFrame:
     """The same characters in four times as many captchas."""
-    return pd.concat([rows.assign(captcha=rows["captcha"] + 100_000 * i) for i in range(4)], ignore_index=True)
+    return pd.concat(
+        [rows.assign(captcha=rows["captcha"] + 100_000 * i) for i in range(4)], ignore_index=True
+    )
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +101,10 @@ def test_accuracy_by_level_is_the_mean_of_each_cell(abc: pd.DataFrame) -> None:
         if row.level and row.noise != POOLED:
             own = own[own["noise"] == row.noise]
         assert (row.accuracy, row.characters, row.captchas) == (
-            own["success"].mean(), len(own), own["captcha"].nunique())
+            own["success"].mean(),
+            len(own),
+            own["captcha"].nunique(),
+        )
         assert row.low <= row.accuracy <= row.high
     assert len(table) == 3 * 3 * 5
 
@@ -89,7 +117,9 @@ def test_a_character_of_few_captchas_has_no_interval_but_a_note() -> None:
     assert few[["low", "high"]].isna().all(axis=None)
     assert set(few["note"]) == {"too few captchas (9) for an interval"}
     assert not (table["character"] == "z").any()  # never shown
-    told = thresholds_by_character(rows, "abz", confidence=0.95, draws=50, seed=1).set_index(["noise", "character"])
+    told = thresholds_by_character(rows, "abz", confidence=0.95, draws=50, seed=1).set_index(
+        ["noise", "character"]
+    )
     assert told.loc[("fog", "b"), "note"] == "too few captchas (9) for an interval"
     assert told.loc[("fog", "z"), "note"] == "none was shown"
     assert told.loc[("fog", ["b", "z"]), ["level", "low", "high"]].isna().all(axis=None)
@@ -103,45 +133,63 @@ def with_glyphs(rows: pd.DataFrame, each: int) -> pd.DataFrame:
     number = (rows["captcha"] // 3 % each).to_numpy()
     code = rows["truth"].map({"a": 0, "b": 1, "c": 2}).to_numpy()
     right = np.where(rows["level"] > 0, (number % 2 == 1) & (rows["level"] < 0.6), True)
-    return rows.assign(glyph=100 * code + number, success=right, guess=np.where(right, rows["truth"], ""))
+    return rows.assign(
+        glyph=100 * code + number, success=right, guess=np.where(right, rows["truth"], "")
+    )
 
 
 def test_glyphs_that_come_back_widen_every_interval_of_a_character(abc: pd.DataFrame) -> None:
     rows = with_glyphs(abc, 6)
     tables: list[Callable[[pd.DataFrame], pd.DataFrame]] = [
         lambda own: character_accuracy_by_level(own, "abc", confidence=0.95),
-        lambda own: ranking(own, "abc", confidence=0.95, draws=300, seed=1).table]
+        lambda own: ranking(own, "abc", confidence=0.95, draws=300, seed=1).table,
+    ]
     for table in tables:
         alone, both = (table(own) for own in (rows.assign(glyph=-1), rows))
         wide, narrow = (one["high"] - one["low"] for one in (both, alone))
-        assert (wide[both["accuracy"].between(0.3, 0.7)] > 1.5 * narrow[both["accuracy"].between(0.3, 0.7)]).all()
-    alone, both = (draw_shares(own[own["level"] > 0], ["a", "b", "c"], draws=1000, seed=1).std(axis=0)
-                   for own in (rows.assign(glyph=-1), rows))
+        assert (
+            wide[both["accuracy"].between(0.3, 0.7)]
+            > 1.5 * narrow[both["accuracy"].between(0.3, 0.7)]
+        ).all()
+    alone, both = (
+        draw_shares(own[own["level"] > 0], ["a", "b", "c"], draws=1000, seed=1).std(axis=0)
+        for own in (rows.assign(glyph=-1), rows)
+    )
     assert (both > 1.5 * alone).all()
 
 
 def test_thresholds_resample_glyphs(abc: pd.DataFrame) -> None:
     """Of four glyphs two are lost from the first level on; captchas would make sure that it is half."""
     rows = with_glyphs(abc, 4)
-    alone, both = (thresholds_by_character(own, "abc", confidence=0.95, draws=200, seed=1, target=0.3)
-                   for own in (rows.assign(glyph=-1), rows))
+    alone, both = (
+        thresholds_by_character(own, "abc", confidence=0.95, draws=200, seed=1, target=0.3)
+        for own in (rows.assign(glyph=-1), rows)
+    )
     wide, narrow = (one["high"] - one["low"] for one in (both, alone))
     assert (wide > 1.5 * narrow).all()
 
 
 def test_a_character_of_a_single_glyph_has_no_interval_but_a_note(abc: pd.DataFrame) -> None:
-    rows = with_glyphs(abc, 6).assign(glyph=lambda own: np.where(own["truth"] == "c", 7, own["glyph"]))
-    told = thresholds_by_character(rows, "abc", confidence=0.95, draws=50, seed=1).set_index(["noise", "character"])
+    rows = with_glyphs(abc, 6).assign(
+        glyph=lambda own: np.where(own["truth"] == "c", 7, own["glyph"])
+    )
+    told = thresholds_by_character(rows, "abc", confidence=0.95, draws=50, seed=1).set_index(
+        ["noise", "character"]
+    )
     assert told.loc[("fog", "c"), "note"] == "too few glyphs (1) for an interval"
     order = ranking(rows, "abc", confidence=0.95, draws=50, seed=1)
     assert order.table["place"].isna().tolist() == [False, False, True]
 
 
 def test_the_threshold_is_where_the_curve_was_drawn(abc: pd.DataFrame) -> None:
-    table = thresholds_by_character(abc, "abc", confidence=0.95, draws=300, seed=3).set_index(["noise", "character"])
+    table = thresholds_by_character(abc, "abc", confidence=0.95, draws=300, seed=3).set_index(
+        ["noise", "character"]
+    )
     assert list(table.reset_index().columns) == ClassThresholds.names()
     blind = 0.8 / 3
-    later = np.log((1 - 0.5) / (0.5 - blind)) / 12  # than the midpoint: half of the fall is not yet 50 %
+    later = (
+        np.log((1 - 0.5) / (0.5 - blind)) / 12
+    )  # than the midpoint: half of the fall is not yet 50 %
     for character, middle in (("a", 0.7 + later), ("b", 0.5 + later), ("c", 0.45 + later)):
         row = table.loc[("fog", character)]
         assert row["level"] == pytest.approx(middle, abs=0.06)  # the tested levels are 0.25 apart
@@ -173,7 +221,8 @@ def test_a_clear_order_is_found_and_sure(abc: pd.DataFrame) -> None:
     assert table["character"].tolist() == ["a", "b", "c"]
     noisy = abc[abc["level"] > 0]
     assert table["accuracy"].tolist() == pytest.approx(
-        [noisy.loc[noisy["truth"] == one, "success"].mean() for one in "abc"])
+        [noisy.loc[noisy["truth"] == one, "success"].mean() for one in "abc"]
+    )
     first = table.iloc[0]
     assert (first["rank_low"], first["rank_high"], first["first"]) == (1, 1, 1)
     assert first["lost_low"] < first["lost"] < first["lost_high"]
@@ -186,7 +235,9 @@ def test_a_clear_order_is_found_and_sure(abc: pd.DataFrame) -> None:
 
 
 def test_characters_that_are_alike_keep_every_rank() -> None:
-    order = ranking(read_characters("abcd", 60, 4, seed=5), "abcd", confidence=0.95, draws=400, seed=1)
+    order = ranking(
+        read_characters("abcd", 60, 4, seed=5), "abcd", confidence=0.95, draws=400, seed=1
+    )
     assert (order.table["all_low"] == 1).all()
     assert (order.table["all_high"] == 4).all()
     assert order.whole < 0.6
@@ -202,7 +253,9 @@ def test_the_draws_spread_as_the_cluster_robust_error_says(abc: pd.DataFrame) ->
     assert drawn.std(axis=0)[1] == pytest.approx(np.sqrt(scores @ scores) / len(own), rel=0.06)
 
 
-def test_rank_intervals_hold_the_true_ranks_of_near_ties_where_percentiles_of_ranks_do_not() -> None:
+def test_rank_intervals_hold_the_true_ranks_of_near_ties_where_percentiles_of_ranks_do_not() -> (
+    None
+):
     rng = np.random.default_rng(4)
     truth = np.array([0.02, 0.01, 0.0, -0.01, -0.02, -3.0])
     trials = 300
@@ -234,7 +287,9 @@ def test_alone_each_rank_interval_covers_too() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 7), st.integers(1, 40), st.integers(0, 9), st.sampled_from([0.5, 0.95]))
-def test_rank_intervals_and_probabilities_are_what_they_should_be(R: int, B: int, seed: int, confidence: float) -> None:
+def test_rank_intervals_and_probabilities_are_what_they_should_be(
+    R: int, B: int, seed: int, confidence: float
+) -> None:
     rng = np.random.default_rng(seed)
     drawn: NDArray[np.float64] = rng.integers(0, 4, (B, R)) / 4  # with ties
     places, whole = place_probabilities(drawn, rng=rng)
@@ -253,10 +308,20 @@ def test_the_same_seed_gives_the_same_and_the_order_of_rows_nothing_else(abc: pd
     shuffled = abc.sample(frac=1, random_state=1)
     for rows in (abc, shuffled):
         order = ranking(rows, "abc", confidence=0.95, draws=200, seed=9)
-        pd.testing.assert_frame_equal(order.table, ranking(abc, "abc", confidence=0.95, draws=200, seed=9).table)
-    first, second = (thresholds_by_character(rows, "abc", confidence=0.95, draws=50, seed=9)
-                     .sort_values(["noise", "character"], ignore_index=True) for rows in (abc, shuffled))
-    columns = ["noise", "character", "level"]  # captchas are resampled in the order in which they come
+        pd.testing.assert_frame_equal(
+            order.table, ranking(abc, "abc", confidence=0.95, draws=200, seed=9).table
+        )
+    first, second = (
+        thresholds_by_character(rows, "abc", confidence=0.95, draws=50, seed=9).sort_values(
+            ["noise", "character"], ignore_index=True
+        )
+        for rows in (abc, shuffled)
+    )
+    columns = [
+        "noise",
+        "character",
+        "level",
+    ]  # captchas are resampled in the order in which they come
     pd.testing.assert_frame_equal(first[columns], second[columns])
 
 
@@ -274,7 +339,9 @@ def test_33_letters_in_texts_of_one_character_work() -> None:
     lambda rows: thresholds_by_character(rows, "abc", confidence=0.95, draws=10, seed=1),
     lambda rows: character_accuracy_by_level(rows, "abc", confidence=0.95),
 ], ids=["ranking", "thresholds", "accuracy"])  # fmt: skip
-def test_steps_grow_slower_than_captchas(table: Callable[[pd.DataFrame], object], abc: pd.DataFrame) -> None:
+def test_steps_grow_slower_than_captchas(
+    table: Callable[[pd.DataFrame], object], abc: pd.DataFrame
+) -> None:
     assert steps(lambda: table(four_times(abc))) < 3 * steps(lambda: table(abc))
 
 
@@ -286,20 +353,29 @@ def test_the_headlines_are_finite(abc: pd.DataFrame) -> None:
     assert told["class_threshold_least"] < told["class_threshold_most"]
     assert np.isfinite(list(told.values())).all()
     few = abc[abc["captcha"] < 20]
-    assert class_headlines(ranking(few, "abc", confidence=0.95, draws=50, seed=1),
-                     thresholds_by_character(few, "abc", confidence=0.95, draws=50, seed=1)) == {}
+    assert (
+        class_headlines(
+            ranking(few, "abc", confidence=0.95, draws=50, seed=1),
+            thresholds_by_character(few, "abc", confidence=0.95, draws=50, seed=1),
+        )
+        == {}
+    )
 
 
 def test_noise_types_come_in_their_order_and_clean_is_none(abc: pd.DataFrame) -> None:
     assert noises_of(abc) == ["fog", "lines"]
 
 
-@pytest.mark.parametrize(("alphabet", "level", "message"), [
-    ("ab", 0.0, r"the true characters should be of the alphabet 'ab', got \['c'\]"),
-    ("abc", 2.0, "there is no character to look at"),
-])
+@pytest.mark.parametrize(
+    ("alphabet", "level", "message"),
+    [
+        ("ab", 0.0, r"the true characters should be of the alphabet 'ab', got \['c'\]"),
+        ("abc", 2.0, "there is no character to look at"),
+    ],
+)
 def test_characters_outside_the_alphabet_and_no_characters_are_refused(
-        abc: pd.DataFrame, alphabet: str, level: float, message: str) -> None:
+    abc: pd.DataFrame, alphabet: str, level: float, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         character_accuracy_by_level(abc[abc["level"] >= level], alphabet, confidence=0.95)
 

@@ -46,12 +46,21 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def clouds(each: int, classes: int = 3, dimensions: int = 4, *, apart: float = 3.0, spread: float = 1.0,
-           seed: int = 0) -> tuple[Floats, Ints]:
+def clouds(
+    each: int,
+    classes: int = 3,
+    dimensions: int = 4,
+    *,
+    apart: float = 3.0,
+    spread: float = 1.0,
+    seed: int = 0,
+) -> tuple[Floats, Ints]:
     """Round normal classes about fixed corners, each `apart` from 0."""
     labels = np.arange(each * classes) % classes
     corners = apart * np.eye(classes, dimensions)
-    return corners[labels] + spread * np.random.default_rng(seed).normal(size=(len(labels), dimensions)), labels
+    return corners[labels] + spread * np.random.default_rng(seed).normal(
+        size=(len(labels), dimensions)
+    ), labels
 
 
 def ones(labels: Ints) -> Floats:
@@ -63,7 +72,9 @@ def test_the_scale_whitens_the_clean_points_within_their_classes() -> None:
     mixed = points @ np.random.default_rng(1).normal(size=(4, 4)) + 5
     scaled = fit_scale(mixed, labels, variance=1.0)(mixed)
     off = scaled - np.stack([scaled[labels == c].mean(0) for c in range(3)])[labels]
-    np.testing.assert_allclose(off.T @ off / (len(off) - 3), np.eye(4), atol=0.02)  # but for the shrinkage
+    np.testing.assert_allclose(
+        off.T @ off / (len(off) - 3), np.eye(4), atol=0.02
+    )  # but for the shrinkage
     np.testing.assert_allclose(scaled.mean(0), 0, atol=1e-9)
 
 
@@ -87,7 +98,9 @@ def test_of_two_classes_the_ratio_is_that_of_fisher() -> None:
     rng = np.random.default_rng(0)
     first = rng.normal(0, 2, (40, 3))
     second = rng.normal(1.5, 1, (25, 3))
-    spread, distance = scatter(np.concatenate([first, second]), np.repeat([0, 1], [40, 25]), np.ones((1, 65)))
+    spread, distance = scatter(
+        np.concatenate([first, second]), np.repeat([0, 1], [40, 25]), np.ones((1, 65))
+    )
     variances = np.array([x.var(0, ddof=1).sum() for x in (first, second)])
     raw = np.square(first.mean(0) - second.mean(0)).sum()
     assert spread[0] == pytest.approx(variances.mean() / 3)
@@ -97,8 +110,12 @@ def test_of_two_classes_the_ratio_is_that_of_fisher() -> None:
 def test_distance_is_the_mean_over_pairs_of_classes() -> None:
     points, labels = clouds(9, classes=4, dimensions=5)
     groups = [points[labels == c] for c in range(4)]
-    pairs = [np.square(a.mean(0) - b.mean(0)).sum() - a.var(0, ddof=1).sum() / len(a) - b.var(0, ddof=1).sum() / len(b)
-             for a, b in itertools.combinations(groups, 2)]
+    pairs = [
+        np.square(a.mean(0) - b.mean(0)).sum()
+        - a.var(0, ddof=1).sum() / len(a)
+        - b.var(0, ddof=1).sum() / len(b)
+        for a, b in itertools.combinations(groups, 2)
+    ]
     assert scatter(points, labels, ones(labels))[1][0] == pytest.approx(np.mean(pairs) / 5)
 
 
@@ -115,19 +132,26 @@ def test_of_whitened_classes_distance_is_the_trace_that_discriminants_explain() 
 
 
 def test_distance_has_no_bias_where_all_means_are_one() -> None:
-    found = [scatter(*cloud, ones(cloud[1]))[1][0] for cloud in (clouds(5, apart=0, seed=seed) for seed in range(400))]
+    found = [
+        scatter(*cloud, ones(cloud[1]))[1][0]
+        for cloud in (clouds(5, apart=0, seed=seed) for seed in range(400))
+    ]
     assert abs(np.mean(found)) < 4 * np.std(found) / 20
     assert min(found) < 0
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 1000), st.floats(0.1, 10), st.integers(2, 5))
-def test_moving_turning_and_scaling_all_points_leaves_the_ratio(seed: int, factor: float, classes: int) -> None:
+def test_moving_turning_and_scaling_all_points_leaves_the_ratio(
+    seed: int, factor: float, classes: int
+) -> None:
     points, labels = clouds(6, classes=classes, dimensions=5, seed=seed)
     turn = np.linalg.qr(np.random.default_rng(seed).normal(size=(5, 5)))[0]
     spread, distance = scatter(points, labels, ones(labels))
     other = scatter(factor * points @ turn + 7, labels, ones(labels))
-    np.testing.assert_allclose(other, np.array([spread, distance]) * factor**2, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(
+        other, np.array([spread, distance]) * factor**2, rtol=1e-7, atol=1e-9
+    )
 
 
 def test_weights_count_as_copies_of_points() -> None:
@@ -141,7 +165,9 @@ def test_weights_count_as_copies_of_points() -> None:
         rows = np.repeat(np.arange(18), weights[b].astype(int))
         groups = [points[rows][labels[rows] == c] for c in range(3)]
         variances = np.array([group.var(0, ddof=1).sum() * 6 / 5 for group in groups])
-        pairs = [np.square(a.mean(0) - b.mean(0)).sum() for a, b in itertools.combinations(groups, 2)]
+        pairs = [
+            np.square(a.mean(0) - b.mean(0)).sum() for a, b in itertools.combinations(groups, 2)
+        ]
         off = 2 * np.mean([v / len(g) for v, g in zip(variances, groups, strict=True)]) + 2 * error
         assert spread[b] == pytest.approx(variances.mean() / 4)
         assert distance[b] == pytest.approx((np.mean(pairs) - off) / 4)
@@ -150,7 +176,10 @@ def test_weights_count_as_copies_of_points() -> None:
 @pytest.mark.parametrize("classes", [2, 5])
 def test_the_silhouette_is_scikit_learn_s(classes: int) -> None:
     points, labels = clouds(11, classes=classes, dimensions=6, apart=2)
-    points, labels = np.concatenate([points, [[9.0] * 6]]), np.append(labels, classes)  # one alone in its class
+    points, labels = (
+        np.concatenate([points, [[9.0] * 6]]),
+        np.append(labels, classes),
+    )  # one alone in its class
     found = silhouette(points, labels, ones(labels))
     assert found[0] == pytest.approx(silhouette_score(points, labels), rel=1e-9)
 
@@ -190,7 +219,9 @@ def test_purity_is_that_of_scikit_learn_s_neighbours() -> None:
     near = NearestNeighbors(n_neighbors=7).fit(reference).kneighbors(points, return_distance=False)
     found = purity(points, labels, reference, owners, neighbours=7)
     np.testing.assert_allclose(found, (owners[near] == labels[:, None]).mean(1))
-    assert purity(points[:2], labels[:2], reference[:3], owners[:3]).tolist() == pytest.approx([1 / 3, 1 / 3])
+    assert purity(points[:2], labels[:2], reference[:3], owners[:3]).tolist() == pytest.approx(
+        [1 / 3, 1 / 3]
+    )
 
 
 def test_a_move_that_all_points_make_is_common_drift() -> None:
@@ -212,7 +243,9 @@ def test_resamples_draw_whole_clusters() -> None:
     assert weights[1:].std() > 0.5
 
 
-def space_of(noisy: dict[tuple[str, float], Floats], each: int = 20, *, seed: int = 0, name: str = "toy") -> Space:
+def space_of(
+    noisy: dict[tuple[str, float], Floats], each: int = 20, *, seed: int = 0, name: str = "toy"
+) -> Space:
     (points, labels) = clouds(each, seed=seed)
     (reference, owners) = clouds(200, seed=seed + 1)
     return Space(name, reference, owners, points, labels, np.arange(len(points)) // 2, noisy)
@@ -229,16 +262,27 @@ def merged_and_widened() -> dict[tuple[str, float], Floats]:
     middle = corners.mean(0)
     off = points - corners[labels]
     half = middle + 0.5 * (corners - middle)
-    return {("merge", 0.5): half[labels] + off, ("widen", 0.5): corners[labels] + 2 * off,
-            ("both", 0.5): half[labels] + 2 * off, ("shift", 0.5): points + 10}
+    return {
+        ("merge", 0.5): half[labels] + off,
+        ("widen", 0.5): corners[labels] + 2 * off,
+        ("both", 0.5): half[labels] + 2 * off,
+        ("shift", 0.5): points + 10,
+    }
 
 
 def test_merging_and_widening_are_told_apart() -> None:
     table = separation(space_of(merged_and_widened()), rng=np.random.default_rng(0))
     assert list(table.columns) == SpaceMeasures.names()
     assert set(table["measure"]) == set(MEASURES)
-    for noise, merges, widens in (("merge", True, False), ("widen", False, True), ("both", True, True)):
-        for measure, factor, expected in (("merging", 2 * np.log(2), merges), ("widening", 2 * np.log(2), widens)):
+    for noise, merges, widens in (
+        ("merge", True, False),
+        ("widen", False, True),
+        ("both", True, True),
+    ):
+        for measure, factor, expected in (
+            ("merging", 2 * np.log(2), merges),
+            ("widening", 2 * np.log(2), widens),
+        ):
             row = value(table, measure, noise)
             assert row["value"] == pytest.approx(-factor * expected, abs=0.35)
             assert (row["high"] < 0) == expected
@@ -252,11 +296,17 @@ def test_the_two_parts_make_up_the_change_of_log_fisher() -> None:
     clean = value(table, "fisher", "none")["value"]
     for noise in ("merge", "widen", "both", "shift"):
         fisher, merging, widening, change, balance = (
-            value(table, name, noise)["value"] for name in ("fisher", "merging", "widening", "change", "balance"))
+            value(table, name, noise)["value"]
+            for name in ("fisher", "merging", "widening", "change", "balance")
+        )
         assert merging + widening == pytest.approx(change)
         assert merging - widening == pytest.approx(balance)
         assert np.log(fisher / clean) == pytest.approx(change)
-    assert [value(table, name, "none")["value"] for name in ("merging", "change", "drift")] == [0, 0, 0]
+    assert [value(table, name, "none")["value"] for name in ("merging", "change", "drift")] == [
+        0,
+        0,
+        0,
+    ]
 
 
 def test_a_shift_of_all_leaves_the_classes_but_not_their_clean_neighbours() -> None:
@@ -268,8 +318,10 @@ def test_a_shift_of_all_leaves_the_classes_but_not_their_clean_neighbours() -> N
 
 def test_classes_that_become_one_are_said_to() -> None:
     noise = np.random.default_rng(0).normal(size=(60, 4))
-    table = separation(space_of({("gone", 1.0): noise, ("point", 1.0): np.zeros((60, 4))}),
-                       rng=np.random.default_rng(0))
+    table = separation(
+        space_of({("gone", 1.0): noise, ("point", 1.0): np.zeros((60, 4))}),
+        rng=np.random.default_rng(0),
+    )
     gone = value(table, "merging", "gone")
     assert gone["note"].startswith(MERGED)
     assert not gone["low"] > -10
@@ -284,7 +336,9 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
     hits = np.zeros(2)
     for seed in range(150):
         points, labels = clouds(12, seed=seed)
-        draws = scatter(points, labels, cluster_weights(np.arange(36), 200, rng=np.random.default_rng(seed)))
+        draws = scatter(
+            points, labels, cluster_weights(np.arange(36), 200, rng=np.random.default_rng(seed))
+        )
         low, high = np.quantile(np.array(draws)[:, 1:], (0.05, 0.95), axis=1)
         hits += (low < [1, 4.5]) & (high > [1, 4.5])
     assert (hits / 150 > 0.8).all()
@@ -297,12 +351,16 @@ def test_too_few_examples_give_values_but_no_interval() -> None:
     assert table[["low", "high"]].isna().all(axis=None)
     assert table["note"].str.contains("fewer than the 8").all()
     assert too_few_clusters(np.repeat([0, 1], 8), np.arange(16)) == ""
-    assert too_few_clusters(np.repeat([0, 1], 8), np.arange(16) // 2).startswith("class 0 has 4 captchas")
+    assert too_few_clusters(np.repeat([0, 1], 8), np.arange(16) // 2).startswith(
+        "class 0 has 4 captchas"
+    )
 
 
 def test_the_same_seed_gives_the_same_table_and_more_draws_other_intervals() -> None:
     space = space_of(merged_and_widened())
-    first, second, other = (separation(space, rng=np.random.default_rng(seed), draws=30) for seed in (1, 1, 2))
+    first, second, other = (
+        separation(space, rng=np.random.default_rng(seed), draws=30) for seed in (1, 1, 2)
+    )
     assert first.equals(second)
     assert first["value"].equals(other["value"])
     assert not first["low"].equals(other["low"])
@@ -310,11 +368,16 @@ def test_the_same_seed_gives_the_same_table_and_more_draws_other_intervals() -> 
 
 def test_headlines_are_finite_and_of_the_strongest_level() -> None:
     points = clouds(20)[0]
-    table = separation(space_of({("n", 0.2): points, ("n", 0.4): points * 0.9, ("x", 0.4): np.zeros((60, 4))}),
-                       rng=np.random.default_rng(0), draws=20)
+    table = separation(
+        space_of({("n", 0.2): points, ("n", 0.4): points * 0.9, ("x", 0.4): np.zeros((60, 4))}),
+        rng=np.random.default_rng(0),
+        draws=20,
+    )
     found = separation_headlines(table)
     assert found["toy_purity_clean"] > 0.8
-    strongest = table[(table["level"] == 0.4) & (table["noise"] == "n")].set_index("measure")["value"]
+    strongest = table[(table["level"] == 0.4) & (table["noise"] == "n")].set_index("measure")[
+        "value"
+    ]
     assert found["toy_merging_n"] == strongest["merging"]
     assert np.isfinite(list(found.values())).all()
     assert "toy_change_x" not in found
@@ -346,8 +409,15 @@ def test_the_plane_shows_the_same_points_under_every_condition() -> None:
 ])  # fmt: skip
 def test_a_space_that_does_not_fit_is_told_in_one_line(change: dict[str, Any], said: str) -> None:
     points, labels = clouds(2)
-    parts: dict[str, Any] = {"name": "toy", "reference": points, "reference_labels": labels, "clean": points,
-                             "labels": labels, "clusters": np.arange(6), "noisy": {}}
+    parts: dict[str, Any] = {
+        "name": "toy",
+        "reference": points,
+        "reference_labels": labels,
+        "clean": points,
+        "labels": labels,
+        "clusters": np.arange(6),
+        "noisy": {},
+    }
     with pytest.raises(ValueError, match=said):
         Space(**{**parts, **change})
 
@@ -358,7 +428,9 @@ def test_glyphs_are_rendered_as_the_noise_says_with_one_draw_for_all_levels() ->
     found = render_glyphs(glyphs, doses, stream=lambda noise: np.random.default_rng(len(noise)))
     assert list(found) == doses
     assert np.array_equal(found["gaussian", 0.0], glyphs)
-    expected = apply("fog", np.repeat(glyphs[..., None], 3, axis=3), 0.2, rng=np.random.default_rng(3))
+    expected = apply(
+        "fog", np.repeat(glyphs[..., None], 3, axis=3), 0.2, rng=np.random.default_rng(3)
+    )
     assert np.abs(found["fog", 0.2].astype(int) - expected[..., 1]).max() <= 1
     weak, strong = (found["gaussian", level].astype(float) - glyphs for level in (0.1, 0.2))
     inside = (glyphs > 100) & (glyphs < 155)
@@ -366,9 +438,15 @@ def test_glyphs_are_rendered_as_the_noise_says_with_one_draw_for_all_levels() ->
 
 
 def reader(architecture: str, positions: int = 3) -> NetworkReader:
-    network = build_network(architecture, alphabet_size=5, height=33, width=70, channels=8, positions=positions)
-    return NetworkReader(initialise(network, generator=torch.Generator().manual_seed(1)).eval(), precision="fp32",
-                      device=torch.device("cpu"), temperature=2.0)
+    network = build_network(
+        architecture, alphabet_size=5, height=33, width=70, channels=8, positions=positions
+    )
+    return NetworkReader(
+        initialise(network, generator=torch.Generator().manual_seed(1)).eval(),
+        precision="fp32",
+        device=torch.device("cpu"),
+        temperature=2.0,
+    )
 
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 33, 70, 3), dtype=np.uint8)
@@ -388,7 +466,9 @@ def test_the_ctc_reader_s_features_are_what_its_classifier_reads_in_their_column
 
 
 @pytest.mark.parametrize("architecture", ["heads", "dense"])
-def test_with_several_positions_a_point_is_the_position_s_logits_without_bias(architecture: str) -> None:
+def test_with_several_positions_a_point_is_the_position_s_logits_without_bias(
+    architecture: str,
+) -> None:
     recogniser = reader(architecture)
     classifier: Any = recogniser.network.classifier
     with torch.no_grad():
@@ -427,16 +507,28 @@ def test_readers_without_such_a_layer_are_refused() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([(1,), (1, 2), (2, 2), (2, 1, 2), (1, 1, 2), ()]))
-def test_the_aligned_path_is_the_likeliest_that_spells_the_text(seed: int, text: tuple[int, ...]) -> None:
+def test_the_aligned_path_is_the_likeliest_that_spells_the_text(
+    seed: int, text: tuple[int, ...]
+) -> None:
     """Against all 3^6 paths; the columns are the surest of each run."""
     logits = np.random.default_rng(seed).normal(0, 2, (1, 6, 3)).astype(np.float32)
     labels = np.array([[*text, *[0] * (3 - len(text))]])
     log_p = np.log(np.exp(logits[0]) / np.exp(logits[0]).sum(1, keepdims=True))
-    spelling = [path for path in itertools.product(range(3), repeat=6)
-                if tuple(k for k, _ in itertools.groupby(path) if k) == text]
+    spelling = [
+        path
+        for path in itertools.product(range(3), repeat=6)
+        if tuple(k for k, _ in itertools.groupby(path) if k) == text
+    ]
     best = max(spelling, key=lambda path: log_p[range(6), path].sum())
-    runs = [[column for column, _ in run] for label, run in itertools.groupby(enumerate(best), lambda x: x[1]) if label]
-    expected = [max(run, key=lambda column: log_p[column, label]) for run, label in zip(runs, text, strict=True)]
+    runs = [
+        [column for column, _ in run]
+        for label, run in itertools.groupby(enumerate(best), lambda x: x[1])
+        if label
+    ]
+    expected = [
+        max(run, key=lambda column: log_p[column, label])
+        for run, label in zip(runs, text, strict=True)
+    ]
     assert aligned_columns(logits, labels)[0, : len(text)].tolist() == expected
 
 

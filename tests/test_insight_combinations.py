@@ -31,7 +31,9 @@ def abcd() -> pd.DataFrame:
 
 def labels(rows: pd.DataFrame, alphabet: str) -> pd.DataFrame:
     factors = surroundings_of(rows, alphabet)
-    return pd.DataFrame({name: np.array(factor.categories)[factor.codes] for name, factor in factors.items()})
+    return pd.DataFrame(
+        {name: np.array(factor.categories)[factor.codes] for name, factor in factors.items()}
+    )
 
 
 def test_characters_know_what_stands_around_them() -> None:
@@ -41,7 +43,12 @@ def test_characters_know_what_stands_around_them() -> None:
     assert by_text["abba"]["repeated"].tolist() == ["apart", "adjacent", "adjacent", "apart"]
     assert by_text["cabc"]["repeated"].tolist() == ["apart", "once", "once", "apart"]
     assert set(by_text["aaa"]["repeated"]) == {"adjacent"}
-    assert by_text["cabc"]["left"].tolist() == ["a", "c", "a", "b"]  # no neighbour counts as the reference
+    assert by_text["cabc"]["left"].tolist() == [
+        "a",
+        "c",
+        "a",
+        "b",
+    ]  # no neighbour counts as the reference
     assert by_text["cabc"]["right"].tolist() == ["a", "b", "c", "a"]
     assert by_text["cabc"]["place"].tolist() == ["1", "2", "3", "4, the last"]
     assert by_text["b"][["digit", "place"]].to_numpy().tolist() == [["b", "1, the last"]]
@@ -55,10 +62,15 @@ def test_effects_are_those_of_statsmodels(abcd: pd.DataFrame) -> None:
     frame["repeated"] = pd.Categorical(frame["repeated"], ["once", "apart", "adjacent"])
     theirs = smf.ols("success ~ place + digit + left + right + repeated", frame).fit()
     for row in effects.to_dict("records"):
-        assert row["effect"] == pytest.approx(theirs.params[f"{row['term']}[T.{row['category']}]"], rel=1e-6)
+        assert row["effect"] == pytest.approx(
+            theirs.params[f"{row['term']}[T.{row['category']}]"], rel=1e-6
+        )
         assert row["low"] < row["effect"] < row["high"]
     assert set(zip(effects["term"], effects["reference"], strict=True)) == {
-        ("left", "a"), ("right", "a"), ("repeated", "once")}
+        ("left", "a"),
+        ("right", "a"),
+        ("repeated", "once"),
+    }
 
 
 def test_an_easy_character_makes_no_neighbour_that_matters(abcd: pd.DataFrame) -> None:
@@ -68,9 +80,13 @@ def test_an_easy_character_makes_no_neighbour_that_matters(abcd: pd.DataFrame) -
     assert (tests["p_holm"] > 0.05).all()
 
 
-def test_a_neighbour_that_hurts_is_found_on_its_side_and_not_on_the_other(abcd: pd.DataFrame) -> None:
+def test_a_neighbour_that_hurts_is_found_on_its_side_and_not_on_the_other(
+    abcd: pd.DataFrame,
+) -> None:
     rng = np.random.default_rng(2)
-    left = [text[at - 1] if at else "" for text, at in zip(abcd["text"], abcd["position"], strict=True)]
+    left = [
+        text[at - 1] if at else "" for text, at in zip(abcd["text"], abcd["position"], strict=True)
+    ]
     hurt = (np.array(left) == "c") & (rng.random(len(abcd)) < 0.3)
     rows = abcd.assign(success=abcd["success"] & ~hurt)
     tests, effects = combination_tests(rows, "abcd", confidence=0.95)
@@ -83,9 +99,18 @@ def test_a_neighbour_that_hurts_is_found_on_its_side_and_not_on_the_other(abcd: 
 
 
 def test_errors_are_clustered_by_glyph_too_where_glyphs_are_known(abcd: pd.DataFrame) -> None:
-    by_captcha, two_ways = (combination_tests(rows, "abcd", confidence=0.95)[1] for rows in (
-        abcd, abcd.assign(glyph=[ord(one) % 4 * 7 + captcha % 7 for one, captcha in
-                                 zip(abcd["truth"], abcd["captcha"], strict=True)])))
+    by_captcha, two_ways = (
+        combination_tests(rows, "abcd", confidence=0.95)[1]
+        for rows in (
+            abcd,
+            abcd.assign(
+                glyph=[
+                    ord(one) % 4 * 7 + captcha % 7
+                    for one, captcha in zip(abcd["truth"], abcd["captcha"], strict=True)
+                ]
+            ),
+        )
+    )
     assert np.array_equal(by_captcha["effect"], two_ways["effect"])
     assert not np.allclose(by_captcha["high"], two_ways["high"])
 
@@ -129,8 +154,10 @@ def test_ends_are_the_extremes_of_all_by_brute_force(abcd: pd.DataFrame) -> None
 
 def test_pairs_are_both_read_right_with_intervals_by_captcha(abcd: pd.DataFrame) -> None:
     pairs = shown_combinations(abcd)["pair"]
-    rows = abcd.assign(after=abcd.groupby(["captcha", "condition"])["truth"].shift(-1),
-                       next_success=abcd.groupby(["captcha", "condition"])["success"].shift(-1))
+    rows = abcd.assign(
+        after=abcd.groupby(["captcha", "condition"])["truth"].shift(-1),
+        next_success=abcd.groupby(["captcha", "condition"])["success"].shift(-1),
+    )
     rows = rows[rows["after"].notna()]
     both = rows["success"] & (rows["next_success"] == True)  # noqa: E712
     table = best_and_worst(abcd, "abcd", confidence=0.9, count=3)
@@ -138,7 +165,9 @@ def test_pairs_are_both_read_right_with_intervals_by_captcha(abcd: pd.DataFrame)
         own = (rows["truth"] + rows["after"]) == row["combination"]
         assert row["accuracy"] == pytest.approx(both[own].mean())
         assert row["renderings"] == own.sum() == (pairs.combination == row["combination"]).sum()
-        expected = clustered_proportion(both[own].to_numpy(), rows.loc[own, "captcha"].to_numpy(), confidence=0.9)
+        expected = clustered_proportion(
+            both[own].to_numpy(), rows.loc[own, "captcha"].to_numpy(), confidence=0.9
+        )
         assert (row["low"], row["high"]) == pytest.approx(expected[1:])
         assert row["captchas"] >= FEWEST
 
@@ -171,8 +200,10 @@ def test_33_letters_work() -> None:
 
 def test_steps_grow_slower_than_captchas() -> None:
     rows = read_characters("abcd", 40, 4)
-    few, many = (steps(partial(best_and_worst, one, "abcd", confidence=0.95))
-                 for one in (rows, four_times(rows)))
+    few, many = (
+        steps(partial(best_and_worst, one, "abcd", confidence=0.95))
+        for one in (rows, four_times(rows))
+    )
     assert many < 5 * few
 
 
@@ -180,8 +211,24 @@ def test_the_headlines_are_finite(abcd: pd.DataFrame) -> None:
     tests, effects = combination_tests(abcd, "abcd", confidence=0.95)
     ends = best_and_worst(abcd, "abcd", confidence=0.95)
     found = combination_headlines(tests, effects, ends)
-    assert set(found) == {"neighbours_left_p", "neighbours_right_p", "neighbours_repeated_p", "repeat_apart",
-                          "repeat_adjacent", "pair_best", "pair_worst", "text_best", "text_worst"}
+    assert set(found) == {
+        "neighbours_left_p",
+        "neighbours_right_p",
+        "neighbours_repeated_p",
+        "repeat_apart",
+        "repeat_adjacent",
+        "pair_best",
+        "pair_worst",
+        "text_best",
+        "text_worst",
+    }
     assert found["pair_best"] >= found["pair_worst"]
-    nothing = combination_tests(read_characters("ab", 0, 1, texts=["a", "b"]), "ab", confidence=0.95)
-    assert combination_headlines(*nothing, ends).keys() == {"pair_best", "pair_worst", "text_best", "text_worst"}
+    nothing = combination_tests(
+        read_characters("ab", 0, 1, texts=["a", "b"]), "ab", confidence=0.95
+    )
+    assert combination_headlines(*nothing, ends).keys() == {
+        "pair_best",
+        "pair_worst",
+        "text_best",
+        "text_worst",
+    }

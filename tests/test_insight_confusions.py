@@ -33,10 +33,23 @@ def abcd() -> pd.DataFrame:
 
 def one_each(clean: list[str], noisy: list[str], alphabet: str = "ab") -> pd.DataFrame:
     """Captchas of one character, an "a", read clean and under one noise at one level."""
-    parts = [pd.DataFrame({"captcha": np.arange(len(guesses)), "condition": int(level > 0), "position": 0, "text": "a",
-                           "reading": guesses, "truth": "a", "guess": guesses, "success": np.array(guesses) == "a",
-                           "noise": "fog" if level else "none", "level": level})
-             for guesses, level in ((clean, 0.0), (noisy, 0.5))]
+    parts = [
+        pd.DataFrame(
+            {
+                "captcha": np.arange(len(guesses)),
+                "condition": int(level > 0),
+                "position": 0,
+                "text": "a",
+                "reading": guesses,
+                "truth": "a",
+                "guess": guesses,
+                "success": np.array(guesses) == "a",
+                "noise": "fog" if level else "none",
+                "level": level,
+            }
+        )
+        for guesses, level in ((clean, 0.0), (noisy, 0.5))
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -47,7 +60,9 @@ def test_matrices_are_scikit_learns(abcd: pd.DataFrame) -> None:
     for noise, cells in table.groupby("noise"):
         rows = abcd[abcd["level"] == 0] if noise == CLEAN else abcd[abcd["level"] > 0]
         rows = rows if noise in (CLEAN, POOLED) else rows[rows["noise"] == noise]
-        theirs = confusion_matrix(rows["truth"], rows["guess"].replace("", MISSED), labels=[*"abcd", MISSED])[:4]
+        theirs = confusion_matrix(
+            rows["truth"], rows["guess"].replace("", MISSED), labels=[*"abcd", MISSED]
+        )[:4]
         ours = cells.pivot_table(index="actual", columns="read_as", values="count", fill_value=0)
         ours = ours.reindex(index=list("abcd"), columns=[*"abcd", MISSED], fill_value=0)
         assert ours.to_numpy().tolist() == theirs.tolist()
@@ -56,7 +71,10 @@ def test_matrices_are_scikit_learns(abcd: pd.DataFrame) -> None:
 
 def test_a_test_of_one_character_a_captcha_is_the_paired_t_test() -> None:
     rng = np.random.default_rng(3)
-    clean, noisy = ([str(one) for one in rng.choice(["a", "b", ""], 60, p=p)] for p in ((0.9, 0.1, 0), (0.5, 0.3, 0.2)))
+    clean, noisy = (
+        [str(one) for one in rng.choice(["a", "b", ""], 60, p=p)]
+        for p in ((0.9, 0.1, 0), (0.5, 0.3, 0.2))
+    )
     table = confusion_tests(one_each(clean, noisy), "ab", confidence=0.9)
     assert list(table.columns) == ConfusionTests.names()
     row = table[(table["noise"] == POOLED) & (table["read_as"] == "b")].iloc[0]
@@ -64,13 +82,21 @@ def test_a_test_of_one_character_a_captcha_is_the_paired_t_test() -> None:
     theirs = stats.ttest_rel(first, second)
     assert (row["t"], row["p"]) == pytest.approx((theirs.statistic, theirs.pvalue))
     interval = theirs.confidence_interval(0.9)
-    assert (row["difference_low"], row["difference_high"]) == pytest.approx((interval.low, interval.high))
-    assert (row["share"], row["clean_share"], row["count"]) == (first.mean(), second.mean(), first.sum())
+    assert (row["difference_low"], row["difference_high"]) == pytest.approx(
+        (interval.low, interval.high)
+    )
+    assert (row["share"], row["clean_share"], row["count"]) == (
+        first.mean(),
+        second.mean(),
+        first.sum(),
+    )
     assert row["low"] < row["share"] < row["high"]
 
 
 def test_the_error_of_a_difference_is_that_of_resampled_captchas(abcd: pd.DataFrame) -> None:
-    row = confusion_tests(abcd, "abcd", confidence=0.95).query("noise == 'fog' and actual == 'b' and read_as == 'd'")
+    row = confusion_tests(abcd, "abcd", confidence=0.95).query(
+        "noise == 'fog' and actual == 'b' and read_as == 'd'"
+    )
     own = abcd[(abcd["truth"] == "b") & ((abcd["level"] == 0) | (abcd["noise"] == "fog"))]
     hit = (own["guess"] == "d").to_numpy(float)
     clean = (own["level"] == 0).to_numpy()
@@ -80,7 +106,10 @@ def test_the_error_of_a_difference_is_that_of_resampled_captchas(abcd: pd.DataFr
     drawn = []
     for _ in range(1500):
         weight = np.bincount(rng.integers(G, size=G), minlength=G)[codes]
-        drawn.append(np.average(hit[~clean], weights=weight[~clean]) - np.average(hit[clean], weights=weight[clean]))
+        drawn.append(
+            np.average(hit[~clean], weights=weight[~clean])
+            - np.average(hit[clean], weights=weight[clean])
+        )
     assert float(row["standard_error"].iloc[0]) == pytest.approx(np.std(drawn), rel=0.1)
 
 
@@ -90,7 +119,9 @@ def test_holm_counts_every_confusion_that_could_have_occurred(abcd: pd.DataFrame
     assert set(table.loc[table["noise"] != POOLED, "tests"]) == {32}
     types = table[table["noise"] != POOLED]
     p = np.concatenate([types["p"], np.ones(32 - len(types))])
-    assert types["p_holm"].tolist() == pytest.approx(multipletests(p, method="holm")[1][:len(types)].tolist())
+    assert types["p_holm"].tolist() == pytest.approx(
+        multipletests(p, method="holm")[1][: len(types)].tolist()
+    )
 
 
 @pytest.mark.simulation
@@ -99,8 +130,10 @@ def test_under_no_noise_effect_holm_rarely_finds_anything(runs: Runs) -> None:
     count = runs(200)
     found = uncorrected = 0
     for _ in range(count):
-        clean, noisy = ([str(one) for one in rng.choice(["a", "b", "c", ""], 80, p=[0.6, 0.2, 0.1, 0.1])]
-                        for _ in range(2))
+        clean, noisy = (
+            [str(one) for one in rng.choice(["a", "b", "c", ""], 80, p=[0.6, 0.2, 0.1, 0.1])]
+            for _ in range(2)
+        )
         table = confusion_tests(one_each(clean, noisy), "abc", confidence=0.95)
         found += int((table["p_holm"] < 0.05).any())
         uncorrected += int((table["p"] < 0.05).any())
@@ -110,7 +143,9 @@ def test_under_no_noise_effect_holm_rarely_finds_anything(runs: Runs) -> None:
 
 def test_times_even_is_one_where_misreadings_are_even_and_nothing_for_the_missed() -> None:
     noisy = ["b", "b", "c", "c", "", ""] * 10
-    told = confusion_tests(one_each(["a"] * 60, noisy), "abc", confidence=0.95).query("noise == 'all'")
+    told = confusion_tests(one_each(["a"] * 60, noisy), "abc", confidence=0.95).query(
+        "noise == 'all'"
+    )
     assert told.set_index("read_as")["times_even"].reindex(["b", "c"]).tolist() == [1, 1]
     assert told.set_index("read_as").loc[MISSED, ["times_even"]].isna().all()
     assert told.loc[told["read_as"] == MISSED, "share"].item() == pytest.approx(1 / 3)
@@ -141,7 +176,11 @@ def test_shares_by_level_are_those_of_the_cells(abcd: pd.DataFrame) -> None:
         hits = (own["guess"].replace("", MISSED) == row.read_as).sum()
         wrong = int((~own["success"]).sum())
         assert (row.count, row.share) == (hits, hits / len(own))
-        assert row.of_errors == pytest.approx(hits / wrong, nan_ok=True) if wrong else np.isnan(row.of_errors)
+        assert (
+            row.of_errors == pytest.approx(hits / wrong, nan_ok=True)
+            if wrong
+            else np.isnan(row.of_errors)
+        )
 
 
 def test_the_most_frequent_are_characters_and_in_their_order(abcd: pd.DataFrame) -> None:
@@ -166,8 +205,14 @@ def test_33_letters_work() -> None:
     assert set(table.loc[table["noise"] == POOLED, "tests"]) == {33 * 33}
 
 
-@pytest.mark.parametrize("table", [lambda rows: confusion_tests(rows, "abcd", confidence=0.95),
-                                   lambda rows: confusion_matrices(rows, "abcd")], ids=["tests", "matrices"])
+@pytest.mark.parametrize(
+    "table",
+    [
+        lambda rows: confusion_tests(rows, "abcd", confidence=0.95),
+        lambda rows: confusion_matrices(rows, "abcd"),
+    ],
+    ids=["tests", "matrices"],
+)
 def test_steps_grow_slower_than_captchas(table: Callable[[pd.DataFrame], object]) -> None:
     rows = read_characters("abcd", 40, 4)
     assert steps(lambda: table(four_times(rows))) < 3 * steps(lambda: table(rows))
@@ -176,8 +221,13 @@ def test_steps_grow_slower_than_captchas(table: Callable[[pd.DataFrame], object]
 def test_the_headlines_count(abcd: pd.DataFrame) -> None:
     tests = confusion_tests(abcd, "abcd", confidence=0.95)
     told = confusion_headlines(tests, confusion_matrices(abcd, "abcd"))
-    assert told["missed_noisy"] == pytest.approx((abcd.loc[abcd["level"] > 0, "guess"] == "").mean())
-    assert told["confusion_top"] == tests[(tests["noise"] == POOLED) & (tests["read_as"] != MISSED)]["share"].max()
+    assert told["missed_noisy"] == pytest.approx(
+        (abcd.loc[abcd["level"] > 0, "guess"] == "").mean()
+    )
+    assert (
+        told["confusion_top"]
+        == tests[(tests["noise"] == POOLED) & (tests["read_as"] != MISSED)]["share"].max()
+    )
     assert told["confusions_told"] <= told["confusions_seen"] <= 16
     assert np.isfinite(list(told.values())).all()
 
@@ -187,4 +237,6 @@ def test_a_test_without_its_other_side_is_refused(abcd: pd.DataFrame, clean: boo
     rows = abcd[(abcd["level"] == 0) == clean]
     with pytest.raises(ValueError, match="needs clean renderings and noisy ones"):
         confusion_tests(rows, "abcd", confidence=0.95)
-    assert set(confusion_matrices(rows, "abcd")["noise"]) == ({CLEAN} if clean else {"fog", "lines", POOLED})
+    assert set(confusion_matrices(rows, "abcd")["noise"]) == (
+        {CLEAN} if clean else {"fog", "lines", POOLED}
+    )

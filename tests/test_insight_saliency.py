@@ -30,7 +30,14 @@ from stages.insight.faithfulness import (
     summarise_curves,
     summarise_randomised,
 )
-from stages.insight.saliency import METHODS, LogPosterior, SaliencyEffort, contrast_of, explain, locate
+from stages.insight.saliency import (
+    METHODS,
+    LogPosterior,
+    SaliencyEffort,
+    contrast_of,
+    explain,
+    locate,
+)
 from stages.reader.alternatives.external import ExternalReader
 from stages.reader.decoding import Readings
 from stages.reader.inference import NetworkReader, to_batch
@@ -45,7 +52,9 @@ QUICK = SaliencyEffort(steps=4, samples=2, window=8, stride=8)
 
 
 def a_reader(architecture: str = "ctc", seed: int = 0) -> NetworkReader:
-    network = build_network(architecture, alphabet_size=3, height=HEIGHT, width=WIDTH, channels=4, positions=2)
+    network = build_network(
+        architecture, alphabet_size=3, height=HEIGHT, width=WIDTH, channels=4, positions=2
+    )
     initialise(network, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():  # as sure as if it had learned
         logits = network.eval()(to_batch(pictures(3)[0]))
@@ -78,8 +87,15 @@ class Brightness(ExternalReader):
 def test_integrated_gradients_add_up_to_what_the_ink_changes(architecture: str) -> None:
     reader = a_reader(architecture)
     images, texts = pictures(3)
-    found = explain(reader, images, texts, np.array([0, 1, 0]), seed=0, methods=["integrated_gradients"],
-                    effort=SaliencyEffort(steps=200))
+    found = explain(
+        reader,
+        images,
+        texts,
+        np.array([0, 1, 0]),
+        seed=0,
+        methods=["integrated_gradients"],
+        effort=SaliencyEffort(steps=200),
+    )
     contrast, ground = contrast_of(images, standardised=True)
     told = LogPosterior(reader.network, reader.temperature)
     where = torch.from_numpy(found.targets.column), torch.from_numpy(found.targets.label)
@@ -97,7 +113,8 @@ def test_contrast_and_ground_add_up_to_what_the_network_gets() -> None:
     targets = locate(reader, images, texts, np.array([1, 0, 1]))
     contrast, ground = contrast_of(images, standardised=True)
     told = LogPosterior(reader.network, reader.temperature)(
-        contrast, ground, torch.from_numpy(targets.column), torch.from_numpy(targets.label))
+        contrast, ground, torch.from_numpy(targets.column), torch.from_numpy(targets.label)
+    )
     np.testing.assert_allclose(told.exp().numpy(), targets.posterior, rtol=1e-4)
     contrast, ground = contrast_of(images)
     np.testing.assert_allclose((contrast + ground).permute(0, 2, 3, 1).numpy(), images)
@@ -109,13 +126,22 @@ def test_smooth_gradients_are_those_of_captums_noise_tunnel() -> None:
     told = LogPosterior(reader.network, 1.0)
     contrast, ground = contrast_of(images, standardised=True)
     where = ground, torch.tensor([2]), torch.tensor([1])
-    own = saliency.smooth_gradient(told, contrast, where, SaliencyEffort(samples=6, spread=0.1),
-                                   torch.Generator().manual_seed(3))
+    own = saliency.smooth_gradient(
+        told,
+        contrast,
+        where,
+        SaliencyEffort(samples=6, spread=0.1),
+        torch.Generator().manual_seed(3),
+    )
     with torch.random.fork_rng():
         torch.manual_seed(3)
         captums = NoiseTunnel(Saliency(told)).attribute(
-            contrast.clone().requires_grad_(), nt_samples=6, abs=False, additional_forward_args=where,
-            stdevs=0.1 * float(contrast.max() - contrast.min()))
+            contrast.clone().requires_grad_(),
+            nt_samples=6,
+            abs=False,
+            additional_forward_args=where,
+            stdevs=0.1 * float(contrast.max() - contrast.min()),
+        )
     torch.testing.assert_close(own, captums, rtol=1e-4, atol=1e-6)
 
 
@@ -127,7 +153,11 @@ def test_integrated_gradients_are_captums() -> None:
     where = ground, torch.tensor([2, 1]), torch.tensor([1, 3])
     own = contrast * saliency.path_gradient(told, contrast, where, 5)
     captums, delta = IntegratedGradients(told).attribute(
-        contrast.clone().requires_grad_(), additional_forward_args=where, n_steps=5, return_convergence_delta=True)
+        contrast.clone().requires_grad_(),
+        additional_forward_args=where,
+        n_steps=5,
+        return_convergence_delta=True,
+    )
     torch.testing.assert_close(own, captums.detach(), rtol=1e-4, atol=1e-6)
     gained = told(contrast, *where) - told(0 * contrast, *where)
     found = saliency.unexplained(told, contrast, where, own)
@@ -135,7 +165,9 @@ def test_integrated_gradients_are_captums() -> None:
 
 
 @pytest.mark.parametrize(("window", "stride"), [(4, 4), (8, 7), (5, 3)])
-def test_occlusion_is_captums_with_squares_that_overlap_or_are_cut_off(window: int, stride: int) -> None:
+def test_occlusion_is_captums_with_squares_that_overlap_or_are_cut_off(
+    window: int, stride: int
+) -> None:
     reader = a_reader()
     (images, texts) = pictures(2)
     targets = locate(reader, images, texts, np.array([0, 1]))
@@ -145,9 +177,15 @@ def test_occlusion_is_captums_with_squares_that_overlap_or_are_cut_off(window: i
         return torch.from_numpy(np.log(saliency.posterior(reader, pictures, targets)))
 
     ground = torch.from_numpy(background(images))[:, :, None, None].float()
-    captums = Occlusion(told).attribute(to_batch(images).float(), sliding_window_shapes=(3, window, window),
-                                        strides=(3, stride, stride), baselines=ground.expand(-1, -1, HEIGHT, WIDTH))
-    own = saliency.occlusion_maps(reader, images, targets, SaliencyEffort(window=window, stride=stride))
+    captums = Occlusion(told).attribute(
+        to_batch(images).float(),
+        sliding_window_shapes=(3, window, window),
+        strides=(3, stride, stride),
+        baselines=ground.expand(-1, -1, HEIGHT, WIDTH),
+    )
+    own = saliency.occlusion_maps(
+        reader, images, targets, SaliencyEffort(window=window, stride=stride)
+    )
     np.testing.assert_allclose(own, captums.mean(1).numpy(), atol=1e-4)
 
 
@@ -181,11 +219,15 @@ def test_occlusion_is_the_fall_of_the_log_posterior_under_each_square() -> None:
 def test_a_reader_without_gradients_is_occluded_only_and_says_so() -> None:
     images, texts = pictures(2)
     reader = Brightness()
-    found = explain(reader, images, np.tile([[1, 2]], (2, 1)), np.array([0, 0]), seed=0, effort=QUICK)
+    found = explain(
+        reader, images, np.tile([[1, 2]], (2, 1)), np.array([0, 0]), seed=0, effort=QUICK
+    )
     assert set(found.maps) == {"occlusion"}
     assert "no gradients" in found.note
     ink = ink_map(images) > 0
-    assert (found.maps["occlusion"][:, :, :16].sum(axis=(1, 2)) > 0.01).all()  # its ink makes the half dark
+    assert (
+        found.maps["occlusion"][:, :, :16].sum(axis=(1, 2)) > 0.01
+    ).all()  # its ink makes the half dark
     assert np.abs(found.maps["occlusion"][:, :, 24:]).max() == 0
     assert ink[:, :, 24:].any()
     missed = explain(reader, images, texts[[1, 1]], np.array([0, 0]), seed=0, effort=QUICK)
@@ -217,16 +259,29 @@ def test_a_perfect_map_beats_the_controls_and_its_opposite_loses() -> None:
 
     rng = np.random.default_rng(0)
     ends = ends_of(score, images)
-    areas = {name: [curve_area(curve).mean() for curve in replacement_curves(score, images, maps, 12, ends, rng=rng)]
-             for name, maps in {"perfect": own.astype(np.float32), "opposite": -own.astype(np.float32),
-                                "random": rng.random(own.shape).astype(np.float32)}.items()}
+    areas = {
+        name: [
+            curve_area(curve).mean()
+            for curve in replacement_curves(score, images, maps, 12, ends, rng=rng)
+        ]
+        for name, maps in {
+            "perfect": own.astype(np.float32),
+            "opposite": -own.astype(np.float32),
+            "random": rng.random(own.shape).astype(np.float32),
+        }.items()
+    }
     assert areas["perfect"][0] < areas["random"][0] < areas["opposite"][0]
     assert areas["perfect"][1] > areas["random"][1] > areas["opposite"][1]
 
 
 def test_curves_start_and_end_with_the_picture_and_its_ground_and_follow_the_order() -> None:
     images, _ = pictures(2)
-    maps = np.random.default_rng(0).permutation(2 * HEIGHT * WIDTH).reshape(2, HEIGHT, WIDTH).astype(np.float32)
+    maps = (
+        np.random.default_rng(0)
+        .permutation(2 * HEIGHT * WIDTH)
+        .reshape(2, HEIGHT, WIDTH)
+        .astype(np.float32)
+    )
     seen: list[np.ndarray] = []
 
     def score(shown: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -234,7 +289,9 @@ def test_curves_start_and_end_with_the_picture_and_its_ground_and_follow_the_ord
         means: np.ndarray = shown.mean(axis=(1, 2, 3))
         return means
 
-    gone, come = replacement_curves(score, images, maps, 3, ends_of(score, images), rng=np.random.default_rng(0))
+    gone, come = replacement_curves(
+        score, images, maps, 3, ends_of(score, images), rng=np.random.default_rng(0)
+    )
     ground = np.broadcast_to(background(images)[:, None, None], images.shape)
     np.testing.assert_array_equal(seen[0], images)
     np.testing.assert_array_equal(seen[1], ground)
@@ -247,7 +304,9 @@ def test_curves_start_and_end_with_the_picture_and_its_ground_and_follow_the_ord
 
 
 def test_the_area_is_the_trapezoids_with_both_ends() -> None:
-    np.testing.assert_allclose(curve_area(np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])), [1.0, 0.125])
+    np.testing.assert_allclose(
+        curve_area(np.array([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])), [1.0, 0.125]
+    )
 
 
 def test_all_mass_on_the_glyph_is_one_and_even_mass_is_chance() -> None:
@@ -260,7 +319,9 @@ def test_all_mass_on_the_glyph_is_one_and_even_mass_is_chance() -> None:
 def test_likeness_is_scipys_and_zeros_that_two_maps_share_do_not_count_within() -> None:
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(2, 3, 7, 11)).round(1).astype(np.float32)
-    expected = [spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(first, second, strict=True)]
+    expected = [
+        spearmanr(a.ravel(), b.ravel()).statistic for a, b in zip(first, second, strict=True)
+    ]
     np.testing.assert_allclose(spearman(first, second), expected)
     masks = np.zeros(first.shape, bool)
     masks[:, 2:6, 3:5] = True
@@ -286,29 +347,44 @@ def test_each_glyph_gets_its_own_columns_with_or_without_places() -> None:
 def test_an_interval_resamples_captchas_and_few_have_none() -> None:
     rng = np.random.default_rng(0)
     own = rng.normal(size=30)
-    value, low, high, captchas, note = mean_by_captcha(np.repeat(own, 5), np.repeat(np.arange(30), 5), confidence=0.95,
-                                                       draws=4000, seed=0)
+    value, low, high, captchas, note = mean_by_captcha(
+        np.repeat(own, 5), np.repeat(np.arange(30), 5), confidence=0.95, draws=4000, seed=0
+    )
     assert (captchas, note) == (30, "")
     assert value == pytest.approx(own.mean())
-    assert (high - low) / 2 == pytest.approx(1.96 * own.std() / 30**0.5, rel=0.1)  # copies tell nothing new
+    assert (high - low) / 2 == pytest.approx(
+        1.96 * own.std() / 30**0.5, rel=0.1
+    )  # copies tell nothing new
     few = mean_by_captcha(own[:4], np.arange(4), confidence=0.95, draws=100, seed=0)
     assert np.isnan(few[1:3]).all()
     assert few[4] == "4 captcha(s): too few for an interval"
-    assert mean_by_captcha(np.array([np.nan]), np.zeros(1, int), confidence=0.95, draws=9, seed=0)[3:] == (
-        0, "no character to measure")
+    assert mean_by_captcha(np.array([np.nan]), np.zeros(1, int), confidence=0.95, draws=9, seed=0)[
+        3:
+    ] == (0, "no character to measure")
 
 
 def test_the_whole_account_pairs_each_map_with_the_controls() -> None:
     reader = a_reader()
     images, texts = pictures(20)
-    noisy = np.clip(images + np.random.default_rng(0).normal(0, 30, images.shape), 0, 255).astype(np.uint8)
+    noisy = np.clip(images + np.random.default_rng(0).normal(0, 30, images.shape), 0, 255).astype(
+        np.uint8
+    )
     both = np.concatenate([images, noisy])
     words = np.concatenate([texts, texts])
     position = np.arange(40) % 2
-    found = explain(reader, both, words, position, seed=0, effort=QUICK, methods=["input_x_gradient"])
+    found = explain(
+        reader, both, words, position, seed=0, effort=QUICK, methods=["input_x_gradient"]
+    )
     masks = np.tile(glyph_masks(images, np.full(20, 2)), (2, 1, 1, 1))[np.arange(40), position]
-    frame = pd.DataFrame({"captcha": np.arange(40) % 20, "noise": ["none"] * 20 + ["gaussian"] * 20,
-                          "level": [0.0] * 20 + [0.4] * 20, "position": position, "character": "1"})
+    frame = pd.DataFrame(
+        {
+            "captcha": np.arange(40) % 20,
+            "noise": ["none"] * 20 + ["gaussian"] * 20,
+            "level": [0.0] * 20 + [0.4] * 20,
+            "position": position,
+            "character": "1",
+        }
+    )
     rows, curves = measure(found, reader, frame, masks, np.arange(40) % 20, steps=3, seed=0)
     assert len(rows) == 3 * 40
     assert rows.loc[rows["level"] == 0, "drift"].isna().all()
@@ -316,8 +392,10 @@ def test_the_whole_account_pairs_each_map_with_the_controls() -> None:
     assert rows.loc[rows["said"], "deletion"].notna().all()
     table = summarise(rows, confidence=0.9, draws=50, seed=0)
     one = table[(table["noise"] == "gaussian") & (table["measure"] == "insertion_over_ink")].iloc[0]
-    own, ink = (rows[(rows["method"] == name) & (rows["noise"] == "gaussian")]["insertion"].to_numpy()
-                for name in ("input_x_gradient", "ink"))
+    own, ink = (
+        rows[(rows["method"] == name) & (rows["noise"] == "gaussian")]["insertion"].to_numpy()
+        for name in ("input_x_gradient", "ink")
+    )
     assert one["value"] == pytest.approx(np.nanmean(own - ink), nan_ok=True)
     drawn = randomised_maps(found, reader, frame["captcha"].to_numpy(), masks, effort=QUICK, seed=0)
     layers = summarise_randomised(drawn, confidence=0.9, draws=50, seed=0)
@@ -330,13 +408,21 @@ def test_the_whole_account_pairs_each_map_with_the_controls() -> None:
     assert set(told["share"]) == set(shares(3))
 
 
-def test_the_cascade_draws_one_more_layer_each_time_from_the_last_and_leaves_the_reader_alone() -> None:
+def test_the_cascade_draws_one_more_layer_each_time_from_the_last_and_leaves_the_reader_alone() -> (
+    None
+):
     reader = a_reader()
     before = {name: tensor.clone() for name, tensor in reader.network.state_dict().items()}
     changed = []
     for _, other in saliency.cascade(reader, generator=torch.Generator().manual_seed(0)):
         state = other.network.state_dict()
-        changed.append({name for name in before if name.endswith("weight") and not state[name].equal(before[name])})
+        changed.append(
+            {
+                name
+                for name in before
+                if name.endswith("weight") and not state[name].equal(before[name])
+            }
+        )
     assert all(len(some) == i for i, some in enumerate(changed, 1))
     assert changed[0] == {"classifier.weight"}
     assert all(tensor.equal(before[name]) for name, tensor in reader.network.state_dict().items())
@@ -349,4 +435,7 @@ def test_a_mean_map_is_aligned_to_the_glyph_wherever_it_stands() -> None:
     values, glyph = found["7"]
     np.testing.assert_allclose(values, glyph)
     assert set(np.unique(glyph)) == {0, 1}  # one lies over the other
-    assert faithfulness.mean_maps(np.ones((1, 4, 5), np.float32), np.zeros((1, 4, 5), bool), ["1"], 8) == {}
+    assert (
+        faithfulness.mean_maps(np.ones((1, 4, 5), np.float32), np.zeros((1, 4, 5), bool), ["1"], 8)
+        == {}
+    )

@@ -28,7 +28,14 @@ from stages.reader.inference import NetworkReader
 from stages.reader.protocol import TextPrediction
 from stages.statistics.proportions import clustered_proportion
 
-PLAIN: dict[str, Any] = {"text": "20", "source": "digits", "noises": [], "height": 33, "width": 90, "seed": 5}
+PLAIN: dict[str, Any] = {
+    "text": "20",
+    "source": "digits",
+    "noises": [],
+    "height": 33,
+    "width": 90,
+    "seed": 5,
+}
 
 
 @pytest.fixture
@@ -44,7 +51,9 @@ def desk(tmp_path: Path) -> Desk:
 
 @pytest.fixture
 def client(desk: Desk) -> Iterator[TestClient]:
-    with TestClient(create_app(desk), base_url="http://127.0.0.1", raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(desk), base_url="http://127.0.0.1", raise_server_exceptions=False
+    ) as client:
         yield client
 
 
@@ -86,9 +95,13 @@ def test_the_page_starts_with_a_setting_of_the_study_that_can_be_drawn(client: T
     assert client.post("/api/bench", json=start["setting"]).status_code == 200
 
 
-def test_one_setting_is_one_picture_to_the_byte_and_another_seed_another(client: TestClient, desk: Desk) -> None:
-    fields: dict[str, Any] = {"noises": [{"type": "elastic", "level": 0.4}, {"type": "gaussian", "level": 0.2}],
-                              "scheme": "colour"}
+def test_one_setting_is_one_picture_to_the_byte_and_another_seed_another(
+    client: TestClient, desk: Desk
+) -> None:
+    fields: dict[str, Any] = {
+        "noises": [{"type": "elastic", "level": 0.4}, {"type": "gaussian", "level": 0.2}],
+        "scheme": "colour",
+    }
     first = ask(client, **fields)
     with TestClient(create_app(desk), base_url="http://127.0.0.1") as other:
         assert ask(other, **fields)["pixels"] == first["pixels"]
@@ -102,7 +115,9 @@ def test_without_a_text_one_is_drawn_by_the_seed(client: TestClient) -> None:
     assert len({text[0] for text in texts}) > 3
 
 
-def test_a_picture_has_the_size_that_was_asked_for_and_tells_how_much_was_changed(client: TestClient) -> None:
+def test_a_picture_has_the_size_that_was_asked_for_and_tells_how_much_was_changed(
+    client: TestClient,
+) -> None:
     clean = ask(client, noises=[])
     changed = ask(client, noises=[{"type": "gaussian", "level": 0.3}])
     assert pixels(clean).shape == (33, 90, 3)
@@ -113,7 +128,9 @@ def test_a_picture_has_the_size_that_was_asked_for_and_tells_how_much_was_change
 
 
 @pytest.mark.parametrize("noise", NOISES)
-def test_every_noise_can_be_asked_for_and_level_zero_is_the_clean_picture(client: TestClient, noise: str) -> None:
+def test_every_noise_can_be_asked_for_and_level_zero_is_the_clean_picture(
+    client: TestClient, noise: str
+) -> None:
     clean = ask(client)["pixels"]
     assert ask(client, noises=[{"type": noise, "level": 0}])["pixels"] == clean
     assert ask(client, noises=[{"type": noise, "level": 1}])["pixels"] != clean
@@ -121,8 +138,18 @@ def test_every_noise_can_be_asked_for_and_level_zero_is_the_clean_picture(client
 
 def test_a_level_grows_the_noise_that_is_there() -> None:
     grey = np.full((1, 33, 90, 3), 128, np.uint8)
-    changes = [noisy(grey, Asked.model_validate({"noises": [{"type": "gaussian", "level": level}]}).setting().noises, 5,
-                     "shown")[..., 0].astype(float) - 128 for level in (0.1, 0.2)]
+    changes = [
+        noisy(
+            grey,
+            Asked.model_validate({"noises": [{"type": "gaussian", "level": level}]})
+            .setting()
+            .noises,
+            5,
+            "shown",
+        )[..., 0].astype(float)
+        - 128
+        for level in (0.1, 0.2)
+    ]
     assert np.corrcoef(changes[0].ravel(), changes[1].ravel())[0, 1] > 0.99
 
 
@@ -160,7 +187,9 @@ def test_every_reader_answers_with_what_it_was_made_for(client: TestClient) -> N
     for name in ("fitting", "letters", "pair", "lab/wide"):
         assert 0 <= readers[name]["confidence"] <= 1
         assert readers[name]["right"] == (readers[name]["text"] == "20")
-        assert readers[name]["sure"] == (readers[name]["confidence"] >= 0.9 and readers[name]["text"] != "")
+        assert readers[name]["sure"] == (
+            readers[name]["confidence"] >= 0.9 and readers[name]["text"] != ""
+        )
     assert readers["fitting"]["note"] == ""
     assert (readers["lab/wide"]["width"], readers["lab/wide"]["height"]) == (128, 40)
     assert "brought to its 128 × 40 px" in readers["lab/wide"]["note"]
@@ -195,11 +224,17 @@ class Knowing(ExternalReader):
     def predict(self, images: NDArray[np.uint8], top: int = 0) -> TextPrediction:
         part = self.labels[self.seen : self.seen + len(images)]
         self.seen += len(images)
-        return TextPrediction(Readings(part, np.ones(part.shape, np.float32)), np.ones(len(part)), [[] for _ in part])
+        return TextPrediction(
+            Readings(part, np.ones(part.shape, np.float32)), np.ones(len(part)), [[] for _ in part]
+        )
 
 
-def test_a_rate_is_the_share_of_fresh_renderings_with_its_interval(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    pile = bench.pile_of(Asked.model_validate(PLAIN | {"text": ""}), Gallery(), RENDERINGS_PER_RATE, "fresh")
+def test_a_rate_is_the_share_of_fresh_renderings_with_its_interval(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pile = bench.pile_of(
+        Asked.model_validate(PLAIN | {"text": ""}), Gallery(), RENDERINGS_PER_RATE, "fresh"
+    )
     labels = np.array([[int(character) + 1 for character in text] for text in pile.texts])
     loaded = Knowing(labels), desk.load("fitting")[1]
     monkeypatch.setattr(desk, "load", lambda name: loaded)
@@ -208,15 +243,24 @@ def test_a_rate_is_the_share_of_fresh_renderings_with_its_interval(desk: Desk, m
     right[::3, 0] = False
     assert told["whole"] == pytest.approx(133 / 200)
     assert pile.glyphs.shape == right.shape
-    expected = clustered_proportion(np.asarray(right.all(axis=1)), np.arange(RENDERINGS_PER_RATE), pile.glyphs)
+    expected = clustered_proportion(
+        np.asarray(right.all(axis=1)), np.arange(RENDERINGS_PER_RATE), pile.glyphs
+    )
     assert (told["whole"], told["low"], told["high"]) == pytest.approx(expected)
-    expected = clustered_proportion(right.ravel(), np.arange(RENDERINGS_PER_RATE).repeat(right.shape[1]), pile.glyphs.ravel())
-    assert (told["character"], told["character_low"], told["character_high"]) == pytest.approx(expected)
+    expected = clustered_proportion(
+        right.ravel(), np.arange(RENDERINGS_PER_RATE).repeat(right.shape[1]), pile.glyphs.ravel()
+    )
+    assert (told["character"], told["character_low"], told["character_high"]) == pytest.approx(
+        expected
+    )
 
 
 def test_a_text_with_a_character_too_many_is_not_right_though_each_of_its_own_was_read(
-        desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    pile = bench.pile_of(Asked.model_validate(PLAIN), Gallery(), RENDERINGS_PER_RATE, "fresh")  # all read 20
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pile = bench.pile_of(
+        Asked.model_validate(PLAIN), Gallery(), RENDERINGS_PER_RATE, "fresh"
+    )  # all read 20
     reader = Knowing(np.tile([9, 3, 1, 5], (RENDERINGS_PER_RATE, 1)))  # one more on either side
     reader.labels[:, 0] = 9
     loaded = reader, desk.load("fitting")[1]
@@ -229,8 +273,12 @@ def test_two_hundred_renderings_are_fresh_in_text_glyphs_layout_and_colour() -> 
     drawn = Asked.model_validate(PLAIN | {"text": "", "scheme": "colour", "noises": []})
     pile = bench.pile_of(drawn, Gallery(), RENDERINGS_PER_RATE, "fresh")
     assert len(set(pile.texts)) > 80
-    typed = bench.pile_of(drawn.model_copy(update={"text": "20", "scheme": "black_on_white"}), Gallery(), RENDERINGS_PER_RATE,
-                          "fresh")
+    typed = bench.pile_of(
+        drawn.model_copy(update={"text": "20", "scheme": "black_on_white"}),
+        Gallery(),
+        RENDERINGS_PER_RATE,
+        "fresh",
+    )
     assert set(typed.texts) == {"20"}
     assert len({image.tobytes() for image in typed.images}) == RENDERINGS_PER_RATE
     noise = [bench.NoiseAsked(type="gaussian", level=0.2)]
@@ -252,7 +300,11 @@ def test_rates_are_told_for_every_reader_that_can_be_right(client: TestClient) -
     assert answer["renderings"] == RENDERINGS_PER_RATE
     for name in ("fitting", "lab/wide"):
         assert 0 <= readers[name]["low"] <= readers[name]["whole"] <= readers[name]["high"] <= 1
-        assert readers[name]["character_low"] <= readers[name]["character"] <= readers[name]["character_high"]
+        assert (
+            readers[name]["character_low"]
+            <= readers[name]["character"]
+            <= readers[name]["character_high"]
+        )
     assert "whole" not in readers["letters"]
     assert "cannot be right" in readers["letters"]["note"]
     assert "whole" not in readers["single"]
@@ -281,8 +333,11 @@ def test_the_smallest_upload_takes_every_noise(client: TestClient, noise: str) -
 def test_a_rate_of_an_upload_needs_its_text_and_a_noise(client: TestClient) -> None:
     name = upload(client, np.full((33, 90, 3), 200, np.uint8))
     noises = [{"type": "gaussian", "level": 0.2}]
-    for fields in ({"text": "", "noises": noises}, {"text": "20"},
-                   {"text": "20", "noises": [{"type": "gaussian", "level": 0}]}):
+    for fields in (
+        {"text": "", "noises": noises},
+        {"text": "20"},
+        {"text": "20", "noises": [{"type": "gaussian", "level": 0}]},
+    ):
         status, error = refused(client, "/rates", upload=name, **fields)
         assert status == 400
         assert "type the text, and add a noise" in error
@@ -319,8 +374,19 @@ def test_a_bad_setting_is_refused_in_one_line(client: TestClient, what: str, pat
     assert "captcha." not in error
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"text": "\\ud800"}', b'{"seed": 1e400}', b'{"noises": {}}',
-                                  b'{"noises": [{"type": "fog", "level": NaN}]}', b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"[]",
+        b"{",
+        b'{"text": "\\ud800"}',
+        b'{"seed": 1e400}',
+        b'{"noises": {}}',
+        b'{"noises": [{"type": "fog", "level": NaN}]}',
+        b"\xff",
+    ],
+)
 def test_a_body_that_is_no_setting_is_refused(client: TestClient, body: bytes) -> None:
     answer = client.post("/api/bench", content=body, headers={"Content-Type": "application/json"})
     assert 400 <= answer.status_code < 500, answer.text
@@ -328,7 +394,9 @@ def test_a_body_that_is_no_setting_is_refused(client: TestClient, body: bytes) -
 
 
 def test_typefaces_draw_any_alphabet_and_a_composed_letter_is_the_decomposed_one() -> None:
-    setting = Asked.model_validate(PLAIN | {"source": "fonts", "alphabet": "aé", "text": "e\u0301"}).setting()
+    setting = Asked.model_validate(
+        PLAIN | {"source": "fonts", "alphabet": "aé", "text": "e\u0301"}
+    ).setting()
     assert draw_setting_texts(setting, 1, "shown") == ["é"]
     images = composed(setting, ["éa"], "shown")
     assert (images.min(), images.max()) == (0, 255)
@@ -341,7 +409,9 @@ def test_renderings_take_glyphs_that_no_reader_of_the_study_learned_from() -> No
         assert (script.glyphs.pool[ids] == 2).all()
 
 
-def test_a_change_of_the_parameters_is_seen_without_a_restart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_change_of_the_parameters_is_seen_without_a_restart(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     assert script_of("digits", "") is script_of("digits", "")
     first = script_of("digits", "")
     stat = Path.stat
@@ -349,11 +419,15 @@ def test_a_change_of_the_parameters_is_seen_without_a_restart(monkeypatch: pytes
     class Later:
         st_mtime_ns = 1
 
-    monkeypatch.setattr(Path, "stat", lambda path, **options: Later() if path.name == "params.yaml" else stat(path))
+    monkeypatch.setattr(
+        Path, "stat", lambda path, **options: Later() if path.name == "params.yaml" else stat(path)
+    )
     assert script_of("digits", "") is not first
 
 
-def test_nothing_is_asked_of_a_recogniser_without_the_lock(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_asked_of_a_recogniser_without_the_lock(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     held = []
     real = NetworkReader.logits
 

@@ -43,8 +43,15 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def digits() -> GlyphSet:
-    return load_glyphs("digits", "", alphabet="0123456789", emnist_split="balanced", validation=0.1, test=0.2,
-                       rng=np.random.default_rng(0))
+    return load_glyphs(
+        "digits",
+        "",
+        alphabet="0123456789",
+        emnist_split="balanced",
+        validation=0.1,
+        test=0.2,
+        rng=np.random.default_rng(0),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -65,18 +72,27 @@ def address(browser: Browser, folder: Path) -> Iterator[str]:
 @pytest.fixture
 def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
     """A fresh profile whose pages ask nobody else, and say nothing on the console."""
-    context = browser.new_context(viewport={"width": 1200, "height": 900}, base_url=address, accept_downloads=True)
+    context = browser.new_context(
+        viewport={"width": 1200, "height": 900}, base_url=address, accept_downloads=True
+    )
     context.set_default_timeout(SLOW)
     said: list[str] = []
     asked: list[str] = []
-    context.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+    context.on(
+        "console",
+        lambda message: said.append(message.text) if message.type in ("error", "warning") else None,
+    )
     context.on("weberror", lambda error: said.append(str(error.error)))
     context.on("request", lambda request: asked.append(request.url))
     yield context
     context.close()
     assert said == []
-    elsewhere = [url for url in asked if urlsplit(url).scheme in ("http", "https", "ws", "wss")
-                 and urlsplit(url).hostname != "127.0.0.1"]
+    elsewhere = [
+        url
+        for url in asked
+        if urlsplit(url).scheme in ("http", "https", "ws", "wss")
+        and urlsplit(url).hostname != "127.0.0.1"
+    ]
     assert asked, "the page was never opened"
     assert elsewhere == []
 
@@ -92,7 +108,9 @@ def open_part(page: Page, part: str, setting: str = "") -> None:
 
 
 @pytest.fixture(scope="module")
-def trained(browser: Browser, address: str, digits: GlyphSet, tmp_path_factory: pytest.TempPathFactory) -> str:
+def trained(
+    browser: Browser, address: str, digits: GlyphSet, tmp_path_factory: pytest.TempPathFactory
+) -> str:
     """The name of a reader that was trained on a CSV in the page, to the end, and saved."""
     folder = tmp_path_factory.mktemp("csv")
     characters = np.array(list(digits.alphabet))[digits.labels]
@@ -120,13 +138,20 @@ def trained(browser: Browser, address: str, digits: GlyphSet, tmp_path_factory: 
     return "lab/drawn"
 
 
-def draw(page: Page, strokes: list[list[tuple[float, float]]], left: float = 0.3, width: float = 0.25) -> None:
+def draw(
+    page: Page, strokes: list[list[tuple[float, float]]], left: float = 0.3, width: float = 0.25
+) -> None:
     """With the mouse, in a box of the canvas that begins at the share `left` of its width."""
     box = page.locator("#paint-canvas").bounding_box()
     assert box is not None
     for stroke in strokes:
-        points = [(box["x"] + box["width"] * (left + width * x), box["y"] + box["height"] * (0.15 + 0.7 * y))
-                  for x, y in stroke]
+        points = [
+            (
+                box["x"] + box["width"] * (left + width * x),
+                box["y"] + box["height"] * (0.15 + 0.7 * y),
+            )
+            for x, y in stroke
+        ]
         page.mouse.move(*points[0])
         page.mouse.down()
         for point in points[1:]:
@@ -141,14 +166,18 @@ def picture(canvas: Locator) -> str:
 
 def test_a_7_drawn_with_the_mouse_is_read_and_explained(page: Page, trained: str) -> None:
     open_part(page, "paint")
-    expect(page.locator("#paint-reader")).to_have_value(trained)  # the last that reads single characters
+    expect(page.locator("#paint-reader")).to_have_value(
+        trained
+    )  # the last that reads single characters
     expect(page.locator("#paint-answer")).to_have_text("")
     expect(page.locator("#paint-empty")).to_be_visible()
     draw(page, SEVEN)
     expect(page.locator("#paint-answer")).to_have_text("7")
     expect(page.locator("#paint-characters li")).to_have_count(11)  # ten digits and "no character"
     expect(page.locator("#paint-characters li.chosen")).to_contain_text("7")
-    shares = page.locator("#paint-characters meter").evaluate_all("bars => bars.map((bar) => bar.value)")
+    shares = page.locator("#paint-characters meter").evaluate_all(
+        "bars => bars.map((bar) => bar.value)"
+    )
     assert sum(shares) == pytest.approx(1, abs=1e-3)
     expect(page.locator("#paint-legend")).to_be_visible()
     with_map = picture(page.locator("#paint-characters canvas"))
@@ -186,7 +215,9 @@ def test_characters_side_by_side_are_read_undone_and_cleared(page: Page, trained
 
 
 def test_a_finger_draws(browser: Browser, address: str, trained: str) -> None:
-    context = browser.new_context(base_url=address, has_touch=True, viewport={"width": 390, "height": 800})
+    context = browser.new_context(
+        base_url=address, has_touch=True, viewport={"width": 390, "height": 800}
+    )
     page = context.new_page()
     open_part(page, "paint")
     expect(page.locator("#paint-reader")).to_have_value(trained)
@@ -194,8 +225,10 @@ def test_a_finger_draws(browser: Browser, address: str, trained: str) -> None:
     box = page.locator("#paint-canvas").bounding_box()
     assert box is not None
     touch = context.new_cdp_session(page)
-    points = [{"x": box["x"] + box["width"] * x, "y": box["y"] + box["height"] * y}
-              for x, y in [(0.3, 0.2), (0.4, 0.2), (0.5, 0.2), (0.45, 0.4), (0.4, 0.6), (0.37, 0.85)]]
+    points = [
+        {"x": box["x"] + box["width"] * x, "y": box["y"] + box["height"] * y}
+        for x, y in [(0.3, 0.2), (0.4, 0.2), (0.5, 0.2), (0.45, 0.4), (0.4, 0.6), (0.37, 0.85)]
+    ]
     touch.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": points[:1]})
     for point in points[1:]:
         touch.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
@@ -231,7 +264,9 @@ def test_keys_alone_reach_every_part_and_draw(page: Page, trained: str) -> None:
     expect(page.locator("#paint-answer")).to_have_text("")
 
 
-def test_a_slider_changes_the_captcha_and_the_address_and_the_link_brings_it_back(page: Page, address: str) -> None:
+def test_a_slider_changes_the_captcha_and_the_address_and_the_link_brings_it_back(
+    page: Page, address: str
+) -> None:
     open_part(page, "bench", "?text=2046&noise=gaussian:0.2&source=digits")
     expect(page.locator("#bench-told")).to_contain_text("Text 2046")
     before = picture(page.locator("#bench-image"))
@@ -241,7 +276,9 @@ def test_a_slider_changes_the_captcha_and_the_address_and_the_link_brings_it_bac
     expect(page.locator("#bench-level-1-shown")).to_have_text("0.3")
     expect(page.locator("#bench-told")).to_contain_text("changed by 0.30")
     page.click("#bench-add")
-    with page.expect_response(lambda answer: "/rates" in answer.url and "fog" in (answer.request.post_data or "")):
+    with page.expect_response(
+        lambda answer: "/rates" in answer.url and "fog" in (answer.request.post_data or "")
+    ):
         page.select_option("#bench-noise-2", "fog")
     expect(page.locator("#bench-readers td small").last).to_have_text(re.compile(r"\d to \d"))
     expect(page).to_have_url(re.compile("noise=fog"))
@@ -264,7 +301,9 @@ def test_the_picture_that_is_downloaded_is_the_one_shown(page: Page) -> None:
     assert found.value.suggested_filename == "31_speckle-0.3.png"
     downloaded = np.asarray(Image.open(found.value.path()).convert("RGB"))
     shown = base64.b64decode(picture(page.locator("#bench-image")).partition(",")[2])
-    np.testing.assert_array_equal(downloaded, np.asarray(Image.open(io.BytesIO(shown)).convert("RGB")))
+    np.testing.assert_array_equal(
+        downloaded, np.asarray(Image.open(io.BytesIO(shown)).convert("RGB"))
+    )
 
 
 def test_an_uploaded_captcha_is_read(page: Page, tmp_path: Path) -> None:
@@ -303,11 +342,14 @@ def test_a_picture_that_is_dropped_or_pasted_is_taken(page: Page, event: str, fi
              const Kind = event === "drop" ? DragEvent : ClipboardEvent;
              target.dispatchEvent(new Kind(event, options));
            }""",
-        [list(buffer.getvalue()), event, field])
+        [list(buffer.getvalue()), event, field],
+    )
     expect(page.locator("#bench-status")).to_contain_text("mine.png, 70 × 30 px")
 
 
-def test_a_saved_reader_is_listed_loaded_and_answers_the_test_file(page: Page, trained: str, digits: GlyphSet) -> None:
+def test_a_saved_reader_is_listed_loaded_and_answers_the_test_file(
+    page: Page, trained: str, digits: GlyphSet
+) -> None:
     open_part(page, "train")
     row = page.locator("#train-readers tr", has_text=trained)
     expect(row).to_contain_text("0123456789")
@@ -316,14 +358,18 @@ def test_a_saved_reader_is_listed_loaded_and_answers_the_test_file(page: Page, t
     lines = Path(found.value.path()).read_text().splitlines()
     truth = np.array(list(digits.alphabet))[digits.labels][digits.pool == 2]
     assert lines[0] == "ImageId,Label"
-    assert [line.partition(",")[0] for line in lines[1:]] == [str(i) for i in range(1, len(truth) + 1)]
+    assert [line.partition(",")[0] for line in lines[1:]] == [
+        str(i) for i in range(1, len(truth) + 1)
+    ]
     assert np.mean([line.partition(",")[2] for line in lines[1:]] == truth) > 0.8
     row.get_by_text("Load and paint").click()
     expect(page.locator("#part-paint")).to_be_visible()
     expect(page.locator("#paint-reader")).to_have_value(trained)
 
 
-def test_a_training_survives_a_reload_refuses_a_second_and_is_stopped(page: Page, trained: str) -> None:
+def test_a_training_survives_a_reload_refuses_a_second_and_is_stopped(
+    page: Page, trained: str
+) -> None:
     open_part(page, "train")
     page.select_option("#train-source", "digits")
     page.fill("#train-epochs", "400")
@@ -336,8 +382,11 @@ def test_a_training_survives_a_reload_refuses_a_second_and_is_stopped(page: Page
     expect(page.locator("#train-start")).to_be_disabled()
     shown = page.locator("#train-history tr").count()
     expect(page.locator("#train-history tr").nth(shown)).to_be_attached()  # it goes on
-    second = page.request.post("/api/train", data=json.dumps({"source": "digits"}),
-                               headers={"Content-Type": "application/json"})
+    second = page.request.post(
+        "/api/train",
+        data=json.dumps({"source": "digits"}),
+        headers={"Content-Type": "application/json"},
+    )
     assert second.status == 409
     assert page.locator("#train-loss polyline").count() == 2
     page.click("#train-stop")
@@ -346,14 +395,17 @@ def test_a_training_survives_a_reload_refuses_a_second_and_is_stopped(page: Page
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_phone_shows_each_part_without_scrolling_sideways(context: BrowserContext, part: str) -> None:
+def test_a_phone_shows_each_part_without_scrolling_sideways(
+    context: BrowserContext, part: str
+) -> None:
     page = context.new_page()
     page.set_viewport_size({"width": 390, "height": 800})
     open_part(page, part)
     page.wait_for_load_state("networkidle")
     assert page.evaluate("document.documentElement.scrollWidth") == 390
     sizes = page.locator("button:visible, select:visible, .button:visible").evaluate_all(
-        "all => all.map((one) => one.getBoundingClientRect()).map((box) => Math.min(box.width, box.height))")
+        "all => all.map((one) => one.getBoundingClientRect()).map((box) => Math.min(box.width, box.height))"
+    )
     assert all(size >= 24 for size in sizes)  # px, WCAG 2.5.8
 
 
@@ -385,7 +437,9 @@ FAINT = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_control_has_a_name_and_every_word_contrast(page: Page, trained: str, scheme: Any) -> None:
+def test_every_control_has_a_name_and_every_word_contrast(
+    page: Page, trained: str, scheme: Any
+) -> None:
     page.emulate_media(color_scheme=scheme)
     open_part(page, "paint")
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -428,7 +482,9 @@ def test_the_results_show_the_figures_of_the_pipeline(page: Page) -> None:
     for index in range(pictures.count()):
         pictures.nth(index).scroll_into_view_if_needed()
     page.wait_for_load_state("networkidle")
-    widths = pictures.evaluate_all("all => all.filter((one) => one.checkVisibility()).map((one) => one.naturalWidth)")
+    widths = pictures.evaluate_all(
+        "all => all.filter((one) => one.checkVisibility()).map((one) => one.naturalWidth)"
+    )
     assert all(widths)
 
 
@@ -442,7 +498,11 @@ def test_a_lab_that_has_ended_is_told(browser: Browser, folder: Path) -> None:
     page.close()
 
 
-def test_git_sees_nothing_that_the_lab_did_outside_its_folder(address: str, folder: Path, trained: str) -> None:
+def test_git_sees_nothing_that_the_lab_did_outside_its_folder(
+    address: str, folder: Path, trained: str
+) -> None:
     changed = git(folder, "status", "--porcelain", "--untracked-files=all").splitlines()
     assert changed
-    assert [line for line in changed if not re.search(r" data/(lab|readers)/|__pycache__", line)] == []
+    assert [
+        line for line in changed if not re.search(r" data/(lab|readers)/|__pycache__", line)
+    ] == []

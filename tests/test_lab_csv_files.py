@@ -43,27 +43,35 @@ def with_cell(content: bytes, row: int, column: int, value: str) -> bytes:
     return b"\n".join(b",".join(cells) for cells in rows)
 
 
-def test_a_train_file_is_kept_with_its_images_and_labels(keep: Callable[..., csv_files.GlyphTable], tmp_path: Path) -> None:
+def test_a_train_file_is_kept_with_its_images_and_labels(
+    keep: Callable[..., csv_files.GlyphTable], tmp_path: Path
+) -> None:
     assert keep(TRAIN) == csv_files.GlyphTable("mine.csv", 12, CLASSES)
     images, labels = csv_files.load_stored_glyphs(tmp_path / "lab", "train")
     np.testing.assert_array_equal(images, IMAGES)
     assert labels.tolist() == LABELS
-    assert csv_files.opened(tmp_path / "lab") == {"train": csv_files.GlyphTable("mine.csv", 12, CLASSES)}
+    assert csv_files.opened(tmp_path / "lab") == {
+        "train": csv_files.GlyphTable("mine.csv", 12, CLASSES)
+    }
 
 
-def test_a_test_file_may_have_no_labels(keep: Callable[..., csv_files.GlyphTable], tmp_path: Path) -> None:
+def test_a_test_file_may_have_no_labels(
+    keep: Callable[..., csv_files.GlyphTable], tmp_path: Path
+) -> None:
     assert keep(TEST, "test") == csv_files.GlyphTable("mine.csv", 12, {})
     images, labels = csv_files.load_stored_glyphs(tmp_path / "lab", "test")
     np.testing.assert_array_equal(images, IMAGES)
     assert labels.tolist() == []
 
 
-def test_a_test_file_may_have_labels_or_only_one_class(keep: Callable[..., csv_files.GlyphTable]) -> None:
+def test_a_test_file_may_have_labels_or_only_one_class(
+    keep: Callable[..., csv_files.GlyphTable],
+) -> None:
     assert keep(TRAIN, "test").classes == CLASSES
     assert keep(csv(IMAGES[:2], ["7", "7"]), "test").classes == {"7": 2}
 
 
-QUOTED = b",".join(b'"%s"' % name.encode() for name in KAGGLE_COLUMNS) + TRAIN[TRAIN.index(b"\n"):]
+QUOTED = b",".join(b'"%s"' % name.encode() for name in KAGGLE_COLUMNS) + TRAIN[TRAIN.index(b"\n") :]
 SAME = {
     "a byte order mark": b"\xef\xbb\xbf" + TRAIN, "CRLF": csv(IMAGES, LABELS, newline="\r\n"),
     "CR": csv(IMAGES, LABELS, newline="\r"), "a quoted header": QUOTED,
@@ -75,24 +83,39 @@ SAME = {
 
 
 @pytest.mark.parametrize("what", SAME)
-def test_the_same_table_written_otherwise_is_the_same(keep: Callable[..., csv_files.GlyphTable], tmp_path: Path,
-                                                      what: str) -> None:
+def test_the_same_table_written_otherwise_is_the_same(
+    keep: Callable[..., csv_files.GlyphTable], tmp_path: Path, what: str
+) -> None:
     assert SAME[what] != TRAIN
     assert keep(SAME[what]).classes == CLASSES
-    np.testing.assert_array_equal(csv_files.load_stored_glyphs(tmp_path / "lab", "train")[0], IMAGES)
+    np.testing.assert_array_equal(
+        csv_files.load_stored_glyphs(tmp_path / "lab", "train")[0], IMAGES
+    )
 
 
-def test_columns_are_found_by_their_names(keep: Callable[..., csv_files.GlyphTable], tmp_path: Path) -> None:
+def test_columns_are_found_by_their_names(
+    keep: Callable[..., csv_files.GlyphTable], tmp_path: Path
+) -> None:
     keep(b"\n".join(b",".join(reversed(line.split(b","))) for line in TRAIN.split(b"\n")))
     images, labels = csv_files.load_stored_glyphs(tmp_path / "lab", "train")
     np.testing.assert_array_equal(images, IMAGES)
     assert labels.tolist() == LABELS
 
 
-@pytest.mark.parametrize(("letters", "kept"), [("abc", "abc"), ("Їяґ", "Їяґ"), ("\u212b\u00e91", "\u00c5\u00e91"),
-                                               (["e\u0301", "a", "b"], "éab"), ('",1', '",1'), (" x漢", " x漢")])
-def test_labels_may_be_any_character_and_are_composed(keep: Callable[..., csv_files.GlyphTable], tmp_path: Path,
-                                                      letters: str | list[str], kept: str) -> None:
+@pytest.mark.parametrize(
+    ("letters", "kept"),
+    [
+        ("abc", "abc"),
+        ("Їяґ", "Їяґ"),
+        ("\u212b\u00e91", "\u00c5\u00e91"),
+        (["e\u0301", "a", "b"], "éab"),
+        ('",1', '",1'),
+        (" x漢", " x漢"),
+    ],
+)
+def test_labels_may_be_any_character_and_are_composed(
+    keep: Callable[..., csv_files.GlyphTable], tmp_path: Path, letters: str | list[str], kept: str
+) -> None:
     cells = {'"': '""""', ",": '","'}
     table = keep(csv(IMAGES, [cells.get(letter, letter) for letter in list(letters) * 4]))
     assert table.classes == dict.fromkeys(sorted(kept), 4)
@@ -103,7 +126,9 @@ def different(n: int) -> NDArray[np.uint8]:
     return np.random.default_rng(1).integers(0, 256, (n, 28, 28), dtype=np.uint8)
 
 
-def test_a_hundred_classes_are_taken_and_one_more_is_not(keep: Callable[..., csv_files.GlyphTable], tmp_path: Path) -> None:
+def test_a_hundred_classes_are_taken_and_one_more_is_not(
+    keep: Callable[..., csv_files.GlyphTable], tmp_path: Path
+) -> None:
     letters = [chr(0x4E00 + i) for i in range(101)]
     assert len(keep(csv(different(100), letters[:100])).classes) == 100
     with pytest.raises(UnreadableError, match="expected 2 to 100 classes, got 101"):
@@ -150,7 +175,8 @@ BAD = {
 
 @pytest.mark.parametrize("what", BAD)
 def test_what_is_no_such_table_is_refused_in_one_line_by_its_name_and_what_was_kept_stays(
-        keep: Callable[..., csv_files.GlyphTable], tmp_path: Path, what: str) -> None:
+    keep: Callable[..., csv_files.GlyphTable], tmp_path: Path, what: str
+) -> None:
     keep(csv(IMAGES[:4], list("0120")), name="first.csv")
     content, words = BAD[what]
     with pytest.raises(UnreadableError, match=words) as refusal:
@@ -164,28 +190,41 @@ def test_what_is_no_such_table_is_refused_in_one_line_by_its_name_and_what_was_k
     assert len(csv_files.load_stored_glyphs(tmp_path / "lab", "train")[0]) == 4
 
 
-@pytest.mark.parametrize("what", ["a cell above 255", "a negative cell", "a word in a cell", "an empty cell"])
-def test_a_wrong_cell_of_a_file_without_labels_is_named_too(keep: Callable[..., csv_files.GlyphTable], tmp_path: Path,
-                                                            what: str) -> None:
+@pytest.mark.parametrize(
+    "what", ["a cell above 255", "a negative cell", "a word in a cell", "an empty cell"]
+)
+def test_a_wrong_cell_of_a_file_without_labels_is_named_too(
+    keep: Callable[..., csv_files.GlyphTable], tmp_path: Path, what: str
+) -> None:
     rows = BAD[what][0].split(b"\n")
     content = b"\n".join(row.partition(b",")[2] for row in rows)
-    row, column = next((i, j) for i, line in enumerate(rows) for j, (cell, right) in enumerate(
-        zip(line.split(b","), TRAIN.split(b"\n")[i].split(b","), strict=True)) if cell != right)
-    with pytest.raises(UnreadableError, match=f"mine.csv: row {row + 1}, column {column}: expected a whole number"):
+    row, column = next(
+        (i, j)
+        for i, line in enumerate(rows)
+        for j, (cell, right) in enumerate(
+            zip(line.split(b","), TRAIN.split(b"\n")[i].split(b","), strict=True)
+        )
+        if cell != right
+    )
+    with pytest.raises(
+        UnreadableError, match=f"mine.csv: row {row + 1}, column {column}: expected a whole number"
+    ):
         keep(content, "test")
     assert files(tmp_path / "lab") == []
 
 
-def test_a_table_of_blocks_tells_the_row_of_the_file(keep: Callable[..., csv_files.GlyphTable],
-                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_of_blocks_tells_the_row_of_the_file(
+    keep: Callable[..., csv_files.GlyphTable], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(csv_files, "BLOCK_BYTES", 20_000)
     assert keep(TEST, "test").rows == 12
     with pytest.raises(UnreadableError, match="row 12, column 3"):
         keep(with_cell(TEST, 12, 3, "-"), "test")
 
 
-def test_a_file_is_replaced_whole_or_not_at_all(keep: Callable[..., csv_files.GlyphTable], tmp_path: Path,
-                                                monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_replaced_whole_or_not_at_all(
+    keep: Callable[..., csv_files.GlyphTable], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keep(TRAIN, name="first.csv")
 
     def full(file: io.BufferedWriter, **arrays: object) -> None:
@@ -204,8 +243,9 @@ def test_a_file_is_replaced_whole_or_not_at_all(keep: Callable[..., csv_files.Gl
     assert len(csv_files.load_stored_glyphs(tmp_path / "lab", "train")[0]) == 4
 
 
-def test_a_closed_file_is_gone_and_closing_it_again_does_no_harm(keep: Callable[..., csv_files.GlyphTable],
-                                                                 tmp_path: Path) -> None:
+def test_a_closed_file_is_gone_and_closing_it_again_does_no_harm(
+    keep: Callable[..., csv_files.GlyphTable], tmp_path: Path
+) -> None:
     keep(TRAIN)
     keep(TEST, "test")
     for _ in range(2):
@@ -215,25 +255,33 @@ def test_a_closed_file_is_gone_and_closing_it_again_does_no_harm(keep: Callable[
         csv_files.load_stored_glyphs(tmp_path / "lab", "train")
 
 
-def test_a_kept_file_is_read_without_pickle(keep: Callable[..., csv_files.GlyphTable], tmp_path: Path) -> None:
+def test_a_kept_file_is_read_without_pickle(
+    keep: Callable[..., csv_files.GlyphTable], tmp_path: Path
+) -> None:
     keep(TRAIN)
-    np.savez(csv_files.path_of(tmp_path / "lab", "train"), images=np.array([{}], object), labels=np.array([]))
+    np.savez(
+        csv_files.path_of(tmp_path / "lab", "train"),
+        images=np.array([{}], object),
+        labels=np.array([]),
+    )
     with pytest.raises(ValueError, match="allow_pickle"):
         csv_files.load_stored_glyphs(tmp_path / "lab", "train")
 
 
 def test_a_submission_has_kaggles_layout() -> None:
     lines = "".join(csv_files.submission(iter("2090")))
-    assert lines == "ImageId,Label\n1,2\n2,0\n3,9\n4,0\n"  # as sample_submission.csv of Digit Recognizer begins
+    assert (
+        lines == "ImageId,Label\n1,2\n2,0\n3,9\n4,0\n"
+    )  # as sample_submission.csv of Digit Recognizer begins
 
 
 def test_a_submission_of_any_labels_is_read_back_by_a_reader_of_csv() -> None:
     labels = list("a,\"é' ;")
-    rows = list(standard_csv.reader(io.StringIO("".join(csv_files.submission(iter(labels))), newline="")))
+    rows = list(
+        standard_csv.reader(io.StringIO("".join(csv_files.submission(iter(labels))), newline=""))
+    )
     assert rows == [["ImageId", "Label"], *([str(i), label] for i, label in enumerate(labels, 1))]
 
 
 def test_a_label_that_the_alphabet_lacks_is_label_zero() -> None:
     assert csv_files.to_labels(np.array(list("bxa")), "ab").tolist() == [2, 0, 1]
-
-

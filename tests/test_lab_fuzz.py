@@ -33,7 +33,9 @@ from stages.lab.app import create_app
 from stages.lab.loaded_readers import Desk
 
 pytestmark = pytest.mark.simulation
-GROWTH = 48 * 2**20  # bytes that may be added after the warm-up: caches fill, and the allocator keeps some
+GROWTH = (
+    48 * 2**20
+)  # bytes that may be added after the warm-up: caches fill, and the allocator keeps some
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 44, 3), dtype=np.uint8)
 PIXELS[4:16, 6:30] = 240
@@ -46,23 +48,62 @@ def encoded(format: str, mode: str = "RGB", **options: Any) -> bytes:
 
 
 PICTURES = [
-    encoded("PNG"), encoded("PNG", "P"), encoded("PNG", "RGBA"), encoded("PNG", "L"), encoded("JPEG"),
-    encoded("JPEG", "L", progressive=True), encoded("JPEG", "CMYK"), encoded("GIF", "P"),
-    encoded("GIF", "P", save_all=True, append_images=[Image.new("P", (44, 20))]), encoded("BMP"), encoded("BMP", "P"),
-    encoded("DIB"), encoded("WEBP"), encoded("WEBP", "RGBA", lossless=True), encoded("TIFF"),
-    encoded("TIFF", compression="tiff_lzw"), encoded("TIFF", "L", compression="tiff_deflate"), encoded("PPM"),
-    encoded("PCX"), encoded("ICO"), encoded("QOI"),
-    *(encoded(format) for format, feature in (("JPEG2000", "jpg_2000"), ("AVIF", "avif")) if features.check(feature)),
+    encoded("PNG"),
+    encoded("PNG", "P"),
+    encoded("PNG", "RGBA"),
+    encoded("PNG", "L"),
+    encoded("JPEG"),
+    encoded("JPEG", "L", progressive=True),
+    encoded("JPEG", "CMYK"),
+    encoded("GIF", "P"),
+    encoded("GIF", "P", save_all=True, append_images=[Image.new("P", (44, 20))]),
+    encoded("BMP"),
+    encoded("BMP", "P"),
+    encoded("DIB"),
+    encoded("WEBP"),
+    encoded("WEBP", "RGBA", lossless=True),
+    encoded("TIFF"),
+    encoded("TIFF", compression="tiff_lzw"),
+    encoded("TIFF", "L", compression="tiff_deflate"),
+    encoded("PPM"),
+    encoded("PCX"),
+    encoded("ICO"),
+    encoded("QOI"),
+    *(
+        encoded(format)
+        for format, feature in (("JPEG2000", "jpg_2000"), ("AVIF", "avif"))
+        if features.check(feature)
+    ),
 ]
 IMAGES, LABELS = bars("abc", 5)
 TABLE = csv(IMAGES, LABELS)
-TABLES = [TABLE, csv(IMAGES), csv(IMAGES[:3], LABELS[:3], newline="\r\n"), b"\xef\xbb\xbf" + TABLE,
-          b'"label"' + TABLE[5:]]
+TABLES = [
+    TABLE,
+    csv(IMAGES),
+    csv(IMAGES[:3], LABELS[:3], newline="\r\n"),
+    b"\xef\xbb\xbf" + TABLE,
+    b'"label"' + TABLE[5:],
+]
 
 
 # --- damage ---
 
-LIES = [0, 1, 7, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 60_000, 2**24]
+LIES = [
+    0,
+    1,
+    7,
+    0x7F,
+    0x80,
+    0xFF,
+    0x7FFF,
+    0x8000,
+    0xFFFF,
+    0x7FFFFFFF,
+    0x80000000,
+    0xFFFFFFFF,
+    60_000,
+    2**24,
+]
 
 
 def flip_bits(content: bytearray, rng: np.random.Generator, others: list[bytes]) -> None:
@@ -95,7 +136,9 @@ def splice(content: bytearray, rng: np.random.Generator, others: list[bytes]) ->
     other = others[rng.integers(len(others))]
     start = int(rng.integers(len(other)))
     place = int(rng.integers(len(content)))
-    content[place : place + int(rng.integers(2)) * 50] = other[start : start + int(rng.integers(1, 400))]
+    content[place : place + int(rng.integers(2)) * 50] = other[
+        start : start + int(rng.integers(1, 400))
+    ]
 
 
 def repeat(content: bytearray, rng: np.random.Generator, others: list[bytes]) -> None:
@@ -116,7 +159,23 @@ def damaged(originals: list[bytes], rng: np.random.Generator) -> bytes:
     return bytes(content)
 
 
-CELLS = [b"0", b"255", b"256", b" 7", b"007", b"", b"x", b"1e2", b"-1", b"+1", b"\xff", b'"7"', b'"', b"a", b"\xd1\x97"]
+CELLS = [
+    b"0",
+    b"255",
+    b"256",
+    b" 7",
+    b"007",
+    b"",
+    b"x",
+    b"1e2",
+    b"-1",
+    b"+1",
+    b"\xff",
+    b'"7"',
+    b'"',
+    b"a",
+    b"\xd1\x97",
+]
 
 
 def damaged_table(rng: np.random.Generator) -> bytes:
@@ -133,7 +192,9 @@ def damaged_table(rng: np.random.Generator) -> bytes:
             rows.insert(int(rng.integers(1, len(rows) + 1)), rows[place])
         else:
             cells = rows[place].rstrip(b"\r\n").split(b",")
-            cells[0 if kind == 2 else int(rng.integers(len(cells)))] = CELLS[rng.integers(len(CELLS))]
+            cells[0 if kind == 2 else int(rng.integers(len(cells)))] = CELLS[
+                rng.integers(len(CELLS))
+            ]
             rows[place] = b",".join(cells) + b"\n"
     return b"".join(rows)
 
@@ -163,7 +224,13 @@ NASTY: list[Any] = [
 def places(tree: Any) -> list[tuple[Any, Any]]:
     """Every (container, key) of a tree."""
     found = []
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    items = (
+        tree.items()
+        if isinstance(tree, dict)
+        else enumerate(tree)
+        if isinstance(tree, list)
+        else ()
+    )
     for key, value in items:
         found += [(tree, key), *places(value)]
     return found
@@ -202,6 +269,7 @@ def body(tree: Any, rng: np.random.Generator) -> bytes:
 
 # --- what must hold of every answer ---
 
+
 def resident() -> int:
     """Bytes of this process in memory, after what can be given back was."""
     gc.collect()
@@ -214,8 +282,9 @@ def files(home: Path) -> set[str]:
     return {str(path.relative_to(home)) for path in home.rglob("*") if path.is_file()}
 
 
-def fuzz(home: Path, route: str, cases: int, send: Callable[[np.random.Generator], Any],
-         kept: set[str]) -> Counter[int]:
+def fuzz(
+    home: Path, route: str, cases: int, send: Callable[[np.random.Generator], Any], kept: set[str]
+) -> Counter[int]:
     """Statuses of the answers."""
     statuses: Counter[int] = Counter()
     before = 0
@@ -235,7 +304,9 @@ def fuzz(home: Path, route: str, cases: int, send: Callable[[np.random.Generator
     growth = resident() - before
     print(f"{route}: {cases} cases, {dict(sorted(statuses.items()))}, {growth / 2**20:+.1f} MiB")
     assert growth < GROWTH
-    assert statuses[200], "nothing was taken: the damage says nothing of what lies behind the first check"
+    assert statuses[200], (
+        "nothing was taken: the damage says nothing of what lies behind the first check"
+    )
     assert sum(statuses.values()) > statuses[200]
     return statuses
 
@@ -252,17 +323,26 @@ def client(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
     keep(study / "captchas")
     monkeypatch.setattr(bench, "RENDERINGS_PER_RATE", 3)
     # No training is started: it would only read what was checked.
-    ended = SimpleNamespace(poll=lambda: 0, returncode=0, terminate=lambda: None, wait=lambda seconds=0: 0)
+    ended = SimpleNamespace(
+        poll=lambda: 0, returncode=0, terminate=lambda: None, wait=lambda seconds=0: 0
+    )
     monkeypatch.setattr(subprocess, "Popen", lambda command, **options: ended)
-    with TestClient(create_app(Desk(home, study=study)), base_url="http://127.0.0.1",
-                    raise_server_exceptions=False) as client:
+    with TestClient(
+        create_app(Desk(home, study=study)),
+        base_url="http://127.0.0.1",
+        raise_server_exceptions=False,
+    ) as client:
         yield client
 
 
-def test_damaged_pictures_are_taken_or_refused_and_nothing_else(client: TestClient, home: Path, runs: Runs) -> None:
+def test_damaged_pictures_are_taken_or_refused_and_nothing_else(
+    client: TestClient, home: Path, runs: Runs
+) -> None:
     def send(rng: np.random.Generator) -> Any:
         content = damaged(PICTURES, rng)
-        answer = client.post("/api/bench/upload", content=with_right_sums(content) if rng.integers(4) else content)
+        answer = client.post(
+            "/api/bench/upload", content=with_right_sums(content) if rng.integers(4) else content
+        )
         if answer.status_code == 200:
             asked = {"upload": answer.json()["upload"], "noises": [{"type": "fog", "level": 0.5}]}
             return client.post("/api/bench", json=asked)
@@ -273,23 +353,59 @@ def test_damaged_pictures_are_taken_or_refused_and_nothing_else(client: TestClie
 
 
 @pytest.mark.parametrize("kind", ["train", "test"])
-def test_damaged_tables_are_taken_or_refused_and_nothing_else(client: TestClient, home: Path, kind: str,
-                                                                  runs: Runs) -> None:
+def test_damaged_tables_are_taken_or_refused_and_nothing_else(
+    client: TestClient, home: Path, kind: str, runs: Runs
+) -> None:
     kept = {f"files/{kind}.npz", f"files/{kind}.json"}
-    statuses = fuzz(home, f"/api/train/file/{kind}", runs(1500), lambda rng: client.post(
-        f"/api/train/file/{kind}", params={"name": str(NASTY[rng.integers(len(NASTY))]).encode("utf-8", "replace")},
-        content=damaged_table(rng)), kept)
+    statuses = fuzz(
+        home,
+        f"/api/train/file/{kind}",
+        runs(1500),
+        lambda rng: client.post(
+            f"/api/train/file/{kind}",
+            params={"name": str(NASTY[rng.integers(len(NASTY))]).encode("utf-8", "replace")},
+            content=damaged_table(rng),
+        ),
+        kept,
+    )
     assert set(statuses) == {200, 415}
 
 
-DRAWING = {"reader": "single", "saliency": True,
-           "strokes": [[[40, 30], [140, 30], [80, 200]], [[240, 30], [240.5, 200]]]}
-SETTING = {"text": "20", "length": 3, "source": "digits", "alphabet": "0123456789", "scheme": "colour", "contrast": 0.4,
-           "noises": [{"type": "gaussian", "level": 0.2}, {"type": "fog", "level": 0.1}], "per_character": True,
-           "height": 33, "width": 90, "scale": 1.0, "rotation": 10, "shear": 0.1, "gap": 2, "jitter": 2, "seed": 5,
-           "upload": ""}
-WANTED = {"source": "digits", "alphabet": "0123456789", "architecture": "heads", "channels": 4, "epochs": 1,
-          "batch": 16, "learning_rate": 0.01, "augment": 0, "seed": 0}
+DRAWING = {
+    "reader": "single",
+    "saliency": True,
+    "strokes": [[[40, 30], [140, 30], [80, 200]], [[240, 30], [240.5, 200]]],
+}
+SETTING = {
+    "text": "20",
+    "length": 3,
+    "source": "digits",
+    "alphabet": "0123456789",
+    "scheme": "colour",
+    "contrast": 0.4,
+    "noises": [{"type": "gaussian", "level": 0.2}, {"type": "fog", "level": 0.1}],
+    "per_character": True,
+    "height": 33,
+    "width": 90,
+    "scale": 1.0,
+    "rotation": 10,
+    "shear": 0.1,
+    "gap": 2,
+    "jitter": 2,
+    "seed": 5,
+    "upload": "",
+}
+WANTED = {
+    "source": "digits",
+    "alphabet": "0123456789",
+    "architecture": "heads",
+    "channels": 4,
+    "epochs": 1,
+    "batch": 16,
+    "learning_rate": 0.01,
+    "augment": 0,
+    "seed": 0,
+}
 BODIES: dict[str, tuple[list[Any], set[str]]] = {
     "/api/paint": ([DRAWING, DRAWING | {"reader": "captchas"}], set()),
     "/api/bench": ([SETTING, {}, SETTING | {"text": ""}], set()),
@@ -301,8 +417,9 @@ BODIES: dict[str, tuple[list[Any], set[str]]] = {
 
 
 @pytest.mark.parametrize("route", BODIES)
-def test_damaged_json_is_answered_or_refused_and_nothing_else(client: TestClient, home: Path, route: str,
-                                                                  runs: Runs) -> None:
+def test_damaged_json_is_answered_or_refused_and_nothing_else(
+    client: TestClient, home: Path, route: str, runs: Runs
+) -> None:
     trees, kept = BODIES[route]
     if route.endswith(("save", "delete")):
         kept = saved(home)
@@ -319,14 +436,43 @@ def test_damaged_json_is_answered_or_refused_and_nothing_else(client: TestClient
 def saved(home: Path) -> set[str]:
     """The files of a trained reader, and of those that may be saved under the names that the bodies have."""
     store_single(home / "job" / "reader")
-    names = {name for name in ["mine", *map(str, NASTY)] if name.isascii() and name.isalnum() and len(name) <= 40}
-    return {f"{folder}/{file}" for folder in ["job/reader", *(f"readers/{name}" for name in names)]
-            for file in ("reader.json", "weights.safetensors")}
+    names = {
+        name
+        for name in ["mine", *map(str, NASTY)]
+        if name.isascii() and name.isalnum() and len(name) <= 40
+    }
+    return {
+        f"{folder}/{file}"
+        for folder in ["job/reader", *(f"readers/{name}" for name in names)]
+        for file in ("reader.json", "weights.safetensors")
+    }
 
 
-def test_damaged_addresses_are_answered_or_refused_and_nothing_else(client: TestClient, home: Path, runs: Runs) -> None:
-    words = ["..", "%2e%2e", "%00", "%0a", "static", "api", "train", "bench", "file", "paint", "lab.js", "readers",
-             "a" * 300, "%ff", ";", "~", "submission?reader=%0a", "submission?reader=lab/../x", "?", "/"]
+def test_damaged_addresses_are_answered_or_refused_and_nothing_else(
+    client: TestClient, home: Path, runs: Runs
+) -> None:
+    words = [
+        "..",
+        "%2e%2e",
+        "%00",
+        "%0a",
+        "static",
+        "api",
+        "train",
+        "bench",
+        "file",
+        "paint",
+        "lab.js",
+        "readers",
+        "a" * 300,
+        "%ff",
+        ";",
+        "~",
+        "submission?reader=%0a",
+        "submission?reader=lab/../x",
+        "?",
+        "/",
+    ]
 
     def send(rng: np.random.Generator) -> Any:
         path = "/".join(words[i] for i in rng.integers(len(words), size=rng.integers(1, 5)))

@@ -42,7 +42,9 @@ def test_readers_of_the_study_come_first_and_those_of_the_lab_have_its_prefix(de
 def test_a_desk_without_folders_has_no_readers_and_makes_none(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "lab", study=tmp_path / "readers")
     assert (desk.names(), desk.readers()) == ([], [])
-    with pytest.raises(MissingError, match="choose one of none: run `dvc repro`, or train one here"):
+    with pytest.raises(
+        MissingError, match="choose one of none: run `dvc repro`, or train one here"
+    ):
         desk.load("any")
     assert list(tmp_path.iterdir()) == []
 
@@ -65,7 +67,9 @@ BAD: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_a_bad_description_is_told_in_one_line_and_the_others_are_there(desk: Desk, what: str) -> None:
+def test_a_bad_description_is_told_in_one_line_and_the_others_are_there(
+    desk: Desk, what: str
+) -> None:
     path = desk.own / "bad" / "reader.json"
     store_single(path.parent)
     if isinstance(BAD[what], bytes):
@@ -115,12 +119,24 @@ def test_a_pickle_is_refused_and_not_run(desk: Desk, tmp_path: Path, how: str, f
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    found: dict[str, torch.Tensor] = safetensors.torch.load((folder / "weights.safetensors").read_bytes())
+    found: dict[str, torch.Tensor] = safetensors.torch.load(
+        (folder / "weights.safetensors").read_bytes()
+    )
     return found
 
 
-@pytest.mark.parametrize("change", ["another shape", "one missing", "one too many", "not finite", "another type",
-                                    "cut", "a huge header"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "another shape",
+        "one missing",
+        "one too many",
+        "not finite",
+        "another type",
+        "cut",
+        "a huge header",
+    ],
+)
 def test_weights_that_do_not_fit_the_description_are_refused(desk: Desk, change: str) -> None:
     path = desk.own / "mine" / "weights.safetensors"
     given = weights(path.parent)
@@ -150,11 +166,16 @@ def test_a_reader_without_weights_is_told(desk: Desk) -> None:
         desk.load("lab/mine")
 
 
-def test_a_reader_is_loaded_once_and_again_when_either_file_changes(desk: Desk,
-                                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reader_is_loaded_once_and_again_when_either_file_changes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     loads: list[Path] = []
     real = load_recogniser
-    monkeypatch.setattr(module, "load_recogniser", lambda folder, device: loads.append(folder) or real(folder, device))
+    monkeypatch.setattr(
+        module,
+        "load_recogniser",
+        lambda folder, device: loads.append(folder) or real(folder, device),
+    )
     first = desk.load("lab/mine")
     assert desk.load("lab/mine") is first
     assert loads == [desk.own / "mine"]
@@ -164,7 +185,9 @@ def test_a_reader_is_loaded_once_and_again_when_either_file_changes(desk: Desk,
     scaled = {name: tensor * 2 for name, tensor in weights(path.parent).items()}
     before = path.stat()
     path.write_bytes(safetensors.torch.save(scaled))
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns - 10**12))  # an older version was put back
+    os.utime(
+        path, ns=(before.st_atime_ns, before.st_mtime_ns - 10**12)
+    )  # an older version was put back
     desk.load("lab/mine")
     assert len(loads) == 3
 
@@ -178,7 +201,9 @@ def test_a_deleted_reader_is_not_kept_in_memory(desk: Desk) -> None:
     assert list(desk._loaded) == ["lab/mine"]
 
 
-def test_threads_that_ask_at_once_get_one_reader(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_that_ask_at_once_get_one_reader(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = load_recogniser
     loads = []
 
@@ -205,10 +230,13 @@ def test_a_plain_name_is_taken(name: str) -> None:
     assert check_name(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "x" * 41, "-x", "_x", "x/y", "..", "x\n", "x\0", "x.y", "é", "٣", "x y",
-                                  "\ud800"])
+@pytest.mark.parametrize(
+    "name", ["", "x" * 41, "-x", "_x", "x/y", "..", "x\n", "x\0", "x.y", "é", "٣", "x y", "\ud800"]
+)
 def test_a_name_that_is_no_plain_one_is_refused_in_one_line(name: str) -> None:
-    with pytest.raises(RefusedError, match=r"^name: expected 1 to 40 letters, digits, - and _") as refusal:
+    with pytest.raises(
+        RefusedError, match=r"^name: expected 1 to 40 letters, digits, - and _"
+    ) as refusal:
         check_name(name)
     assert len(str(refusal.value).splitlines()) == 1
 

@@ -30,11 +30,22 @@ def encoded(format: str = "PNG", pixels: np.ndarray = PIXELS, **options: object)
 
 def png(width: int, height: int, data: bytes = b"") -> bytes:
     """A PNG whose header declares any size."""
+
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+        return (
+            len(content).to_bytes(4, "big")
+            + kind
+            + content
+            + zlib.crc32(kind + content).to_bytes(4, "big")
+        )
 
     header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(data))
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.fixture
@@ -78,8 +89,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_what_is_no_still_picture_is_refused_in_one_line_and_leaves_no_file(client: TestClient, tmp_path: Path,
-                                                                            what: str) -> None:
+def test_what_is_no_still_picture_is_refused_in_one_line_and_leaves_no_file(
+    client: TestClient, tmp_path: Path, what: str
+) -> None:
     answer = client.post("/api/bench/upload", content=BAD[what])
     assert answer.status_code == 415, answer.text
     assert answer.json()["error"].startswith("upload: expected ")
@@ -89,8 +101,9 @@ def test_what_is_no_still_picture_is_refused_in_one_line_and_leaves_no_file(clie
 
 
 @pytest.mark.parametrize(("width", "height"), [(2001, 2000), (60_000, 60_000), (2**31 - 1, 1)])
-def test_a_picture_that_declares_too_many_pixels_is_not_decoded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
-                                                                width: int, height: int) -> None:
+def test_a_picture_that_declares_too_many_pixels_is_not_decoded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, width: int, height: int
+) -> None:
     monkeypatch.setattr(pictures, "read_image", lambda path: pytest.fail("it was decoded"))
     with pytest.raises(TooLargeError, match=r"upload: expected at most 4 megapixels"):
         read_upload(png(width, height), tmp_path)
@@ -102,7 +115,11 @@ def test_four_megapixels_pass_the_header() -> None:
 
 def test_an_icon_cannot_smuggle_a_large_picture_in() -> None:
     inside = png(9000, 9000)
-    entry = bytes([32, 32, 0, 0, 1, 0, 32, 0]) + len(inside).to_bytes(4, "little") + (22).to_bytes(4, "little")
+    entry = (
+        bytes([32, 32, 0, 0, 1, 0, 32, 0])
+        + len(inside).to_bytes(4, "little")
+        + (22).to_bytes(4, "little")
+    )
     with pytest.raises(UnreadableError):
         check_header(b"\0\0\1\0\1\0" + entry + inside)
 
@@ -110,11 +127,23 @@ def test_an_icon_cannot_smuggle_a_large_picture_in() -> None:
 def tiff(tags: dict[int, int], form: str, data: bytes, *, kind: int = 4) -> bytes:
     """A TIFF, or BigTIFF, of one directory that begins behind the data; `kind` is the type of the tags of tiles."""
     start = BEGIN[form] + len(data)
-    head, count, entry = {"II": ("<2sHI", "<H", "<HHII"), "MM": (">2sHI", ">H", ">HHII"),
-                          "big": ("<2sHIQ", "<Q", "<HHQQ")}[form]
+    head, count, entry = {
+        "II": ("<2sHI", "<H", "<HHII"),
+        "MM": (">2sHI", ">H", ">HHII"),
+        "big": ("<2sHIQ", "<Q", "<HHQQ"),
+    }[form]
     header = (b"II", 43, 8, start) if form == "big" else (form.encode(), 42, start)
-    entries = [struct.pack(entry, tag, kind if tag in (322, 323) else 4, 1, tags[tag]) for tag in sorted(tags)]
-    return struct.pack(head, *header) + data + struct.pack(count, len(tags)) + b"".join(entries) + bytes(8)
+    entries = [
+        struct.pack(entry, tag, kind if tag in (322, 323) else 4, 1, tags[tag])
+        for tag in sorted(tags)
+    ]
+    return (
+        struct.pack(head, *header)
+        + data
+        + struct.pack(count, len(tags))
+        + b"".join(entries)
+        + bytes(8)
+    )
 
 
 BEGIN = {"II": 8, "MM": 8, "big": 16}
@@ -122,14 +151,19 @@ PLAIN = {256: 16, 257: 16, 258: 8, 259: 8, 262: 1, 277: 1}  # 16 x 16 px of 8 bi
 
 
 @pytest.mark.parametrize("form", BEGIN)
-@pytest.mark.parametrize("kind", [4, 17])  # the second is one that Pillow does not know and libtiff does
+@pytest.mark.parametrize(
+    "kind", [4, 17]
+)  # the second is one that Pillow does not know and libtiff does
 @pytest.mark.parametrize("more", [{}, {273: 8, 278: 16, 279: 9}])  # that look like strips
-def test_a_small_tiff_cannot_smuggle_a_large_tile_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str,
-                                                     kind: int, more: dict[int, int]) -> None:
+def test_a_small_tiff_cannot_smuggle_a_large_tile_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, form: str, kind: int, more: dict[int, int]
+) -> None:
     monkeypatch.setattr(pictures, "read_image", lambda path: pytest.fail("it was decoded"))
     data = zlib.compress(bytes(3000 * 3000))
     tiles = {322: 3000, 323: 3000, 324: BEGIN[form], 325: len(data)}
-    with pytest.raises(UnreadableError, match="expected a TIFF in strips, got one in tiles: save it as PNG"):
+    with pytest.raises(
+        UnreadableError, match="expected a TIFF in strips, got one in tiles: save it as PNG"
+    ):
         read_upload(tiff(PLAIN | more | tiles, form, data, kind=kind), tmp_path)
 
 
@@ -138,10 +172,14 @@ def test_a_tiff_in_strips_is_read_whatever_its_order_of_bytes(tmp_path: Path, fo
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
     data = zlib.compress(grey.tobytes())
     content = tiff(PLAIN | {273: BEGIN[form], 278: 16, 279: len(data)}, form, data)
-    np.testing.assert_array_equal(read_upload(content, tmp_path), np.repeat(grey[..., None], 3, axis=2))
+    np.testing.assert_array_equal(
+        read_upload(content, tmp_path), np.repeat(grey[..., None], 3, axis=2)
+    )
 
 
-def test_an_avif_cannot_smuggle_a_large_picture_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_avif_cannot_smuggle_a_large_picture_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     if not features.check("avif"):
         pytest.skip("this Pillow writes no AVIF")
     monkeypatch.setattr(pictures, "read_image", lambda path: pytest.fail("it was decoded"))
@@ -157,7 +195,9 @@ def test_more_bytes_than_the_limit_are_refused(client: TestClient) -> None:
     assert str(LIMIT) in answer.json()["error"]
 
 
-def test_a_decoder_that_breaks_leaves_no_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_decoder_that_breaks_leaves_no_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def broken(path: Path) -> None:
         assert path.is_file()
         raise RuntimeError
@@ -170,15 +210,19 @@ def test_a_decoder_that_breaks_leaves_no_file(monkeypatch: pytest.MonkeyPatch, t
 
 def test_mutated_pictures_are_read_or_refused_and_nothing_else(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    originals = [encoded(format) for format in ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "PCX")]
+    originals = [
+        encoded(format) for format in ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "PCX")
+    ]
     outcomes: set[type] = set()
     for turn in range(400):
         content = bytearray(originals[turn % len(originals)])
         for place in rng.integers(len(content), size=rng.integers(1, 6)):
             content[place] = rng.integers(256)
         try:
-            picture = read_upload(bytes(content[: rng.integers(1, len(content) + 1)] if turn % 3 == 0 else content),
-                                  tmp_path)
+            picture = read_upload(
+                bytes(content[: rng.integers(1, len(content) + 1)] if turn % 3 == 0 else content),
+                tmp_path,
+            )
         except RefusedError as error:
             outcomes.add(type(error))
         else:

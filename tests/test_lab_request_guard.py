@@ -32,22 +32,41 @@ def client(tmp_path: Path) -> Iterator[TestClient]:
         yield client
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8000", "localhost", "LOCALHOST:80", "[::1]:8000",
-                                  "lab.example"])
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "127.0.0.1:8000", "localhost", "LOCALHOST:80", "[::1]:8000", "lab.example"],
+)
 def test_the_lab_answers_to_its_own_names(client: TestClient, host: str) -> None:
     assert client.get("/", headers={"Host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8000", "",
-                                  "192.0.2.1", "evil.example:80@localhost"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example:8000",
+        "",
+        "192.0.2.1",
+        "evil.example:80@localhost",
+    ],
+)
 def test_a_foreign_host_is_refused(client: TestClient, host: str) -> None:
     answer = client.get("/", headers={"Host": host})
     assert answer.status_code == 400
     assert "Host" in answer.json()["error"]
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1:8000.evil.example",
-                                    "http://127.0.0.1:9", "http://localhost:8000"])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://evil.example",
+        "null",
+        "https://127.0.0.1:8000.evil.example",
+        "http://127.0.0.1:9",
+        "http://localhost:8000",
+    ],
+)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_a_foreign_origin_is_refused(client: TestClient, origin: str, method: str) -> None:
     assert client.request(method, "/api/readers", headers={"Origin": origin}).status_code == 403
@@ -63,7 +82,9 @@ def test_a_request_that_another_site_causes_is_refused(client: TestClient, site:
     assert client.post("/api/readers", headers={"Sec-Fetch-Site": site}).status_code == 403
 
 
-@pytest.mark.parametrize("path", ["/", "/api/readers", "/api/nothing", "/static/lab.css", "/static/lab.js"])
+@pytest.mark.parametrize(
+    "path", ["/", "/api/readers", "/api/nothing", "/static/lab.css", "/static/lab.js"]
+)
 def test_every_answer_carries_the_policy(client: TestClient, path: str) -> None:
     answer = client.get(path)
     for name, value in HEADERS.items():
@@ -71,8 +92,19 @@ def test_every_answer_carries_the_policy(client: TestClient, path: str) -> None:
     assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize("path", ["/static/../app.py", "/static/%2e%2e/app.py", "/static/..%2f..%2fparams.py",
-                                  "/docs", "/redoc", "/openapi.json", "/static/", "/static"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py",
+        "/static/%2e%2e/app.py",
+        "/static/..%2f..%2fparams.py",
+        "/docs",
+        "/redoc",
+        "/openapi.json",
+        "/static/",
+        "/static",
+    ],
+)
 def test_nothing_but_the_page_and_its_files_is_served(client: TestClient, path: str) -> None:
     assert client.get(path, follow_redirects=False).status_code in (404, 405, 307)
     assert client.get(path).status_code in (404, 405)
@@ -99,8 +131,12 @@ def test_a_body_passes_up_to_its_limit_and_not_beyond() -> None:
 
 
 def test_a_body_without_a_length_is_cut_at_its_limit() -> None:
-    assert echo({"/echo": 1000}).post("/echo", content=(b"x" * 100 for _ in range(11))).json() == {"bytes": -1}
-    assert echo({"/echo": 1100}).post("/echo", content=(b"x" * 100 for _ in range(11))).json() == {"bytes": 1100}
+    assert echo({"/echo": 1000}).post("/echo", content=(b"x" * 100 for _ in range(11))).json() == {
+        "bytes": -1
+    }
+    assert echo({"/echo": 1100}).post("/echo", content=(b"x" * 100 for _ in range(11))).json() == {
+        "bytes": 1100
+    }
 
 
 def test_a_route_without_a_limit_of_its_own_has_the_common_one() -> None:
@@ -146,12 +182,18 @@ def test_readers_are_found_by_exact_name_only(tmp_path: Path) -> None:
 
 
 def test_what_is_no_loopback_is_known() -> None:
-    assert [is_loopback(host) for host in ("127.0.0.1", "127.9.9.9", "::1", "localhost")] == [True] * 4
-    assert [is_loopback(host) for host in ("0.0.0.0", "::", "192.0.2.1", "lab.example")] == [False] * 4
+    assert [is_loopback(host) for host in ("127.0.0.1", "127.9.9.9", "::1", "localhost")] == [
+        True
+    ] * 4
+    assert [is_loopback(host) for host in ("0.0.0.0", "::", "192.0.2.1", "lab.example")] == [
+        False
+    ] * 4
 
 
 @pytest.mark.parametrize("words", [["--port", "70000"], ["--port", "x"], ["--nonsense"]])
-def test_wrong_arguments_end_with_status_two(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_arguments_end_with_status_two(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as stopped:
         arguments(words)
     assert stopped.value.code == 2
@@ -174,8 +216,14 @@ def test_a_port_that_is_taken_is_told_in_one_line() -> None:
 
 
 def test_the_command_serves_the_page_and_ends_on_an_interrupt() -> None:
-    lab = subprocess.Popen([sys.executable, "-m", "stages.lab", "--port", "0", "--no-browser"], cwd=ROOT, text=True,
-                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    lab = subprocess.Popen(
+        [sys.executable, "-m", "stages.lab", "--port", "0", "--no-browser"],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
     try:
         assert lab.stdout is not None
         line = lab.stdout.readline()

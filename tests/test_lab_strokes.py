@@ -52,7 +52,9 @@ def mass(glyph: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 def width(glyph: NDArray[np.uint8]) -> float:
     """Width of the strokes, px: a long stroke's area is half its outline times that."""
-    fine = (cv2.resize(glyph, None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC) > 127).astype(np.uint8)
+    fine = (cv2.resize(glyph, None, fx=8, fy=8, interpolation=cv2.INTER_CUBIC) > 127).astype(
+        np.uint8
+    )
     outlines, _ = cv2.findContours(fine, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     return float(2 * fine.sum() / sum(cv2.arcLength(outline, True) for outline in outlines) / 8)
 
@@ -71,15 +73,30 @@ def test_a_character_fits_mnists_box_and_is_centred_by_mass(digit: str) -> None:
     assert (glyph == 0).mean() > 0.6
 
 
-@pytest.mark.parametrize(("strokes", "height", "across"), [
-    ([line((20, 10), (20, 250))], 20, 3), ([line((10, 30), (210, 30))], 3, 20), ([line((0, 0), (100, 40))], 9, 20),
-])
-def test_a_line_keeps_its_direction_and_the_pens_thickness(strokes: list[Stroke], height: int, across: int) -> None:
+@pytest.mark.parametrize(
+    ("strokes", "height", "across"),
+    [
+        ([line((20, 10), (20, 250))], 20, 3),
+        ([line((10, 30), (210, 30))], 3, 20),
+        ([line((0, 0), (100, 40))], 9, 20),
+    ],
+)
+def test_a_line_keeps_its_direction_and_the_pens_thickness(
+    strokes: list[Stroke], height: int, across: int
+) -> None:
     assert np.abs(np.subtract(inked(to_glyph(strokes)), (height, across))).max() <= 1
 
 
-@pytest.mark.parametrize("dot", [[DOT], [np.repeat(DOT, 5, axis=0)], [line((140, 90), (140.6, 90.4))],
-                                 [line((0, 0), (5e-324, 0))], [line((1e-9, 0), (0, 0))]])
+@pytest.mark.parametrize(
+    "dot",
+    [
+        [DOT],
+        [np.repeat(DOT, 5, axis=0)],
+        [line((140, 90), (140.6, 90.4))],
+        [line((0, 0), (5e-324, 0))],
+        [line((1e-9, 0), (0, 0))],
+    ],
+)
 def test_a_dot_is_a_round_dot_though_the_hand_shook(dot: list[Stroke]) -> None:
     glyph = to_glyph(dot)
     assert max(inked(glyph)) <= 5
@@ -99,7 +116,9 @@ def test_neither_place_nor_size_on_the_canvas_changes_a_character(digit: str, sc
 
 def test_the_order_of_strokes_and_their_direction_do_not_matter() -> None:
     for strokes in DIGITS.values():
-        np.testing.assert_array_equal(to_glyph([stroke[::-1] for stroke in strokes[::-1]]), to_glyph(strokes))
+        np.testing.assert_array_equal(
+            to_glyph([stroke[::-1] for stroke in strokes[::-1]]), to_glyph(strokes)
+        )
 
 
 def test_no_strokes_make_no_characters() -> None:
@@ -109,7 +128,9 @@ def test_no_strokes_make_no_characters() -> None:
 
 def test_digits_in_a_row_are_parted_and_read_from_left_to_right_whatever_was_drawn_first() -> None:
     text = "4571"
-    row = [stroke for i, digit in enumerate(text) for stroke in moved(DIGITS[digit], 120.0 * i, 7.0)]
+    row = [
+        stroke for i, digit in enumerate(text) for stroke in moved(DIGITS[digit], 120.0 * i, 7.0)
+    ]
     order = np.random.default_rng(2).permutation(len(row))
     found = to_glyphs([row[i] for i in order])
     np.testing.assert_array_equal(found, np.stack([to_glyph(DIGITS[digit]) for digit in text]))
@@ -132,8 +153,9 @@ def test_digits_in_a_row_are_parted_and_read_from_left_to_right_whatever_was_dra
     ([DOT, line((170, 90)), line((200, 90))], [1, 1, 1]),
     ([DOT, DOT], [2]),
 ])  # fmt: skip
-def test_strokes_that_touch_or_stand_above_one_another_make_one_character(strokes: list[Stroke],
-                                                                          counts: list[int]) -> None:
+def test_strokes_that_touch_or_stand_above_one_another_make_one_character(
+    strokes: list[Stroke], counts: list[int]
+) -> None:
     assert [len(found) for found in split_characters(strokes)] == counts
     assert [len(found) for found in split_characters(strokes[::-1])] == counts
 
@@ -163,8 +185,12 @@ def test_the_nib_is_narrower_than_the_gap_between_two_ones() -> None:
 
 def test_the_pen_has_the_thickness_and_the_ink_of_mnists_strokes(mnist: Path) -> None:
     images, labels = (
-        np.frombuffer(gzip.decompress((mnist / "MNIST" / "raw" / f"t10k-{name}-ubyte.gz").read_bytes()), np.uint8)
-        for name in ("images-idx3", "labels-idx1"))
+        np.frombuffer(
+            gzip.decompress((mnist / "MNIST" / "raw" / f"t10k-{name}-ubyte.gz").read_bytes()),
+            np.uint8,
+        )
+        for name in ("images-idx3", "labels-idx1")
+    )
     images, labels = images[16:].reshape(-1, SIDE, SIDE), labels[8:]  # after the headers
     drawn_widths = []
     drawn_ink = []

@@ -27,7 +27,9 @@ def test_luma_weighs_the_channels() -> None:
 
 def test_rmse_is_the_root_mean_squared_change_of_luma() -> None:
     clean, noisy = map(lumas, pair())
-    expected = [np.sqrt(np.mean((a.astype(float) - b) ** 2)) for a, b in zip(clean, noisy, strict=True)]
+    expected = [
+        np.sqrt(np.mean((a.astype(float) - b) ** 2)) for a, b in zip(clean, noisy, strict=True)
+    ]
     np.testing.assert_allclose(rmse(clean, noisy), expected, rtol=1e-5)
 
 
@@ -54,8 +56,11 @@ def test_ssim_follows_its_definition_window_by_window() -> None:
                 x = a[top : top + 7, left : left + 7].ravel()
                 y = b[top : top + 7, left : left + 7].ravel()
                 (vx, cxy), (_, vy) = np.cov(x, y)
-                values.append((2 * x.mean() * y.mean() + 1e-4) * (2 * cxy + 9e-4)
-                              / ((x.mean() ** 2 + y.mean() ** 2 + 1e-4) * (vx + vy + 9e-4)))
+                values.append(
+                    (2 * x.mean() * y.mean() + 1e-4)
+                    * (2 * cxy + 9e-4)
+                    / ((x.mean() ** 2 + y.mean() ** 2 + 1e-4) * (vx + vy + 9e-4))
+                )
         expected.append(np.mean(values))
     np.testing.assert_allclose(ssim(clean, noisy), expected, atol=1e-4)
 

@@ -31,8 +31,17 @@ SCHEMES = {  # ink, background
 PIXEL = ["gaussian", "gaussian_rgb", "uniform", "salt_and_pepper", "shot", "speckle"]
 GEOMETRY = ["rotation", "translation", "zoom", "shear", "elastic"]
 OTHERS = [name for name in NOISES if name not in PIXEL + GEOMETRY]
-POINTWISE = ["contrast", "brightness", "fog", "occlusion", "lines", "curves", "dots", "impulse",
-             "gaussian_hit"]  # no pixel ever comes back
+POINTWISE = [
+    "contrast",
+    "brightness",
+    "fog",
+    "occlusion",
+    "lines",
+    "curves",
+    "dots",
+    "impulse",
+    "gaussian_hit",
+]  # no pixel ever comes back
 GRID = np.linspace(0, 1, 11)
 GOLDEN = Path(__file__).parent / "golden" / "noise.json"
 
@@ -41,15 +50,25 @@ def generator(seed: int = 5) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def captchas(scheme: str = "black_on_white", n: int = 4, height: int = 40, width: int = 104) -> Images:
+def captchas(
+    scheme: str = "black_on_white", n: int = 4, height: int = 40, width: int = 104
+) -> Images:
     """Anti-aliased three-digit captchas, (n, height, width, 3)."""
     ink, ground = (np.array(colour, dtype=float) for colour in SCHEMES[scheme])
     images = np.empty((n, height, width, 3), np.uint8)
     for i in range(n):
         mask = np.zeros((height, width), np.uint8)
         for k, digit in enumerate(generator(i).integers(0, 10, 3)):
-            cv2.putText(mask, str(digit), (8 + k * width // 3, height - 8 - 2 * (k % 2)), cv2.FONT_HERSHEY_SIMPLEX,
-                        height / 40, 255, 3, cv2.LINE_AA)
+            cv2.putText(
+                mask,
+                str(digit),
+                (8 + k * width // 3, height - 8 - 2 * (k % 2)),
+                cv2.FONT_HERSHEY_SIMPLEX,
+                height / 40,
+                255,
+                3,
+                cv2.LINE_AA,
+            )
         images[i] = np.rint(ground + (ink - ground) * (mask[..., None] / 255))
     return images
 
@@ -93,11 +112,14 @@ def test_one_level_an_image_equals_a_call_for_each_level(name: str) -> None:
 @pytest.mark.parametrize("name", NOISES)
 def test_an_image_does_not_depend_on_those_after_it(name: str) -> None:
     clean = captchas("grey")
-    np.testing.assert_array_equal(apply(name, clean[:2], 0.4, rng=generator()),
-                                  apply(name, clean, 0.4, rng=generator())[:2])
+    np.testing.assert_array_equal(
+        apply(name, clean[:2], 0.4, rng=generator()), apply(name, clean, 0.4, rng=generator())[:2]
+    )
 
 
-@pytest.mark.parametrize("name", sorted(set(NOISES) - {"gaussian_blur", "jpeg", "contrast", "brightness", "zoom"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(NOISES) - {"gaussian_blur", "jpeg", "contrast", "brightness", "zoom"})
+)
 def test_another_generator_gives_another_noise(name: str) -> None:
     clean = captchas()
     out = [apply(name, clean, 0.4, rng=generator(seed)) for seed in (1, 2)]
@@ -109,7 +131,9 @@ def test_another_generator_gives_another_noise(name: str) -> None:
 def test_a_higher_level_never_changes_less(name: str, scheme: str) -> None:
     clean = captchas(scheme, 8)
     change = [rms(apply(name, clean, level, rng=generator()), clean).mean() for level in GRID]
-    slack = 3e-3 if name == "jpeg" else 0  # a coarser step may happen to suit the one grey of all these backgrounds
+    slack = (
+        3e-3 if name == "jpeg" else 0
+    )  # a coarser step may happen to suit the one grey of all these backgrounds
     assert np.diff(change).min() >= -slack
     assert change[0] == 0
     assert change[3] > change[1] > 0
@@ -119,7 +143,9 @@ def test_a_higher_level_never_changes_less(name: str, scheme: str) -> None:
 @pytest.mark.parametrize("name", POINTWISE)
 def test_no_pixel_comes_back_at_a_higher_level(name: str, height: int) -> None:
     clean = captchas("colour", 4, height, 24)
-    change = [np.abs(apply(name, clean, level, rng=generator()).astype(int) - clean) for level in GRID]
+    change = [
+        np.abs(apply(name, clean, level, rng=generator()).astype(int) - clean) for level in GRID
+    ]
     assert np.diff(change, axis=0).min() >= -1  # rounding to 8 bits
 
 
@@ -129,7 +155,12 @@ def test_ink_goes_farther_at_a_higher_level(name: str) -> None:
     places = generator(0).uniform(18, 42, (6, 2))
     for image, (x, y) in zip(clean, places, strict=True):
         cv2.circle(image, (round(x), round(y)), 2, (0, 0, 0), -1)
-    out = np.array([ink_centres(apply(name, clean, level, rng=generator())) for level in np.linspace(0, 0.5, 6)])
+    out = np.array(
+        [
+            ink_centres(apply(name, clean, level, rng=generator()))
+            for level in np.linspace(0, 0.5, 6)
+        ]
+    )
     way = np.hypot(*np.moveaxis(out - out[0], -1, 0))  # (levels, images)
     assert np.diff(way.mean(axis=1)).min() > 0.3
 
@@ -141,7 +172,11 @@ def ink_centres(images: Images) -> NDArray[np.float64]:
 
 def corners(name: str) -> list[tuple[float, ...]]:
     """The colours that the strongest noise leaves, equally likely."""
-    return list(itertools.product((0.0, 1.0), repeat=3)) if name == "gaussian_rgb" else [(0.0,) * 3, (1.0,) * 3]
+    return (
+        list(itertools.product((0.0, 1.0), repeat=3))
+        if name == "gaussian_rgb"
+        else [(0.0,) * 3, (1.0,) * 3]
+    )
 
 
 def reach(name: str, clean: Images) -> NDArray[np.float64]:
@@ -155,21 +190,33 @@ def reach(name: str, clean: Images) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("name", PIXEL)
-def test_the_level_of_pixel_noise_is_the_change_of_luma_of_every_image(name: str, scheme: str) -> None:
+def test_the_level_of_pixel_noise_is_the_change_of_luma_of_every_image(
+    name: str, scheme: str
+) -> None:
     clean = captchas(scheme)
-    reachable = [level for level in (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65) if level < 0.95 * reach(name, clean).min()]
+    reachable = [
+        level
+        for level in (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65)
+        if level < 0.95 * reach(name, clean).min()
+    ]
     assert len(reachable) >= 4
     for level in reachable:
         if name == "salt_and_pepper" and level < 0.05:
             continue  # a pixel or two
-        np.testing.assert_allclose(rms(apply(name, clean, level, rng=generator()), clean), level, rtol=0.05)
+        np.testing.assert_allclose(
+            rms(apply(name, clean, level, rng=generator()), clean), level, rtol=0.05
+        )
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("name", PIXEL)
-def test_pixel_noise_saturates_where_every_channel_is_black_or_white(name: str, scheme: str) -> None:
+def test_pixel_noise_saturates_where_every_channel_is_black_or_white(
+    name: str, scheme: str
+) -> None:
     clean = captchas(scheme)
-    np.testing.assert_allclose(rms(apply(name, clean, 1.0, rng=generator()), clean), reach(name, clean), rtol=0.08)
+    np.testing.assert_allclose(
+        rms(apply(name, clean, 1.0, rng=generator()), clean), reach(name, clean), rtol=0.08
+    )
 
 
 def test_photon_noises_leave_black_alone() -> None:
@@ -191,9 +238,13 @@ def test_the_noise_has_the_shape_of_its_law(name: str, kurtosis: float) -> None:
 
 
 def test_rgb_noise_is_independent_by_channel_and_stronger_in_each() -> None:
-    change = (apply("gaussian_rgb", flat(128), 0.1, rng=generator()).astype(float) - 128).reshape(-1, 3) / 255
+    change = (apply("gaussian_rgb", flat(128), 0.1, rng=generator()).astype(float) - 128).reshape(
+        -1, 3
+    ) / 255
     assert np.abs(np.corrcoef(change.T) - np.eye(3)).max() < 0.04
-    np.testing.assert_allclose(change.std(axis=0), 0.1 / np.linalg.norm(LUMA), rtol=0.04)  # 1 / 0.669 times
+    np.testing.assert_allclose(
+        change.std(axis=0), 0.1 / np.linalg.norm(LUMA), rtol=0.04
+    )  # 1 / 0.669 times
 
 
 @pytest.mark.parametrize(("name", "power"), [("shot", 1), ("speckle", 2)])
@@ -213,10 +264,21 @@ def test_salt_and_pepper_sets_pixels_to_black_or_white_evenly() -> None:
 
 def test_gaussian_blur_agrees_with_scipy() -> None:
     clean = captchas("colour", 2)
-    blurred = [np.stack([ndimage.gaussian_filter(image[..., c].astype(float), 2.0, mode="nearest", truncate=3)
-                         for c in range(3)]) for image in clean]
+    blurred = [
+        np.stack(
+            [
+                ndimage.gaussian_filter(
+                    image[..., c].astype(float), 2.0, mode="nearest", truncate=3
+                )
+                for c in range(3)
+            ]
+        )
+        for image in clean
+    ]
     expected = np.moveaxis(np.stack(blurred), 1, -1)
-    np.testing.assert_allclose(apply("gaussian_blur", clean, 0.4, rng=generator()), expected, atol=2)
+    np.testing.assert_allclose(
+        apply("gaussian_blur", clean, 0.4, rng=generator()), expected, atol=2
+    )
 
 
 @pytest.mark.parametrize("length", [0.001, 3.0, 10.0, 24.0])
@@ -230,7 +292,9 @@ def test_a_motion_blur_spreads_along_its_line_alone(length: float, angle: float)
     along = x * math.cos(angle) + y * math.sin(angle)
     across = y * math.cos(angle) - x * math.sin(angle)
     assert (kernel * along).sum() == pytest.approx(0, abs=1e-4)
-    assert (kernel * along**2).sum() == pytest.approx(length**2 / 12, rel=0.1, abs=0.3)  # variance of an even line
+    assert (kernel * along**2).sum() == pytest.approx(
+        length**2 / 12, rel=0.1, abs=0.3
+    )  # variance of an even line
     assert (kernel * across**2).sum() < 0.3
 
 
@@ -240,7 +304,9 @@ def test_motion_blur_is_a_line_of_twenty_four_pixels_at_the_end_of_the_scale() -
     out = luma(apply("motion_blur", clean, 0.5, rng=generator()))
     y, x = np.mgrid[:60, :120] - np.array([29.5, 59.5])[:, None, None]
     variance = np.array([(image * (x**2 + y**2)).sum() / image.sum() for image in out])
-    np.testing.assert_allclose(variance, (12 * 60 / 40) ** 2 / 12 + 0.5, rtol=0.1)  # the line's and the square's
+    np.testing.assert_allclose(
+        variance, (12 * 60 / 40) ** 2 / 12 + 0.5, rtol=0.1
+    )  # the line's and the square's
 
 
 @pytest.mark.parametrize("level", [0.25, 0.5, 0.8])
@@ -248,12 +314,19 @@ def test_pixelate_makes_blocks_of_their_mean(level: float) -> None:
     clean = captchas("colour", 2)
     side = 28**level
     for image, out in zip(clean, apply("pixelate", clean, level, rng=generator()), strict=True):
-        rows, columns = (np.flatnonzero(np.diff(out.astype(int), axis=a).any(axis=(1 - a, 2))) + 1 for a in (0, 1))
+        rows, columns = (
+            np.flatnonzero(np.diff(out.astype(int), axis=a).any(axis=(1 - a, 2))) + 1
+            for a in (0, 1)
+        )
         blocks = np.concatenate([np.diff(rows), np.diff(columns)]) / side
-        assert (np.abs(blocks - np.maximum(1, np.rint(blocks))) * side <= 1.5).all()  # blocks that are equal merge
+        assert (
+            np.abs(blocks - np.maximum(1, np.rint(blocks))) * side <= 1.5
+        ).all()  # blocks that are equal merge
         for r in np.split(np.arange(40), rows):
             for c in np.split(np.arange(104), columns):
-                assert np.abs(out[np.ix_(r, c)] - image[np.ix_(r, c)].mean(axis=(0, 1))).max() <= 0.51
+                assert (
+                    np.abs(out[np.ix_(r, c)] - image[np.ix_(r, c)].mean(axis=(0, 1))).max() <= 0.51
+                )
 
 
 def test_jpeg_agrees_with_pillow() -> None:
@@ -261,14 +334,19 @@ def test_jpeg_agrees_with_pillow() -> None:
     for level, quality in ((0.5, 10), (1.0, 1), (0.25, 32)):
         code = io.BytesIO()
         Pillow.fromarray(clean[0]).save(code, "JPEG", quality=quality)
-        difference = np.abs(apply("jpeg", clean, level, rng=generator())[0].astype(int) - np.asarray(Pillow.open(code)))
+        difference = np.abs(
+            apply("jpeg", clean, level, rng=generator())[0].astype(int)
+            - np.asarray(Pillow.open(code))
+        )
         assert difference.mean() < 1.5
 
 
 def test_contrast_shrinks_about_the_mean_of_each_channel() -> None:
     clean = captchas("colour")
     mean = clean.mean(axis=(1, 2), keepdims=True)
-    np.testing.assert_allclose(apply("contrast", clean, 0.7, rng=generator()), mean + 0.3 * (clean - mean), atol=0.51)
+    np.testing.assert_allclose(
+        apply("contrast", clean, 0.7, rng=generator()), mean + 0.3 * (clean - mean), atol=0.51
+    )
     assert (np.ptp(apply("contrast", clean, 1.0, rng=generator()), axis=(1, 2)) == 0).all()
 
 
@@ -303,13 +381,17 @@ def test_rotation_turns_by_sixty_degrees_at_most() -> None:
     ("rotation", 20 / (57.5 * math.sin(math.pi / 3) + 11.5 * math.cos(math.pi / 3))),  # a corner reaches the lower edge
     ("shear", 64 / (57.5 + 2 * 11.5)),  # or the right one
 ])  # fmt: skip
-def test_a_wide_captcha_is_shrunk_just_as_far_as_it_needs_to_stay_on_the_canvas(name: str, scale: float) -> None:
+def test_a_wide_captcha_is_shrunk_just_as_far_as_it_needs_to_stay_on_the_canvas(
+    name: str, scale: float
+) -> None:
     clean = flat(255, 2, 40, 128)
     clean[:, 8:32, 20:32] = (0, 255, 255)
     clean[:, 8:32, 110:122] = (255, 100, 255)  # paler and farther out
     lost = 255 - apply(name, clean, 1.0, rng=generator()).astype(int)
     for channel, ink in ((0, 255), (1, 155)):  # of both ends nothing is cut off
-        np.testing.assert_allclose(lost[..., channel].sum(axis=(1, 2)) / ink, 24 * 12 * scale**2, rtol=0.02)
+        np.testing.assert_allclose(
+            lost[..., channel].sum(axis=(1, 2)) / ink, 24 * 12 * scale**2, rtol=0.02
+        )
 
 
 def test_translation_goes_fourteen_pixels_in_any_direction() -> None:
@@ -340,9 +422,14 @@ def test_elastic_moves_by_eight_pixels_rms() -> None:
     clean = np.zeros((2, 84, 252, 3), np.uint8)
     clean[0] = np.arange(252, dtype=np.uint8)[:, None]  # luma is the column
     clean[1] = np.arange(84, dtype=np.uint8)[:, None, None]  # luma is the row
-    out = [apply("elastic", clean[[i]], 0.4, rng=generator())[0, 10:-10, 10:-10, 0].astype(float) for i in (0, 1)]
+    out = [
+        apply("elastic", clean[[i]], 0.4, rng=generator())[0, 10:-10, 10:-10, 0].astype(float)
+        for i in (0, 1)
+    ]
     way = [out[i] - clean[i, 10:-10, 10:-10, 0] for i in (0, 1)]
-    assert math.sqrt(np.mean(way[0] ** 2 + way[1] ** 2)) == pytest.approx(8 * 0.4 * 84 / 40, rel=0.05)
+    assert math.sqrt(np.mean(way[0] ** 2 + way[1] ** 2)) == pytest.approx(
+        8 * 0.4 * 84 / 40, rel=0.05
+    )
 
 
 @pytest.mark.parametrize("level", [0.1, 0.37, 0.8, 1.0])
@@ -367,7 +454,10 @@ def test_clutter_is_drawn_in_the_colour_of_the_text(name: str, scheme: str) -> N
 @pytest.mark.parametrize(("name", "count"), [("lines", 52), ("curves", 10)])
 def test_half_a_stroke_is_a_stroke_half_see_through(name: str, count: int) -> None:
     clean = captchas("colour")
-    fewer, half, more = (apply(name, clean, strokes / count, rng=generator()).astype(float) for strokes in (3, 3.5, 4))
+    fewer, half, more = (
+        apply(name, clean, strokes / count, rng=generator()).astype(float)
+        for strokes in (3, 3.5, 4)
+    )
     assert (fewer != more).any(axis=(1, 2, 3)).all()
     np.testing.assert_allclose(half, (fewer + more) / 2, atol=1.5)
 
@@ -376,7 +466,10 @@ def test_half_a_stroke_is_a_stroke_half_see_through(name: str, count: int) -> No
 def test_clutter_covers_the_same_share_of_a_larger_canvas(name: str) -> None:
     small = captchas(n=8)
     large = captchas(n=8, height=120, width=312)
-    share = [(luma(clean) - luma(apply(name, clean, 1.0, rng=generator()))).mean() for clean in (small, large)]
+    share = [
+        (luma(clean) - luma(apply(name, clean, 1.0, rng=generator()))).mean()
+        for clean in (small, large)
+    ]
     assert share[0] == pytest.approx(share[1], rel=0.1)
     assert 0.2 < share[0] < 0.45
 
@@ -385,12 +478,18 @@ def test_clutter_covers_the_same_share_of_a_larger_canvas(name: str) -> None:
 def test_lengths_scale_with_the_glyphs(name: str) -> None:
     small = captchas(n=1)
     large = captchas(n=1).repeat(3, axis=1).repeat(3, axis=2)
-    scaled = cv2.resize(apply(name, large, 0.4, rng=generator())[0], (104, 40), interpolation=cv2.INTER_AREA)
+    scaled = cv2.resize(
+        apply(name, large, 0.4, rng=generator())[0], (104, 40), interpolation=cv2.INTER_AREA
+    )
     assert np.abs(luma(scaled[None]) - luma(apply(name, small, 0.4, rng=generator()))).max() < 0.15
 
 
-@pytest.mark.parametrize(("height", "width", "expected"), [(40, 128, 1), (28, 28, 1), (80, 256, 2), (28, 42, 1)])
-def test_the_unit_is_one_pixel_where_a_glyph_is_28_high(height: int, width: int, expected: float) -> None:
+@pytest.mark.parametrize(
+    ("height", "width", "expected"), [(40, 128, 1), (28, 28, 1), (80, 256, 2), (28, 42, 1)]
+)
+def test_the_unit_is_one_pixel_where_a_glyph_is_28_high(
+    height: int, width: int, expected: float
+) -> None:
     assert unit(flat(0, 1, height, width)) == expected
 
 
@@ -414,12 +513,23 @@ def test_the_ink_of_a_single_thin_stroke_is_found() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(list(NOISES)), st.integers(1, 33), st.integers(1, 33), st.floats(1e-6, 1), st.booleans(),
-       st.integers(0, 2**32))
-def test_any_size_and_any_level_gives_images_of_that_size(name: str, height: int, width: int, level: float, even: bool,
-                                                          seed: int) -> None:
+@given(
+    st.sampled_from(list(NOISES)),
+    st.integers(1, 33),
+    st.integers(1, 33),
+    st.floats(1e-6, 1),
+    st.booleans(),
+    st.integers(0, 2**32),
+)
+def test_any_size_and_any_level_gives_images_of_that_size(
+    name: str, height: int, width: int, level: float, even: bool, seed: int
+) -> None:
     rng = generator(seed)
-    clean = rng.integers(0, 256, (2, height, width, 3), np.uint8) if not even else flat(seed % 256, 2, height, width)
+    clean = (
+        rng.integers(0, 256, (2, height, width, 3), np.uint8)
+        if not even
+        else flat(seed % 256, 2, height, width)
+    )
     before = clean.copy()
     out = apply(name, clean, level, rng=rng)
     assert out.shape == clean.shape
@@ -451,7 +561,9 @@ def test_none_draws_nothing() -> None:
     ("fog", flat(0).astype(np.float32), 0.5, "float32"),
     ("fog", flat(0)[:, :0], 0.5, r"got \(2, 0, 104, 3\)"),
 ])  # fmt: skip
-def test_bad_input_is_refused_in_one_line(name: str, images: Images, level: float, message: str) -> None:
+def test_bad_input_is_refused_in_one_line(
+    name: str, images: Images, level: float, message: str
+) -> None:
     with pytest.raises(ValueError, match=message) as refusal:
         apply(name, images, level, rng=generator())
     assert "\n" not in str(refusal.value)
@@ -460,14 +572,21 @@ def test_bad_input_is_refused_in_one_line(name: str, images: Images, level: floa
 def summary(name: str) -> list[float]:
     """Mean luma of 4 x 6 blocks of a captcha under a noise, 0 to 255."""
     out = apply(name, captchas("colour", 1, 40, 96), 0.5, rng=generator())
-    return [round(float(value) * 255, 2) for value in luma(out)[0].reshape(4, 10, 6, 16).mean(axis=(1, 3)).ravel()]
+    return [
+        round(float(value) * 255, 2)
+        for value in luma(out)[0].reshape(4, 10, 6, 16).mean(axis=(1, 3)).ravel()
+    ]
 
 
 @pytest.mark.parametrize("name", NOISES)
 def test_a_noise_is_what_it_was_when_the_golden_file_was_made(name: str) -> None:
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
-    np.testing.assert_allclose(summary(name), golden[name], atol=0.5)  # another processor may round a pixel otherwise
+    np.testing.assert_allclose(
+        summary(name), golden[name], atol=0.5
+    )  # another processor may round a pixel otherwise
 
 
-if __name__ == "__main__":  # prints what tests/golden/noise.json should hold; python -m tests.test_noise
+if (
+    __name__ == "__main__"
+):  # prints what tests/golden/noise.json should hold; python -m tests.test_noise
     print(json.dumps({name: summary(name) for name in NOISES}))

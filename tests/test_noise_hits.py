@@ -10,7 +10,9 @@ from stages.captcha.noise import Images, apply
 
 HEIGHT = 90
 WIDTH = 140
-ON_BLACK = stats.norm.expect(lambda z: min(max(z, 0), 1) ** 2)  # mean square of a normal deviate, clipped; 0.258
+ON_BLACK = stats.norm.expect(
+    lambda z: min(max(z, 0), 1) ** 2
+)  # mean square of a normal deviate, clipped; 0.258
 
 
 def flat(value: int, n: int = 2) -> Images:
@@ -39,13 +41,17 @@ def test_a_gaussian_hit_adds_a_standard_normal_before_clipping() -> None:
     change = noisy("gaussian_hit", flat(128), 1.0)[..., 0].ravel() / 255
     edges = np.array([0, 0.1, 0.3, 0.5, 0.7, 0.9, 1]) + 0.5 / 255
     expected = stats.norm.cdf(edges[:-1] - 128 / 255)
-    np.testing.assert_allclose([(change < edge).mean() for edge in edges[:-1]], expected, atol=0.012)
+    np.testing.assert_allclose(
+        [(change < edge).mean() for edge in edges[:-1]], expected, atol=0.012
+    )
     assert (change == 1).mean() == pytest.approx(stats.norm.sf(127 / 255), abs=0.012)
 
 
 @pytest.mark.parametrize("value", [0, 255])
 @pytest.mark.parametrize(("name", "each"), [("impulse", 0.5), ("gaussian_hit", ON_BLACK)])
-def test_the_energy_of_a_hit_is_that_measured_in_the_project_they_come_from(name: str, each: float, value: int) -> None:
+def test_the_energy_of_a_hit_is_that_measured_in_the_project_they_come_from(
+    name: str, each: float, value: int
+) -> None:
     change = (noisy(name, flat(value), 0.4).astype(float) - value) / 255
     assert np.square(change).mean() / 0.4 == pytest.approx(each, rel=0.04)
     assert pytest.approx(0.258, abs=5e-4) == ON_BLACK

@@ -32,7 +32,9 @@ def test_the_committed_file_fits_the_grammar(tree: Any) -> None:
 
 def test_a_noise_is_named_in_its_registry_alone(tree: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tree["noise"]["types"].append("snow")
-    with pytest.raises(ValueError, match=r"noise\.types\.6: expected one of gaussian, .*got 'snow'"):
+    with pytest.raises(
+        ValueError, match=r"noise\.types\.6: expected one of gaussian, .*got 'snow'"
+    ):
         params.parse(tree)
     monkeypatch.setattr("stages.captcha.noise.NOISES", {**NOISES, "snow": NOISES["fog"]})
     spec = importlib.util.spec_from_file_location("params_again", params.__file__)
@@ -63,14 +65,18 @@ LEAVES = list(leaves(params.load_yaml(ROOT / "params.yaml")))
 
 
 @pytest.mark.parametrize("path", [path for path, _ in LEAVES], ids=".".join)
-def test_every_line_of_the_file_is_a_parameter_and_none_is_to_spare(tree: Any, path: tuple[str, ...]) -> None:
+def test_every_line_of_the_file_is_a_parameter_and_none_is_to_spare(
+    tree: Any, path: tuple[str, ...]
+) -> None:
     """A key that is another is unknown, and its own is missing; names of specifications are free."""
     *sections, key = path
     branch = at(tree, sections)
     branch[f"{key}_"] = branch.pop(key)
     if sections[-1:] in (["specifications"], ["checks"]):
         return
-    with pytest.raises(ValueError, match=re.escape(f"{'.'.join(path)}_: unknown (known: ")) as caught:
+    with pytest.raises(
+        ValueError, match=re.escape(f"{'.'.join(path)}_: unknown (known: ")
+    ) as caught:
         params.parse(tree)
     name = re.escape(key) if sections == ["reader_defaults"] else re.escape(".".join(path))
     assert re.search(rf"{name}: missing", str(caught.value)) or sections[:1] == ["readers"]
@@ -92,10 +98,14 @@ def test_every_field_of_the_grammar_is_in_the_file(tree: Any) -> None:
 
 
 @pytest.mark.parametrize(("path", "value"), LEAVES, ids=[".".join(path) for path, _ in LEAVES])
-def test_a_value_of_another_type_is_refused(tree: Any, path: tuple[str, ...], value: object) -> None:
+def test_a_value_of_another_type_is_refused(
+    tree: Any, path: tuple[str, ...], value: object
+) -> None:
     """Types are strict: true and 4.0 are no whole numbers, 4 is no text, "4" is no number."""
     *sections, key = path
-    others: list[object] = [None, [value], {"a": value}] if not isinstance(value, list) else [None, value[0]]
+    others: list[object] = (
+        [None, [value], {"a": value}] if not isinstance(value, list) else [None, value[0]]
+    )
     match value:
         case bool():
             others += [1, "true"]
@@ -122,16 +132,23 @@ def test_every_bad_key_is_named_in_one_line(tree: Any) -> None:
         params.parse(tree)
     message = str(caught.value)
     assert "\n" not in message
-    for expected in ("seed: missing", "surprise: unknown",
-                     "captcha.captchas_per_part: expected a whole number, got True",
-                     "captcha.length.min: expected a whole number, got 'four'", "noise.level: expected 0.01 to 1",
-                     "readers.noisy.epochs: expected a whole number, got 2.5"):
+    for expected in (
+        "seed: missing",
+        "surprise: unknown",
+        "captcha.captchas_per_part: expected a whole number, got True",
+        "captcha.length.min: expected a whole number, got 'four'",
+        "noise.level: expected 0.01 to 1",
+        "readers.noisy.epochs: expected a whole number, got 2.5",
+    ):
         assert expected in message
 
 
-@pytest.mark.parametrize(("section", "key", "value"), [
-    ("noise", "types", ["gausian"]), ("colour", "schemes", ["blak"])])
-def test_an_unknown_noise_or_colour_offers_the_list(tree: Any, section: str, key: str, value: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("section", "key", "value"), [("noise", "types", ["gausian"]), ("colour", "schemes", ["blak"])]
+)
+def test_an_unknown_noise_or_colour_offers_the_list(
+    tree: Any, section: str, key: str, value: list[str]
+) -> None:
     tree[section][key] = value
     with pytest.raises(ValueError, match="expected one of") as caught:
         params.parse(tree)
@@ -193,7 +210,9 @@ def test_contradictions_are_told(tree: Any, path: str, value: object, complaint:
     ({"readers.dense": 3}, "readers.dense: expected a map of parameters, got 3"),
     ({"readers": None}, "readers: expected a map with at least one entry, got None"),
 ])  # fmt: skip
-def test_a_bad_default_is_told_where_it_stands_and_once(tree: Any, changes: dict[str, object], complaint: str) -> None:
+def test_a_bad_default_is_told_where_it_stands_and_once(
+    tree: Any, changes: dict[str, object], complaint: str
+) -> None:
     for path, value in changes.items():
         *sections, key = path.split(".")
         at(tree, sections)[key] = value
@@ -205,7 +224,9 @@ def test_a_bad_default_is_told_where_it_stands_and_once(tree: Any, changes: dict
 
 def test_a_key_that_neither_the_entry_nor_the_defaults_have_is_missing(tree: Any) -> None:
     del tree["reader_defaults"]["batch"]
-    with pytest.raises(ValueError, match=r"readers\.noisy\.batch: missing; readers\.clean\.batch: missing"):
+    with pytest.raises(
+        ValueError, match=r"readers\.noisy\.batch: missing; readers\.clean\.batch: missing"
+    ):
         params.parse(tree)
     for entry in tree["readers"].values():
         entry["batch"] = 7
@@ -225,7 +246,10 @@ def with_runs(tree: Any, reader: str, runs: int) -> None:
 def test_entries_alike_but_for_their_seed_are_runs_of_the_first(tree: Any) -> None:
     with_runs(tree, "clean", 3)
     assert params.runs_of(params.parse(tree).readers) == {
-        "noisy": ["noisy"], "clean": ["clean", "clean_2", "clean_3"], "dense": ["dense"]}
+        "noisy": ["noisy"],
+        "clean": ["clean", "clean_2", "clean_3"],
+        "dense": ["dense"],
+    }
 
 
 def test_runs_may_be_clusters_where_every_reader_has_several(tree: Any) -> None:
@@ -240,17 +264,23 @@ def test_the_same_training_twice_and_a_run_as_reference_are_refused(tree: Any) -
     with_runs(tree, "noisy", 2)
     tree["regression"]["references"]["reader"] = "noisy_2"
     tree["readers"]["again"] = dict(tree["readers"]["clean"])
-    with pytest.raises(ValueError, match=r"references\.reader: 'noisy_2' is a training run of 'noisy'") as caught:
+    with pytest.raises(
+        ValueError, match=r"references\.reader: 'noisy_2' is a training run of 'noisy'"
+    ) as caught:
         params.parse(tree)
     assert "readers.again: is readers.clean again, seed included" in str(caught.value)
 
 
-def test_a_reference_that_counts_as_another_character_is_told_before_anything_is_drawn(tree: Any) -> None:
+def test_a_reference_that_counts_as_another_character_is_told_before_anything_is_drawn(
+    tree: Any,
+) -> None:
     tree["captcha"]["fold"] = "18"
     tree["regression"]["references"]["digit"] = "1"
     params.parse(tree)
     tree["regression"]["references"]["digit"] = "8"
-    with pytest.raises(ValueError, match=r"regression\.references\.digit: '8' counts as '1' by captcha\.fold"):
+    with pytest.raises(
+        ValueError, match=r"regression\.references\.digit: '8' counts as '1' by captcha\.fold"
+    ):
         params.parse(tree)
 
 
@@ -314,7 +344,9 @@ def test_the_file_is_in_block_style_so_that_an_experiment_changes_one_line() -> 
     ("captcha.path=somewhere", "  path: somewhere "), ("captcha.fold=0O+1lI", "  fold: 0O+1lI "),
     ("plot.samples=3", "  samples: 3 "), ("reader_defaults.batch=32", "  batch: 32"),
 ])  # fmt: skip
-def test_an_override_changes_its_line_and_no_other(tmp_path: Path, override: str, line: str) -> None:
+def test_an_override_changes_its_line_and_no_other(
+    tmp_path: Path, override: str, line: str
+) -> None:
     """Through DVC's own code: what `dvc exp run -S` does to the file."""
     from dvc.utils.hydra import apply_overrides
 
@@ -339,4 +371,8 @@ def test_a_key_that_an_entry_does_not_name_is_added_with_a_plus(tmp_path: Path) 
         apply_overrides(str(path), ["readers.noisy.batch=32"])
     assert "use +readers.noisy.batch=32" in str(caught.value.__cause__)
     apply_overrides(str(path), ["+readers.noisy.batch=32"])
-    assert [reader.batch for reader in params.parse(params.load_yaml(path)).readers.values()] == [32, 64, 64]
+    assert [reader.batch for reader in params.parse(params.load_yaml(path)).readers.values()] == [
+        32,
+        64,
+        64,
+    ]

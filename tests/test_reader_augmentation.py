@@ -24,7 +24,9 @@ def dot(height: int = 40, width: int = 64) -> NDArray[np.uint8]:
 
 def test_strength_zero_is_the_identity() -> None:
     images = pictures(6)
-    np.testing.assert_array_equal(augmented_images(images, 0.0, rng=np.random.default_rng(0)), images)
+    np.testing.assert_array_equal(
+        augmented_images(images, 0.0, rng=np.random.default_rng(0)), images
+    )
 
 
 def test_half_of_the_images_stay_and_the_given_ones_are_never_changed() -> None:
@@ -38,7 +40,9 @@ def test_half_of_the_images_stay_and_the_given_ones_are_never_changed() -> None:
 
 @given(st.integers(8, 60), st.integers(8, 90), st.floats(0, 3))
 @settings(max_examples=40)
-def test_any_size_keeps_its_shape_and_an_even_image_stays_even(height: int, width: int, strength: float) -> None:
+def test_any_size_keeps_its_shape_and_an_even_image_stays_even(
+    height: int, width: int, strength: float
+) -> None:
     even = np.full((3, height, width, 3), 77, np.uint8)
     deformed = augmented_images(even, strength, rng=np.random.default_rng(1))
     assert deformed.shape == even.shape
@@ -54,14 +58,23 @@ def test_what_is_drawn_moves_no_farther_than_the_strength_allows() -> None:
         rows, columns = np.nonzero(augmented_images(image, 1.0, rng=rng)[0, :, :, 0] > 127)
         places.append((rows.mean() - 19.5, columns.mean() - 31.5))
     moved = np.abs(np.array(places))
-    assert moved.max() < 40 * SHIFT + 4.5  # the shift, and three standard deviations of the elastic displacement
+    assert (
+        moved.max() < 40 * SHIFT + 4.5
+    )  # the shift, and three standard deviations of the elastic displacement
     assert moved.max(axis=0).min() > 0.6 * 40 * SHIFT  # both ways
 
 
 def test_more_strength_changes_more() -> None:
     images = pictures(200)
-    changes = [float(np.abs(augmented_images(images, strength, rng=np.random.default_rng(4)).astype(int) - images).mean())
-               for strength in (0.05, 0.3, 1.0)]
+    changes = [
+        float(
+            np.abs(
+                augmented_images(images, strength, rng=np.random.default_rng(4)).astype(int)
+                - images
+            ).mean()
+        )
+        for strength in (0.05, 0.3, 1.0)
+    ]
     assert changes == sorted(changes)
     assert changes[0] > 0
 

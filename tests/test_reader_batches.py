@@ -25,11 +25,15 @@ class Numbered:
 
     @property
     def labels(self) -> Labels:
-        return np.array([[n + 1] * self.longest for n in self.numbers], np.int64).reshape(-1, self.longest)
+        return np.array([[n + 1] * self.longest for n in self.numbers], np.int64).reshape(
+            -1, self.longest
+        )
 
     def images(self) -> Images:
         self.reads.append(1)
-        return np.array([np.full((HEIGHT, WIDTH, 3), n) for n in self.numbers], np.uint8).reshape(-1, HEIGHT, WIDTH, 3)
+        return np.array([np.full((HEIGHT, WIDTH, 3), n) for n in self.numbers], np.uint8).reshape(
+            -1, HEIGHT, WIDTH, 3
+        )
 
 
 def parts_of(sizes: list[int]) -> list[Numbered]:
@@ -38,13 +42,20 @@ def parts_of(sizes: list[int]) -> list[Numbered]:
 
 
 def order(parts: list[Numbered], size: int, seed: int = 1, epoch: int = 1) -> list[int]:
-    return [int(n) for images, _ in batches(parts, size, seed=seed, epoch=epoch) for n in images[:, 0, 0, 0]]
+    return [
+        int(n)
+        for images, _ in batches(parts, size, seed=seed, epoch=epoch)
+        for n in images[:, 0, 0, 0]
+    ]
 
 
 @pytest.mark.parametrize("window", [1, 200, 10**6])
-@pytest.mark.parametrize(("sizes", "size"), [([5, 0, 7, 9], 4), ([3], 8), ([1, 1, 1], 1), ([30, 2, 5], 6), ([6, 1], 6)])
-def test_an_epoch_has_every_captcha_once_but_the_last_rest(sizes: list[int], size: int, window: int,
-                                                           monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("sizes", "size"), [([5, 0, 7, 9], 4), ([3], 8), ([1, 1, 1], 1), ([30, 2, 5], 6), ([6, 1], 6)]
+)
+def test_an_epoch_has_every_captcha_once_but_the_last_rest(
+    sizes: list[int], size: int, window: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "WINDOW", window)
     parts = parts_of(sizes)
     made = list(batches(parts, size, seed=1, epoch=1))
@@ -73,7 +84,9 @@ def test_the_order_depends_on_seed_and_epoch_alone() -> None:
     assert order(parts, 10) != sorted(order(parts, 10))
 
 
-def test_parts_are_read_once_an_epoch_and_not_before_their_window(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_are_read_once_an_epoch_and_not_before_their_window(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(module, "WINDOW", 2 * 10 * HEIGHT * WIDTH * 3)  # two parts
     parts = parts_of([10] * 6)
     stream = batches(parts, 10, seed=1, epoch=1)

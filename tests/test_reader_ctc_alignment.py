@@ -18,16 +18,24 @@ def test_the_columns_are_those_of_the_likeliest_of_all_paths() -> None:
     for i, found in enumerate(aligned_columns(logits, texts)):
         told = np.log(softmax(logits[i].astype(float)))
         text = tuple(x for x in texts[i] if x)
-        spelling = [path for path in itertools.product(range(3), repeat=5)
-                    if tuple(k for k, _ in itertools.groupby(path) if k) == text]
+        spelling = [
+            path
+            for path in itertools.product(range(3), repeat=5)
+            if tuple(k for k, _ in itertools.groupby(path) if k) == text
+        ]
         best = spelling[int(np.argmax([told[range(5), path].sum() for path in spelling]))]
         groups = itertools.groupby(range(5), key=best.__getitem__)
         runs = [list(run) for label, run in groups if label]
-        peaks = [run[int(np.argmax([told[column, best[column]] for column in run]))] for run in runs]
+        peaks = [
+            run[int(np.argmax([told[column, best[column]] for column in run]))] for run in runs
+        ]
         assert found[: len(text)].tolist() == peaks
-        assert not found[len(text):].any()
+        assert not found[len(text) :].any()
 
 
 def test_a_text_that_needs_more_columns_is_refused() -> None:
-    with pytest.raises(ValueError, match="a text of 2 characters needs more than the 2 columns of the reader: widen"):
+    with pytest.raises(
+        ValueError,
+        match="a text of 2 characters needs more than the 2 columns of the reader: widen",
+    ):
         aligned_columns(np.zeros((2, 2, 3), np.float32), np.array([[1, 2], [1, 1]]))

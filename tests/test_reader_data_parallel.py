@@ -37,7 +37,9 @@ def test_the_gradient_is_that_of_the_whole_batch(rows: int) -> None:
     expected = nn.functional.cross_entropy(whole(images), labels)
     expected.backward()  # type: ignore[no-untyped-call]
     with replicas(halved, CPU) as networks:
-        assert networks.backward(loss_on(images, labels), rows) == pytest.approx(expected.item(), rel=1e-6)
+        assert networks.backward(loss_on(images, labels), rows) == pytest.approx(
+            expected.item(), rel=1e-6
+        )
     for ours, theirs in zip(halved.parameters(), whole.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad)
 

@@ -23,8 +23,11 @@ from stages.reader.decoding import (
     to_texts,
 )
 
-logits = arrays.arrays(np.float32, st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(2, 4)),
-                       elements=st.floats(-8, 8, width=32))
+logits = arrays.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(2, 4)),
+    elements=st.floats(-8, 8, width=32),
+)
 
 
 def slowly(posterior: np.ndarray) -> tuple[list[int], list[float]]:
@@ -57,8 +60,11 @@ def test_ctc_decoding_is_what_a_loop_over_columns_gives(values: np.ndarray) -> N
 
 def paths(text: tuple[int, ...], columns: int, classes: int) -> list[tuple[int, ...]]:
     """Every path of class numbers that collapses to `text`."""
-    return [path for path in itertools.product(range(classes), repeat=columns)
-            if tuple(k for k, _ in itertools.groupby(path) if k) == text]
+    return [
+        path
+        for path in itertools.product(range(classes), repeat=columns)
+        if tuple(k for k, _ in itertools.groupby(path) if k) == text
+    ]
 
 
 def test_a_sure_reader_is_read_as_the_likeliest_text_of_all_paths() -> None:
@@ -69,9 +75,13 @@ def test_a_sure_reader_is_read_as_the_likeliest_text_of_all_paths() -> None:
     read = decode_ctc(values)
     texts = [text for length in range(5) for text in itertools.product((1, 2), repeat=length)]
     for i, posterior in enumerate(softmax(values)):
-        likelihood = {text: sum(float(np.prod(posterior[range(4), path])) for path in paths(text, 4, 3))
-                      for text in texts}
-        assert tuple(read.labels[i, : read.lengths[i]].tolist()) == max(likelihood, key=lambda t: likelihood[t])
+        likelihood = {
+            text: sum(float(np.prod(posterior[range(4), path])) for path in paths(text, 4, 3))
+            for text in texts
+        }
+        assert tuple(read.labels[i, : read.lengths[i]].tolist()) == max(
+            likelihood, key=lambda t: likelihood[t]
+        )
 
 
 def test_a_blank_parts_two_equal_characters() -> None:
@@ -105,12 +115,18 @@ def every_text(values: np.ndarray, ctc: bool) -> dict[tuple[int, ...], float]:
     columns, classes = values.shape
     texts: dict[tuple[int, ...], float] = {}
     for path in itertools.product(range(classes), repeat=columns):
-        text = tuple(k for k, _ in itertools.groupby(path) if k) if ctc else tuple(k for k in path if k)
+        text = (
+            tuple(k for k, _ in itertools.groupby(path) if k)
+            if ctc
+            else tuple(k for k in path if k)
+        )
         texts[text] = texts.get(text, 0) + float(np.prod(posterior[range(columns), path]))
     return texts
 
 
-small = arrays.arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(2, 3)), elements=st.floats(-4, 4, width=32))
+small = arrays.arrays(
+    np.float32, st.tuples(st.integers(1, 4), st.integers(2, 3)), elements=st.floats(-4, 4, width=32)
+)
 
 
 @pytest.mark.parametrize("ctc", [True, False])
@@ -131,8 +147,12 @@ def test_the_probability_of_ctc_texts_is_torchs() -> None:
     labels = np.array([[1, 2, 3, 4], [7, 7, 7, 7], [5, 5, 2, 0], [10, 0, 0, 0], [0, 0, 0, 0]])
     lengths = torch.tensor((labels > 0).sum(axis=1))
     log = torch.log_softmax(torch.tensor(values).double(), 2).transpose(0, 1)
-    loss = torch.nn.functional.ctc_loss(log, torch.tensor(labels), torch.full((5,), 32), lengths, reduction="none")
-    np.testing.assert_allclose(-np.log(text_probability(values, labels, ctc=True)), loss.numpy(), rtol=1e-9)
+    loss = torch.nn.functional.ctc_loss(
+        log, torch.tensor(labels), torch.full((5,), 32), lengths, reduction="none"
+    )
+    np.testing.assert_allclose(
+        -np.log(text_probability(values, labels, ctc=True)), loss.numpy(), rtol=1e-9
+    )
 
 
 def test_a_text_that_does_not_fit_in_the_columns_is_impossible() -> None:
@@ -155,7 +175,9 @@ def test_the_likeliest_texts_are_those_of_all_paths(ctc: bool, values: np.ndarra
 
 
 def test_the_beam_finds_a_text_that_no_single_path_would() -> None:
-    posterior = np.array([[0.6, 0.4], [0.6, 0.4]])  # the best path is two blanks (0.36), three others spell "1"
+    posterior = np.array(
+        [[0.6, 0.4], [0.6, 0.4]]
+    )  # the best path is two blanks (0.36), three others spell "1"
     ((text, probability),) = likeliest_texts(np.log(posterior).astype(np.float32), 1, ctc=True)
     assert text == (1,)
     assert probability == pytest.approx(0.64)
@@ -169,7 +191,9 @@ def test_equal_neighbours_need_no_blank_between_positions() -> None:
 
 
 def test_a_wide_image_does_not_vanish_in_the_search() -> None:
-    values = np.random.default_rng(2).normal(0, 0.1, (700, 11)).astype(np.float32)  # every text below 1e-300
+    values = (
+        np.random.default_rng(2).normal(0, 0.1, (700, 11)).astype(np.float32)
+    )  # every text below 1e-300
     values[:, 0] += 8  # but for the shortest
     assert likeliest_texts(values, 3, ctc=True)[0][0] == ()
     assert len({text for text, _ in likeliest_texts(values[:, 1:], 3, ctc=True)}) == 3

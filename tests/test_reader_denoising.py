@@ -46,18 +46,27 @@ def psnr(images: Images, clean: Images) -> float:
 @pytest.fixture(scope="module")
 def states() -> Mapping[str, Mapping[str, torch.Tensor]]:
     clean = drawn(180, 1)
-    pairs = Pairs(np.concatenate([noisy(clean, "gaussian", level, i) for i, level in enumerate((0.2, 0.35))]),
-                  np.concatenate([clean] * 2))
-    return {**{method: {} for method in DENOISERS}, "pca": fit_pca(clean),
-            "learned": fit_learned(pairs, seed=1, device=CPU)}
+    pairs = Pairs(
+        np.concatenate([noisy(clean, "gaussian", level, i) for i, level in enumerate((0.2, 0.35))]),
+        np.concatenate([clean] * 2),
+    )
+    return {
+        **{method: {} for method in DENOISERS},
+        "pca": fit_pca(clean),
+        "learned": fit_learned(pairs, seed=1, device=CPU),
+    }
 
 
 States = Mapping[str, Mapping[str, torch.Tensor]]
 
 
 @pytest.mark.parametrize("method", DENOISERS)
-@pytest.mark.parametrize(("height", "width"), [(32, 72), (40, 128), (33, 71), (9, 14), (1, 5), (3, 1)])
-def test_images_of_any_size_keep_their_shape(states: States, method: str, height: int, width: int) -> None:
+@pytest.mark.parametrize(
+    ("height", "width"), [(32, 72), (40, 128), (33, 71), (9, 14), (1, 5), (3, 1)]
+)
+def test_images_of_any_size_keep_their_shape(
+    states: States, method: str, height: int, width: int
+) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), dtype=np.uint8)
     before = images.copy()
     images.flags.writeable = False  # as those of a captcha table are
@@ -88,26 +97,41 @@ def test_each_image_is_denoised_by_itself(states: States, method: str) -> None:
 @pytest.mark.parametrize("method", DENOISERS)
 def test_the_same_images_give_the_same_bytes(states: States, method: str) -> None:
     images = noisy(drawn(20, 2), "gaussian_rgb", 0.3)
-    assert np.array_equal(denoise(images, method, states[method]), denoise(images, method, states[method]))
+    assert np.array_equal(
+        denoise(images, method, states[method]), denoise(images, method, states[method])
+    )
 
 
 @pytest.mark.parametrize("method", DENOISERS)
 def test_an_even_image_stays_as_it_is(states: States, method: str) -> None:
     images = np.tile(np.array([0, 130, 255], np.uint8), (2, 20, 30, 1))
-    assert np.abs(denoise(images, method, states[method]).astype(int) - images).max() <= (method == "learned")
+    assert np.abs(denoise(images, method, states[method]).astype(int) - images).max() <= (
+        method == "learned"
+    )
 
 
-@pytest.mark.parametrize(("method", "least"), [
-    ("none", 100), ("nlm", 100), ("bilateral", 100), ("median", 21), ("pca", 22), ("learned", 25)])
+@pytest.mark.parametrize(
+    ("method", "least"),
+    [("none", 100), ("nlm", 100), ("bilateral", 100), ("median", 21), ("pca", 22), ("learned", 25)],
+)
 def test_clean_images_stay_nearly_as_they_are(states: States, method: str, least: float) -> None:
     clean = drawn(60, 4)
     assert psnr(denoise(clean, method, states[method]), clean) > least
 
 
-@pytest.mark.parametrize(("method", "noise", "level", "gain"), [
-    ("median", "salt_and_pepper", 0.2, 4), ("nlm", "gaussian", 0.2, 4), ("bilateral", "gaussian", 0.2, 3),
-    ("pca", "gaussian", 0.2, 3), ("learned", "gaussian", 0.2, 5), ("learned", "gaussian", 0.35, 5),
-    ("nlm", "uniform", 0.3, 3), ("pca", "speckle", 0.3, 3)])
+@pytest.mark.parametrize(
+    ("method", "noise", "level", "gain"),
+    [
+        ("median", "salt_and_pepper", 0.2, 4),
+        ("nlm", "gaussian", 0.2, 4),
+        ("bilateral", "gaussian", 0.2, 3),
+        ("pca", "gaussian", 0.2, 3),
+        ("learned", "gaussian", 0.2, 5),
+        ("learned", "gaussian", 0.35, 5),
+        ("nlm", "uniform", 0.3, 3),
+        ("pca", "speckle", 0.3, 3),
+    ],
+)
 def test_noise_goes(states: States, method: str, noise: str, level: float, gain: float) -> None:
     """In decibels, on captchas that nothing was fitted on."""
     clean = drawn(60, 4)
@@ -119,7 +143,11 @@ def test_noise_goes(states: States, method: str, noise: str, level: float, gain:
 def test_the_noise_of_an_image_is_found_from_it_alone(sigma: float) -> None:
     """Grey, so that nothing is clipped, with a slope of light that is no noise."""
     slope = np.linspace(100, 150, 128)[None, :, None]
-    image = np.rint(slope + np.random.default_rng(1).normal(0, sigma, (40, 128, 3))).clip(0, 255).astype(np.uint8)
+    image = (
+        np.rint(slope + np.random.default_rng(1).normal(0, sigma, (40, 128, 3)))
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
     assert noise_of(image) == pytest.approx(sigma, rel=0.1)
 
 
@@ -142,7 +170,9 @@ def test_pca_is_the_mean_of_all_projected_patches(states: States) -> None:
         for x in range(72 - 7):
             patch = image[0, y : y + 8, x : x + 8].reshape(64, 3).astype(float)
             mean = patch.mean(axis=0)
-            total[y : y + 8, x : x + 8] += (basis.T @ (basis @ (patch - mean)) + mean).reshape(8, 8, 3)
+            total[y : y + 8, x : x + 8] += (basis.T @ (basis @ (patch - mean)) + mean).reshape(
+                8, 8, 3
+            )
             count[y : y + 8, x : x + 8] += 1
     inside = np.s_[7:-7, 7:-7]
     expected = np.clip((total / count)[inside], 0, 255)
@@ -151,9 +181,15 @@ def test_pca_is_the_mean_of_all_projected_patches(states: States) -> None:
 
 def test_the_eigenvectors_are_those_of_the_covariance_of_centred_patches() -> None:
     images = drawn(3, 7)
-    patches = np.array([image[y : y + 8, x : x + 8, c].ravel() - image[y : y + 8, x : x + 8, c].mean()
-                        for image in images for y in range(0, 25, patch_projection.STRIDE)
-                        for x in range(0, 65, patch_projection.STRIDE) for c in range(3)])
+    patches = np.array(
+        [
+            image[y : y + 8, x : x + 8, c].ravel() - image[y : y + 8, x : x + 8, c].mean()
+            for image in images
+            for y in range(0, 25, patch_projection.STRIDE)
+            for x in range(0, 65, patch_projection.STRIDE)
+            for c in range(3)
+        ]
+    )
     _, sizes, vectors = np.linalg.svd(patches, full_matrices=False)
     basis = fit_pca(images, variance=0.9)[f"{PREFIX}eigenvectors"].double().numpy().reshape(-1, 64)
     share = np.cumsum(sizes**2) / np.sum(sizes**2)
@@ -165,7 +201,10 @@ def test_the_eigenvectors_are_those_of_the_covariance_of_centred_patches() -> No
 @settings(max_examples=10, deadline=None)
 def test_more_variance_never_takes_fewer_eigenvectors(variance: float) -> None:
     images = drawn(3, 7)
-    fewer, more = (len(fit_pca(images, variance=v)[f"{PREFIX}eigenvectors"]) for v in (variance, variance + 0.009))
+    fewer, more = (
+        len(fit_pca(images, variance=v)[f"{PREFIX}eigenvectors"])
+        for v in (variance, variance + 0.009)
+    )
     assert fewer <= more
 
 
@@ -204,17 +243,27 @@ def test_progress_is_told_in_one_line_an_epoch() -> None:
 
 
 def paint(ink: NDArray[np.float64], foreground: str, background: str) -> Images:
-    ends = [np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) for colour in (foreground, background)]
+    ends = [
+        np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
+        for colour in (foreground, background)
+    ]
     painted: Images = np.rint(ends[1] + ink[..., None] * (ends[0] - ends[1])).astype(np.uint8)
     return painted
 
 
 def test_pairs_have_the_colours_of_the_noisy_rendering() -> None:
     ink = np.rint(np.random.default_rng(0).random((2, 9, 14)) * 255) / 255
-    colours = [("#101010", "#f0d0c0"), ("#ffee00", "#202060"), ("#ffffff", "#000000"), ("#000000", "#ffffff")]
+    colours = [
+        ("#101010", "#f0d0c0"),
+        ("#ffee00", "#202060"),
+        ("#ffffff", "#000000"),
+        ("#000000", "#ffffff"),
+    ]
     images = np.stack([paint(ink[i // 2], *colour) for i, colour in enumerate(colours)])
     images[1::2] = noisy(images[1::2], "gaussian", 0.2)
-    pairs = pairs_of(images, [7, 7, 8, 8], [0, 3, 0, 1], [[f, f] for f, _ in colours], [b for _, b in colours])
+    pairs = pairs_of(
+        images, [7, 7, 8, 8], [0, 3, 0, 1], [[f, f] for f, _ in colours], [b for _, b in colours]
+    )
     assert np.array_equal(pairs.noisy, images[1::2])
     expected = np.stack([paint(ink[i], *colours[2 * i + 1]) for i in range(2)])
     assert np.abs(pairs.clean.astype(int) - expected).max() <= 2
@@ -243,27 +292,50 @@ def test_a_noisy_rendering_without_a_clean_one_is_refused() -> None:
 
 
 def test_an_unknown_method_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="expected one of none, median, pca, nlm, bilateral, learned, got 'wiener'"):
+    with pytest.raises(
+        ValueError, match="expected one of none, median, pca, nlm, bilateral, learned, got 'wiener'"
+    ):
         build_denoiser("wiener", {})
 
 
-@pytest.mark.parametrize("images", [np.zeros((4, 9, 3), np.uint8), np.zeros((1, 4, 9, 1), np.uint8),
-                                    np.zeros((1, 4, 9, 3), np.float32), np.zeros((1, 0, 9, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((4, 9, 3), np.uint8),
+        np.zeros((1, 4, 9, 1), np.uint8),
+        np.zeros((1, 4, 9, 3), np.float32),
+        np.zeros((1, 0, 9, 3), np.uint8),
+    ],
+)
 def test_other_arrays_are_refused(images: Images) -> None:
-    with pytest.raises(ValueError, match=r"images should be \(n, H, W, 3\) uint8, got .*: stack RGB bytes"):
+    with pytest.raises(
+        ValueError, match=r"images should be \(n, H, W, 3\) uint8, got .*: stack RGB bytes"
+    ):
         denoise(images, "median")
 
 
-@pytest.mark.parametrize(("method", "state", "message"), [
-    ("pca", {}, "should be denoiser.eigenvectors, .* got nothing"),
-    ("pca", {f"{PREFIX}eigenvectors": torch.zeros(5, 8, 7)}, r"got denoiser.eigenvectors \(5, 8, 7\)"),
-    ("pca", {f"{PREFIX}eigenvectors": torch.full((5, 8, 8), torch.nan)}, "and finite"),
-    ("pca", {f"{PREFIX}eigenvectors": torch.zeros(64, 8, 8)}, "1 to 63"),
-    ("median", {f"{PREFIX}eigenvectors": torch.zeros(5, 8, 8)}, "median has no state, got denoiser.eigenvectors"),
-    ("learned", {}, "the state is not one of learned"),
-])
-def test_a_state_of_another_method_or_shape_is_refused(method: str, state: dict[str, torch.Tensor],
-                                                       message: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "state", "message"),
+    [
+        ("pca", {}, "should be denoiser.eigenvectors, .* got nothing"),
+        (
+            "pca",
+            {f"{PREFIX}eigenvectors": torch.zeros(5, 8, 7)},
+            r"got denoiser.eigenvectors \(5, 8, 7\)",
+        ),
+        ("pca", {f"{PREFIX}eigenvectors": torch.full((5, 8, 8), torch.nan)}, "and finite"),
+        ("pca", {f"{PREFIX}eigenvectors": torch.zeros(64, 8, 8)}, "1 to 63"),
+        (
+            "median",
+            {f"{PREFIX}eigenvectors": torch.zeros(5, 8, 8)},
+            "median has no state, got denoiser.eigenvectors",
+        ),
+        ("learned", {}, "the state is not one of learned"),
+    ],
+)
+def test_a_state_of_another_method_or_shape_is_refused(
+    method: str, state: dict[str, torch.Tensor], message: str
+) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         build_denoiser(method, state)
     assert "\n" not in str(caught.value)
@@ -274,7 +346,9 @@ def test_damaged_weights_are_refused(states: States, damage: object) -> None:
     state = dict(states["learned"])
     name = min(state)
     state[name] = damage(state[name])  # type: ignore[operator]
-    with pytest.raises(ValueError, match=f"{name} is missing, unknown, of another shape or not finite"):
+    with pytest.raises(
+        ValueError, match=f"{name} is missing, unknown, of another shape or not finite"
+    ):
         build_denoiser("learned", state)
 
 

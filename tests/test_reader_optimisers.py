@@ -24,7 +24,9 @@ def newton_schulz(matrix: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("shape", [(16, 75), (75, 16), (40, 40), (1, 9)])
 def test_a_step_is_the_published_iteration(shape: tuple[int, int]) -> None:
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(3))
-    torch.testing.assert_close(orthogonalised(matrix).double(), newton_schulz(matrix), rtol=0, atol=1e-4)
+    torch.testing.assert_close(
+        orthogonalised(matrix).double(), newton_schulz(matrix), rtol=0, atol=1e-4
+    )
 
 
 def test_directions_that_the_gradient_hardly_shows_are_stepped_along_as_far_as_the_others() -> None:
@@ -47,14 +49,25 @@ def test_a_zero_gradient_moves_nothing() -> None:
 @pytest.mark.parametrize("architecture", ["ctc", "compact", "heads", "dense", "themlaw"])
 @pytest.mark.parametrize("name", OPTIMISERS)
 def test_each_weight_belongs_to_one_optimiser(architecture: str, name: str) -> None:
-    network = build_network(architecture, alphabet_size=10, height=32, width=72, channels=8, positions=4)
+    network = build_network(
+        architecture, alphabet_size=10, height=32, width=72, channels=8, positions=4
+    )
     optimisers = optimisers_of(network, name, learning_rate=0.01, weight_decay=0.1, steps=10)
-    owned = [id(p) for optimiser, _ in optimisers.members for group in optimiser.param_groups for p in group["params"]]
+    owned = [
+        id(p)
+        for optimiser, _ in optimisers.members
+        for group in optimiser.param_groups
+        for p in group["params"]
+    ]
     assert sorted(owned) == sorted(map(id, network.parameters()))
 
 
-def test_muon_moves_convolutions_five_times_as_far_as_adamw_the_rest_at_the_peak_and_ends_at_rest() -> None:
-    network = build_network("compact", alphabet_size=10, height=32, width=72, channels=8, positions=4)
+def test_muon_moves_convolutions_five_times_as_far_as_adamw_the_rest_at_the_peak_and_ends_at_rest() -> (
+    None
+):
+    network = build_network(
+        "compact", alphabet_size=10, height=32, width=72, channels=8, positions=4
+    )
     optimisers = optimisers_of(network, "muon", learning_rate=0.01, weight_decay=0.1, steps=40)
     rates = []
     for _ in range(40):

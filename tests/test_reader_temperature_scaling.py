@@ -18,11 +18,16 @@ from stages.reader.temperature_scaling import TEMPERATURES, fit_temperature, pea
 from stages.statistics.calibration import expected_calibration_error
 
 LOGITS = np.zeros((2, 3, 4))
-ctc_logits = arrays.arrays(np.float64, st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(2, 4)),
-                           elements=st.floats(-8, 8))
+ctc_logits = arrays.arrays(
+    np.float64,
+    st.tuples(st.integers(1, 3), st.integers(1, 7), st.integers(2, 4)),
+    elements=st.floats(-8, 8),
+)
 
 
-def gaussian_logits(n: int = 4000, classes: int = 5, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def gaussian_logits(
+    n: int = 4000, classes: int = 5, seed: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
     """Logits whose labels are drawn from their own softmax: calibrated by construction."""
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(n, classes)) * 2
@@ -100,11 +105,17 @@ def test_peaks_are_where_the_confidences_come_from(values: np.ndarray, seed: int
     labels = rng.integers(1, z.shape[2], (len(z), 3))
     labels[np.arange(3) >= rng.integers(0, 4, len(z))[:, None]] = 0
     columns, classes = peaks(z, labels)
-    expected = [slow_peaks(decoding.softmax(z)[i], labels[i][labels[i] > 0].tolist()) for i in range(len(z))]
+    expected = [
+        slow_peaks(decoding.softmax(z)[i], labels[i][labels[i] > 0].tolist()) for i in range(len(z))
+    ]
     assert classes.tolist() == [k for _, found in expected for k in found]
-    assert columns.tolist() == [z[i, t].tolist() for i, (found, _) in enumerate(expected) for t in found]
+    assert columns.tolist() == [
+        z[i, t].tolist() for i, (found, _) in enumerate(expected) for t in found
+    ]
     read = decoding.decode_ctc(z)
-    np.testing.assert_allclose(softmax(columns, axis=1).max(axis=1), read.confidence[read.labels > 0], rtol=1e-5)
+    np.testing.assert_allclose(
+        softmax(columns, axis=1).max(axis=1), read.confidence[read.labels > 0], rtol=1e-5
+    )
 
 
 def test_a_character_read_where_none_is_should_have_been_a_blank() -> None:
@@ -122,14 +133,17 @@ def test_rows_that_tell_no_temperature_leave_confidences_as_they_are() -> None:
     assert PositionDecoder().temperature(sure, np.array([[1, 2]])) == 1
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: fit_temperature(np.zeros((0, 3)), []), "at least one"),
-    (lambda: fit_temperature([[np.nan, 0]], [0]), "should be finite"),
-    (lambda: fit_temperature(LOGITS[0], [1, 2]), r"labels \(2,\) should have 2 and 1 axes"),
-    (lambda: fit_temperature(LOGITS[0], [1, 2, 4]), "whole numbers from 0 to 3"),
-    (lambda: fit_temperature(LOGITS[0], [1, 2, 0.5]), "whole numbers from 0 to 3"),
-    (lambda: peaks(LOGITS, [[0, 1], [1, 1]]), "0 only after the end"),
-])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: fit_temperature(np.zeros((0, 3)), []), "at least one"),
+        (lambda: fit_temperature([[np.nan, 0]], [0]), "should be finite"),
+        (lambda: fit_temperature(LOGITS[0], [1, 2]), r"labels \(2,\) should have 2 and 1 axes"),
+        (lambda: fit_temperature(LOGITS[0], [1, 2, 4]), "whole numbers from 0 to 3"),
+        (lambda: fit_temperature(LOGITS[0], [1, 2, 0.5]), "whole numbers from 0 to 3"),
+        (lambda: peaks(LOGITS, [[0, 1], [1, 1]]), "0 only after the end"),
+    ],
+)
 def test_bad_input_is_refused(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()

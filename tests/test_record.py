@@ -25,7 +25,9 @@ class Whole(Record):
     cells: Mapping[str, str | float | int]
 
 
-WHOLE = Whole("all", 3, (Part(0.5), Part(None), Part(float("inf"))), {"text": "", "number": 0.25, "count": 2})
+WHOLE = Whole(
+    "all", 3, (Part(0.5), Part(None), Part(float("inf"))), {"text": "", "number": 0.25, "count": 2}
+)
 
 
 def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
@@ -33,21 +35,30 @@ def test_a_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert artifacts.read_record(tmp_path / "whole.json", Whole) == WHOLE
 
 
-def test_the_keys_stand_in_the_order_of_the_fields_and_numbers_have_six_digits(tmp_path: Path) -> None:
+def test_the_keys_stand_in_the_order_of_the_fields_and_numbers_have_six_digits(
+    tmp_path: Path,
+) -> None:
     artifacts.write_record(tmp_path / "part.json", Part(1 / 3))
     assert (tmp_path / "part.json").read_text(encoding="utf-8") == '{\n  "size": 0.333333\n}\n'
     assert list(WHOLE.to_json()) == ["name", "count", "parts", "cells"]
 
 
-@pytest.mark.parametrize(("change", "reason"), [
-    ({"more": 1}, "more is unknown"),
-    ({"parts": [{"size": 1.0}, {}]}, "parts.1.size is missing"),
-    ({"count": "many"}, "count is wrong: "),
-    ({"parts": [{"size": 1.0, "old": 2}]}, "parts.0.old is unknown"),
-])
-def test_another_content_is_refused_in_one_line(tmp_path: Path, change: dict[str, object], reason: str) -> None:
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"more": 1}, "more is unknown"),
+        ({"parts": [{"size": 1.0}, {}]}, "parts.1.size is missing"),
+        ({"count": "many"}, "count is wrong: "),
+        ({"parts": [{"size": 1.0, "old": 2}]}, "parts.0.old is unknown"),
+    ],
+)
+def test_another_content_is_refused_in_one_line(
+    tmp_path: Path, change: dict[str, object], reason: str
+) -> None:
     artifacts.write_json(tmp_path / "whole.json", WHOLE.to_json() | change)
-    with pytest.raises(ValueError, match="written by another version; run `dvc repro -f`") as refused:
+    with pytest.raises(
+        ValueError, match="written by another version; run `dvc repro -f`"
+    ) as refused:
         artifacts.read_record(tmp_path / "whole.json", Whole)
     assert str(refused.value).startswith(f"{tmp_path / 'whole.json'}: {reason}")
     assert "\n" not in str(refused.value)

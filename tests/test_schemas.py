@@ -22,11 +22,30 @@ from stages.schemas.train import Epochs, TrainingRecord
 from stages.schemas.words import EXPLAIN_PARTS
 
 STAGES = Path(__file__).resolve().parents[1] / "stages"
-METHODS = {"set_index", "sort_values", "groupby", "drop_duplicates", "merge", "rename", "nlargest", "nsmallest",
-           "pivot"}  # of a data frame, whose arguments name columns
-MAPPINGS = {"tables", "factors", "numbers"}  # attributes that are mappings by a file's or a variable's name
+METHODS = {
+    "set_index",
+    "sort_values",
+    "groupby",
+    "drop_duplicates",
+    "merge",
+    "rename",
+    "nlargest",
+    "nsmallest",
+    "pivot",
+}  # of a data frame, whose arguments name columns
+MAPPINGS = {
+    "tables",
+    "factors",
+    "numbers",
+}  # attributes that are mappings by a file's or a variable's name
 KEYS: dict[str, set[str]] = {  # keys of something else than a table that are called like a column
-    "explain.py": {"clusters", "points", "test", "train", "validation"},  # of arrays, and of what each split may take
+    "explain.py": {
+        "clusters",
+        "points",
+        "test",
+        "train",
+        "validation",
+    },  # of arrays, and of what each split may take
     "figures/latent.py": {"distance"},  # of what is concluded of a noise
     "figures/page.py": {"kind"},  # of the report's tree
     "figures/study.py": {"test"},  # texts by split
@@ -43,8 +62,12 @@ def tables() -> list[type[Table]]:
     """Every table that a module of stages/schemas declares."""
     names = [module.name for module in pkgutil.iter_modules(schemas.__path__)]
     modules = [importlib.import_module(f"stages.schemas.{name}") for name in names]
-    found = [kind for module in modules for kind in vars(module).values()
-             if isinstance(kind, type) and issubclass(kind, Table) and kind.__module__ == module.__name__]
+    found = [
+        kind
+        for module in modules
+        for kind in vars(module).values()
+        if isinstance(kind, type) and issubclass(kind, Table) and kind.__module__ == module.__name__
+    ]
     return [kind for kind in found if kind is not Table]
 
 
@@ -74,10 +97,18 @@ def named(tree: ast.AST) -> Iterator[ast.Constant]:
     """The texts that stand where a column is named."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Subscript):
-            of = node.value.attr if isinstance(node.value, ast.Attribute) else getattr(node.value, "id", "")
+            of = (
+                node.value.attr
+                if isinstance(node.value, ast.Attribute)
+                else getattr(node.value, "id", "")
+            )
             if of not in MAPPINGS | {"Literal"}:
                 yield from literals(node.slice)
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in METHODS:
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in METHODS
+        ):
             for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
                 yield from literals(argument)
 
@@ -93,21 +124,24 @@ def test_no_column_is_named_by_a_text(path: str) -> None:
     assert columns_in((STAGES / path).read_text(encoding="utf-8")) <= KEYS.get(path, set())
 
 
-@pytest.mark.parametrize(("source", "found"), [
-    ('frame["noise"]', {"noise"}),
-    ('frame[["noise", "level"]]', {"noise", "level"}),
-    ('frame.loc[mask, "count"]', {"count"}),
-    ('frame.sort_values("level")', {"level"}),
-    ('frame.drop_duplicates(["captcha", "condition"])', {"captcha", "condition"}),
-    ('frame.groupby(["noise", other], sort=False)', {"noise"}),
-    ('frame.merge(other, on="captcha", how="inner")', {"captcha"}),
-    ('frame.rename(columns={"truth": "character"})', {"truth", "character"}),
-    ('frame.nlargest(3, columns="cost")', {"cost"}),
-    ('study.tables["accuracy"]', set()),
-    ('x: Literal["level", "rmse"]', set()),
-    ("frame[Costs.noise]", set()),
-    ('frame["no_column"]', set()),
-])
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ('frame["noise"]', {"noise"}),
+        ('frame[["noise", "level"]]', {"noise", "level"}),
+        ('frame.loc[mask, "count"]', {"count"}),
+        ('frame.sort_values("level")', {"level"}),
+        ('frame.drop_duplicates(["captcha", "condition"])', {"captcha", "condition"}),
+        ('frame.groupby(["noise", other], sort=False)', {"noise"}),
+        ('frame.merge(other, on="captcha", how="inner")', {"captcha"}),
+        ('frame.rename(columns={"truth": "character"})', {"truth", "character"}),
+        ('frame.nlargest(3, columns="cost")', {"cost"}),
+        ('study.tables["accuracy"]', set()),
+        ('x: Literal["level", "rmse"]', set()),
+        ("frame[Costs.noise]", set()),
+        ('frame["no_column"]', set()),
+    ],
+)
 def test_a_column_named_by_a_text_is_found(source: str, found: set[str]) -> None:
     assert columns_in(source) == found
 
@@ -170,7 +204,9 @@ ROWS = [{"name": "NA", "share": 0.25, "count": 3}, {"name": "1", "share": float(
 
 
 @pytest.mark.parametrize("table", [ROWS, pd.DataFrame(ROWS)], ids=["rows", "frame"])
-def test_a_table_comes_back_as_it_was_written(tmp_path: Path, table: list[dict[str, object]] | pd.DataFrame) -> None:
+def test_a_table_comes_back_as_it_was_written(
+    tmp_path: Path, table: list[dict[str, object]] | pd.DataFrame
+) -> None:
     artifacts.write_table(tmp_path / "scores.csv", Scores, table)
     back = artifacts.read_table(tmp_path / "scores.csv", Scores)
     pd.testing.assert_frame_equal(back, pd.DataFrame(ROWS))
@@ -183,15 +219,31 @@ def test_a_table_without_rows_keeps_its_columns(tmp_path: Path) -> None:
     assert len(back) == 0
 
 
-@pytest.mark.parametrize(("text", "said"), [
-    ("name,share\na,1\n", r"expected the columns name, share, count, got name, share"),
-    ("name,share,count,more\na,1,1,1\n", r"got name, share, count, more"),
-    ("share,name,count\n1,a,1\n", r"expected the columns name, share, count, got share, name, count"),
-    ("name,share,count\na,much,1\n", r"column share: expected numbers .*'much'"),
-    ("name,share,count\na,1,\n", r"column count: expected whole numbers"),
-    ("name,share,count\na,1,0.5\n", r"column count: expected whole numbers .*'0.5'"),
-], ids=["a column less", "a column more", "another order", "a text for a number", "a whole number missing", "a half"])
-def test_another_table_is_refused_in_a_line_with_its_file_and_column(tmp_path: Path, text: str, said: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name,share\na,1\n", r"expected the columns name, share, count, got name, share"),
+        ("name,share,count,more\na,1,1,1\n", r"got name, share, count, more"),
+        (
+            "share,name,count\n1,a,1\n",
+            r"expected the columns name, share, count, got share, name, count",
+        ),
+        ("name,share,count\na,much,1\n", r"column share: expected numbers .*'much'"),
+        ("name,share,count\na,1,\n", r"column count: expected whole numbers"),
+        ("name,share,count\na,1,0.5\n", r"column count: expected whole numbers .*'0.5'"),
+    ],
+    ids=[
+        "a column less",
+        "a column more",
+        "another order",
+        "a text for a number",
+        "a whole number missing",
+        "a half",
+    ],
+)
+def test_another_table_is_refused_in_a_line_with_its_file_and_column(
+    tmp_path: Path, text: str, said: str
+) -> None:
     (tmp_path / "scores.csv").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=said) as refused:
         artifacts.read_table(tmp_path / "scores.csv", Scores)
@@ -199,11 +251,15 @@ def test_another_table_is_refused_in_a_line_with_its_file_and_column(tmp_path: P
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("columns", [["name", "share"], ["name", "share", "count", "more"], ["share", "name", "count"]])
+@pytest.mark.parametrize(
+    "columns", [["name", "share"], ["name", "share", "count", "more"], ["share", "name", "count"]]
+)
 def test_other_columns_are_not_written(tmp_path: Path, columns: list[str]) -> None:
     rows = [dict.fromkeys(columns, 1)]
     for table in (rows, pd.DataFrame(rows)):
-        with pytest.raises(ValueError, match=r"scores\.csv: expected the columns name, share, count, got "):
+        with pytest.raises(
+            ValueError, match=r"scores\.csv: expected the columns name, share, count, got "
+        ):
             artifacts.write_table(tmp_path / "scores.csv", Scores, table)
     assert list(tmp_path.iterdir()) == []
 
@@ -219,25 +275,65 @@ def test_every_column_has_a_type_in_parquet(kind: type[Table]) -> None:
 def test_the_schemas_of_the_parquet_tables_stay() -> None:
     """What stands in the files of older versions; raise artifacts.VERSION where it changes."""
     category = "dictionary<values=string, indices=int8, ordered=0>"
-    factors = {"noise": category, "level": "double", "colour": category, "contrast": "float", "rmse": "float",
-               "ssim": "float"}
-    predictions = {"captcha": "int32", "condition": "int16", "position": "int8", "text": "string", "reading": "string",
-                   "truth": "string", "guess": "string", "confidence": "float", "success": "bool", "glyph": "int32"}
+    factors = {
+        "noise": category,
+        "level": "double",
+        "colour": category,
+        "contrast": "float",
+        "rmse": "float",
+        "ssim": "float",
+    }
+    predictions = {
+        "captcha": "int32",
+        "condition": "int16",
+        "position": "int8",
+        "text": "string",
+        "reading": "string",
+        "truth": "string",
+        "guess": "string",
+        "confidence": "float",
+        "success": "bool",
+        "glyph": "int32",
+    }
     assert types(artifacts.PREDICTION_SCHEMA) == list((predictions | factors).items())
     captchas = artifacts.captcha_schema(2, 3, {"alphabet": "ab", "source": "digits"})
     assert types(captchas) == [
-        ("captcha", "int32"), ("condition", "int16"), ("text", "string"), ("glyphs", "list<item: int32>"),
-        ("noise", category), ("level", "double"), ("colour", category), ("foreground", "list<item: string>"),
-        ("background", "string"), ("hue", "list<item: float>"), ("saturation", "list<item: float>"),
-        ("background_hue", "float"), ("background_saturation", "float"), ("contrast", "float"), ("rmse", "float"),
-        ("ssim", "float"), ("image", "fixed_size_binary[18]")]
-    assert captchas.metadata == {b"version": b"1", b"height": b"2", b"width": b"3", b"alphabet": b"ab",
-                                 b"source": b"digits"}
+        ("captcha", "int32"),
+        ("condition", "int16"),
+        ("text", "string"),
+        ("glyphs", "list<item: int32>"),
+        ("noise", category),
+        ("level", "double"),
+        ("colour", category),
+        ("foreground", "list<item: string>"),
+        ("background", "string"),
+        ("hue", "list<item: float>"),
+        ("saturation", "list<item: float>"),
+        ("background_hue", "float"),
+        ("background_saturation", "float"),
+        ("contrast", "float"),
+        ("rmse", "float"),
+        ("ssim", "float"),
+        ("image", "fixed_size_binary[18]"),
+    ]
+    assert captchas.metadata == {
+        b"version": b"1",
+        b"height": b"2",
+        b"width": b"3",
+        b"alphabet": b"ab",
+        b"source": b"digits",
+    }
     assert types(artifacts.glyph_schema(28)) == [
-        ("label", "string"), ("train", "int64"), ("validation", "int64"), ("test", "int64"),
-        ("mean", "fixed_size_binary[784]")]
+        ("label", "string"),
+        ("train", "int64"),
+        ("validation", "int64"),
+        ("test", "int64"),
+        ("mean", "fixed_size_binary[784]"),
+    ]
     assert (Captchas.row_key(), Predictions.row_key()) == (
-        ["captcha", "condition"], ["captcha", "condition", "position"])
+        ["captcha", "condition"],
+        ["captcha", "condition", "position"],
+    )
 
 
 def types(schema: pa.Schema) -> list[tuple[str, str]]:
@@ -248,10 +344,15 @@ def types(schema: pa.Schema) -> list[tuple[str, str]]:
 
 
 def test_what_a_reader_lacks_stands_in_no_record(tmp_path: Path) -> None:
-    external = TrainingRecord(validation_character_accuracy=0.5, validation_exact_match=0.25, weights=0)
+    external = TrainingRecord(
+        validation_character_accuracy=0.5, validation_exact_match=0.25, weights=0
+    )
     artifacts.write_metrics(tmp_path / "train.json", external.to_json())
     assert sorted(artifacts.read_json(tmp_path / "train.json")) == [
-        "validation_character_accuracy", "validation_exact_match", "weights"]
+        "validation_character_accuracy",
+        "validation_exact_match",
+        "weights",
+    ]
     assert artifacts.read_record(tmp_path / "train.json", TrainingRecord) == external
 
 
@@ -268,7 +369,9 @@ def test_the_exact_match_of_a_noise_is_flat_in_the_file(tmp_path: Path) -> None:
 
 def test_metrics_of_another_version_are_refused(tmp_path: Path) -> None:
     artifacts.write_json(tmp_path / "predict.json", {"exact_match": 0.5, "speed": 1})
-    with pytest.raises(ValueError, match=r"predict\.json: .*is missing.*speed is unknown") as refused:
+    with pytest.raises(
+        ValueError, match=r"predict\.json: .*is missing.*speed is unknown"
+    ) as refused:
         artifacts.read_record(tmp_path / "predict.json", PredictionMetrics)
     assert "\n" not in str(refused.value)
 

@@ -13,12 +13,16 @@ from stages.captcha.glyphs import centre
 from stages.sources.folder import ink_of_picture, read_folder, read_glyph
 
 
-def drawing(height: int, width: int, ink: int | tuple[int, ...] = 0, paper: int | tuple[int, ...] = 255) -> Image.Image:
+def drawing(
+    height: int, width: int, ink: int | tuple[int, ...] = 0, paper: int | tuple[int, ...] = 255
+) -> Image.Image:
     """A hook: a stroke down and one to the right, away from the border."""
     hook = Image.new("L", (96, 120))
     ImageDraw.Draw(hook).line([(24, 24), (24, 96), (64, 96)], fill=255, width=10)
     share = np.asarray(hook.resize((width, height)))[..., None] / 255
-    return Image.fromarray((share * np.array(ink) + (1 - share) * np.array(paper)).squeeze().astype(np.uint8))
+    return Image.fromarray(
+        (share * np.array(ink) + (1 - share) * np.array(paper)).squeeze().astype(np.uint8)
+    )
 
 
 def save(image: Image.Image, path: Path) -> Path:
@@ -38,7 +42,9 @@ REFERENCE = centre(255 - np.asarray(drawing(120, 96)))
     ("photo.jpg", drawing(240, 192, ink=(30, 40, 120), paper=(230, 220, 200))),
     ("clear.webp", drawing(120, 96, ink=(0, 0, 0, 255), paper=(255, 255, 255, 0))),
 ])  # fmt: skip
-def test_a_glyph_does_not_depend_on_format_size_or_polarity(tmp_path: Path, name: str, image: Image.Image) -> None:
+def test_a_glyph_does_not_depend_on_format_size_or_polarity(
+    tmp_path: Path, name: str, image: Image.Image
+) -> None:
     glyph = read_glyph(save(image, tmp_path / name))
     assert np.abs(glyph.astype(int) - REFERENCE).mean() < 4  # of 255; a blank glyph is 26 away
 
@@ -66,7 +72,12 @@ def test_an_even_image_has_no_ink() -> None:
 
 def test_classes_come_in_the_order_of_the_alphabet_and_files_by_name(tmp_path: Path) -> None:
     decomposed = unicodedata.normalize("NFD", "ї")
-    for name, height in (("ґ/b.png", 40), ("ґ/a.png", 90), (f"{decomposed}/1.png", 60), ("unlisted/x.png", 50)):
+    for name, height in (
+        ("ґ/b.png", 40),
+        ("ґ/a.png", 90),
+        (f"{decomposed}/1.png", 60),
+        ("unlisted/x.png", 50),
+    ):
         save(drawing(height, 60), tmp_path / name.replace("unlisted", "z"))
     (tmp_path / "README.txt").write_text("no class")
     (tmp_path / ".hidden").mkdir()
@@ -74,19 +85,25 @@ def test_classes_come_in_the_order_of_the_alphabet_and_files_by_name(tmp_path: P
     assert found.labels.tolist() == [0, 1, 1]
     assert found.images.shape == (3, 28, 28)
     assert found.official is None
-    for image, path in zip(found.images, (f"{decomposed}/1.png", "ґ/a.png", "ґ/b.png"), strict=True):
+    for image, path in zip(
+        found.images, (f"{decomposed}/1.png", "ґ/a.png", "ґ/b.png"), strict=True
+    ):
         np.testing.assert_array_equal(image, read_glyph(tmp_path / path))
 
 
 def test_a_folder_whose_name_is_no_single_character_is_named(tmp_path: Path) -> None:
     save(drawing(40, 30), tmp_path / "A_1" / "a.png")
-    with pytest.raises(ValueError, match=r"A_1: expected a sub-folder named by one character, got 'A_1': rename it"):
+    with pytest.raises(
+        ValueError, match=r"A_1: expected a sub-folder named by one character, got 'A_1': rename it"
+    ):
         read_folder(tmp_path, "A")
 
 
 def test_a_missing_class_is_told_with_those_that_are_there(tmp_path: Path) -> None:
     save(drawing(40, 30), tmp_path / "a" / "a.png")
-    with pytest.raises(ValueError, match=r"has no 'b': take glyphs.alphabet from the characters it has \(a\)"):
+    with pytest.raises(
+        ValueError, match=r"has no 'b': take glyphs.alphabet from the characters it has \(a\)"
+    ):
         read_folder(tmp_path, "ab")
 
 
@@ -108,7 +125,9 @@ def test_bad_images_are_all_counted_and_the_first_named(tmp_path: Path) -> None:
     save(Image.new("L", (20, 30), 99), tmp_path / "a" / "blank.png")
     for i in range(4):
         (tmp_path / "a" / f"broken{i}.png").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match=r"blank.png: no ink.*broken0.*broken1.*; … 5 bad files in all$") as error:
+    with pytest.raises(
+        ValueError, match=r"blank.png: no ink.*broken0.*broken1.*; … 5 bad files in all$"
+    ) as error:
         read_folder(tmp_path, "a")
     assert "\n" not in str(error.value)
 
@@ -121,8 +140,17 @@ def classes(root: Path, *names: str) -> Path:
 
 
 def test_train_validation_and_test_are_the_pools(tmp_path: Path) -> None:
-    classes(tmp_path, "test/ї/a.png", "test/ґ/a.png", "train/ґ/b.png", "train/ґ/a.png", "train/ї/z.png",
-            "validation/ї/1.png", "validation/ґ/1.png", "train/x/unlisted.png")
+    classes(
+        tmp_path,
+        "test/ї/a.png",
+        "test/ґ/a.png",
+        "train/ґ/b.png",
+        "train/ґ/a.png",
+        "train/ї/z.png",
+        "validation/ї/1.png",
+        "validation/ґ/1.png",
+        "train/x/unlisted.png",
+    )
     (tmp_path / "README.txt").write_text("as ImageFolder has it")
     found = read_folder(tmp_path, "їґ")
     assert found.official is not None
@@ -142,7 +170,9 @@ def test_train_validation_and_test_are_the_pools(tmp_path: Path) -> None:
     (["train/a/1.png", "test/a/1.png", "val/a/1.png"], r" has test, train, val: expected .*; got 'val': add, rename"),
     (["train/a_1/1.png", "test/a/1.png"], r"/train/a_1: expected a sub-folder named by one character"),
 ])  # fmt: skip
-def test_pools_that_do_not_fit_are_told_in_one_line(tmp_path: Path, names: list[str], told: str) -> None:
+def test_pools_that_do_not_fit_are_told_in_one_line(
+    tmp_path: Path, names: list[str], told: str
+) -> None:
     with pytest.raises(ValueError, match=rf"^[^\n]*{told}[^\n]*$"):
         read_folder(classes(tmp_path, *names), "ab")
 
@@ -151,13 +181,18 @@ def test_pools_that_do_not_fit_are_told_in_one_line(tmp_path: Path, names: list[
 def test_one_image_in_two_classes_names_both_files(tmp_path: Path, suffix: str) -> None:
     classes(tmp_path, "a/1.png", "a/2.png", "b/1.png")
     save(drawing(41, 61), tmp_path / "b" / f"copy.{suffix}")
-    with pytest.raises(ValueError, match=rf"/b/copy.{suffix}: expected the label 'a' of \S*/a/2.png, which is the same "
-                                         "image, got 'b': correct or remove one$"):
+    with pytest.raises(
+        ValueError,
+        match=rf"/b/copy.{suffix}: expected the label 'a' of \S*/a/2.png, which is the same "
+        "image, got 'b': correct or remove one$",
+    ):
         read_folder(tmp_path, "ab")
     assert len(read_folder(tmp_path, "b").labels) == 2
 
 
-def test_glyphs_that_their_place_alone_tells_apart_do_not_contradict_each_other(tmp_path: Path) -> None:
+def test_glyphs_that_their_place_alone_tells_apart_do_not_contradict_each_other(
+    tmp_path: Path,
+) -> None:
     high = np.full((40, 30), 255, np.uint8)
     high[18:22, 5:25] = 0
     save(Image.fromarray(high), tmp_path / "-" / "1.png")
@@ -168,9 +203,14 @@ def test_glyphs_that_their_place_alone_tells_apart_do_not_contradict_each_other(
 
 
 def test_an_image_in_train_and_in_test_is_refused_with_their_number(tmp_path: Path) -> None:
-    classes(tmp_path, "train/a/1.png", "train/a/2.png", "train/b/1.png", "test/a/1.png", "test/b/1.png")
+    classes(
+        tmp_path, "train/a/1.png", "train/a/2.png", "train/b/1.png", "test/a/1.png", "test/b/1.png"
+    )
     save(drawing(40, 60), tmp_path / "test" / "a" / "copy.png")
     save(drawing(42, 62), tmp_path / "test" / "b" / "copy.bmp")
-    with pytest.raises(ValueError, match=r"expected no image in two pools, got 2, as \S*/test/a/copy.png, which is "
-                                         r"\S*/train/a/1.png again: remove them from one pool, best from train$"):
+    with pytest.raises(
+        ValueError,
+        match=r"expected no image in two pools, got 2, as \S*/test/a/copy.png, which is "
+        r"\S*/train/a/1.png again: remove them from one pool, best from train$",
+    ):
         read_folder(tmp_path, "ab")

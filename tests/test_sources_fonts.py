@@ -72,25 +72,41 @@ def test_the_letters_of_ukrainian_differ_from_one_another() -> None:
 
 def test_a_heavier_weight_has_more_ink_and_a_slant_leans() -> None:
     images, _, _ = render_fonts("IH")
-    regular = images[:VARIANTS].reshape(2, 3, 3, 28, 28).astype(float)  # of I in DejaVu Sans: weight, width, slant
+    regular = (
+        images[:VARIANTS].reshape(2, 3, 3, 28, 28).astype(float)
+    )  # of I in DejaVu Sans: weight, width, slant
     assert (regular[1].sum(axis=(2, 3)) > 1.1 * regular[0].sum(axis=(2, 3))).all()
     columns = np.arange(28)
     for slant, direction in ((0, -1), (1, 0), (2, 1)):
-        upper, lower = (np.average(columns, weights=rows.sum(axis=0)) for rows in np.split(regular[0, 1, slant], [14]))
-        assert upper - lower == pytest.approx(direction * 0.15 * 10, abs=0.35)  # the halves are 10 px apart
+        upper, lower = (
+            np.average(columns, weights=rows.sum(axis=0))
+            for rows in np.split(regular[0, 1, slant], [14])
+        )
+        assert upper - lower == pytest.approx(
+            direction * 0.15 * 10, abs=0.35
+        )  # the halves are 10 px apart
 
 
-@pytest.mark.parametrize(("alphabet", "told"), [("а字", "'字' is in 0 of matplotlib's 21 faces, expected at least 3"),
-                                                ("a 1", "' ' leaves no ink: remove it")])
+@pytest.mark.parametrize(
+    ("alphabet", "told"),
+    [
+        ("а字", "'字' is in 0 of matplotlib's 21 faces, expected at least 3"),
+        ("a 1", "' ' leaves no ink: remove it"),
+    ],
+)
 def test_a_character_that_cannot_be_drawn_is_named(alphabet: str, told: str) -> None:
     with pytest.raises(ValueError, match=f"^glyphs.alphabet: {told}"):
         render_fonts(alphabet)
 
 
-def test_an_alphabet_that_too_few_faces_have_whole_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_alphabet_that_too_few_faces_have_whole_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     owners = {"a": range(0, 4), "b": range(2, 6)}
     faces = [Path(str(i)) for i in range(6)]
     monkeypatch.setattr(fonts, "text_faces", lambda: faces)
     monkeypatch.setattr(fonts, "has", lambda path, character: int(path.name) in owners[character])
-    with pytest.raises(ValueError, match="2 faces of matplotlib have all of 'ab', expected at least 3: remove"):
+    with pytest.raises(
+        ValueError, match="2 faces of matplotlib have all of 'ab', expected at least 3: remove"
+    ):
         render_fonts("ab")

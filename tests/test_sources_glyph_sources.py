@@ -16,7 +16,12 @@ from stages.sources.glyph_sources import load_glyphs
 
 
 def load(source: str, path: Path | str = "", **changed: Any) -> GlyphSet:
-    options: dict[str, Any] = {"alphabet": "0123456789", "emnist_split": "balanced", "validation": 0.15, "test": 0.25}
+    options: dict[str, Any] = {
+        "alphabet": "0123456789",
+        "emnist_split": "balanced",
+        "validation": 0.15,
+        "test": 0.25,
+    }
     return load_glyphs(source, str(path), **{**options, "rng": np.random.default_rng(0), **changed})
 
 
@@ -29,7 +34,9 @@ def write_csv(path: Path, labels: str) -> Path:
 
 
 def write_idx(path: Path, array: np.ndarray) -> None:
-    path.write_bytes(bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes() + array.tobytes())
+    path.write_bytes(
+        bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes() + array.tobytes()
+    )
 
 
 def test_the_digits_of_scikit_learn_are_all_there_in_their_order() -> None:
@@ -72,15 +79,20 @@ def test_a_decomposed_alphabet_is_composed() -> None:
     assert load("fonts", alphabet=unicodedata.normalize("NFD", "йї")).alphabet == "йї"
 
 
-def test_a_csv_is_split_by_class_and_relative_to_dvc_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_csv_is_split_by_class_and_relative_to_dvc_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_csv(tmp_path / "train.csv", "ab" * 20)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     assert load("csv", "train.csv", alphabet="ba").counts().tolist() == [[12, 3, 5], [12, 3, 5]]
 
 
 def test_a_class_too_small_to_split_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^\S*/train.csv: class 'b' has 2 different image\(s\) to split, expected at "
-                                         r"least 3, so .*: add images of it, or remove it"):
+    with pytest.raises(
+        ValueError,
+        match=r"^\S*/train.csv: class 'b' has 2 different image\(s\) to split, expected at "
+        r"least 3, so .*: add images of it, or remove it",
+    ):
         load("csv", write_csv(tmp_path / "train.csv", "aaabb"), alphabet="ab")
 
 
@@ -96,9 +108,13 @@ def test_a_folder_of_letters_is_split_by_class(tmp_path: Path) -> None:
     assert load("folder", tmp_path, alphabet="яґ").counts().tolist() == [[6, 2, 2], [6, 2, 2]]
 
 
-@pytest.mark.parametrize(("source", "prefixes"), [("mnist", ("train", "t10k")),
-                                                  ("emnist", ("emnist-digits-train", "emnist-digits-test"))])
-def test_official_test_sets_are_kept(tmp_path: Path, source: str, prefixes: tuple[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("source", "prefixes"),
+    [("mnist", ("train", "t10k")), ("emnist", ("emnist-digits-train", "emnist-digits-test"))],
+)
+def test_official_test_sets_are_kept(
+    tmp_path: Path, source: str, prefixes: tuple[str, str]
+) -> None:
     for prefix, n in zip(prefixes, (200, 30), strict=True):
         write_idx(tmp_path / f"{prefix}-images-idx3-ubyte", np.zeros((n, 28, 28), np.uint8))
         write_idx(tmp_path / f"{prefix}-labels-idx1-ubyte", (np.arange(n) % 10).astype(np.uint8))
@@ -121,8 +137,11 @@ def squares(root: Path, **sizes: list[int]) -> Path:
 
 def test_a_class_of_one_example_is_named(tmp_path: Path) -> None:
     squares(tmp_path, a=[1, 2, 3], b=[4])
-    with pytest.raises(ValueError, match=r"class 'b' has 1 different image\(s\) to split, expected at least 3, so "
-                                         r"that each of train, validation and test gets one: add images of it, or "):
+    with pytest.raises(
+        ValueError,
+        match=r"class 'b' has 1 different image\(s\) to split, expected at least 3, so "
+        r"that each of train, validation and test gets one: add images of it, or ",
+    ):
         load("folder", tmp_path, alphabet="ab")
 
 
@@ -139,7 +158,13 @@ def test_copies_count_once_and_share_a_pool(tmp_path: Path) -> None:
 
 
 def test_validation_is_drawn_from_train_where_a_folder_has_none(tmp_path: Path) -> None:
-    squares(tmp_path, train__a=[1, 2, 3, 4, 5, 5], train__b=[6, 7, 8, 9, 10], test__a=[11, 12, 12], test__b=[13])
+    squares(
+        tmp_path,
+        train__a=[1, 2, 3, 4, 5, 5],
+        train__b=[6, 7, 8, 9, 10],
+        test__a=[11, 12, 12],
+        test__b=[13],
+    )
     glyphs = load("folder", tmp_path, alphabet="ba", validation=0.4, test=0.9)
     assert glyphs.counts()[0].tolist() == [3, 2, 1]
     assert glyphs.counts()[1, 2] == 3
@@ -150,8 +175,11 @@ def test_validation_is_drawn_from_train_where_a_folder_has_none(tmp_path: Path) 
 
 def test_a_train_class_of_one_example_is_named_where_validation_is_drawn(tmp_path: Path) -> None:
     squares(tmp_path, train__a=[1, 2], train__b=[3], test__a=[4], test__b=[5])
-    with pytest.raises(ValueError, match=r"class 'b' has 1 different image\(s\) to split, expected at least 2, so "
-                                         r"that train and validation each gets one"):
+    with pytest.raises(
+        ValueError,
+        match=r"class 'b' has 1 different image\(s\) to split, expected at least 2, so "
+        r"that train and validation each gets one",
+    ):
         load("folder", tmp_path, alphabet="ab")
     squares(tmp_path, validation__a=[6], validation__b=[7])
     assert load("folder", tmp_path, alphabet="ab").counts().tolist() == [[2, 1, 1], [1, 1, 1]]
@@ -181,5 +209,7 @@ def test_a_path_that_does_not_exist_is_printed_whole(tmp_path: Path, source: str
 
 
 def test_an_unknown_source_is_told_those_there_are() -> None:
-    with pytest.raises(ValueError, match="expected one of digits, mnist, emnist, csv, folder, fonts, got 'svhn'"):
+    with pytest.raises(
+        ValueError, match="expected one of digits, mnist, emnist, csv, folder, fonts, got 'svhn'"
+    ):
         load("svhn")

@@ -16,7 +16,13 @@ REAL = Path(__file__).parents[2] / "shared" / "data" / "captcha_ds4"
 
 
 def load(path: Path, **changed: Any) -> LabelledCaptchas:
-    options: dict[str, Any] = {"alphabet": "0123456789", "height": 20, "width": 64, "validation": 0.2, "test": 0.3}
+    options: dict[str, Any] = {
+        "alphabet": "0123456789",
+        "height": 20,
+        "width": 64,
+        "validation": 0.2,
+        "test": 0.3,
+    }
     return load_captchas(str(path), **{**options, "rng": np.random.default_rng(0), **changed})
 
 
@@ -55,10 +61,18 @@ def test_a_folder_comes_by_name_with_what_is_no_picture_left_out(tmp_path: Path)
     np.testing.assert_allclose(captchas.images.mean(axis=(1, 2, 3)), [20, 30, 10, 0, 40], atol=1.5)
 
 
-def test_a_csv_keeps_its_order_and_finds_files_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_csv_keeps_its_order_and_finds_files_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "sub").mkdir()
     folder(tmp_path / "sub", "c.png", "a.png", "b.png")
-    path = table(tmp_path / "labels.csv", "7,sub/b.png,ї2", "8,sub/c.png,1", "9,sub/a.png,33", header="id,file,label")
+    path = table(
+        tmp_path / "labels.csv",
+        "7,sub/b.png,ї2",
+        "8,sub/c.png,1",
+        "9,sub/a.png,33",
+        header="id,file,label",
+    )
     monkeypatch.chdir("/")
     captchas = load(path, alphabet="123ї")
     assert captchas.names == ["sub/b.png", "sub/c.png", "sub/a.png"]
@@ -68,7 +82,9 @@ def test_a_csv_keeps_its_order_and_finds_files_beside_it(tmp_path: Path, monkeyp
 
 def test_a_csv_may_start_with_a_byte_order_mark(tmp_path: Path) -> None:
     folder(tmp_path, "a.png", "b.png", "c.png")
-    (tmp_path / "labels.csv").write_bytes("file,label\r\na.png,1\r\nb.png,2\r\nc.png,3\r\n".encode("utf-8-sig"))
+    (tmp_path / "labels.csv").write_bytes(
+        "file,label\r\na.png,1\r\nb.png,2\r\nc.png,3\r\n".encode("utf-8-sig")
+    )
     assert load(tmp_path / "labels.csv").texts == ["1", "2", "3"]
 
 
@@ -77,19 +93,24 @@ def test_no_text_is_in_two_pools_and_the_shares_are_of_texts(tmp_path: Path) -> 
         for j in range(1 + i % 3):
             picture(i, 4, 6).save(tmp_path / f"{i:02}.{j}.png")
     captchas = load(tmp_path)
-    pools = {text: {int(p) for t, p in zip(captchas.texts, captchas.pool, strict=True) if t == text}
-             for text in captchas.texts}
+    pools = {
+        text: {int(p) for t, p in zip(captchas.texts, captchas.pool, strict=True) if t == text}
+        for text in captchas.texts
+    }
     assert all(len(pool) == 1 for pool in pools.values())
     assert np.bincount([min(pool) for pool in pools.values()]).tolist() == [20, 8, 12]
     assert (load(tmp_path).pool == captchas.pool).all()
     assert (load(tmp_path, rng=np.random.default_rng(1)).pool != captchas.pool).any()
 
 
-@pytest.mark.parametrize(("size", "inner"), [
-    ((40, 128), (slice(0, 20), slice(0, 64))),  # half as large
-    ((10, 16), (slice(0, 20), slice(16, 48))),  # twice as large, bands left and right
-    ((20, 128), (slice(5, 15), slice(0, 64))),  # bands above and below
-])
+@pytest.mark.parametrize(
+    ("size", "inner"),
+    [
+        ((40, 128), (slice(0, 20), slice(0, 64))),  # half as large
+        ((10, 16), (slice(0, 20), slice(16, 48))),  # twice as large, bands left and right
+        ((20, 128), (slice(5, 15), slice(0, 64))),  # bands above and below
+    ],
+)
 def test_a_picture_keeps_its_aspect_in_the_middle_of_its_border_colour(
     size: tuple[int, int], inner: tuple[slice, slice]
 ) -> None:
@@ -114,21 +135,35 @@ def test_a_long_thin_picture_keeps_a_row() -> None:
 
 def test_a_label_outside_the_alphabet_names_file_and_character(tmp_path: Path) -> None:
     folder(tmp_path, "12.png", "1a.png", "34.png")
-    with pytest.raises(ValueError, match=r"^[^\n]*/1a.png: the label '1a' has 'a', which is not in glyphs.alpha"):
+    with pytest.raises(
+        ValueError, match=r"^[^\n]*/1a.png: the label '1a' has 'a', which is not in glyphs.alpha"
+    ):
         load(tmp_path)
     assert load(tmp_path, alphabet="1234a").texts == ["12", "1a", "34"]
 
 
 def test_composed_and_decomposed_labels_are_one(tmp_path: Path) -> None:
-    folder(tmp_path, unicodedata.normalize("NFD", "ї_1.png"), unicodedata.normalize("NFC", "ї_2.png"), "а.png", "б.png")
-    assert sorted(set(load(tmp_path, alphabet=unicodedata.normalize("NFD", "їаб")).texts)) == ["а", "б", "ї"]
+    folder(
+        tmp_path,
+        unicodedata.normalize("NFD", "ї_1.png"),
+        unicodedata.normalize("NFC", "ї_2.png"),
+        "а.png",
+        "б.png",
+    )
+    assert sorted(set(load(tmp_path, alphabet=unicodedata.normalize("NFD", "їаб")).texts)) == [
+        "а",
+        "б",
+        "ї",
+    ]
 
 
 def test_all_bad_files_are_counted_and_three_named(tmp_path: Path) -> None:
     folder(tmp_path, "1.png", "2.png", "3.png")
     for i in range(4, 9):
         (tmp_path / f"{i}.png").write_bytes(b"nothing")
-    with pytest.raises(ValueError, match=r"/4.png: expected.*/5.png: .*/6.png: .*; … 5 bad files in all$") as error:
+    with pytest.raises(
+        ValueError, match=r"/4.png: expected.*/5.png: .*/6.png: .*; … 5 bad files in all$"
+    ) as error:
         load(tmp_path)
     assert "\n" not in str(error.value)
 
@@ -137,18 +172,26 @@ def test_all_bad_files_are_counted_and_three_named(tmp_path: Path) -> None:
 def test_one_image_under_two_labels_names_both_files(tmp_path: Path, copy: str) -> None:
     folder(tmp_path, "1.png", "2.png", "3.png")
     picture(10).save(tmp_path / copy)
-    with pytest.raises(ValueError, match=rf"/{copy}: expected the label '2' of \S*/2.png, which is the same image, got "
-                                         "'9': correct or remove one$"):
+    with pytest.raises(
+        ValueError,
+        match=rf"/{copy}: expected the label '2' of \S*/2.png, which is the same image, got "
+        "'9': correct or remove one$",
+    ):
         load(tmp_path)
 
 
 def test_one_image_under_two_labels_of_a_csv_names_both_files(tmp_path: Path) -> None:
     folder(tmp_path, "a.png", "b.png", "c.png")
     picture(10).save(tmp_path / "d.png")
-    with pytest.raises(ValueError, match=r"/d.png: expected the label '2' of \S*/b.png, which is the same image, got "
-                                         "'5'"):
+    with pytest.raises(
+        ValueError,
+        match=r"/d.png: expected the label '2' of \S*/b.png, which is the same image, got "
+        "'5'",
+    ):
         load(table(tmp_path / "labels.csv", "a.png,1", "b.png,2", "c.png,3", "d.png,5"))
-    assert load(table(tmp_path / "labels.csv", "a.png,1", "b.png,2", "c.png,3", "d.png,2")).pool.shape == (4,)
+    assert load(
+        table(tmp_path / "labels.csv", "a.png,1", "b.png,2", "c.png,3", "d.png,2")
+    ).pool.shape == (4,)
 
 
 def test_equal_images_of_one_label_share_a_pool(tmp_path: Path) -> None:
@@ -172,13 +215,17 @@ def test_pictures_that_only_a_small_canvas_makes_one_may_differ_in_label(tmp_pat
 
 def test_a_file_without_a_label_is_named(tmp_path: Path) -> None:
     folder(tmp_path, "1.png", "2.png", "3.png", "_4.png")
-    with pytest.raises(ValueError, match=r"_4.png: expected a label before the first _ or \. of the name, got none"):
+    with pytest.raises(
+        ValueError, match=r"_4.png: expected a label before the first _ or \. of the name, got none"
+    ):
         load(tmp_path)
 
 
 def test_an_empty_folder_says_what_was_expected(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("none")
-    with pytest.raises(ValueError, match=r"has no captchas: expected files named LABEL.png, LABEL.2.png or LABEL_"):
+    with pytest.raises(
+        ValueError, match=r"has no captchas: expected files named LABEL.png, LABEL.2.png or LABEL_"
+    ):
         load(tmp_path)
 
 
@@ -192,7 +239,15 @@ def test_a_missing_or_empty_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"absent.csv does not exist: correct the path"):
         load(tmp_path / "absent.csv")
     with pytest.raises(ValueError, match=r"^captcha.path is empty"):
-        load_captchas("", alphabet="12", height=9, width=9, validation=0.1, test=0.1, rng=np.random.default_rng(0))
+        load_captchas(
+            "",
+            alphabet="12",
+            height=9,
+            width=9,
+            validation=0.1,
+            test=0.1,
+            rng=np.random.default_rng(0),
+        )
 
 
 @pytest.mark.parametrize(("header", "rows", "told"), [
@@ -206,7 +261,9 @@ def test_a_missing_or_empty_path_is_refused(tmp_path: Path) -> None:
     ("file,label", ["a.png,1", "d.png,2"], r"d.png: expected an image, but the file does not exist"),
     ("file,label", ['a.png,"1'], r"expected a CSV of file,label in UTF-8, could not read it"),
 ])  # fmt: skip
-def test_a_bad_csv_is_told_in_one_line(tmp_path: Path, header: str, rows: list[str], told: str) -> None:
+def test_a_bad_csv_is_told_in_one_line(
+    tmp_path: Path, header: str, rows: list[str], told: str
+) -> None:
     folder(tmp_path, "a.png", "b.png", "c.png")
     with pytest.raises(ValueError, match=rf"^[^\n]*{told}[^\n]*$"):
         load(table(tmp_path / "labels.csv", *rows, header=header))
@@ -214,7 +271,9 @@ def test_a_bad_csv_is_told_in_one_line(tmp_path: Path, header: str, rows: list[s
 
 def test_a_file_that_is_no_csv_is_refused(tmp_path: Path) -> None:
     picture(3).save(tmp_path / "a.png")
-    with pytest.raises(ValueError, match=r"a.png: expected a CSV of file,label in UTF-8, could not read it"):
+    with pytest.raises(
+        ValueError, match=r"a.png: expected a CSV of file,label in UTF-8, could not read it"
+    ):
         load(tmp_path / "a.png")
 
 

@@ -31,12 +31,18 @@ def test_a_resample_has_as_many_clusters_as_the_sample_and_each_is_drawn_alike(d
 
 def test_the_random_numbers_of_each_kind_of_draw_are_what_published_numbers_rest_on() -> None:
     indices = np.random.default_rng(2).integers(5, size=(3, 5))
-    np.testing.assert_array_equal(index_counts(5, 3, rng=np.random.default_rng(2)),
-                                  [np.bincount(row, minlength=5) for row in indices])
-    np.testing.assert_array_equal(multinomial_counts(5, 3, rng=np.random.default_rng(2)),
-                                  np.random.default_rng(2).multinomial(5, [0.2] * 5, size=3))
-    np.testing.assert_array_equal(exponential_weights(5, 3, rng=np.random.default_rng(2)),
-                                  np.random.default_rng(2).exponential(size=(3, 5)))
+    np.testing.assert_array_equal(
+        index_counts(5, 3, rng=np.random.default_rng(2)),
+        [np.bincount(row, minlength=5) for row in indices],
+    )
+    np.testing.assert_array_equal(
+        multinomial_counts(5, 3, rng=np.random.default_rng(2)),
+        np.random.default_rng(2).multinomial(5, [0.2] * 5, size=3),
+    )
+    np.testing.assert_array_equal(
+        exponential_weights(5, 3, rng=np.random.default_rng(2)),
+        np.random.default_rng(2).exponential(size=(3, 5)),
+    )
 
 
 def test_observations_of_a_cluster_have_one_weight_and_the_sample_comes_first() -> None:

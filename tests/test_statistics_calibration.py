@@ -30,7 +30,9 @@ from stages.statistics.calibration import (
 from stages.statistics.clustered import error_ratio
 
 # Eighths tie often, and their sums are exact in any order.
-rows = st.lists(st.tuples(st.integers(0, 8).map(lambda k: k / 8), st.booleans()), min_size=1, max_size=40)
+rows = st.lists(
+    st.tuples(st.integers(0, 8).map(lambda k: k / 8), st.booleans()), min_size=1, max_size=40
+)
 any_rows = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=40)
 
 
@@ -82,22 +84,34 @@ def by_definition(pairs: list[tuple[float, bool]], bins: int, equal: Any) -> flo
 
 
 @given(any_rows, st.integers(1, 20), st.sampled_from(["mass", "width"]))
-def test_the_calibration_error_is_its_definition(pairs: list[tuple[float, bool]], bins: int, equal: Any) -> None:
+def test_the_calibration_error_is_its_definition(
+    pairs: list[tuple[float, bool]], bins: int, equal: Any
+) -> None:
     p, y = split(pairs)
     error = expected_calibration_error(p, y, bins, equal)
     assert error == pytest.approx(by_definition(pairs, bins, equal), abs=1e-12)
-    assert abs(p.mean() - y.mean()) - 1e-12 <= error <= np.abs(p - y).mean() + 1e-12  # one bin, and a bin a row
+    assert (
+        abs(p.mean() - y.mean()) - 1e-12 <= error <= np.abs(p - y).mean() + 1e-12
+    )  # one bin, and a bin a row
 
 
 @given(rows, st.integers(1, 20), st.sampled_from(["mass", "width"]), st.randoms())
-def test_the_order_of_rows_never_matters(pairs: list[tuple[float, bool]], bins: int, equal: Any, random: Any) -> None:
+def test_the_order_of_rows_never_matters(
+    pairs: list[tuple[float, bool]], bins: int, equal: Any, random: Any
+) -> None:
     shuffled = random.sample(pairs, len(pairs))
     (p, y) = split(pairs)
     (q, z) = split(shuffled)
-    assert expected_calibration_error(p, y, bins, equal) == expected_calibration_error(q, z, bins, equal)
-    assert squared_calibration_error(p, y, bins, equal) == squared_calibration_error(q, z, bins, equal)
+    assert expected_calibration_error(p, y, bins, equal) == expected_calibration_error(
+        q, z, bins, equal
+    )
+    assert squared_calibration_error(p, y, bins, equal) == squared_calibration_error(
+        q, z, bins, equal
+    )
     assert brier_score(p, y) == brier_score(q, z)
-    assert repr(coverage_at(p, y, 0.75)) == repr(coverage_at(q, z, 0.75))  # an accuracy of none is NaN
+    assert repr(coverage_at(p, y, 0.75)) == repr(
+        coverage_at(q, z, 0.75)
+    )  # an accuracy of none is NaN
 
 
 def test_the_squared_error_of_a_calibrated_reader_is_unbiased_where_the_plain_one_is_not() -> None:
@@ -121,7 +135,8 @@ def test_the_squared_error_is_unbiased_where_the_reader_is_overconfident() -> No
         found.append(squared_calibration_error(p, rng.random(80) < p - 0.1, 4))
     assert np.mean(found) == pytest.approx(0.01, abs=3 * np.std(found) / np.sqrt(2000))
     assert rms_calibration_error(p, np.tile([True] * 10 + [False] * 10, 4), 4) == pytest.approx(
-        np.sqrt(max(0.0, squared_calibration_error(p, np.tile([True] * 10 + [False] * 10, 4), 4))))
+        np.sqrt(max(0.0, squared_calibration_error(p, np.tile([True] * 10 + [False] * 10, 4), 4)))
+    )
 
 
 def test_a_bin_of_one_row_is_taken_as_calibrated() -> None:
@@ -142,7 +157,9 @@ def test_a_group_has_the_numbers_of_its_rows_alone() -> None:
     noise = rng.choice(["fog", "none", "blur"], 900)
     level = rng.choice([0.2, 0.4], 900)
     groups = calibration_by_group(p, y, noise, level, 10)
-    assert [(group.noise, group.level) for group in groups] == sorted(itertools.product(set(noise), set(level)))
+    assert [(group.noise, group.level) for group in groups] == sorted(
+        itertools.product(set(noise), set(level))
+    )
     assert sum(group.n for group in groups) == 900
     for group in groups:
         mine = (noise == group.noise) & (level == group.level)
@@ -156,7 +173,10 @@ def test_a_group_has_the_numbers_of_its_rows_alone() -> None:
 
 def test_pairs_of_noise_and_level_that_never_meet_have_no_row() -> None:
     groups = calibration_by_group([0.5, 0.6], [1, 0], ["none", "fog"], [0.0, 0.8])
-    assert [(group.noise, group.level, group.n) for group in groups] == [("fog", 0.8, 1), ("none", 0.0, 1)]
+    assert [(group.noise, group.level, group.n) for group in groups] == [
+        ("fog", 0.8, 1),
+        ("none", 0.0, 1),
+    ]
 
 
 def greedy(pairs: list[tuple[float, bool]], accuracy: float) -> float:
@@ -170,7 +190,9 @@ def greedy(pairs: list[tuple[float, bool]], accuracy: float) -> float:
 
 
 @given(rows, st.sampled_from([0.5, 0.75, 0.9, 0.99]))
-def test_the_coverage_is_the_best_of_every_threshold(pairs: list[tuple[float, bool]], accuracy: float) -> None:
+def test_the_coverage_is_the_best_of_every_threshold(
+    pairs: list[tuple[float, bool]], accuracy: float
+) -> None:
     p, y = split(pairs)
     found = coverage_at(p, y, accuracy)
     assert found.coverage == greedy(pairs, accuracy)
@@ -218,7 +240,9 @@ def test_the_interval_holds_the_coverage_and_repeats_with_its_generator() -> Non
     found = coverage_interval(p, y, cluster, 0.9, draws=300, rng=np.random.default_rng(6))
     assert found[1] < found[0] == coverage_at(p, y, 0.9).coverage < found[2]
     assert found == coverage_interval(p, y, cluster, 0.9, draws=300, rng=np.random.default_rng(6))
-    narrow = coverage_interval(p, y, cluster, 0.9, level=0.5, draws=300, rng=np.random.default_rng(6))
+    narrow = coverage_interval(
+        p, y, cluster, 0.9, level=0.5, draws=300, rng=np.random.default_rng(6)
+    )
     assert found[1] < narrow[1] < narrow[2] < found[2]
 
 
@@ -226,8 +250,12 @@ def test_resampling_a_captcha_is_repeating_its_rows() -> None:
     """Each draw's coverage is that of the resample written out, row by row."""
     rng = np.random.default_rng(7)
     p, y, cluster = rng.permutation(np.array(clustered(6, rng)), axis=1)
-    drawn = [coverage_at(np.repeat(p, times), np.repeat(y, times), 0.8).coverage for times in
-             np.random.default_rng(8).multinomial(6, np.full(6, 1 / 6), size=41)[:, cluster.astype(int)]]
+    drawn = [
+        coverage_at(np.repeat(p, times), np.repeat(y, times), 0.8).coverage
+        for times in np.random.default_rng(8).multinomial(6, np.full(6, 1 / 6), size=41)[
+            :, cluster.astype(int)
+        ]
+    ]
     found = coverage_interval(p, y, cluster, 0.8, level=0.5, draws=41, rng=np.random.default_rng(8))
     assert found[1:] == (sorted(drawn)[10], sorted(drawn)[30])
 
@@ -243,8 +271,9 @@ def test_characters_that_agree_within_a_captcha_widen_the_interval() -> None:
     assert together[2] - together[1] > 1.5 * (apart[2] - apart[1])
 
 
-def shared_glyphs(rng: np.random.Generator, captchas: int = 250, glyphs: int = 250,
-                  T: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def shared_glyphs(
+    rng: np.random.Generator, captchas: int = 250, glyphs: int = 250, T: int = 3
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Confidence, success, captcha and glyphs of four renderings each, where some glyphs are misread for sure."""
     drawn = rng.integers(glyphs, size=(captchas, T))
     hard = 0.6 * rng.normal(size=glyphs)[drawn].sum(axis=1)
@@ -262,30 +291,46 @@ def test_the_interval_covers_where_glyphs_come_back_and_by_captcha_alone_does_no
     for _ in range(300):
         p, y, captcha, glyphs = shared_glyphs(rng)
         for way, known in enumerate((glyphs, None)):
-            _, low, high = coverage_interval(p, y, captcha, 0.9, draws=200, rng=rng, error_ratio=partial(
-                error_ratio, captcha=captcha, glyphs=known))
+            _, low, high = coverage_interval(
+                p,
+                y,
+                captcha,
+                0.9,
+                draws=200,
+                rng=rng,
+                error_ratio=partial(error_ratio, captcha=captcha, glyphs=known),
+            )
             held[way] += low <= truth <= high
     assert 0.93 <= held[0] / 300 <= 0.97
     assert held[1] / 300 < 0.91  # 0.945 and 0.88 in 800 trials
 
 
 SCORES: list[Callable[..., object]] = [
-    expected_calibration_error, squared_calibration_error, brier_score, reliability_curve, coverage_at,
+    expected_calibration_error,
+    squared_calibration_error,
+    brier_score,
+    reliability_curve,
+    coverage_at,
 ]
 
 
 @pytest.mark.parametrize("score", SCORES)
-@pytest.mark.parametrize(("confidence", "success", "message"), [
-    ([], [], "with a row at least"),
-    ([0.5, 0.5], [1], "should be alike"),
-    ([[0.5]], [[1]], "should be alike"),
-    ([0.5, 1.2], [1, 0], "from 0 to 1, got 1.2"),
-    ([-0.1], [1], "from 0 to 1, got -0.1"),
-    ([0.5, np.nan], [1, 0], "from 0 to 1, got nan"),
-    ([0.5], [0.5], "should be 0 or 1, got 0.5"),
-    ([0.5], [np.nan], "should be 0 or 1, got nan"),
-])
-def test_bad_rows_are_refused(score: Callable[..., object], confidence: Any, success: Any, message: str) -> None:
+@pytest.mark.parametrize(
+    ("confidence", "success", "message"),
+    [
+        ([], [], "with a row at least"),
+        ([0.5, 0.5], [1], "should be alike"),
+        ([[0.5]], [[1]], "should be alike"),
+        ([0.5, 1.2], [1, 0], "from 0 to 1, got 1.2"),
+        ([-0.1], [1], "from 0 to 1, got -0.1"),
+        ([0.5, np.nan], [1, 0], "from 0 to 1, got nan"),
+        ([0.5], [0.5], "should be 0 or 1, got 0.5"),
+        ([0.5], [np.nan], "should be 0 or 1, got nan"),
+    ],
+)
+def test_bad_rows_are_refused(
+    score: Callable[..., object], confidence: Any, success: Any, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         score(confidence, success)
 
@@ -295,15 +340,28 @@ def test_one_row_is_enough(score: Callable[..., object]) -> None:
     score([0.5], [True])
 
 
-@pytest.mark.parametrize(("call", "message"), [
-    (lambda: bin_of([0.5], 0), "bins should be 1 or more of equal mass or width, got 0"),
-    (lambda: bin_of([0.5], 3, "size"),  # type: ignore[arg-type]
-     "got 3 of equal size"),
-    (lambda: calibration_by_group([0.5], [1], ["a", "b"], [0.1]), "a value for each of 1 rows"),
-    (lambda: coverage_at([0.5], [1], 1.0), "accuracy should lie between 0 and 1, got 1.0"),
-    (lambda: coverage_interval([0.5], [1], [0], rng=np.random.default_rng(0)), "two captchas at least"),
-    (lambda: coverage_interval([0.5, 0.6], [1, 0], [0, 1], level=0, rng=np.random.default_rng(0)), "level should lie"),
-])
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: bin_of([0.5], 0), "bins should be 1 or more of equal mass or width, got 0"),
+        (
+            lambda: bin_of([0.5], 3, "size"),  # type: ignore[arg-type]
+            "got 3 of equal size",
+        ),
+        (lambda: calibration_by_group([0.5], [1], ["a", "b"], [0.1]), "a value for each of 1 rows"),
+        (lambda: coverage_at([0.5], [1], 1.0), "accuracy should lie between 0 and 1, got 1.0"),
+        (
+            lambda: coverage_interval([0.5], [1], [0], rng=np.random.default_rng(0)),
+            "two captchas at least",
+        ),
+        (
+            lambda: coverage_interval(
+                [0.5, 0.6], [1, 0], [0, 1], level=0, rng=np.random.default_rng(0)
+            ),
+            "level should lie",
+        ),
+    ],
+)
 def test_bad_input_is_refused(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()

@@ -34,7 +34,9 @@ def by_pairs(scores: Array, captcha: Array, glyphs: Array) -> Array:
     return total
 
 
-def crossed(captchas: int, T: int, glyphs: int, conditions: int, rng: np.random.Generator) -> tuple[Array, Array]:
+def crossed(
+    captchas: int, T: int, glyphs: int, conditions: int, rng: np.random.Generator
+) -> tuple[Array, Array]:
     """Rows of whole captchas: captcha (N,) and glyphs (N, T), each captcha under every condition."""
     drawn = rng.integers(glyphs, size=(captchas, T))
     return np.repeat(np.arange(captchas), conditions), np.repeat(drawn, conditions, axis=0)
@@ -46,8 +48,12 @@ def test_of_clusters_of_one_the_error_of_a_mean_is_the_textbooks() -> None:
 
 
 def test_the_error_of_a_difference_of_two_readings_of_the_same_rows_is_the_paired_one() -> None:
-    first, second = np.random.default_rng(2).normal(size=(2, 50)) + np.random.default_rng(3).normal(size=50)
-    assert standard_error(mean_scores(first) - mean_scores(second)) == pytest.approx(stats.sem(first - second))
+    first, second = np.random.default_rng(2).normal(size=(2, 50)) + np.random.default_rng(3).normal(
+        size=50
+    )
+    assert standard_error(mean_scores(first) - mean_scores(second)) == pytest.approx(
+        stats.sem(first - second)
+    )
 
 
 def test_the_scores_of_a_ratio_are_what_a_little_more_of_a_row_adds_to_it() -> None:
@@ -65,7 +71,9 @@ def test_sums_by_cluster_are_those_of_sorted_runs() -> None:
     cluster = np.array([0, 0, 1, 2, 2, 2])
     scores = np.arange(12.0).reshape(6, 2)
     np.testing.assert_array_equal(run_starts(cluster), [0, 2, 3])
-    np.testing.assert_array_equal(sums_by_cluster(scores, cluster), np.add.reduceat(scores, run_starts(cluster)))
+    np.testing.assert_array_equal(
+        sums_by_cluster(scores, cluster), np.add.reduceat(scores, run_starts(cluster))
+    )
 
 
 @pytest.mark.parametrize("T", [1, 3])
@@ -77,8 +85,9 @@ def test_every_pair_counts_that_shares_a_captcha_or_a_glyph(T: int) -> None:
     luck = rng.normal(size=(9, 2))
     scores = luck[glyphs].sum(axis=1) + rng.normal(size=(400, 2))
     scores -= scores.mean(axis=0)
-    np.testing.assert_allclose(covariance_of_means(scores, captcha, glyphs), by_pairs(scores, captcha, glyphs),
-                               rtol=0.2)  # 8/7 of the glyphs at most
+    np.testing.assert_allclose(
+        covariance_of_means(scores, captcha, glyphs), by_pairs(scores, captcha, glyphs), rtol=0.2
+    )  # 8/7 of the glyphs at most
 
 
 def test_without_glyphs_it_is_the_sandwich_of_captchas() -> None:
@@ -87,7 +96,9 @@ def test_without_glyphs_it_is_the_sandwich_of_captchas() -> None:
     scores = rng.normal(size=(200, 3))
     sums = np.stack([scores[captcha == one].sum(axis=0) for one in range(20)])
     for glyphs in (None, np.full(200, UNKNOWN), np.full((200, 4), UNKNOWN), np.full(200, 7)):
-        np.testing.assert_allclose(covariance_of_means(scores, captcha, glyphs), 20 / 19 * sums.T @ sums)
+        np.testing.assert_allclose(
+            covariance_of_means(scores, captcha, glyphs), 20 / 19 * sums.T @ sums
+        )
 
 
 def test_no_variance_is_less_than_by_captcha_alone_and_no_eigenvalue_is_negative() -> None:
@@ -108,9 +119,14 @@ def test_a_matrix_that_needs_no_repair_is_left_alone() -> None:
     luck = rng.normal(size=(40, 2))
     scores = luck[glyphs[:, 0]] + rng.normal(size=(4000, 2))
     scores -= scores.mean(axis=0)
-    single = [covariance_of_means(scores @ [[a], [b]], captcha, glyphs)[0, 0] for a, b in ((1, 0), (0, 1), (1, -1))]
+    single = [
+        covariance_of_means(scores @ [[a], [b]], captcha, glyphs)[0, 0]
+        for a, b in ((1, 0), (0, 1), (1, -1))
+    ]
     found = covariance_of_means(scores, captcha, glyphs)
-    assert [found[0, 0], found[1, 1], found[0, 0] + found[1, 1] - 2 * found[0, 1]] == pytest.approx(single)
+    assert [found[0, 0], found[1, 1], found[0, 0] + found[1, 1] - 2 * found[0, 1]] == pytest.approx(
+        single
+    )
 
 
 def test_a_variance_that_glyphs_take_away_is_still_that_by_captcha() -> None:
@@ -137,7 +153,9 @@ def test_the_fewest_clusters_are_captchas_or_known_glyphs() -> None:
     assert fewest_clusters(captcha, np.array([5, 5, UNKNOWN, 5])) == 3  # as in covariance_of_means
 
 
-def shares(captchas: int, T: int, glyphs: int, conditions: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+def shares(
+    captchas: int, T: int, glyphs: int, conditions: int, rng: np.random.Generator
+) -> tuple[Array, Array, Array]:
     """Whether each character (captchas, conditions, T) is read right where glyphs differ: captchas and glyphs alike.
 
     With probability 0.8 by expectation: the normal of a glyph's own luck, of the slot's and of the row's.
@@ -155,8 +173,11 @@ def coverage(whole: bool, trials: int, rng: np.random.Generator) -> tuple[float,
     held = np.zeros(2)
     for _ in range(trials):
         right, captcha, glyph = shares(200, 3, 220, 3, rng)  # as in the study: 2.7 captchas a glyph
-        rows = (right.all(axis=2).ravel(), captcha[:, :, 0].ravel(), glyph.reshape(-1, 3)) if whole else (
-            right.ravel(), captcha.ravel(), glyph.ravel())
+        rows = (
+            (right.all(axis=2).ravel(), captcha[:, :, 0].ravel(), glyph.reshape(-1, 3))
+            if whole
+            else (right.ravel(), captcha.ravel(), glyph.ravel())
+        )
         for way, found in enumerate((rows[2], None)):
             _, low, high = clustered_proportion(rows[0], rows[1], found)
             held[way] += low <= truth <= high
@@ -170,13 +191,18 @@ def test_intervals_cover_where_glyphs_come_back_and_by_captcha_alone_do_not(whol
     assert alone < 0.9  # 0.88 and 0.89 in 2,000 trials
 
 
-@pytest.mark.parametrize(("scores", "captcha", "glyphs", "message"), [
-    (np.zeros(3), np.arange(3), None, r"should be \(N, M\), \(N,\) and \(N, T\)"),
-    (np.zeros((3, 1)), np.arange(2), None, "should be"),
-    (np.zeros((3, 1)), np.arange(3), np.arange(2), "should be"),
-    (np.full((3, 1), np.nan), np.arange(3), None, "scores should be finite"),
-    (np.zeros((3, 1)), np.zeros(3), None, "at least two captchas are needed, got 1"),
-])
-def test_bad_input_is_refused(scores: Array, captcha: Array, glyphs: Array | None, message: str) -> None:
+@pytest.mark.parametrize(
+    ("scores", "captcha", "glyphs", "message"),
+    [
+        (np.zeros(3), np.arange(3), None, r"should be \(N, M\), \(N,\) and \(N, T\)"),
+        (np.zeros((3, 1)), np.arange(2), None, "should be"),
+        (np.zeros((3, 1)), np.arange(3), np.arange(2), "should be"),
+        (np.full((3, 1), np.nan), np.arange(3), None, "scores should be finite"),
+        (np.zeros((3, 1)), np.zeros(3), None, "at least two captchas are needed, got 1"),
+    ],
+)
+def test_bad_input_is_refused(
+    scores: Array, captcha: Array, glyphs: Array | None, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         covariance_of_means(scores, captcha, glyphs)

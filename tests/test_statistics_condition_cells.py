@@ -18,8 +18,14 @@ NOISES = ("none", "fog", "dots")
 HALF = {"fog": 0.45, "dots": 0.5}  # levels at which half is read
 
 
-def readings(rng: np.random.Generator, captchas: int = 60, T: int = 2, glyphs: int = 40, luck: float = 1.0,
-             readers: int = 2) -> tuple[NDArray[np.bool_], dict[str, NDArray[np.int64 | np.float64]]]:
+def readings(
+    rng: np.random.Generator,
+    captchas: int = 60,
+    T: int = 2,
+    glyphs: int = 40,
+    luck: float = 1.0,
+    readers: int = 2,
+) -> tuple[NDArray[np.bool_], dict[str, NDArray[np.int64 | np.float64]]]:
     """Whole captchas by reader and condition, read as easily as their glyphs are; and their columns."""
     grid = [(0, 0.0), *((n, level) for n in (1, 2) for level in LEVELS[1:])]
     text = rng.random((captchas, glyphs)).argsort(axis=1)[:, :T]
@@ -33,9 +39,15 @@ def readings(rng: np.random.Generator, captchas: int = 60, T: int = 2, glyphs: i
 
 def cells_of(right: NDArray[np.bool_], rows: dict[str, NDArray[np.int64 | np.float64]]) -> Cells:
     readers = [f"r{i}" for i in range(int(rows["reader"].max()) + 1)]
-    return cell_means(right, Factor(rows["reader"].astype(int), tuple(readers)),
-                      Factor(rows["noise"].astype(int), NOISES), rows["level"],
-                      unit=rows["captcha"], captcha=rows["captcha"], glyphs=rows["glyphs"])
+    return cell_means(
+        right,
+        Factor(rows["reader"].astype(int), tuple(readers)),
+        Factor(rows["noise"].astype(int), NOISES),
+        rows["level"],
+        unit=rows["captcha"],
+        captcha=rows["captcha"],
+        glyphs=rows["glyphs"],
+    )
 
 
 def test_means_and_covariance_are_those_of_a_regression_on_dummies_clustered_by_captcha() -> None:
@@ -45,13 +57,19 @@ def test_means_and_covariance_are_those_of_a_regression_on_dummies_clustered_by_
     columns = zip(rows["reader"], rows["noise"], rows["level"], strict=True)
     key = [(f"r{r}", NOISES[n], level) for r, n, level in columns]
     X = np.array([[one == other for other in cells.keys] for one in key], float)
-    fit = sm.OLS(right.astype(float), X).fit(cov_type="cluster", use_t=True, cov_kwds={
-        "groups": rows["captcha"], "use_correction": False})
+    fit = sm.OLS(right.astype(float), X).fit(
+        cov_type="cluster",
+        use_t=True,
+        cov_kwds={"groups": rows["captcha"], "use_correction": False},
+    )
     assert cells.mean == pytest.approx(fit.params)
     inside = (cells.mean > 0) & (cells.mean < 1)
     assert inside.sum() > 12
-    np.testing.assert_allclose(cells.covariance[inside][:, inside], 60 / 59 * fit.cov_params()[inside][:, inside],
-                               atol=1e-12)
+    np.testing.assert_allclose(
+        cells.covariance[inside][:, inside],
+        60 / 59 * fit.cov_params()[inside][:, inside],
+        atol=1e-12,
+    )
     assert cells.rows.tolist() == X.sum(axis=0).tolist()
 
 
@@ -59,7 +77,10 @@ def test_the_cells_of_a_reader_and_noise_start_at_the_clean_one() -> None:
     cells = cells_of(*readings(np.random.default_rng(1)))
     columns, levels = cells.of("r1", "dots")
     assert levels.tolist() == LEVELS.tolist()
-    assert [cells.keys[column] for column in columns] == [("r1", "none", 0.0), *(("r1", "dots", x) for x in LEVELS[1:])]
+    assert [cells.keys[column] for column in columns] == [
+        ("r1", "none", 0.0),
+        *(("r1", "dots", x) for x in LEVELS[1:]),
+    ]
 
 
 def test_draws_have_the_covariance_and_start_with_the_sample() -> None:
@@ -68,27 +89,44 @@ def test_draws_have_the_covariance_and_start_with_the_sample() -> None:
     assert (drawn[0] == cells.mean).all()
     assert ((drawn >= 0) & (drawn <= 1)).all()
     inside = (cells.mean > 0.1) & (cells.mean < 0.9)
-    np.testing.assert_allclose(np.cov(drawn[1:, inside].T), cells.covariance[np.ix_(inside, inside)],
-                               atol=0.05 * cells.covariance[inside, inside].max())
+    np.testing.assert_allclose(
+        np.cov(drawn[1:, inside].T),
+        cells.covariance[np.ix_(inside, inside)],
+        atol=0.05 * cells.covariance[inside, inside].max(),
+    )
 
 
 def thresholds(cells: Cells, draws: int, seed: int) -> dict[str, tuple[float, float, float, float]]:
-    found = joint_dose_responses(cells, targets=(0.5,), confidence=0.95, draws=draws, rng=np.random.default_rng(seed))
-    return {noise: (one.level, one.low, one.high, one.first) for (reader, noise), curve in found.items()
-            if reader == "r0" for one in curve.thresholds}
+    found = joint_dose_responses(
+        cells, targets=(0.5,), confidence=0.95, draws=draws, rng=np.random.default_rng(seed)
+    )
+    return {
+        noise: (one.level, one.low, one.high, one.first)
+        for (reader, noise), curve in found.items()
+        if reader == "r0"
+        for one in curve.thresholds
+    }
 
 
 def test_thresholds_and_who_is_first_cover_where_glyphs_come_back() -> None:
     """By captcha alone the intervals are too narrow; without joint draws `first` would be too unsure."""
-    expected = {noise: one[0] for noise, one in thresholds(
-        cells_of(*readings(np.random.default_rng(4), 60_000, glyphs=400, readers=1)), 5, 0).items()}
+    expected = {
+        noise: one[0]
+        for noise, one in thresholds(
+            cells_of(*readings(np.random.default_rng(4), 60_000, glyphs=400, readers=1)), 5, 0
+        ).items()
+    }
     held = 0
     alone = 0
     trials = 150
     for seed in range(trials):
-        right, rows = readings(np.random.default_rng(seed + 10), 150, glyphs=60, luck=1.5, readers=1)
+        right, rows = readings(
+            np.random.default_rng(seed + 10), 150, glyphs=60, luck=1.5, readers=1
+        )
         both = thresholds(cells_of(right, rows), 200, seed)
-        narrow = thresholds(cells_of(right, rows | {"glyphs": np.full_like(rows["glyphs"], -1)}), 200, seed)
+        narrow = thresholds(
+            cells_of(right, rows | {"glyphs": np.full_like(rows["glyphs"], -1)}), 200, seed
+        )
         held += sum(both[noise][1] <= expected[noise] <= both[noise][2] for noise in HALF)
         alone += sum(narrow[noise][1] <= expected[noise] <= narrow[noise][2] for noise in HALF)
         assert both["fog"][3] + both["dots"][3] == pytest.approx(1, abs=0.02)
@@ -101,12 +139,19 @@ def test_cells_that_are_all_right_or_all_wrong_are_not_certain() -> None:
     right = np.repeat([[True], [True], [False]], 6, axis=1)  # clean, and two levels
     captcha = np.tile(np.arange(6), 3)
     level = np.repeat([0.0, 0.4, 0.8], 6)
-    cells = cell_means(right.ravel(), Factor(np.zeros(18, np.int64), ("r",)),
-                       Factor((level > 0).astype(np.int64), ("none", "fog")), level, captcha=captcha, unit=captcha,
-                       glyphs=np.full(18, -1))
+    cells = cell_means(
+        right.ravel(),
+        Factor(np.zeros(18, np.int64), ("r",)),
+        Factor((level > 0).astype(np.int64), ("none", "fog")),
+        level,
+        captcha=captcha,
+        unit=captcha,
+        glyphs=np.full(18, -1),
+    )
     np.testing.assert_allclose(cells.covariance, 0.8 * 0.2 / 6 * np.eye(3))
-    found = joint_dose_responses(cells, targets=(0.25, 0.75), confidence=0.95, draws=2000,
-                                 rng=np.random.default_rng(0))["r", "fog"]
+    found = joint_dose_responses(
+        cells, targets=(0.25, 0.75), confidence=0.95, draws=2000, rng=np.random.default_rng(0)
+    )["r", "fog"]
     chance = stats.norm.cdf(0.25 / np.sqrt(0.8 * 0.2 / 6))  # that a share of 0 lies below a quarter
     assert found.thresholds[0].reached == pytest.approx(chance, abs=0.02)
     assert chance - 0.02 < found.thresholds[1].first < 1

@@ -11,7 +11,7 @@ from stages.statistics.contrasts import Means, contrasts, draws, ranks, simultan
 
 
 def means(effects: list[float], covariance: Floats, df: int = 30, *more: Floats) -> Means:
-    return Means(tuple("abcdefgh"[:len(effects)]), np.array(effects), (covariance, *more), df)
+    return Means(tuple("abcdefgh"[: len(effects)]), np.array(effects), (covariance, *more), df)
 
 
 @pytest.mark.parametrize("df", [4, 30, 399])
@@ -46,8 +46,12 @@ def test_of_two_categories_bounds_are_students() -> None:
 
 def test_the_largest_variance_of_a_difference_counts() -> None:
     second = np.array([[1.0, 0, 0], [0, 0.01, 0], [0, 0, 0.01]])
-    found = contrasts(means([0, 0, 0], 0.1 * np.eye(3), 30, second), confidence=0.95, rng=np.random.default_rng(0))
-    assert [one.standard_error for one in found] == pytest.approx(np.sqrt([1.01, 1.01, 0.2]).tolist())
+    found = contrasts(
+        means([0, 0, 0], 0.1 * np.eye(3), 30, second), confidence=0.95, rng=np.random.default_rng(0)
+    )
+    assert [one.standard_error for one in found] == pytest.approx(
+        np.sqrt([1.01, 1.01, 0.2]).tolist()
+    )
 
 
 def test_simultaneous_bounds_are_no_narrower_than_single_ones_whichever_covariance_counts() -> None:
@@ -56,7 +60,9 @@ def test_simultaneous_bounds_are_no_narrower_than_single_ones_whichever_covarian
     for given in ((shared, 400, apart), (apart, 400, shared)):
         both = means([0.0] * 5, *given)
         alone = simultaneous(means([0.0] * 5, np.eye(5), 400), 0.95, rng=np.random.default_rng(1))
-        assert simultaneous(both, 0.95, rng=np.random.default_rng(1)) == pytest.approx(alone, rel=0.03)
+        assert simultaneous(both, 0.95, rng=np.random.default_rng(1)) == pytest.approx(
+            alone, rel=0.03
+        )
         for one in contrasts(both, confidence=0.95, rng=np.random.default_rng(1)):
             assert one.simultaneous_high > one.high
 
@@ -69,13 +75,19 @@ def test_a_critical_value_is_no_less_than_students() -> None:
 
 
 def test_nothing_is_surely_ahead_without_an_error() -> None:
-    found = ranks(means([0.1 + 0.2, 0.3, 0.1], np.zeros((3, 3))), confidence=0.95, rng=np.random.default_rng(0))
+    found = ranks(
+        means([0.1 + 0.2, 0.3, 0.1], np.zeros((3, 3))),
+        confidence=0.95,
+        rng=np.random.default_rng(0),
+    )
     assert {(one.low, one.high) for one in found} == {(1, 3)}
 
 
 def test_draws_have_the_correlations_of_the_covariance_and_the_errors_of_the_largest() -> None:
     V = np.array([[1.0, 0.5, 0], [0.5, 1, 0], [0, 0, 1]])
-    drawn = draws(means([0, 0, 0], V, 10_000, np.diag([4.0, 0.1, 0.1])), rng=np.random.default_rng(4))
+    drawn = draws(
+        means([0, 0, 0], V, 10_000, np.diag([4.0, 0.1, 0.1])), rng=np.random.default_rng(4)
+    )
     np.testing.assert_allclose(drawn.std(axis=0), [2, 1, 1], rtol=0.04)
     np.testing.assert_allclose(np.corrcoef(drawn.T), V, atol=0.05)
 
@@ -88,10 +100,21 @@ def test_a_covariance_that_is_not_positive_still_gives_draws() -> None:
 
 
 def test_ranks_are_as_sure_as_the_pairs_of_them() -> None:
-    found = ranks(means([0.9, 0.1, 0.5, 0.49], 0.0004 * np.eye(4)), confidence=0.95, rng=np.random.default_rng(6))
-    assert [(one.rank, one.low, one.high) for one in found] == [(1, 1, 1), (4, 4, 4), (2, 2, 3), (3, 2, 3)]
+    found = ranks(
+        means([0.9, 0.1, 0.5, 0.49], 0.0004 * np.eye(4)),
+        confidence=0.95,
+        rng=np.random.default_rng(6),
+    )
+    assert [(one.rank, one.low, one.high) for one in found] == [
+        (1, 1, 1),
+        (4, 4, 4),
+        (2, 2, 3),
+        (3, 2, 3),
+    ]
     assert [one.first for one in found] == [1, 0, 0, 0]
-    alike = ranks(means([0.5, 0.5, 0.5, 0.5], np.eye(4)), confidence=0.95, rng=np.random.default_rng(6))
+    alike = ranks(
+        means([0.5, 0.5, 0.5, 0.5], np.eye(4)), confidence=0.95, rng=np.random.default_rng(6)
+    )
     assert {(one.low, one.high) for one in alike} == {(1, 4)}
     np.testing.assert_allclose([one.first for one in alike], 0.25, atol=0.02)
 
@@ -108,17 +131,25 @@ def test_simultaneous_bounds_cover_all_pairs_at_once_where_single_ones_do_not() 
         estimated = V * rng.chisquare(60) / 60
         found = contrasts(means(list(drawn), estimated, 60), confidence=0.9, rng=rng)
         wanted = [truth["abcdef".index(one.a)] - truth["abcdef".index(one.b)] for one in found]
-        together += all(one.simultaneous_low <= value <= one.simultaneous_high
-                        for one, value in zip(found, wanted, strict=True))
-        single += all(one.low <= value <= one.high for one, value in zip(found, wanted, strict=True))
+        together += all(
+            one.simultaneous_low <= value <= one.simultaneous_high
+            for one, value in zip(found, wanted, strict=True)
+        )
+        single += all(
+            one.low <= value <= one.high for one, value in zip(found, wanted, strict=True)
+        )
     assert 0.85 <= together / runs <= 0.95  # three standard deviations of 300 runs are 0.052
     assert single / runs < 0.7
 
 
 def test_a_difference_without_error_has_no_interval() -> None:
-    found = contrasts(means([0.5, 0.2, 0.1], np.zeros((3, 3))), confidence=0.95, rng=np.random.default_rng(0))
+    found = contrasts(
+        means([0.5, 0.2, 0.1], np.zeros((3, 3))), confidence=0.95, rng=np.random.default_rng(0)
+    )
     assert {one.standard_error for one in found} == {0}
-    assert np.isnan([(one.low, one.simultaneous_high, one.probability, one.detectable) for one in found]).all()
+    assert np.isnan(
+        [(one.low, one.simultaneous_high, one.probability, one.detectable) for one in found]
+    ).all()
 
 
 def test_one_category_has_its_rank_and_no_contrast() -> None:
@@ -130,6 +161,8 @@ def test_one_category_has_its_rank_and_no_contrast() -> None:
 
 
 def test_the_same_seed_gives_the_same_bounds() -> None:
-    one, other = (contrasts(means([0.5, 0.2, 0.1], np.eye(3)), confidence=0.95, rng=np.random.default_rng(8))
-                  for _ in range(2))
+    one, other = (
+        contrasts(means([0.5, 0.2, 0.1], np.eye(3)), confidence=0.95, rng=np.random.default_rng(8))
+        for _ in range(2)
+    )
     assert one == other

@@ -76,8 +76,13 @@ def test_reset_is_ramseys_test_with_the_jackknifes_errors(seed: int) -> None:
     y = y + 0.2 * X[:, 1] ** 2
     test = reset(into_blocks(X, y, cluster), fitted(X, y, cluster))
     groups = np.unique(cluster, return_inverse=True)[1]
-    wanted = linear_reset(sm.OLS(y, X).fit(), power=3, use_f=True, cov_type="cluster-crv3",
-                          cov_kwds={"groups": groups})
+    wanted = linear_reset(
+        sm.OLS(y, X).fit(),
+        power=3,
+        use_f=True,
+        cov_type="cluster-crv3",
+        cov_kwds={"groups": groups},
+    )
     assert test is not None
     assert pytest.approx(float(wanted.fvalue), rel=1e-5) == test.F
     assert (test.df1, test.df2) == (2, 29)
@@ -89,13 +94,19 @@ def test_reset_finds_a_curve_and_no_curve_in_a_line() -> None:
     cluster = np.arange(800) // 4
     line = X[:, 1] + rng.normal(size=800)
     curve = line + 4 * X[:, 1] ** 2
-    p = [test.log_p for y in (line, curve) if (test := reset(into_blocks(X, y, cluster), fitted(X, y, cluster)))]
+    p = [
+        test.log_p
+        for y in (line, curve)
+        if (test := reset(into_blocks(X, y, cluster), fitted(X, y, cluster)))
+    ]
     assert p[0] > np.log(0.05)
     assert p[1] < np.log(0.001)
 
 
 @pytest.mark.parametrize(("values", "added"), [(2, 0), (3, 1), (4, 2)])
-def test_reset_tests_only_powers_that_the_regressor_does_not_say_itself(values: int, added: int) -> None:
+def test_reset_tests_only_powers_that_the_regressor_does_not_say_itself(
+    values: int, added: int
+) -> None:
     rng = np.random.default_rng(3)
     x = rng.integers(0, values, 400).astype(float)
     X = np.column_stack([np.ones(400), x])
@@ -114,10 +125,15 @@ def test_added_variables_are_binned_residuals_of_refits(seed: int, rows: int) ->
     assert len(plots) == 3
     for k, plot in enumerate(plots, start=1):
         others = np.delete(X, k, axis=1)
-        x_left, y_left = (values - others @ np.linalg.lstsq(others, values, rcond=None)[0] for values in (X[:, k], y))
+        x_left, y_left = (
+            values - others @ np.linalg.lstsq(others, values, rcond=None)[0]
+            for values in (X[:, k], y)
+        )
         assert x_left @ y_left / (x_left @ x_left) == pytest.approx(fit.beta[k])  # Frisch & Waugh
         edges = np.linspace(x_left.min(), x_left.max(), 21)
-        count, x_sum, y_sum = (np.histogram(x_left, edges, weights=weights)[0] for weights in (None, x_left, y_left))
+        count, x_sum, y_sum = (
+            np.histogram(x_left, edges, weights=weights)[0] for weights in (None, x_left, y_left)
+        )
         if np.abs(x_left[:, None] - edges[1:-1]).min() < 1e-9:
             continue  # a row on an edge may fall on either side
         told = count > 0
@@ -143,7 +159,8 @@ def test_adjusted_r2_lost_without_a_term_is_that_of_a_refit() -> None:
     without = {"noise": [0, 5], "noise:level": [0, 1, 2, 5], "colour": [0, 1, 2, 3, 4]}
     assert design.names[5] == "colour[grey]"
     assert without_terms(design, fit.moments) == pytest.approx(
-        {term: whole - adjusted_r2(X[:, columns], y) for term, columns in without.items()})
+        {term: whole - adjusted_r2(X[:, columns], y) for term, columns in without.items()}
+    )
 
 
 def refit_without(rows: Sample, design: Design, fit: Fit, row: WithoutCategory) -> None:
@@ -157,15 +174,27 @@ def refit_without(rows: Sample, design: Design, fit: Fit, row: WithoutCategory) 
         beta = refit(X, y)
         assert row.before == fit.beta[k]
         assert row.after == pytest.approx(beta[k], abs=1e-7)
-        assert row.errors == pytest.approx(abs(beta[k] - fit.beta[k]) / fit.standard_error[k], rel=1e-4)
+        assert row.errors == pytest.approx(
+            abs(beta[k] - fit.beta[k]) / fit.standard_error[k], rel=1e-4
+        )
         low, high = fit.interval(0.5)[k]
         assert (row.moved in row.out_of_range) == (not low <= beta[k] <= high)
 
 
 @pytest.mark.parametrize("images", [100, 5000])
-@pytest.mark.parametrize("formula", ["noise + colour", "noise + noise:level + colour", "noise:level", "noise*level",
-                                     "noise + poly(level, 2):noise + colour"])
-def test_the_regression_without_a_category_is_a_refit_of_the_rows_that_are_left(formula: str, images: int) -> None:
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "noise + colour",
+        "noise + noise:level + colour",
+        "noise:level",
+        "noise*level",
+        "noise + poly(level, 2):noise + colour",
+    ],
+)
+def test_the_regression_without_a_category_is_a_refit_of_the_rows_that_are_left(
+    formula: str, images: int
+) -> None:
     rows = sample(images=images)
     design, fit = regression(formula, rows)
     found = without_categories(rows, design, fit, 0.5)
@@ -185,26 +214,42 @@ def test_without_a_category_the_others_that_moved_most_and_left_their_intervals_
         kept = factor.codes != factor.categories.index(row.category)
         X, y = (values[kept] for values in arrays(rows, design))
         beta = refit(X, y)
-        others = {"none": ["colour[grey]"], "fog": ["constant", "noise[shot]", "colour[grey]"],
-                  "shot": ["constant", "noise[fog]", "colour[grey]"], "black": ["noise[fog]", "noise[shot]"],
-                  "grey": ["constant", "noise[fog]", "noise[shot]"]}[row.category]
+        others = {
+            "none": ["colour[grey]"],
+            "fog": ["constant", "noise[shot]", "colour[grey]"],
+            "shot": ["constant", "noise[fog]", "colour[grey]"],
+            "black": ["noise[fog]", "noise[shot]"],
+            "grey": ["constant", "noise[fog]", "noise[shot]"],
+        }[row.category]
         places = [fit.names.index(name) for name in others]
         shift = np.abs(beta - fit.beta)[places] / fit.standard_error[places]
         assert row.moved == others[int(shift.argmax())]
         assert row.errors == pytest.approx(shift.max())
-        assert row.out_of_range == tuple(fit.names[k] for k in places if not low[k] <= beta[k] <= high[k])
+        assert row.out_of_range == tuple(
+            fit.names[k] for k in places if not low[k] <= beta[k] <= high[k]
+        )
 
 
-@pytest.mark.parametrize(("formula", "category", "changed"), [
-    ("noise*colour", "black", "noise"),   # noise[fog] is told in black alone
-    ("noise*level", "fog", "level"),      # the slope is fog's, the first noise type that has one
-])
-def test_what_is_told_against_the_category_that_is_left_out_is_not_compared(formula: str, category: str,
-                                                                            changed: str) -> None:
+@pytest.mark.parametrize(
+    ("formula", "category", "changed"),
+    [
+        ("noise*colour", "black", "noise"),  # noise[fog] is told in black alone
+        ("noise*level", "fog", "level"),  # the slope is fog's, the first noise type that has one
+    ],
+)
+def test_what_is_told_against_the_category_that_is_left_out_is_not_compared(
+    formula: str, category: str, changed: str
+) -> None:
     rows = sample(3, images=400)
     design, fit = regression(formula, rows)
-    row, = (row for row in without_categories(rows, design, fit, 0.01) if row.category == category)
-    compared = {design.columns[fit.names.index(name)].term for name in (row.moved, *row.out_of_range) if name}
+    (row,) = (
+        row for row in without_categories(rows, design, fit, 0.01) if row.category == category
+    )
+    compared = {
+        design.columns[fit.names.index(name)].term
+        for name in (row.moved, *row.out_of_range)
+        if name
+    }
     assert changed not in compared
 
 
@@ -213,7 +258,7 @@ def test_a_category_without_which_every_row_succeeds_has_no_adjusted_r2() -> Non
     fog = rows.variables.factors["noise"].codes == 1
     rows = replace(rows, success=np.where(fog, rows.success, 1).astype(np.uint8))
     design, fit = regression("noise + colour", rows)
-    row, = (row for row in without_categories(rows, design, fit, 0.95) if row.category == "fog")
+    (row,) = (row for row in without_categories(rows, design, fit, 0.95) if row.category == "fog")
     assert np.isnan(row.adjusted_r2)
 
 
@@ -228,16 +273,21 @@ def test_the_moments_of_the_categories_add_up_to_the_whole() -> None:
 
 def test_a_sound_regression_warns_of_nothing() -> None:
     rows = sample(6, images=400)
-    rows = replace(rows, success=(np.random.default_rng(6).random(rows.rows) < 0.5).astype(np.uint8))
+    rows = replace(
+        rows, success=(np.random.default_rng(6).random(rows.rows) < 0.5).astype(np.uint8)
+    )
     _, fit = regression("noise + colour", rows)
     assert warnings(fit, ["image"]) == []
 
 
 def test_few_uneven_clusters_are_warned_of() -> None:
     found = " ".join(warnings(fitted(*grunfeld()), ["firm"]))
-    for words in ("10 clusters by firm are few: t and F with 9", "the jackknife's error of x2 is 1.73 times CV1's",
-                  "x1 is identified as by 2.7 clusters of equal weight, though there are 10 by firm",
-                  "100% of the fitted values lie below 0 or above 1"):
+    for words in (
+        "10 clusters by firm are few: t and F with 9",
+        "the jackknife's error of x2 is 1.73 times CV1's",
+        "x1 is identified as by 2.7 clusters of equal weight, though there are 10 by firm",
+        "100% of the fitted values lie below 0 or above 1",
+    ):
         assert words in found
 
 
@@ -248,16 +298,20 @@ def test_columns_that_nearly_combine_and_what_one_cluster_tells_are_warned_of() 
     fit = fitted(X, y, cluster)
     found = " ".join(warnings(fit, ["image"]))
     assert fit.leave_out is not None
-    for words in ("the condition number of X is ",
-                  f"image {cluster.max()} alone carries 99% of what identifies x3, 99 times its share",
-                  "without each of 1 clusters by image some coefficient is not identified"):
+    for words in (
+        "the condition number of X is ",
+        f"image {cluster.max()} alone carries 99% of what identifies x3, 99 times its share",
+        "without each of 1 clusters by image some coefficient is not identified",
+    ):
         assert words in found
 
 
 def test_a_row_that_alone_tells_a_coefficient_is_warned_of() -> None:
     X, y, cluster = ragged(8, clusters=100, K=3)
     X[:, 2] = np.arange(len(y)) == 3
-    assert "1 rows alone identify a coefficient" in " ".join(warnings(fitted(X, y, cluster), ["image"]))
+    assert "1 rows alone identify a coefficient" in " ".join(
+        warnings(fitted(X, y, cluster), ["image"])
+    )
 
 
 def test_a_regression_on_a_constant_alone_can_be_looked_at() -> None:
@@ -280,7 +334,9 @@ def test_a_sample_in_other_clusters_has_the_same_rows(seed: int) -> None:
     np.testing.assert_array_equal(other.success, rows.success[order])
     design, fit = regression("noise + colour*level", rows)
     np.testing.assert_array_equal(arrays(other, design)[0], arrays(rows, design)[0][order])
-    np.testing.assert_allclose(least_squares(other.blocks(design), design.names).beta, fit.beta, rtol=1e-7, atol=1e-9)
+    np.testing.assert_allclose(
+        least_squares(other.blocks(design), design.names).beta, fit.beta, rtol=1e-7, atol=1e-9
+    )
 
 
 def test_a_sample_streams_its_rows_in_whole_clusters_as_often_as_asked() -> None:
@@ -290,13 +346,21 @@ def test_a_sample_streams_its_rows_in_whole_clusters_as_often_as_asked() -> None
     for _ in range(2):
         parts = list(blocks())
         assert len(parts) > 1
-        np.testing.assert_array_equal(np.concatenate([X for X, _, _ in parts]), arrays(rows, design)[0])
+        np.testing.assert_array_equal(
+            np.concatenate([X for X, _, _ in parts]), arrays(rows, design)[0]
+        )
         np.testing.assert_array_equal(np.concatenate([y for _, y, _ in parts]), rows.success)
     assert all(one[2][-1] < other[2][0] for one, other in pairwise(parts))
 
 
-@given(pairs=st.lists(st.tuples(st.integers(-3, 3), st.integers(10**6, 10**6 + 3)), min_size=1, max_size=30))
-def test_rows_are_in_one_intersection_where_both_labels_are_alike(pairs: list[tuple[int, int]]) -> None:
+@given(
+    pairs=st.lists(
+        st.tuples(st.integers(-3, 3), st.integers(10**6, 10**6 + 3)), min_size=1, max_size=30
+    )
+)
+def test_rows_are_in_one_intersection_where_both_labels_are_alike(
+    pairs: list[tuple[int, int]],
+) -> None:
     first, second = np.array(pairs).T
     both = intersection(first, second)
     assert [[a == b for b in both] for a in both] == [[a == b for b in pairs] for a in pairs]
@@ -336,7 +400,9 @@ def test_a_wrong_coefficient_or_error_is_stopped_by_name() -> None:
     fit = fitted(X, y, cluster)
     blocks = into_blocks(X, y, cluster)
     nudge = np.eye(6)[2]
-    with pytest.raises(ValueError, match=r"the coefficient of x2 is .* here and .* by linearmodels: one is wrong"):
+    with pytest.raises(
+        ValueError, match=r"the coefficient of x2 is .* here and .* by linearmodels: one is wrong"
+    ):
         confirm(blocks, replace(fit, beta=fit.beta + 1e-6 * nudge))
     wrong = fit.covariances_cv1[0] * (1 + 1e-5 * np.diag(nudge))
     with pytest.raises(ValueError, match=r"the CV1 error of x2 is .* by linearmodels") as caught:

@@ -9,7 +9,9 @@ from clustered_rows import Floats, Ints, ragged
 from stages.statistics.leave_out import ClusterBatch, cluster_batches, unidentified_directions
 
 
-def left_out(seed: int, K: int, largest: int) -> tuple[Floats, Floats, Ints, Floats, list[ClusterBatch]]:
+def left_out(
+    seed: int, K: int, largest: int
+) -> tuple[Floats, Floats, Ints, Floats, list[ClusterBatch]]:
     """X, y and cluster sorted by cluster, the root L'^-1 of (X'X)^-1, and the batches."""
     X, y, cluster = ragged(seed, clusters=15, K=K, largest=largest)
     order = np.argsort(cluster, kind="stable")
@@ -32,7 +34,9 @@ def test_each_quantity_of_a_cluster_is_its_formula(K: int, largest: int) -> None
             residual = (y - X @ beta)[own]
             np.testing.assert_allclose(batch.row_leverage[g], np.diag(hat), rtol=1e-9)
             assert batch.leverage[g] == pytest.approx(np.trace(hat))
-            np.testing.assert_allclose(batch.score[g] @ np.linalg.inv(root), X[own].T @ residual, atol=1e-9)
+            np.testing.assert_allclose(
+                batch.score[g] @ np.linalg.inv(root), X[own].T @ residual, atol=1e-9
+            )
             moved = inverse @ X[own].T @ np.linalg.inv(np.eye(len(hat)) - hat) @ residual
             np.testing.assert_allclose(root @ batch.displacement.w[g], moved, atol=1e-9)
             seen += 1
@@ -41,7 +45,9 @@ def test_each_quantity_of_a_cluster_is_its_formula(K: int, largest: int) -> None
 
 def test_batches_are_clusters_of_one_size_and_hold_every_row_once() -> None:
     X, _, cluster, root, batches = left_out(2, 3, 5)
-    assert [batch.Z.shape[1] for batch in batches] == sorted({int((cluster == one).sum()) for one in cluster})
+    assert [batch.Z.shape[1] for batch in batches] == sorted(
+        {int((cluster == one).sum()) for one in cluster}
+    )
     rows = np.concatenate([batch.Z.reshape(-1, 3) for batch in batches])
     np.testing.assert_allclose(np.sort(rows, axis=0), np.sort(X @ root, axis=0))
 

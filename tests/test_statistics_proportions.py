@@ -28,14 +28,18 @@ def test_clusters_of_one_give_the_wilson_interval() -> None:
     success = np.random.default_rng(3).random(5000) < 0.9
     estimate, low, high = clustered_proportion(success, np.arange(5000))
     assert estimate == pytest.approx(success.mean())
-    assert (low, high) == pytest.approx(proportion_confint(success.sum(), 5000, method="wilson"), abs=1e-5)
+    assert (low, high) == pytest.approx(
+        proportion_confint(success.sum(), 5000, method="wilson"), abs=1e-5
+    )
 
 
 def test_repeating_every_observation_changes_no_bound() -> None:
     success = np.random.default_rng(4).random(40) < 0.7
     once = clustered_proportion(success, np.arange(40))
     many = clustered_proportion(np.repeat(success, 25), np.repeat(np.arange(40), 25))
-    assert many == pytest.approx(once, abs=0.003)  # 40 and 39.04 are not quite the same effective size
+    assert many == pytest.approx(
+        once, abs=0.003
+    )  # 40 and 39.04 are not quite the same effective size
 
 
 def test_the_effective_size_follows_the_intraclass_correlation() -> None:
@@ -76,9 +80,13 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
     assert naive / trials < 0.8
 
 
-@given(st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=2, max_size=60), st.floats(0.5, 0.999))
-def test_the_interval_holds_the_estimate_and_stays_in_the_unit_range(rows: list[tuple[bool, int]],
-                                                                     confidence: float) -> None:
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 6)), min_size=2, max_size=60),
+    st.floats(0.5, 0.999),
+)
+def test_the_interval_holds_the_estimate_and_stays_in_the_unit_range(
+    rows: list[tuple[bool, int]], confidence: float
+) -> None:
     success = np.array([row[0] for row in rows])
     cluster = np.array([row[1] for row in rows])
     if len(np.unique(cluster)) < 2:
@@ -103,22 +111,31 @@ def test_glyphs_that_come_back_widen_the_interval_and_unknown_ones_do_not() -> N
 def test_of_one_known_glyph_the_interval_is_by_captcha() -> None:
     success = np.array([1, 0, 1])
     captcha = np.arange(3)
-    assert clustered_proportion(success, captcha, np.full(3, 8)) == clustered_proportion(success, captcha)
+    assert clustered_proportion(success, captcha, np.full(3, 8)) == clustered_proportion(
+        success, captcha
+    )
 
 
 def test_text_labels_do_for_clusters() -> None:
-    assert clustered_proportion(np.array([1, 0, 1]), np.array(["a", "b", "a"]))[0] == pytest.approx(2 / 3)
+    assert clustered_proportion(np.array([1, 0, 1]), np.array(["a", "b", "a"]))[0] == pytest.approx(
+        2 / 3
+    )
 
 
-@pytest.mark.parametrize(("success", "cluster", "confidence", "message"), [
-    ([1, 0], [1, 1], 0.95, "at least two captchas, got 1"),
-    ([], [], 0.95, "at least two captchas.* got 0"),
-    ([1, 0, 1], [1, 2], 0.95, r"should be alike \(N,\)"),
-    ([1, 2], [1, 2], 0.95, "should be 0 or 1, got 2"),
-    ([1, float("nan")], [1, 2], 0.95, "should be 0 or 1, got nan"),
-    ([1, 0], [1, 2], 1.0, "confidence should lie between 0 and 1"),
-])
-def test_bad_input_is_refused(success: list[float], cluster: list[int], confidence: float, message: str) -> None:
+@pytest.mark.parametrize(
+    ("success", "cluster", "confidence", "message"),
+    [
+        ([1, 0], [1, 1], 0.95, "at least two captchas, got 1"),
+        ([], [], 0.95, "at least two captchas.* got 0"),
+        ([1, 0, 1], [1, 2], 0.95, r"should be alike \(N,\)"),
+        ([1, 2], [1, 2], 0.95, "should be 0 or 1, got 2"),
+        ([1, float("nan")], [1, 2], 0.95, "should be 0 or 1, got nan"),
+        ([1, 0], [1, 2], 1.0, "confidence should lie between 0 and 1"),
+    ],
+)
+def test_bad_input_is_refused(
+    success: list[float], cluster: list[int], confidence: float, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         clustered_proportion(np.array(success), np.array(cluster), confidence=confidence)
 
@@ -127,5 +144,7 @@ def test_bad_input_is_refused(success: list[float], cluster: list[int], confiden
 def test_the_bound_beside_none_or_all_is_exact(value: int, bound: int) -> None:
     """Rounding would leave some 1e-19, which a metrics file would show."""
     for clusters in range(2, 60):
-        found = clustered_proportion(np.full(3 * clusters, value), np.repeat(np.arange(clusters), 3))
+        found = clustered_proportion(
+            np.full(3 * clusters, value), np.repeat(np.arange(clusters), 3)
+        )
         assert found[bound] == value

@@ -17,7 +17,9 @@ from stages.statistics.run_variance import TrainingRuns, between_runs
 from stages.statistics.sample import Sample
 
 
-def study(seed: int, runs: tuple[int, ...] = (3, 3), captchas: int = 12) -> tuple[Sample, TrainingRuns]:
+def study(
+    seed: int, runs: tuple[int, ...] = (3, 3), captchas: int = 12
+) -> tuple[Sample, TrainingRuns]:
     """Readers with so many runs each, on the same captchas under three conditions; sorted by captcha."""
     rng = np.random.default_rng(seed)
     entries = [(reader, run) for reader, count in enumerate(runs) for run in range(count)]
@@ -26,14 +28,20 @@ def study(seed: int, runs: tuple[int, ...] = (3, 3), captchas: int = 12) -> tupl
     reader = np.array([one for one, _ in entries])[entry]
     chance = 0.7 - 0.2 * condition - 0.1 * reader + rng.normal(0, 0.1, len(entries))[entry]
     success = (rng.random(len(chance)) < chance).astype(np.uint8)
-    factors = {"noise": make_factor("noise", condition, ["none", "fog", "gaussian"], "none"),
-               "reader": make_factor("reader", reader, [f"r{i}" for i in range(len(runs))], "r0")}
-    return (Sample(Variables(factors, {}, len(success)), success, captcha.astype(np.int64)),
-            TrainingRuns(entry.astype(np.int64), reader.astype(np.int64)))
+    factors = {
+        "noise": make_factor("noise", condition, ["none", "fog", "gaussian"], "none"),
+        "reader": make_factor("reader", reader, [f"r{i}" for i in range(len(runs))], "r0"),
+    }
+    return (
+        Sample(Variables(factors, {}, len(success)), success, captcha.astype(np.int64)),
+        TrainingRuns(entry.astype(np.int64), reader.astype(np.int64)),
+    )
 
 
 def fitted(sample: Sample, formula: str) -> tuple[Design, Fit]:
-    design = build_design(parse_formula(formula, sample.variables.names, {}, "here"), sample.variables)
+    design = build_design(
+        parse_formula(formula, sample.variables.names, {}, "here"), sample.variables
+    )
     return design, least_squares(sample.blocks(design), design.names)
 
 
@@ -53,6 +61,7 @@ def parts(sample: Sample, runs: TrainingRuns, design: Design, fit: Fit) -> tuple
             about = sums - sums.mean(axis=0)
             total: Floats = R / (R - 1) * about.T @ about
             return total
+
         run += added(np.ones(sample.rows, bool))
         for captcha in np.unique(sample.cluster):
             crossed += added(sample.cluster == captcha)
@@ -60,16 +69,20 @@ def parts(sample: Sample, runs: TrainingRuns, design: Design, fit: Fit) -> tuple
 
 
 @pytest.mark.parametrize("runs", [(3, 3), (2, 5), (4,)])
-def test_blocks_add_up_to_what_a_loop_over_captchas_and_runs_says(runs: tuple[int, ...],
-                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_add_up_to_what_a_loop_over_captchas_and_runs_says(
+    runs: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     sample, training = study(1, runs)
     design, fit = fitted(sample, "noise + reader")
     run, crossed = parts(sample, training, design, fit)
     whole, fewest = between_runs(sample, design, fit, training)
     np.testing.assert_allclose(whole, run - crossed, atol=1e-14)
     assert fewest == min(runs)
-    monkeypatch.setattr(Sample, "slices", lambda self: [
-        slice(start, end) for start, end in pairwise(boundaries(self.cluster, 40))])
+    monkeypatch.setattr(
+        Sample,
+        "slices",
+        lambda self: [slice(start, end) for start, end in pairwise(boundaries(self.cluster, 40))],
+    )
     np.testing.assert_allclose(between_runs(sample, design, fit, training)[0], whole, atol=1e-14)
 
 
@@ -104,16 +117,26 @@ def test_the_error_with_runs_is_never_smaller_and_has_few_degrees_of_freedom() -
     together = with_runs(fit, between, fewest)
     assert together.df == 2
     variance = np.diag(fit.covariance + between)
-    np.testing.assert_allclose(together.standard_error,
-                               np.sqrt(np.maximum(variance, fit.standard_error**2)), rtol=1e-12)
+    np.testing.assert_allclose(
+        together.standard_error, np.sqrt(np.maximum(variance, fit.standard_error**2)), rtol=1e-12
+    )
     terms = parse_formula("noise + reader", sample.variables.names, {}, "here")
     order = np.random.default_rng(5).permutation(sample.rows)
-    one = estimate("main", "all", terms, sample.take(order), Clusters(
-        ("captcha",), (sample.cluster[order],), training.take(order)), confirm=False, rng=np.random.default_rng(0))
+    one = estimate(
+        "main",
+        "all",
+        terms,
+        sample.take(order),
+        Clusters(("captcha",), (sample.cluster[order],), training.take(order)),
+        confirm=False,
+        rng=np.random.default_rng(0),
+    )
     np.testing.assert_allclose(one.fit.standard_error, together.standard_error, rtol=1e-9)
     assert one.wild is None
-    assert any("2 degrees of freedom, since the fewest training runs of a reader are 3" in text
-               for text in one.warnings)
+    assert any(
+        "2 degrees of freedom, since the fewest training runs of a reader are 3" in text
+        for text in one.warnings
+    )
 
 
 def test_a_single_run_of_a_reader_is_refused() -> None:

@@ -33,22 +33,35 @@ def curve(levels: Array, midpoint: float, steepness: float, clean: float = 1.0) 
     return np.asarray(clean / (1 + (levels / midpoint) ** steepness))
 
 
-def shown(P: Array, captchas: int, characters: int, rng: np.random.Generator, rho: float = 0.0) -> tuple[Array, Array]:
+def shown(
+    P: Array, captchas: int, characters: int, rng: np.random.Generator, rho: float = 0.0
+) -> tuple[Array, Array]:
     """Characters right and seen (G, L); those of a captcha, also between levels, correlate by rho."""
-    shared = stats.norm.cdf(np.sqrt(rho) * rng.normal(size=(captchas, 1, 1))
-                            + np.sqrt(1 - rho) * rng.normal(size=(captchas, len(P), characters)))
+    shared = stats.norm.cdf(
+        np.sqrt(rho) * rng.normal(size=(captchas, 1, 1))
+        + np.sqrt(1 - rho) * rng.normal(size=(captchas, len(P), characters))
+    )
     right = (shared < P[:, None]).sum(axis=2).astype(float)
     return right, np.full((captchas, len(P)), float(characters))
 
 
-def study(right: Array, seen: Array, *, draws: int = 200, seed: int = 1, targets: tuple[float, ...] = (0.5, 0.75),
-          confidence: float = 0.95) -> DoseResponse:
+def study(
+    right: Array,
+    seen: Array,
+    *,
+    draws: int = 200,
+    seed: int = 1,
+    targets: tuple[float, ...] = (0.5, 0.75),
+    confidence: float = 0.95,
+) -> DoseResponse:
     shares = resampled_shares(right, seen, draws, rng=np.random.default_rng(seed))
     return dose_response(shares, LEVELS, targets=targets, confidence=confidence)
 
 
 @pytest.mark.parametrize(("midpoint", "steepness"), [(0.3, 2.0), (0.5, 4.0), (0.7, 8.0)])
-def test_a_known_threshold_is_found_between_the_tested_levels(midpoint: float, steepness: float) -> None:
+def test_a_known_threshold_is_found_between_the_tested_levels(
+    midpoint: float, steepness: float
+) -> None:
     found = level_at(curve(LEVELS, midpoint, steepness)[None], LEVELS, 0.5)[0]
     assert found == pytest.approx(midpoint, abs=0.02)
 
@@ -111,7 +124,11 @@ def test_the_interval_covers_as_often_as_it_says() -> None:
         half = dose_response(shares, LEVELS, targets=(0.5,), confidence=0.95).thresholds[0]
         covered += half.low <= truth <= half.high
         total = seen.sum(axis=0)
-        single = level_at(rng.binomial(total.astype(int), right.sum(axis=0) / total, (200, 7)) / total, LEVELS, 0.5)
+        single = level_at(
+            rng.binomial(total.astype(int), right.sum(axis=0) / total, (200, 7)) / total,
+            LEVELS,
+            0.5,
+        )
         low, high = np.quantile(single, [0.025, 0.975])
         naive += low <= truth <= high
     assert 0.90 < covered / studies < 0.99
@@ -129,20 +146,27 @@ def test_a_fall_between_two_tested_levels_may_lie_anywhere_between_them() -> Non
 
 
 def test_a_level_beyond_the_largest_tested_is_not_reached() -> None:
-    half, most = study(*shown(curve(LEVELS, 1.3, 4), 400, 5, np.random.default_rng(11)), targets=(0.5, 0.9)).thresholds
+    half, most = study(
+        *shown(curve(LEVELS, 1.3, 4), 400, 5, np.random.default_rng(11)), targets=(0.5, 0.9)
+    ).thresholds
     assert (half.level, half.low, half.high, half.reached) == (inf, inf, inf, 0)
     assert most.level < most.high < 1
 
 
 def test_a_level_about_the_largest_tested_is_reached_in_some_draws() -> None:
-    half = study(*shown(curve(LEVELS, 1.0, 4), 400, 5, np.random.default_rng(12)), targets=(0.5,)).thresholds[0]
+    half = study(
+        *shown(curve(LEVELS, 1.0, 4), 400, 5, np.random.default_rng(12)), targets=(0.5,)
+    ).thresholds[0]
     assert 0.02 < half.reached < 0.98
     assert half.low < 1
     assert half.high == inf
 
 
 def test_what_clean_captchas_do_not_reach_has_level_0() -> None:
-    found = study(*shown(curve(LEVELS, 0.4, 4, clean=0.6), 400, 5, np.random.default_rng(13)), targets=(0.75, 0.5))
+    found = study(
+        *shown(curve(LEVELS, 0.4, 4, clean=0.6), 400, 5, np.random.default_rng(13)),
+        targets=(0.75, 0.5),
+    )
     most, half = found.thresholds
     assert (most.level, most.low, most.high, most.reached) == (0, 0, 0, 1)
     assert 0 < half.low < half.level < half.high
@@ -150,7 +174,10 @@ def test_what_clean_captchas_do_not_reach_has_level_0() -> None:
 
 def test_the_area_is_that_of_trapezoids() -> None:
     shares = np.array([1.0, 0.8, 0.6, 0.4, 0.2, 0.1, 0.0])
-    by_hand = sum((b - a) * (x + y) / 2 for a, b, x, y in zip(LEVELS, LEVELS[1:], shares, shares[1:], strict=False))
+    by_hand = sum(
+        (b - a) * (x + y) / 2
+        for a, b, x, y in zip(LEVELS, LEVELS[1:], shares, shares[1:], strict=False)
+    )
     assert area_under_accuracy(shares, LEVELS) == pytest.approx(by_hand)
     found = dose_response(np.tile(shares, (3, 1)), LEVELS, targets=(0.5,), confidence=0.9).area
     assert (found.value, found.low, found.high) == pytest.approx((by_hand,) * 3)
@@ -195,8 +222,12 @@ def test_an_interval_holds_the_estimate_where_all_draws_lie_below_it() -> None:
     ({"confidence": 1.0}, "confidence should lie between 0 and 1"),
 ])  # fmt: skip
 def test_bad_input_is_refused(change: dict[str, Any], message: str) -> None:
-    usual: dict[str, Any] = {"shares": np.array([[1.0, 0.0]] * 3), "levels": [0.0, 0.5], "targets": (0.5,),
-                             "confidence": 0.95}
+    usual: dict[str, Any] = {
+        "shares": np.array([[1.0, 0.0]] * 3),
+        "levels": [0.0, 0.5],
+        "targets": (0.5,),
+        "confidence": 0.95,
+    }
     dose_response(**usual)
     with pytest.raises(ValueError, match=f"^dose_response: .*{message}"):
         dose_response(**{**usual, **change})

@@ -16,7 +16,9 @@ seeds = st.integers(0, 2**32 - 1)
 
 def bootstrap(rows: Rows, draws: int, seed: int) -> Floats:
     X, y, cluster = rows
-    return wild_p(cluster_moments(into_blocks(X, y, cluster)), draws, rng=np.random.default_rng(seed))
+    return wild_p(
+        cluster_moments(into_blocks(X, y, cluster)), draws, rng=np.random.default_rng(seed)
+    )
 
 
 def clustered_t(X: Floats, y: Floats, code: Ints, k: int) -> float:
@@ -76,7 +78,9 @@ def test_p_is_between_the_smallest_that_the_draws_allow_and_one(seed: int, clust
     least = 2 / 2**clusters if 10 <= clusters <= 13 else 1 / 100
     assert ((p >= least) & (p <= 1)).all()
     if 10 <= clusters <= 13:
-        np.testing.assert_allclose(p * 2 ** (clusters - 1) % 1, 0)  # draws come in pairs, one the other's negative
+        np.testing.assert_allclose(
+            p * 2 ** (clusters - 1) % 1, 0
+        )  # draws come in pairs, one the other's negative
 
 
 def test_the_sign_of_the_outcome_does_not_matter_and_the_same_draws_give_the_same_p() -> None:
@@ -89,8 +93,10 @@ def test_the_sign_of_the_outcome_does_not_matter_and_the_same_draws_give_the_sam
 
 def test_units_of_regressors_and_outcome_do_not_matter() -> None:
     X, y, cluster = ragged(6, clusters=9, K=3)
-    np.testing.assert_allclose(bootstrap((X * [1, 1e4, 1e-4], 1e3 * y, cluster), 300, 1),
-                               bootstrap((X, y, cluster), 300, 1))
+    np.testing.assert_allclose(
+        bootstrap((X * [1, 1e4, 1e-4], 1e3 * y, cluster), 300, 1),
+        bootstrap((X, y, cluster), 300, 1),
+    )
 
 
 def test_an_effect_without_error_has_no_p() -> None:
@@ -100,8 +106,12 @@ def test_an_effect_without_error_has_no_p() -> None:
 
 def test_the_moments_of_clusters_do_not_depend_on_blocks() -> None:
     X, y, cluster = ragged(8, clusters=9, K=3)
-    for one, other, label in zip(cluster_moments(into_blocks(X, y, cluster)), cluster_moments(into_blocks(X, y, cluster, 4)),
-                                 np.unique(cluster), strict=True):
+    for one, other, label in zip(
+        cluster_moments(into_blocks(X, y, cluster)),
+        cluster_moments(into_blocks(X, y, cluster, 4)),
+        np.unique(cluster),
+        strict=True,
+    ):
         rows = cluster == label
         np.testing.assert_allclose(one.XX, X[rows].T @ X[rows])
         np.testing.assert_allclose(one.Xy, X[rows].T @ y[rows])

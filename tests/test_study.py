@@ -17,13 +17,27 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY = {"glyphs": {"alphabet": "0123"},
-        "captcha": {"train": 120, "validation": 20, "test": 24, "captchas_per_part": 12},
-        "noise": {"types": ["gaussian", "fog", "elastic"], "steps": 2},
-        "explain": {"captchas": 2, "epochs": 1, "latent": 2, "draws": 50}}
-READER = {"architecture": "heads", "epochs": 1, "batch": 8}  # reads some right after few steps; CTC would read nothing
-RESULTS = ("metrics/", "plots/details", "plots/explain", "plots/figures", "plots/predict", "plots/regress",
-           "plots/report", "plots/train")
+TINY = {
+    "glyphs": {"alphabet": "0123"},
+    "captcha": {"train": 120, "validation": 20, "test": 24, "captchas_per_part": 12},
+    "noise": {"types": ["gaussian", "fog", "elastic"], "steps": 2},
+    "explain": {"captchas": 2, "epochs": 1, "latent": 2, "draws": 50},
+}
+READER = {
+    "architecture": "heads",
+    "epochs": 1,
+    "batch": 8,
+}  # reads some right after few steps; CTC would read nothing
+RESULTS = (
+    "metrics/",
+    "plots/details",
+    "plots/explain",
+    "plots/figures",
+    "plots/predict",
+    "plots/regress",
+    "plots/report",
+    "plots/train",
+)
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {
     **{name: value for name, value in os.environ.items() if not name.startswith(("DVC_", "GIT_"))},
@@ -35,7 +49,15 @@ ENVIRONMENT = {
 
 
 def call(where: Path, *command: str, fails: bool = False) -> str:
-    done = subprocess.run(command, cwd=where, env=ENVIRONMENT, text=True, capture_output=True, timeout=900, check=False)
+    done = subprocess.run(
+        command,
+        cwd=where,
+        env=ENVIRONMENT,
+        text=True,
+        capture_output=True,
+        timeout=900,
+        check=False,
+    )
     output = done.stdout + done.stderr
     assert (done.returncode != 0) is fails, output[-3000:]
     return output
@@ -57,8 +79,13 @@ def shrink(params: Path) -> None:
 def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A repository with the working tree's files and a tiny setting, reproduced once and committed."""
     where = tmp_path_factory.mktemp("study") / "repo"
-    listed = subprocess.run(["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, text=True,
-                            capture_output=True, check=True).stdout.splitlines()
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout.splitlines()
     for name in listed:
         if (ROOT / name).is_file() and not name.startswith(RESULTS):
             (where / name).parent.mkdir(parents=True, exist_ok=True)
@@ -83,7 +110,12 @@ def test_the_committed_results_are_those_of_the_committed_code(tmp_path: Path) -
 def test_one_command_makes_the_report_and_the_metrics(study: Path) -> None:
     assert (study / "plots/report.html").stat().st_size < 1_000_000
     metrics = json.loads((study / "metrics/predict/noisy.json").read_text())
-    for name in ("character_accuracy", "exact_match", "clean_character_accuracy", "clean_exact_match"):
+    for name in (
+        "character_accuracy",
+        "exact_match",
+        "clean_character_accuracy",
+        "clean_exact_match",
+    ):
         assert 0 <= metrics[f"{name}_low"] <= metrics[name] <= metrics[f"{name}_high"] <= 1
     regressed = json.loads((study / "metrics/regress.json").read_text())
     assert {"adjusted_r2", "predicted_r2", "observations"} <= set(regressed)
@@ -117,8 +149,11 @@ def test_an_experiment_in_a_temporary_folder_changes_one_line_and_is_kept(study:
     call(study, "dvc", "exp", "run", "--temp", "-n", "milder", "-S", "noise.level=0.4")
     assert call(study, "git", "status", "--porcelain") == ""
     found = json.loads(call(study, "dvc", "exp", "show", "--json"))
-    names = [rev.get("name") for row in found for rev in [row, *[e for x in row.get("experiments") or []
-                                                                for e in x.get("revs", [])]]]
+    names = [
+        rev.get("name")
+        for row in found
+        for rev in [row, *[e for x in row.get("experiments") or [] for e in x.get("revs", [])]]
+    ]
     assert "milder" in names
     refs = call(study, "git", "for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
     kept = next(ref for ref in refs if ref.endswith("/milder"))
@@ -165,7 +200,9 @@ def test_an_experiment_in_the_workspace_and_the_way_back(study: Path) -> None:
 def test_a_bad_value_is_one_line_and_loses_nothing(study: Path) -> None:
     before = (study / "plots/report.html").read_bytes()
     output = call(study, "dvc", "exp", "run", "-S", "noise.types=[gausian]", fails=True)
-    assert re.search(r"error: params\.yaml: noise\.types\.0: expected one of gaussian, .*got 'gausian'", output)
+    assert re.search(
+        r"error: params\.yaml: noise\.types\.0: expected one of gaussian, .*got 'gausian'", output
+    )
     assert "Traceback" not in output
     call(study, "git", "checkout", "-q", ".")
     call(study, "dvc", "checkout")
@@ -181,8 +218,13 @@ def test_plots_are_drawn_without_a_network(study: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
 def test_killing_dvc_leaves_no_orphan(study: Path) -> None:
-    process = subprocess.Popen(["dvc", "repro", "-f", "-s", "train@noisy"], cwd=study, env=ENVIRONMENT,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        ["dvc", "repro", "-f", "-s", "train@noisy"],
+        cwd=study,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         pids: list[int] = []
         deadline = time.monotonic() + 300

@@ -20,9 +20,15 @@ def tuple_assignments(tree: ast.AST) -> Iterator[ast.AST]:
     """`a, b = x, y`: as many values as targets, written out, that read no target (a swap needs its tuple)."""
     for node in ast.walk(tree):
         match node:
-            case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values) as right):
+            case ast.Assign(
+                targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values) as right
+            ):
                 starred = any(isinstance(one, ast.Starred) for one in [*targets, *values])
-                if len(targets) == len(values) and not starred and not read_by(right) & names_of(targets):
+                if (
+                    len(targets) == len(values)
+                    and not starred
+                    and not read_by(right) & names_of(targets)
+                ):
                     yield node
 
 
@@ -43,9 +49,13 @@ def ternaries_in_f_strings(tree: ast.AST) -> Iterator[ast.AST]:
     return containing(tree, (ast.JoinedStr,), (ast.IfExp,))
 
 
-def containing(tree: ast.AST, outer: tuple[type[ast.AST], ...], inner: tuple[type[ast.AST], ...]) -> Iterator[ast.AST]:
+def containing(
+    tree: ast.AST, outer: tuple[type[ast.AST], ...], inner: tuple[type[ast.AST], ...]
+) -> Iterator[ast.AST]:
     for node in ast.walk(tree):
-        if isinstance(node, outer) and any(isinstance(one, inner) for one in ast.walk(node) if one is not node):
+        if isinstance(node, outer) and any(
+            isinstance(one, inner) for one in ast.walk(node) if one is not node
+        ):
             yield node
 
 
@@ -57,11 +67,25 @@ RULES: dict[str, Rule] = {
 # How often each package breaks a rule; a package that is not named never does.
 ALLOWED: dict[str, dict[str, int]] = {
     "tuple assignment": {},
-    "nested comprehension": {"benchmarks": 13, "stages/captcha": 2, "stages": 8, "stages/figures": 19,
-                             "stages/insight": 7, "stages/lab": 13, "stages/reader": 5, "stages/sources": 2,
-                             "stages/statistics": 5, "tests": 61},
-    "ternary in an f-string": {"stages": 3, "stages/captcha": 1, "stages/figures": 10, "stages/insight": 1,
-                               "stages/lab": 2},
+    "nested comprehension": {
+        "benchmarks": 13,
+        "stages/captcha": 2,
+        "stages": 8,
+        "stages/figures": 19,
+        "stages/insight": 7,
+        "stages/lab": 13,
+        "stages/reader": 5,
+        "stages/sources": 2,
+        "stages/statistics": 5,
+        "tests": 61,
+    },
+    "ternary in an f-string": {
+        "stages": 3,
+        "stages/captcha": 1,
+        "stages/figures": 10,
+        "stages/insight": 1,
+        "stages/lab": 2,
+    },
 }
 
 
@@ -75,7 +99,9 @@ def found(rule: Rule) -> dict[str, list[str]]:
     places: dict[str, list[str]] = {}
     for path in sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")):
         for node in rule(ast.parse(path.read_text(encoding="utf-8"))):
-            places.setdefault(package_of(path), []).append(f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}")
+            places.setdefault(package_of(path), []).append(
+                f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+            )
     return places
 
 
@@ -84,7 +110,11 @@ def test_code_says_one_thing_a_line(name: str) -> None:
     """Where this fails because there is less to allow, paste what it prints into ALLOWED; never more."""
     places = found(RULES[name])
     counted = {package: len(those) for package, those in places.items()}
-    more = {package: places[package] for package, count in counted.items() if count > ALLOWED[name].get(package, 0)}
+    more = {
+        package: places[package]
+        for package, count in counted.items()
+        if count > ALLOWED[name].get(package, 0)
+    }
     assert not more, f"{name}: write one statement or helper each instead, in {more}"
     assert counted == ALLOWED[name], f'lower ALLOWED to\n    "{name}": {counted},'
 
@@ -102,11 +132,14 @@ def test_a_tuple_assignment_is_told_from_a_swap_and_from_unpacking(code: str, br
     assert len(list(tuple_assignments(ast.parse(code)))) == broken
 
 
-@pytest.mark.parametrize(("code", "rule"), [
-    ("[[x for x in row] for row in rows]", "nested comprehension"),
-    ("sum(any(x for x in row) for row in rows)", "nested comprehension"),
-    ("f'{one if many else other}'", "ternary in an f-string"),
-])
+@pytest.mark.parametrize(
+    ("code", "rule"),
+    [
+        ("[[x for x in row] for row in rows]", "nested comprehension"),
+        ("sum(any(x for x in row) for row in rows)", "nested comprehension"),
+        ("f'{one if many else other}'", "ternary in an f-string"),
+    ],
+)
 def test_the_other_rules_see_what_they_are_about(code: str, rule: str) -> None:
     broken = Counter({name: len(list(find(ast.parse(code)))) for name, find in RULES.items()})
     assert +broken == Counter({rule: 1})

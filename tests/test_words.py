@@ -15,12 +15,33 @@ FOLDERS = ("stages", "ci", "experiments", "benchmarks")
 # Column names of tables and keys of JSON are file formats: they stay as they are.
 SCHEMAS = ROOT / "stages" / "schemas"
 RETIRED = {  # word of the private dialect -> what docs/development.md says instead
-    "told": "identified, known, a text", "untold": "unidentified", "foretold": "predicted", "foretell": "predict",
-    "kept": "retained, cached, valid", "lonely": "leverage_one", "look": "style, diagnostics", "looks": "SaliencyConfig",
-    "said": "text, read_right", "say": "print_metrics", "says": "text", "beside": "versus", "abreast": "parallel",
-    "halves": "shards, half_levels", "outside": "external, out_of_range", "bent": "augmented", "bend": "augmented",
-    "dealt": "assigned", "hear": "read", "lest": "", "spoken": "marked_text, term_words", "telling": "", "tells": "",
-    "alike": "same", "deed": "", "whom": "", "woven": "interleaved",
+    "told": "identified, known, a text",
+    "untold": "unidentified",
+    "foretold": "predicted",
+    "foretell": "predict",
+    "kept": "retained, cached, valid",
+    "lonely": "leverage_one",
+    "look": "style, diagnostics",
+    "looks": "SaliencyConfig",
+    "said": "text, read_right",
+    "say": "print_metrics",
+    "says": "text",
+    "beside": "versus",
+    "abreast": "parallel",
+    "halves": "shards, half_levels",
+    "outside": "external, out_of_range",
+    "bent": "augmented",
+    "bend": "augmented",
+    "dealt": "assigned",
+    "hear": "read",
+    "lest": "",
+    "spoken": "marked_text, term_words",
+    "telling": "",
+    "tells": "",
+    "alike": "same",
+    "deed": "",
+    "whom": "",
+    "woven": "interleaved",
 }
 # Protocol names: each module of a kind has its own. Type aliases of arrays are a convention, stated in one comment.
 OF_EACH_MODULE = {"main", "routes", "arguments", "CHAPTER", "LIMITS"}
@@ -49,20 +70,29 @@ def identifiers(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 def public_definitions(path: Path) -> Iterator[str]:
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+        if isinstance(
+            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+        ) and not node.name.startswith("_"):
             yield node.name
 
 
 def declared_columns() -> set[str]:
     """Names of columns and fields that files have: they are formats, wherever a record carries them."""
-    return {name for path in sorted(SCHEMAS.rglob("*.py"))
-            for _, name in identifiers(ast.parse(path.read_text(encoding="utf-8")))}
+    return {
+        name
+        for path in sorted(SCHEMAS.rglob("*.py"))
+        for _, name in identifiers(ast.parse(path.read_text(encoding="utf-8")))
+    }
 
 
 def retired_in(source: str, allowed: set[str]) -> list[str]:
-    return [f"{line}: {name} (instead: {RETIRED[word] or 'a plain word'})"
-            for line, name in identifiers(ast.parse(source)) if name not in allowed
-            for word in words_of(name) if word in RETIRED]
+    return [
+        f"{line}: {name} (instead: {RETIRED[word] or 'a plain word'})"
+        for line, name in identifiers(ast.parse(source))
+        if name not in allowed
+        for word in words_of(name)
+        if word in RETIRED
+    ]
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -85,13 +115,18 @@ def test_a_public_function_or_class_has_a_name_of_its_own() -> None:
         if path.is_relative_to(ROOT / "stages") or path.is_relative_to(ROOT / "ci"):
             for name in public_definitions(path):
                 places[name].add(path.relative_to(ROOT).as_posix())
-    assert {name: sorted(paths) for name, paths in places.items()
-            if len(paths) > 1 and name not in OF_EACH_MODULE} == {}
+    assert {
+        name: sorted(paths)
+        for name, paths in places.items()
+        if len(paths) > 1 and name not in OF_EACH_MODULE
+    } == {}
 
 
 def test_no_two_files_of_stages_are_named_alike() -> None:
     places = defaultdict(list)
     for path in sorted((ROOT / "stages").rglob("*.py")):
-        if path.stem not in ("__init__", "__main__") and SCHEMAS not in path.parents:  # schemas are named after stages
+        if (
+            path.stem not in ("__init__", "__main__") and SCHEMAS not in path.parents
+        ):  # schemas are named after stages
             places[path.stem].append(path.relative_to(ROOT).as_posix())
     assert {stem: paths for stem, paths in places.items() if len(paths) > 1} == {}

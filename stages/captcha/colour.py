@@ -25,8 +25,9 @@ ORIGINAL = "original"  # the scheme of captchas that were found: they keep their
 class Scheme(Protocol):
     """Draws the colours of one captcha of `length` characters."""
 
-    def __call__(self, length: int, *, per_character: bool, least_contrast: float,
-                 rng: np.random.Generator) -> Drawn: ...
+    def __call__(
+        self, length: int, *, per_character: bool, least_contrast: float, rng: np.random.Generator
+    ) -> Drawn: ...
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,12 @@ class Colours:
 
     def contrast(self) -> Floats:
         """Luminance contrast (n,): luma of the foreground, mean over characters, less the background's; -1 to 1."""
-        return np.array([luma(foreground).mean() - luma(background) if len(foreground) else np.nan
-                         for foreground, background in zip(self.foreground, self.background, strict=True)])
+        return np.array(
+            [
+                luma(foreground).mean() - luma(background) if len(foreground) else np.nan
+                for foreground, background in zip(self.foreground, self.background, strict=True)
+            ]
+        )
 
 
 def luma(colour: NDArray[np.uint8]) -> Floats:
@@ -64,8 +69,14 @@ def _hue_saturation(red: int, green: int, blue: int) -> tuple[float, float]:
     return hue * 360, saturation
 
 
-def draw_colours(schemes: list[str], lengths: list[int], *, per_character: bool, least_contrast: float,
-                 rng: np.random.Generator) -> Colours:
+def draw_colours(
+    schemes: list[str],
+    lengths: list[int],
+    *,
+    per_character: bool,
+    least_contrast: float,
+    rng: np.random.Generator,
+) -> Colours:
     """Draw the colours of n captchas by scheme. `least_contrast` (full scale = 1) bounds grey and colour below.
 
     The luma of each character differs from that of the background by at least `least_contrast`. All characters of a
@@ -73,30 +84,52 @@ def draw_colours(schemes: list[str], lengths: list[int], *, per_character: bool,
     """
     unknown = next((scheme for scheme in schemes if scheme not in DRAWN), None)
     if unknown is not None:
-        raise ValueError(f"colour scheme {unknown!r} does not exist: choose from {', '.join(DRAWN)}")
-    drawn = [DRAWN[scheme](length, per_character=per_character, least_contrast=least_contrast, rng=rng)
-             for scheme, length in zip(schemes, lengths, strict=True)]
-    return Colours(schemes, [foreground for foreground, _ in drawn], np.array([background for _, background in drawn]))
+        raise ValueError(
+            f"colour scheme {unknown!r} does not exist: choose from {', '.join(DRAWN)}"
+        )
+    drawn = [
+        DRAWN[scheme](length, per_character=per_character, least_contrast=least_contrast, rng=rng)
+        for scheme, length in zip(schemes, lengths, strict=True)
+    ]
+    return Colours(
+        schemes,
+        [foreground for foreground, _ in drawn],
+        np.array([background for _, background in drawn]),
+    )
 
 
-def _black_on_white(length: int, *, per_character: bool, least_contrast: float, rng: np.random.Generator) -> Drawn:
+def _black_on_white(
+    length: int, *, per_character: bool, least_contrast: float, rng: np.random.Generator
+) -> Drawn:
     return np.full((length, 3), 0, np.uint8), np.full(3, 255, np.uint8)
 
 
-def _white_on_black(length: int, *, per_character: bool, least_contrast: float, rng: np.random.Generator) -> Drawn:
+def _white_on_black(
+    length: int, *, per_character: bool, least_contrast: float, rng: np.random.Generator
+) -> Drawn:
     return np.full((length, 3), 255, np.uint8), np.full(3, 0, np.uint8)
 
 
-def _grey(length: int, *, per_character: bool, least_contrast: float, rng: np.random.Generator) -> Drawn:
+def _grey(
+    length: int, *, per_character: bool, least_contrast: float, rng: np.random.Generator
+) -> Drawn:
     return _draw_luma(length, per_character, least_contrast, saturation=0, rng=rng)
 
 
-def _colour(length: int, *, per_character: bool, least_contrast: float, rng: np.random.Generator) -> Drawn:
+def _colour(
+    length: int, *, per_character: bool, least_contrast: float, rng: np.random.Generator
+) -> Drawn:
     return _draw_luma(length, per_character, least_contrast, saturation=1, rng=rng)
 
 
-def _draw_luma(length: int, per_character: bool, least_contrast: float, *, saturation: float,
-               rng: np.random.Generator) -> Drawn:
+def _draw_luma(
+    length: int,
+    per_character: bool,
+    least_contrast: float,
+    *,
+    saturation: float,
+    rng: np.random.Generator,
+) -> Drawn:
     """Draw lumas first, then hues and saturations (times `saturation`) that the lumas allow."""
     inks = length if per_character else 1
     dark_text = rng.random() < 0.5
@@ -106,18 +139,24 @@ def _draw_luma(length: int, per_character: bool, least_contrast: float, *, satur
     lumas = background + np.where(dark_text, -distance, distance)
     hues = rng.random(inks + 1)
     saturations = rng.uniform([0.0] + [0.3] * inks, [0.6] + [1.0] * inks) * saturation
-    colours = np.stack([with_luma(hue, saturation, target) for hue, saturation, target
-                        in zip(hues, saturations, [background, *lumas], strict=True)])
+    colours = np.stack(
+        [
+            with_luma(hue, saturation, target)
+            for hue, saturation, target in zip(hues, saturations, [background, *lumas], strict=True)
+        ]
+    )
     foreground = colours[1:] if per_character else np.repeat(colours[1:], length, 0)
     return foreground, colours[0]
 
 
-DRAWN: Mapping[str, Scheme] = MappingProxyType({
-    "black_on_white": _black_on_white,
-    "white_on_black": _white_on_black,
-    "grey": _grey,
-    "colour": _colour,
-})
+DRAWN: Mapping[str, Scheme] = MappingProxyType(
+    {
+        "black_on_white": _black_on_white,
+        "white_on_black": _white_on_black,
+        "grey": _grey,
+        "colour": _colour,
+    }
+)
 SCHEMES = (*DRAWN, ORIGINAL)
 
 
@@ -140,7 +179,9 @@ def paint(bases: Bases, colours: Colours) -> Images:
             images[i] = _original(bases)[i]
             continue
         if (foreground == foreground[0]).all():
-            images[i] = np.take(_blends(foreground[:1], colours.background[i])[0], bases.ink[i], axis=0)
+            images[i] = np.take(
+                _blends(foreground[:1], colours.background[i])[0], bases.ink[i], axis=0
+            )
         else:
             images[i] = _blends(foreground, colours.background[i])[bases.owner[i], bases.ink[i]]
     return images
@@ -149,7 +190,9 @@ def paint(bases: Bases, colours: Colours) -> Images:
 def _blends(foreground: NDArray[np.uint8], background: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The colour (T, 256, 3) per character and amount of ink. A table is cheaper than blending every pixel."""
     ink = np.arange(256, dtype=np.uint16)[:, None]
-    blends = ink * foreground.astype(np.uint16)[:, None] + (255 - ink) * background.astype(np.uint16)
+    blends = ink * foreground.astype(np.uint16)[:, None] + (255 - ink) * background.astype(
+        np.uint16
+    )
     return ((blends + 127) // 255).astype(np.uint8)
 
 

@@ -55,7 +55,9 @@ def balanced(first: int, n: int, values: int, *, rng: np.random.Generator) -> ND
     return rng.permutation((first + np.arange(n)) % values)
 
 
-def draw_texts(first: int, n: int, alphabet: str, length: tuple[int, int], *, rng: np.random.Generator) -> list[str]:
+def draw_texts(
+    first: int, n: int, alphabet: str, length: tuple[int, int], *, rng: np.random.Generator
+) -> list[str]:
     """n texts with balanced lengths, and with balanced characters at each position."""
     shortest, longest = length
     lengths = shortest + balanced(first, n, longest - shortest + 1, rng=rng)
@@ -64,8 +66,13 @@ def draw_texts(first: int, n: int, alphabet: str, length: tuple[int, int], *, rn
     return ["".join(column[i] for column in columns[:size]) for i, size in enumerate(lengths)]
 
 
-def draw_glyphs(first: int, texts: Sequence[str], pools: Mapping[str, NDArray[np.int64]], *,
-                stream: Callable[[str, int], np.random.Generator]) -> list[list[int]]:
+def draw_glyphs(
+    first: int,
+    texts: Sequence[str],
+    pools: Mapping[str, NDArray[np.int64]],
+    *,
+    stream: Callable[[str, int], np.random.Generator],
+) -> list[list[int]]:
     """A glyph id per character. Over all parts, each glyph of a pool is used equally often.
 
     Each round uses every glyph of a pool once, in a new random order; `stream` gives the random numbers of a round.
@@ -73,7 +80,10 @@ def draw_glyphs(first: int, texts: Sequence[str], pools: Mapping[str, NDArray[np
     may skip some glyphs.
     """
     longest = max(map(len, texts), default=0)
-    used = {character: longest * len(range(place, first, len(pools))) for place, character in enumerate(pools)}
+    used = {
+        character: longest * len(range(place, first, len(pools)))
+        for place, character in enumerate(pools)
+    }
     orders: dict[tuple[str, int], NDArray[np.int64]] = {}
     drawn = []
     for text in texts:
@@ -87,8 +97,15 @@ def draw_glyphs(first: int, texts: Sequence[str], pools: Mapping[str, NDArray[np
     return drawn
 
 
-def compose(captcha: NDArray[np.int32], texts: list[str], glyphs: list[list[int]], images: Ink, layout: Layout, *,
-            rng: np.random.Generator) -> Bases:
+def compose(
+    captcha: NDArray[np.int32],
+    texts: list[str],
+    glyphs: list[list[int]],
+    images: Ink,
+    layout: Layout,
+    *,
+    rng: np.random.Generator,
+) -> Bases:
     """Lay out the glyphs of each text from left to right, centred. Each glyph is scaled, sheared, rotated and shifted.
 
     images (m, 28, 28) holds every glyph by its id. Raises ValueError where a text does not fit the canvas, unless the
@@ -99,7 +116,11 @@ def compose(captcha: NDArray[np.int32], texts: list[str], glyphs: list[list[int]
     for i, ids in enumerate(glyphs):
         warped = [warp(images[glyph], layout, rng=rng) for glyph in ids]
         # A single character keeps the centre of its source: an MNIST digit on 28 x 28 px is unchanged.
-        patches = [crop_about_middle(warped[0], layout)] if len(ids) == 1 else [crop(patch) for patch in warped]
+        patches = (
+            [crop_about_middle(warped[0], layout)]
+            if len(ids) == 1
+            else [crop(patch) for patch in warped]
+        )
         if layout.fit == "stretch":
             ink[i], owner[i] = _stretched(patches, texts[i], layout, rng)
         else:
@@ -138,12 +159,16 @@ def crop_about_middle(patch: Ink, layout: Layout) -> Ink:
     rows, columns = (np.flatnonzero(patch.any(axis=axis)) for axis in (1, 0))
     if len(rows) == 0:
         return crop(patch)
-    reach = [max(size // 2 - int(seen[0]), int(seen[-1]) + 1 - size // 2)  # px from the middle
-             for size, seen in zip(patch.shape, (rows, columns), strict=True)]
+    reach = [
+        max(size // 2 - int(seen[0]), int(seen[-1]) + 1 - size // 2)  # px from the middle
+        for size, seen in zip(patch.shape, (rows, columns), strict=True)
+    ]
     if layout.fit == "stretch" or 2 * reach[0] > layout.height or 2 * reach[1] > layout.width:
         return crop(patch)
     middle = patch.shape[0] // 2, patch.shape[1] // 2
-    return patch[middle[0] - reach[0] : middle[0] + reach[0], middle[1] - reach[1] : middle[1] + reach[1]]
+    return patch[
+        middle[0] - reach[0] : middle[0] + reach[0], middle[1] - reach[1] : middle[1] + reach[1]
+    ]
 
 
 def _box(ink: Ink, margin: int = 0) -> tuple[slice, slice] | None:
@@ -155,24 +180,36 @@ def _box(ink: Ink, margin: int = 0) -> tuple[slice, slice] | None:
     return slice(top - margin, top + height + margin), slice(left - margin, left + width + margin)
 
 
-def _place(patches: list[Ink], ink: Ink, owner: NDArray[np.uint8], text: str, layout: Layout,
-           rng: np.random.Generator) -> None:
+def _place(
+    patches: list[Ink],
+    ink: Ink,
+    owner: NDArray[np.uint8],
+    text: str,
+    layout: Layout,
+    rng: np.random.Generator,
+) -> None:
     gaps = rng.integers(layout.gap[0], layout.gap[1] + 1, size=len(patches))
     shifts = rng.uniform(-layout.jitter, layout.jitter, size=len(patches) + 1)
     gaps[0] = 0
     width = int(sum(patch.shape[1] for patch in patches) + gaps.sum())
     tallest = max(patch.shape[0] for patch in patches)
     if width > layout.width or tallest > layout.height:
-        raise ValueError(f"captcha.width, captcha.height: the canvas has {layout.width} x {layout.height} px but "
-                         f"{text!r} takes {width} x {tallest}: enlarge it, or lower captcha.scale, captcha.gap or "
-                         "captcha.length")
+        raise ValueError(
+            f"captcha.width, captcha.height: the canvas has {layout.width} x {layout.height} px but "
+            f"{text!r} takes {width} x {tallest}: enlarge it, or lower captcha.scale, captcha.gap or "
+            "captcha.length"
+        )
     left = round(min(max((layout.width - width) / 2 + shifts[-1], 0), layout.width - width))
     for position, (patch, gap, shift) in enumerate(zip(patches, gaps, shifts, strict=False)):
         height, wide = patch.shape
         left = max(0, left + int(gap))
         top = round(min(max((layout.height - height) / 2 + shift, 0), layout.height - height))
-        _stamp(patch, ink[top : top + height, left : left + wide], owner[top : top + height, left : left + wide],
-               position)
+        _stamp(
+            patch,
+            ink[top : top + height, left : left + wide],
+            owner[top : top + height, left : left + wide],
+            position,
+        )
         left += wide
 
 
@@ -184,26 +221,37 @@ def _stamp(patch: Ink, ink: Ink, owner: NDArray[np.uint8], position: int) -> Non
     np.copyto(owner, position, where=more)
 
 
-def _stretched(patches: list[Ink], text: str, layout: Layout, rng: np.random.Generator) -> tuple[Ink, Ink]:
+def _stretched(
+    patches: list[Ink], text: str, layout: Layout, rng: np.random.Generator
+) -> tuple[Ink, Ink]:
     """Ink and owner (H, W): laid out on a canvas that is large enough; then the ink's box is stretched to the real one.
 
     As in Themlaw/Python-Data-2A-ENSAE, `create_sequence`: width and height have separate stretch factors.
     """
     reach = MARGIN + math.ceil(layout.jitter)
     overlap = len(patches) * max(map(abs, layout.gap))
-    room = replace(layout, height=max(patch.shape[0] for patch in patches) + 2 * reach,
-                   width=sum(patch.shape[1] for patch in patches) + 2 * (reach + overlap))
+    room = replace(
+        layout,
+        height=max(patch.shape[0] for patch in patches) + 2 * reach,
+        width=sum(patch.shape[1] for patch in patches) + 2 * (reach + overlap),
+    )
     ink = np.zeros((room.height, room.width), np.uint8)
     owner = np.zeros_like(ink)
     _place(patches, ink, owner, text, room, rng)
     box = _box(ink, MARGIN)
     if box is None:
-        return np.zeros((layout.height, layout.width), np.uint8), np.zeros((layout.height, layout.width), np.uint8)
-    from scipy import ndimage  # imported here: the import is slow, and every worker would pay for it
+        return np.zeros((layout.height, layout.width), np.uint8), np.zeros(
+            (layout.height, layout.width), np.uint8
+        )
+    from scipy import (
+        ndimage,  # imported here: the import is slow, and every worker would pay for it
+    )
 
     nearest = ndimage.distance_transform_edt(ink == 0, return_distances=False, return_indices=True)
     size = layout.width, layout.height
     # Pillow resizes in integer arithmetic and averages when it shrinks: every machine makes the same bytes.
     large = np.asarray(Image.fromarray(ink[box]).resize(size, Image.Resampling.BILINEAR))
-    owners = np.asarray(Image.fromarray(owner[tuple(nearest)][box]).resize(size, Image.Resampling.NEAREST))
+    owners = np.asarray(
+        Image.fromarray(owner[tuple(nearest)][box]).resize(size, Image.Resampling.NEAREST)
+    )
     return large, np.where(large > 0, owners, 0).astype(np.uint8)

@@ -71,8 +71,15 @@ def stream(seed: int, *identity: str | int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([seed, *words]))
 
 
-def render_crossed(bases: Bases, first: int, doses: NoiseDesign, palette: ColourDesign, *, seed: int,
-                   identity: tuple[str | int, ...]) -> Renderings:
+def render_crossed(
+    bases: Bases,
+    first: int,
+    doses: NoiseDesign,
+    palette: ColourDesign,
+    *,
+    seed: int,
+    identity: tuple[str | int, ...],
+) -> Renderings:
     """Every base captcha under every condition of the grid.
 
     The levels of one type share their random numbers: a higher level strengthens the same noise and draws no new one.
@@ -82,22 +89,41 @@ def render_crossed(bases: Bases, first: int, doses: NoiseDesign, palette: Colour
     grid = doses.grid()
     columns = []
     for condition, (noise, level) in enumerate(grid):
-        colours = _colours(bases, first + condition, palette, stream(seed, *identity, "colour", condition))
+        colours = _colours(
+            bases, first + condition, palette, stream(seed, *identity, "colour", condition)
+        )
         noises = np.full(n, noise)
         levels = np.full(n, level)
         columns.append(_render(bases, colours, noises, levels, seed, identity))
     return _interleave(columns, n)
 
 
-def render_random(bases: Bases, first: int, doses: NoiseDesign, palette: ColourDesign, *, seed: int,
-                  identity: tuple[str | int, ...]) -> Renderings:
+def render_random(
+    bases: Bases,
+    first: int,
+    doses: NoiseDesign,
+    palette: ColourDesign,
+    *,
+    seed: int,
+    identity: tuple[str | int, ...],
+) -> Renderings:
     """Every base captcha clean, and under one training noise type (balanced) at a level uniform up to the strongest."""
-    drawn = (_drawn(bases, first, doses, palette, seed, identity, condition) for condition in (0, 1))
+    drawn = (
+        _drawn(bases, first, doses, palette, seed, identity, condition) for condition in (0, 1)
+    )
     return _interleave([_render(bases, *one, seed, identity) for one in drawn], len(bases.ink))
 
 
-def random_images(bases: Bases, first: int, doses: NoiseDesign, palette: ColourDesign, *, seed: int,
-                  identity: tuple[str | int, ...], conditions: Sequence[int]) -> Images:
+def random_images(
+    bases: Bases,
+    first: int,
+    doses: NoiseDesign,
+    palette: ColourDesign,
+    *,
+    seed: int,
+    identity: tuple[str | int, ...],
+    conditions: Sequence[int],
+) -> Images:
     """The images of `render_random` under the given conditions (0 clean, 1 noisy), without measures: (n * C, H, W, 3),
     row = base * C + condition."""
     columns = []
@@ -110,11 +136,20 @@ def random_images(bases: Bases, first: int, doses: NoiseDesign, palette: ColourD
     return np.stack(columns, axis=1).reshape(-1, *columns[0].shape[1:])
 
 
-def _drawn(bases: Bases, first: int, doses: NoiseDesign, palette: ColourDesign, seed: int, identity: tuple[str | int, ...],
-           condition: int) -> tuple[Colours, NDArray[np.str_], NDArray[np.float64]]:
+def _drawn(
+    bases: Bases,
+    first: int,
+    doses: NoiseDesign,
+    palette: ColourDesign,
+    seed: int,
+    identity: tuple[str | int, ...],
+    condition: int,
+) -> tuple[Colours, NDArray[np.str_], NDArray[np.float64]]:
     """Colours, noise types and levels (n,) of `render_random`, clean where the condition is 0."""
     n = len(bases.ink)
-    colours = _colours(bases, first + condition, palette, stream(seed, *identity, "colour", condition))
+    colours = _colours(
+        bases, first + condition, palette, stream(seed, *identity, "colour", condition)
+    )
     if condition == 0:
         return colours, np.full(n, CLEAN), np.zeros(n)
     rng = stream(seed, *identity, "condition")
@@ -124,20 +159,39 @@ def _drawn(bases: Bases, first: int, doses: NoiseDesign, palette: ColourDesign, 
 
 def _colours(bases: Bases, first: int, palette: ColourDesign, rng: np.random.Generator) -> Colours:
     """Colours of n captchas, schemes balanced. An original keeps its own background and has no foreground."""
-    schemes = [palette.schemes[i] for i in balanced(first, len(bases.ink), len(palette.schemes), rng=rng)]
+    schemes = [
+        palette.schemes[i] for i in balanced(first, len(bases.ink), len(palette.schemes), rng=rng)
+    ]
     painted = [scheme if scheme != ORIGINAL else "black_on_white" for scheme in schemes]
-    colours = draw_colours(painted, [len(text) for text in bases.texts], per_character=palette.per_character,
-                           least_contrast=palette.least_contrast, rng=rng)
+    colours = draw_colours(
+        painted,
+        [len(text) for text in bases.texts],
+        per_character=palette.per_character,
+        least_contrast=palette.least_contrast,
+        rng=rng,
+    )
     if ORIGINAL not in schemes or bases.original is None:
         return Colours(schemes, colours.foreground, colours.background)
     original = np.array([scheme == ORIGINAL for scheme in schemes])
-    foreground = [np.zeros((0, 3), np.uint8) if keep else drawn
-                  for keep, drawn in zip(original, colours.foreground, strict=True)]
-    return Colours(schemes, foreground, np.where(original[:, None], background(bases.original), colours.background))
+    foreground = [
+        np.zeros((0, 3), np.uint8) if keep else drawn
+        for keep, drawn in zip(original, colours.foreground, strict=True)
+    ]
+    return Colours(
+        schemes,
+        foreground,
+        np.where(original[:, None], background(bases.original), colours.background),
+    )
 
 
-def _render(bases: Bases, colours: Colours, noises: NDArray[np.str_], levels: NDArray[np.float64], seed: int,
-            identity: tuple[str | int, ...]) -> Renderings:
+def _render(
+    bases: Bases,
+    colours: Colours,
+    noises: NDArray[np.str_],
+    levels: NDArray[np.float64],
+    seed: int,
+    identity: tuple[str | int, ...],
+) -> Renderings:
     clean = paint(bases, colours)
     images = clean.copy()
     # of what stays clean
@@ -149,16 +203,34 @@ def _render(bases: Bases, colours: Colours, noises: NDArray[np.str_], levels: ND
         images[chosen] = noisy
         rmse[chosen] = measures.rmse(before, after)
         ssim[chosen] = measures.ssim(before, after)
-    return Renderings(np.zeros(len(images), np.int16), noises.tolist(), levels, colours,
-                      _contrast(clean, bases, colours), rmse, ssim, images)
+    return Renderings(
+        np.zeros(len(images), np.int16),
+        noises.tolist(),
+        levels,
+        colours,
+        _contrast(clean, bases, colours),
+        rmse,
+        ssim,
+        images,
+    )
 
 
-def _noisy(clean: Images, noises: NDArray[np.str_], levels: NDArray[np.float64], seed: int,
-           identity: tuple[str | int, ...]) -> Iterator[tuple[NDArray[np.bool_], Images]]:
+def _noisy(
+    clean: Images,
+    noises: NDArray[np.str_],
+    levels: NDArray[np.float64],
+    seed: int,
+    identity: tuple[str | int, ...],
+) -> Iterator[tuple[NDArray[np.bool_], Images]]:
     """Per noise type: which images get it, and these images with the noise."""
     for noise in sorted(set(noises.tolist()) - {CLEAN}):
         chosen = noises == noise
-        yield chosen, apply(noise, clean[chosen], levels[chosen], rng=stream(seed, *identity, "noise", noise))
+        yield (
+            chosen,
+            apply(
+                noise, clean[chosen], levels[chosen], rng=stream(seed, *identity, "noise", noise)
+            ),
+        )
 
 
 def _contrast(clean: Images, bases: Bases, colours: Colours) -> NDArray[np.float64]:
@@ -178,11 +250,21 @@ def _interleave(columns: list[Renderings], n: int) -> Renderings:
         return np.stack(arrays, axis=1).reshape(n * len(columns), *arrays[0].shape[1:])
 
     order = [(column, i) for i in range(n) for column in columns]
-    colours = Colours([column.colours.scheme[i] for column, i in order],
-                      [column.colours.foreground[i] for column, i in order],
-                      np.array([column.colours.background[i] for column, i in order]))
-    return Renderings(np.tile(np.arange(len(columns), dtype=np.int16), n), [column.noise[i] for column, i in order],
-                      interleaved("level"), colours, interleaved("contrast"), interleaved("rmse"), interleaved("ssim"), interleaved("images"))
+    colours = Colours(
+        [column.colours.scheme[i] for column, i in order],
+        [column.colours.foreground[i] for column, i in order],
+        np.array([column.colours.background[i] for column, i in order]),
+    )
+    return Renderings(
+        np.tile(np.arange(len(columns), dtype=np.int16), n),
+        [column.noise[i] for column, i in order],
+        interleaved("level"),
+        colours,
+        interleaved("contrast"),
+        interleaved("rmse"),
+        interleaved("ssim"),
+        interleaved("images"),
+    )
 
 
 def bases_from_images(captcha: NDArray[np.int32], texts: list[str], images: Images) -> Bases:

@@ -34,16 +34,20 @@ def fold(alphabet: str, groups: str, case: str) -> Folding:
     drawn = unicodedata.normalize("NFC", alphabet)
     sets = _groups(unicodedata.normalize("NFC", groups), drawn)
     if case == "fold":
-        sets += [[character for character in drawn if uncased(character) == key]
-                 for key in dict.fromkeys(map(uncased, drawn))]
+        sets += [
+            [character for character in drawn if uncased(character) == key]
+            for key in dict.fromkeys(map(uncased, drawn))
+        ]
     label = {character: character for character in drawn}
     for together in sets:
         names = {label[character] for character in together}
         first = min(names, key=drawn.index)
         label.update({character: first for character, name in label.items() if name in names})
     if len(drawn) > 1 and len(set(label.values())) < 2:
-        raise ValueError(f"captcha.fold, captcha.case: all of glyphs.alphabet {drawn!r} would count as {drawn[0]!r}, "
-                         "expected at least 2 characters that differ: fold less, or add characters")
+        raise ValueError(
+            f"captcha.fold, captcha.case: all of glyphs.alphabet {drawn!r} would count as {drawn[0]!r}, "
+            "expected at least 2 characters that differ: fold less, or add characters"
+        )
     return Folding(drawn, "".join(label[character] for character in drawn))
 
 
@@ -67,12 +71,13 @@ def _groups(groups: str, drawn: str) -> list[list[str]]:
 def _errors(sets: list[list[str]], groups: str, drawn: str) -> Iterator[str]:
     for group in sets:
         if len(group) < 2:
-            yield (f"expected groups of at least two characters, joined by + as 0O+1lI, got {''.join(group)!r} in "
-                   f"{groups!r}: add what it counts as one with, or remove it")
+            yield (
+                f"expected groups of at least two characters, joined by + as 0O+1lI, got {''.join(group)!r} in "
+                f"{groups!r}: add what it counts as one with, or remove it"
+            )
     counts = Counter(character for group in sets for character in group)
     for character, count in counts.items():
         if character not in drawn:
             yield f"{character!r} is not in glyphs.alphabet {drawn!r}: add it there, or remove it here"
         if count > 1:
             yield f"{character!r} comes twice in {groups!r}: join the groups that it is in, or remove one of it"
-

@@ -32,17 +32,32 @@ class GlyphSet:
 
     def __post_init__(self) -> None:
         n = len(self.labels)
-        if self.images.shape != (n, SIDE, SIDE) or self.images.dtype != np.uint8 or self.pool.shape != (n,):
-            raise ValueError(f"glyphs: expected {n} images of {SIDE}x{SIDE} uint8 and {n} pools, got "
-                             f"{self.images.shape} {self.images.dtype} and {self.pool.shape}")
-        if n and not (self.labels.min() >= 0 and self.labels.max() < len(self.alphabet) and self.pool.max() < 3):
-            raise ValueError(f"glyphs: expected labels below {len(self.alphabet)} and pools 0 to 2, got labels "
-                             f"{self.labels.min()} to {self.labels.max()}, pools to {self.pool.max()}")
+        if (
+            self.images.shape != (n, SIDE, SIDE)
+            or self.images.dtype != np.uint8
+            or self.pool.shape != (n,)
+        ):
+            raise ValueError(
+                f"glyphs: expected {n} images of {SIDE}x{SIDE} uint8 and {n} pools, got "
+                f"{self.images.shape} {self.images.dtype} and {self.pool.shape}"
+            )
+        if n and not (
+            self.labels.min() >= 0
+            and self.labels.max() < len(self.alphabet)
+            and self.pool.max() < 3
+        ):
+            raise ValueError(
+                f"glyphs: expected labels below {len(self.alphabet)} and pools 0 to 2, got labels "
+                f"{self.labels.min()} to {self.labels.max()}, pools to {self.pool.max()}"
+            )
 
     def pool_of(self, split: str) -> dict[str, Ints]:
         """The glyph ids of a pool per character, ascending."""
         chosen = self.pool == POOLS.index(split)
-        return {character: np.flatnonzero(chosen & (self.labels == i)) for i, character in enumerate(self.alphabet)}
+        return {
+            character: np.flatnonzero(chosen & (self.labels == i))
+            for i, character in enumerate(self.alphabet)
+        }
 
     def counts(self) -> Ints:
         """Glyphs by label and pool, (A, 3)."""
@@ -51,8 +66,12 @@ class GlyphSet:
 
     def means(self) -> Glyphs:
         """The mean glyph of each label, (A, 28, 28)."""
-        return np.stack([np.rint(self.images[self.labels == label].mean(axis=0)).astype(np.uint8)
-                         for label in range(len(self.alphabet))])
+        return np.stack(
+            [
+                np.rint(self.images[self.labels == label].mean(axis=0)).astype(np.uint8)
+                for label in range(len(self.alphabet))
+            ]
+        )
 
 
 def normalise_alphabet(alphabet: str) -> str:
@@ -60,8 +79,10 @@ def normalise_alphabet(alphabet: str) -> str:
     composed = unicodedata.normalize("NFC", alphabet)
     twice = [character for i, character in enumerate(composed) if character in composed[:i]]
     if twice or not composed:
-        raise ValueError(f"glyphs.alphabet: expected distinct characters, got {composed!r}"
-                         + (f" with {twice[0]!r} twice: remove one" if twice else ": list the characters in use"))
+        raise ValueError(
+            f"glyphs.alphabet: expected distinct characters, got {composed!r}"
+            + (f" with {twice[0]!r} twice: remove one" if twice else ": list the characters in use")
+        )
     return composed
 
 
@@ -71,8 +92,10 @@ def require_characters(alphabet: str, available: Iterable[str], where: str) -> N
     lacking = [character for character in alphabet if character not in there]
     if lacking:
         rest = f" and {len(there) - 40} more" if len(there) > 40 else ""
-        raise ValueError(f"{where} has no {', '.join(map(repr, lacking[:5]))}{' …' if len(lacking) > 5 else ''}: take "
-                         f"glyphs.alphabet from the characters it has ({''.join(there[:40])}{rest})")
+        raise ValueError(
+            f"{where} has no {', '.join(map(repr, lacking[:5]))}{' …' if len(lacking) > 5 else ''}: take "
+            f"glyphs.alphabet from the characters it has ({''.join(there[:40])}{rest})"
+        )
 
 
 def labels_of(characters: NDArray[np.str_], alphabet: str) -> Ints:
@@ -82,7 +105,9 @@ def labels_of(characters: NDArray[np.str_], alphabet: str) -> Ints:
     return np.array([place.get(str(character), -1) for character in known], np.int64)[inverse]
 
 
-def hold_out(labels: NDArray[np.generic], share: float, *, at_least: int = 1, rng: np.random.Generator) -> Bools:
+def hold_out(
+    labels: NDArray[np.generic], share: float, *, at_least: int = 1, rng: np.random.Generator
+) -> Bools:
     """Draw `share` of each class: at least one, and at least `at_least` remain. labels (n,); returns (n,), True if drawn.
 
     Raises ValueError with the class that has too few.
@@ -91,23 +116,28 @@ def hold_out(labels: NDArray[np.generic], share: float, *, at_least: int = 1, rn
     for name in np.unique(labels):
         members = np.flatnonzero(labels == name)
         if len(members) <= at_least:
-            raise ValueError(f"class {name!s} has {len(members)} glyph(s), expected at least {at_least + 1}, so that each "
-                             "pool gets its own: add glyphs of it, or remove it from glyphs.alphabet")
+            raise ValueError(
+                f"class {name!s} has {len(members)} glyph(s), expected at least {at_least + 1}, so that each "
+                "pool gets its own: add glyphs of it, or remove it from glyphs.alphabet"
+            )
         size = min(max(round(share * len(members)), 1), len(members) - at_least)
         drawn[rng.permutation(members)[:size]] = True
     return drawn
 
 
-def assign_pools(labels: NDArray[np.generic], validation: float, test: float, *,
-                 rng: np.random.Generator) -> NDArray[np.uint8]:
+def assign_pools(
+    labels: NDArray[np.generic], validation: float, test: float, *, rng: np.random.Generator
+) -> NDArray[np.uint8]:
     """Split each class between the pools by the shares: (n,) uint8, 0 train, 1 validation, 2 test.
 
     Every pool gets at least one glyph per class. labels (n,), of any sortable type.
     Raises ValueError with the class that has fewer than three glyphs, and if the shares leave nothing to train on.
     """
     if not (validation >= 0 and test >= 0 and validation + test < 1):
-        raise ValueError(f"glyphs: validation {validation:g} and test {test:g} should be shares that leave some to "
-                         "train on: lower them")
+        raise ValueError(
+            f"glyphs: validation {validation:g} and test {test:g} should be shares that leave some to "
+            "train on: lower them"
+        )
     pool = np.zeros(len(labels), np.uint8)
     pool[hold_out(labels, test, at_least=2, rng=rng)] = POOLS.index("test")
     rest = np.flatnonzero(pool == 0)
@@ -123,8 +153,15 @@ def centre(gray: NDArray[np.uint8], *, scale: float | None = None) -> Glyphs:
     """
     rows, columns = (np.flatnonzero((gray > 31).any(axis=axis)) for axis in (1, 0))
     if not len(rows):
-        raise ValueError("no ink: expected a glyph darker or lighter than its background, got an even image")
-    box = (int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)  # left, top, right, bottom
+        raise ValueError(
+            "no ink: expected a glyph darker or lighter than its background, got an even image"
+        )
+    box = (
+        int(columns[0]),
+        int(rows[0]),
+        int(columns[-1]) + 1,
+        int(rows[-1]) + 1,
+    )  # left, top, right, bottom
     width = box[2] - box[0]
     height = box[3] - box[1]
     factor = BOX / max(height, width) if scale is None else min(scale, SIDE / max(height, width))
@@ -156,8 +193,10 @@ def upsample_digits(images8: NDArray[np.float64]) -> Glyphs:
     peak of ink, so that faint strokes stay and thick ones get an edge; `centre`. Raises ValueError on other images.
     """
     if images8.ndim != 3 or images8.shape[1:] != (8, 8) or images8.min() < 0 or images8.max() > 16:
-        raise ValueError(f"digits: expected images of 8x8 with values 0 to 16, got {images8.shape} with "
-                         f"{images8.min()} to {images8.max()}")
+        raise ValueError(
+            f"digits: expected images of 8x8 with values 0 to 16, got {images8.shape} with "
+            f"{images8.min()} to {images8.max()}"
+        )
     cells = np.pad(images8 / 16, ((0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)))
     spread = _area_spline(cells.shape[1])
     ink = spread @ cells @ spread.T  # (n, 48, 48), 1 full
@@ -177,5 +216,7 @@ def _area_spline(cells: int) -> NDArray[np.float64]:
     """Matrix (cells * FINE, cells) from cell means to a cubic spline at fine pixels that has the same cell means."""
     place = (np.arange(cells * FINE) + 0.5) / FINE - 0.5
     distance = np.abs(place[:, None] - np.arange(cells))
-    basis = np.where(distance < 1, 2 / 3 - distance**2 + distance**3 / 2, np.maximum(2 - distance, 0) ** 3 / 6)
+    basis = np.where(
+        distance < 1, 2 / 3 - distance**2 + distance**3 / 2, np.maximum(2 - distance, 0) ** 3 / 6
+    )
     return np.asarray(basis @ np.linalg.inv(basis.reshape(cells, FINE, cells).mean(axis=1)))

@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 Images = NDArray[np.uint8]  # (n, H, W, 3)
 Lumas = NDArray[np.float32]  # (n, H, W), 0 black to 1 white
 
-DOSE_VARIABLES = ("level", "rmse", "ssim_loss")  # how a dose may be measured: nominal, RMS change, 1 - SSIM
+DOSE_VARIABLES = (
+    "level",
+    "rmse",
+    "ssim_loss",
+)  # how a dose may be measured: nominal, RMS change, 1 - SSIM
 WINDOW = 7  # px, of the structural similarity
 TOGETHER = 10  # images per call of the window sums: few calls, and the data fit the cache
 
@@ -35,9 +39,14 @@ def ssim(clean: Lumas, noisy: Lumas) -> NDArray[np.float32]:
     """
     height, width = clean.shape[1:]
     if height < WINDOW or width < WINDOW:
-        raise ValueError(f"structural similarity needs at least {WINDOW} x {WINDOW} px, got {width} x {height}")
-    means = [similarity.mean() for first in range(0, len(clean), TOGETHER)
-             for similarity in _ssim(clean[first : first + TOGETHER], noisy[first : first + TOGETHER])]
+        raise ValueError(
+            f"structural similarity needs at least {WINDOW} x {WINDOW} px, got {width} x {height}"
+        )
+    means = [
+        similarity.mean()
+        for first in range(0, len(clean), TOGETHER)
+        for similarity in _ssim(clean[first : first + TOGETHER], noisy[first : first + TOGETHER])
+    ]
     return np.array(means, np.float32)
 
 

@@ -44,47 +44,65 @@ CHARACTERS_READ = "characters read right"
 CAPTCHAS_READ = "captchas read whole"
 READ = {"character": CHARACTERS_READ, "exact": CAPTCHAS_READ}
 READ_WHOLE = "read_whole"  # a column that is added to the observations here
-ESTIMATES = {"character": (Accuracy.character_accuracy, Accuracy.character_low, Accuracy.character_high),
-             "exact": (Accuracy.exact_match, Accuracy.exact_low, Accuracy.exact_high)}
+ESTIMATES = {
+    "character": (Accuracy.character_accuracy, Accuracy.character_low, Accuracy.character_high),
+    "exact": (Accuracy.exact_match, Accuracy.exact_low, Accuracy.exact_high),
+}
 
 
-def reader_accuracy_by_level(observations: Mapping[str, pd.DataFrame], noises: Sequence[str],
-                      confidence: float) -> pd.DataFrame:
+def reader_accuracy_by_level(
+    observations: Mapping[str, pd.DataFrame], noises: Sequence[str], confidence: float
+) -> pd.DataFrame:
     """Character accuracy and exact match of each reader under each noise type and level, with intervals (Accuracy).
 
     Level 0 is the clean rendering, which every noise type shares: its row comes once for each.
     """
     rows = []
     for reader, characters in observations.items():
-        whole = characters[Predictions.text].to_numpy(str) == characters[Predictions.reading].to_numpy(str)
+        whole = characters[Predictions.text].to_numpy(str) == characters[
+            Predictions.reading
+        ].to_numpy(str)
         characters = characters.assign(**{READ_WHOLE: whole})
         clean = characters[Predictions.level].to_numpy() == 0
         start = _cell(characters[clean], confidence)
         for noise in noises:
             rows.append([reader, noise, 0.0, *start])
             doses = characters[~clean & (characters[Predictions.noise] == noise).to_numpy()]
-            rows += [[reader, noise, level, *_cell(cell, confidence)]
-                     for level, cell in doses.groupby(Predictions.level)]
+            rows += [
+                [reader, noise, level, *_cell(cell, confidence)]
+                for level, cell in doses.groupby(Predictions.level)
+            ]
     return pd.DataFrame(rows, columns=Accuracy.names())
 
 
 def _cell(characters: pd.DataFrame, confidence: float) -> list[float]:
     """The last eight columns of Accuracy for one cell of the design."""
     whole = characters.drop_duplicates(RENDERING)
-    return [*_interval(characters, Predictions.success, characters[Predictions.glyph].to_numpy(), confidence),
-            *_interval(whole, READ_WHOLE, first_glyphs(characters), confidence),
-            len(characters), whole[Predictions.captcha].nunique()]
+    return [
+        *_interval(
+            characters, Predictions.success, characters[Predictions.glyph].to_numpy(), confidence
+        ),
+        *_interval(whole, READ_WHOLE, first_glyphs(characters), confidence),
+        len(characters),
+        whole[Predictions.captcha].nunique(),
+    ]
 
 
 def first_glyphs(characters: pd.DataFrame) -> Ints:
     """The glyphs (n, T) of each rendering, in the order in which renderings come; -1 where unknown or absent."""
     rendering = characters.groupby(RENDERING, sort=False).ngroup().to_numpy()
-    found = np.full((rendering.max(initial=-1) + 1, characters[Predictions.position].max() + 1), -1, np.int64)
-    found[rendering, characters[Predictions.position].to_numpy()] = characters[Predictions.glyph].to_numpy()
+    found = np.full(
+        (rendering.max(initial=-1) + 1, characters[Predictions.position].max() + 1), -1, np.int64
+    )
+    found[rendering, characters[Predictions.position].to_numpy()] = characters[
+        Predictions.glyph
+    ].to_numpy()
     return found
 
 
-def _interval(rows: pd.DataFrame, column: str, glyphs: Ints, confidence: float) -> tuple[float, float, float]:
+def _interval(
+    rows: pd.DataFrame, column: str, glyphs: Ints, confidence: float
+) -> tuple[float, float, float]:
     """Share and interval of a column of truths; of a single captcha or glyph no interval is known (NaN)."""
     values = rows[column].to_numpy()
     captchas = rows[Predictions.captcha].to_numpy()
@@ -93,8 +111,9 @@ def _interval(rows: pd.DataFrame, column: str, glyphs: Ints, confidence: float) 
     return clustered_proportion(values, captchas, glyphs, confidence=confidence)
 
 
-def accuracy_by(factor: str, observations: Mapping[str, pd.DataFrame], values: Iterable[str],
-                confidence: float) -> pd.DataFrame:
+def accuracy_by(
+    factor: str, observations: Mapping[str, pd.DataFrame], values: Iterable[str], confidence: float
+) -> pd.DataFrame:
     """Character accuracy of each reader by `factor`, a column of the observations, over all conditions.
 
     Columns reader, `factor` and those of Shares; in the order of `values`, those that occur.
@@ -105,8 +124,12 @@ def accuracy_by(factor: str, observations: Mapping[str, pd.DataFrame], values: I
         for value in values:
             if value in cells:
                 cell = cells[value]
-                interval = _interval(cell, Predictions.success, cell[Predictions.glyph].to_numpy(), confidence)
-                rows.append([reader, value, *interval, len(cell), cell[Predictions.captcha].nunique()])
+                interval = _interval(
+                    cell, Predictions.success, cell[Predictions.glyph].to_numpy(), confidence
+                )
+                rows.append(
+                    [reader, value, *interval, len(cell), cell[Predictions.captcha].nunique()]
+                )
     return pd.DataFrame(rows, columns=[OfReader.reader, factor, *Shares.names()])
 
 
@@ -127,14 +150,20 @@ def draw_levels(table: pd.DataFrame, measure: str, guess: float, reader: str) ->
         for index, name in enumerate(readers):
             line = table[(table[Accuracy.noise] == noise) & (table[Accuracy.reader] == name)]
             line = line.sort_values(Accuracy.level)
-            _line(panel, line, ESTIMATES[measure], _line_style(name == reader, index, noise, noises))
+            _line(
+                panel, line, ESTIMATES[measure], _line_style(name == reader, index, noise, noises)
+            )
             ends.append(float(line[estimate].iloc[-1]))
         panel.axhline(guess, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
         percent_axis(panel)
         panel.tick_params(labelbottom=True)
         level_ticks(panel, sorted(set(table[Accuracy.level])))
         label_ends(panel, float(table[Accuracy.level].max()), ends, readers, 0.11)
-    figure.supxlabel(f"level of the noise; dotted, what guessing gets: {100 * guess:.2g} %", fontsize=8.5, color=MUTED)
+    figure.supxlabel(
+        f"level of the noise; dotted, what guessing gets: {100 * guess:.2g} %",
+        fontsize=8.5,
+        color=MUTED,
+    )
     figure.supylabel(READ[measure], fontsize=8.5, color=MUTED)
     return figure
 
@@ -145,7 +174,9 @@ def _line_style(own: bool, index: int, noise: str, noises: Sequence[str]) -> dic
     return {**line_style(index), "color": PALE, "linewidth": 1.2, "zorder": 2}
 
 
-def _line(axes: Axes, line: pd.DataFrame, columns: tuple[str, str, str], style: dict[str, Any]) -> None:
+def _line(
+    axes: Axes, line: pd.DataFrame, columns: tuple[str, str, str], style: dict[str, Any]
+) -> None:
     """A line with its intervals: a band for the eye that sees colour, whiskers for the one that does not."""
     x = line[Accuracy.level]
     estimate, low, high = (line[name] for name in columns)
@@ -167,16 +198,27 @@ def draw_fans(table: pd.DataFrame, readers: Sequence[str]) -> Figure:
         for noise in noises:
             line = lines[lines[Accuracy.noise] == noise].sort_values(Accuracy.level)
             style = style_of_noise(noise, noises)
-            panel.vlines(line[Accuracy.level], line[Accuracy.exact_low], line[Accuracy.exact_high],
-                         color=style["color"], linewidth=0.7, alpha=0.7)
+            panel.vlines(
+                line[Accuracy.level],
+                line[Accuracy.exact_low],
+                line[Accuracy.exact_high],
+                color=style["color"],
+                linewidth=0.7,
+                alpha=0.7,
+            )
             panel.plot(line[Accuracy.level], line[Accuracy.exact_match], **style)
             ends.append(float(line[Accuracy.exact_match].iloc[-1]))
         panel.axhline(0.5, color=INK, linewidth=0.7, linestyle=(0, (2, 3)), zorder=1)
         percent_axis(panel, CAPTCHAS_READ if panel is panels[0] else "")
         level_ticks(panel, sorted(set(table[Accuracy.level])), "level of the noise")
         panel.set_title(reader)
-        label_ends(panel, float(table[Accuracy.level].max()), ends, [words(noise) for noise in noises],
-                   1.06 * LINE / height)
+        label_ends(
+            panel,
+            float(table[Accuracy.level].max()),
+            ends,
+            [words(noise) for noise in noises],
+            1.06 * LINE / height,
+        )
     return figure
 
 
@@ -198,8 +240,10 @@ def about_levels(levels: pd.DataFrame, reader: str, measure: str) -> str:
     start = f"Without noise `{reader}` reads {accuracy_text(clean)} {what}; at level {low[Accuracy.level]:g} "
     if len(strongest) == 1:
         return start + f"of {words(low[Accuracy.noise])}, {accuracy_text(low)}."
-    return start + (f"between {accuracy_text(low)} under {words(low[Accuracy.noise])} and {accuracy_text(high)} under "
-                    f"{words(high[Accuracy.noise])}.")
+    return start + (
+        f"between {accuracy_text(low)} under {words(low[Accuracy.noise])} and {accuracy_text(high)} under "
+        f"{words(high[Accuracy.noise])}."
+    )
 
 
 @styled
@@ -215,7 +259,9 @@ def draw_breakdown(tables: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
             shift = 0.44 * (index / (len(readers) - 1) - 0.5) if len(readers) > 1 else 0.0
             x = np.array([names.index(name) for name in part[factor]]) + shift
             style = {**neutral_style(index), "linestyle": "none"}
-            panel.vlines(x, part[Shares.low], part[Shares.high], color=style["color"], linewidth=1.1)
+            panel.vlines(
+                x, part[Shares.low], part[Shares.high], color=style["color"], linewidth=1.1
+            )
             panel.plot(x, part[Shares.accuracy], label=reader, **style)
         panel.set_xticks(range(len(names)), [words(str(name)) for name in names])
         panel.set_xlim(-0.6, len(names) - 0.4)
@@ -237,8 +283,13 @@ def about_breakdown(tables: Sequence[tuple[str, pd.DataFrame]], reader: str) -> 
     for factor, table in tables:
         rows = table[table[OfReader.reader] == reader]
         if len(rows) > 1:
-            ends = [f"{share_text(*row[[Shares.accuracy, Shares.low, Shares.high]])} for “{words(str(row[factor]))}”"
-                    for row in (lowest(rows, Shares.accuracy), highest(rows, Shares.accuracy))]
+            ends = [
+                f"{share_text(*row[[Shares.accuracy, Shares.low, Shares.high]])} for “{words(str(row[factor]))}”"
+                for row in (lowest(rows, Shares.accuracy), highest(rows, Shares.accuracy))
+            ]
             sentences.append(f"by {factor} from {ends[0]} to {ends[1]}")
-    return (f"Over all conditions the accuracy of `{reader}` runs {', and '.join(sentences)}." if sentences
-            else "There is one character and one colour in this run.")
+    return (
+        f"Over all conditions the accuracy of `{reader}` runs {', and '.join(sentences)}."
+        if sentences
+        else "There is one character and one colour in this run."
+    )

@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from stages.figures.numbers import highest, listed, lowest, percent, quoted
 from stages.figures.samples import draw_sheet
-from stages.figures.style import INK, MUTED, PALETTE, WIDTH, line_style, style_of_noise, styled, words
+from stages.figures.style import (
+    INK,
+    MUTED,
+    PALETTE,
+    WIDTH,
+    line_style,
+    style_of_noise,
+    styled,
+    words,
+)
 from stages.schemas.explain import UnseenScores
 
 Doubles = NDArray[np.float64]
@@ -54,18 +63,35 @@ def draw_detection(rows: pd.DataFrame) -> Figure:
     figure = Figure((WIDTH, 3.4))
     axes = figure.subplots()
     for index, method in enumerate(methods):
-        own = table[table[UnseenScores.method] == method].set_index(UnseenScores.held_out).reindex(classes)
+        own = (
+            table[table[UnseenScores.method] == method]
+            .set_index(UnseenScores.held_out)
+            .reindex(classes)
+        )
         style = _method_style(index, method)
         x = np.arange(len(classes)) + 0.7 * ((index + 0.5) / len(methods) - 0.5)
-        axes.vlines(x, own[UnseenScores.low], own[UnseenScores.high], color=style["color"], linewidth=1.1)
-        axes.plot(x, own[UnseenScores.auroc], linestyle="", label=SHOWN.get(method, words(method)), **style)
+        axes.vlines(
+            x, own[UnseenScores.low], own[UnseenScores.high], color=style["color"], linewidth=1.1
+        )
+        axes.plot(
+            x,
+            own[UnseenScores.auroc],
+            linestyle="",
+            label=SHOWN.get(method, words(method)),
+            **style,
+        )
         axes.plot([len(classes) + x[0]], [own[UnseenScores.auroc].mean()], linestyle="", **style)
     axes.axhline(0.5, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
     axes.axvline(len(classes) - 0.5, color=MUTED, linewidth=0.7)
     axes.set_xticks(range(len(classes) + 1), [*classes, "mean"])
     axes.set_xlabel("class that was held out")
     axes.set_ylabel("AUROC")
-    axes.set_ylim(min(0.45, float(np.nanmin(table[[UnseenScores.auroc, UnseenScores.low]].to_numpy())) - 0.03), 1.02)
+    axes.set_ylim(
+        min(
+            0.45, float(np.nanmin(table[[UnseenScores.auroc, UnseenScores.low]].to_numpy())) - 0.03
+        ),
+        1.02,
+    )
     axes.grid(visible=False, axis="x")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=4)
     return figure
@@ -73,7 +99,11 @@ def draw_detection(rows: pd.DataFrame) -> Figure:
 
 def _method_style(index: int, method: str) -> dict[str, Any]:
     style = {name: value for name, value in line_style(index).items() if name != "linestyle"}
-    return {**style, "color": MUTED, "markerfacecolor": "white", "markeredgecolor": MUTED} if method == CONTROL else style
+    return (
+        {**style, "color": MUTED, "markerfacecolor": "white", "markeredgecolor": MUTED}
+        if method == CONTROL
+        else style
+    )
 
 
 def about_detection(rows: pd.DataFrame) -> str:
@@ -103,7 +133,9 @@ def about_detection(rows: pd.DataFrame) -> str:
 def about_alarms(rows: pd.DataFrame, method: str) -> str:
     """What the threshold from validation glyphs is worth on test glyphs."""
     own = clean(rows)
-    own = own[own[UnseenScores.method] == method].dropna(subset=[UnseenScores.tpr_at_5, UnseenScores.false_alarms])
+    own = own[own[UnseenScores.method] == method].dropna(
+        subset=[UnseenScores.tpr_at_5, UnseenScores.false_alarms]
+    )
     if own.empty:
         return "No class had enough glyphs to try a threshold."
     low = lowest(own, UnseenScores.tpr_at_5)
@@ -133,11 +165,18 @@ def draw_under_noise(rows: pd.DataFrame, method: str, noises: Sequence[str]) -> 
     figure = Figure((WIDTH, 3.0))
     axes = figure.subplots()
     for noise in dict.fromkeys(own.loc[own[UnseenScores.level] > 0, UnseenScores.noise]):
-        groups = pd.concat([still, own[own[UnseenScores.noise] == noise]]).groupby(UnseenScores.level)[
-            UnseenScores.auroc
-        ]
+        groups = pd.concat([still, own[own[UnseenScores.noise] == noise]]).groupby(
+            UnseenScores.level
+        )[UnseenScores.auroc]
         style = style_of_noise(str(noise), noises)
-        axes.fill_between(groups.min().index, groups.min(), groups.max(), color=style["color"], alpha=0.1, linewidth=0)
+        axes.fill_between(
+            groups.min().index,
+            groups.min(),
+            groups.max(),
+            color=style["color"],
+            alpha=0.1,
+            linewidth=0,
+        )
         axes.plot(groups.mean().index, groups.mean(), label=words(str(noise)), **style)
     axes.axhline(0.5, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
     axes.set_xlabel("level of the noise, the same for normal and unseen glyphs")
@@ -164,13 +203,18 @@ def about_unseen_under_noise(rows: pd.DataFrame, method: str) -> str:
 
 
 @styled
-def draw_scores(scores: Doubles, labels: Ints, label: int, threshold: float, character: str) -> Figure:
+def draw_scores(
+    scores: Doubles, labels: Ints, label: int, threshold: float, character: str
+) -> Figure:
     """Histograms of the scores (n,) of normal glyphs and of those of class `label`, with the threshold."""
     figure = Figure((WIDTH, 2.6))
     axes = figure.subplots()
     anomalous = labels == label
     edges: list[float] = np.linspace(scores.min(), np.quantile(scores, 0.999), 50).tolist()
-    for part, name, colour in ((~anomalous, "normal", PALETTE[0]), (anomalous, f"{character}, never seen", PALETTE[1])):
+    for part, name, colour in (
+        (~anomalous, "normal", PALETTE[0]),
+        (anomalous, f"{character}, never seen", PALETTE[1]),
+    ):
         shown = np.clip(scores[part], edges[0], edges[-1])
         if len(shown):
             axes.hist(
@@ -188,7 +232,9 @@ def draw_scores(scores: Doubles, labels: Ints, label: int, threshold: float, cha
     return figure
 
 
-def about_scores(scores: Doubles, labels: Ints, label: int, threshold: float, character: str) -> str:
+def about_scores(
+    scores: Doubles, labels: Ints, label: int, threshold: float, character: str
+) -> str:
     """Where a class's scores lie against the threshold."""
     anomalous = labels == label
     if not anomalous.any() or anomalous.all():
@@ -212,7 +258,13 @@ def hardest(scores: Doubles, labels: Ints, label: int, count: int) -> tuple[Ints
 
 
 def draw_hardest(
-    images: Glyphs, scores: Doubles, labels: Ints, label: int, threshold: float, alphabet: str, count: int = 10
+    images: Glyphs,
+    scores: Doubles,
+    labels: Ints,
+    label: int,
+    threshold: float,
+    alphabet: str,
+    count: int = 10,
 ) -> Figure:
     """The hardest glyphs as pictures: above, normal ones that look strange; below, unseen ones that look normal.
     Beneath each its character, with a cross where the threshold decides it wrongly."""
@@ -223,7 +275,11 @@ def draw_hardest(
     shown = [i for i in range(2) if len(rows[i])]
     names = ["normal, strangest first", f"{alphabet[label]}, most normal first"]
     return draw_sheet(
-        [pictures[i] for i in shown], [names[i] for i in shown], [], [captions[i] for i in shown], [right[i] for i in shown]
+        [pictures[i] for i in shown],
+        [names[i] for i in shown],
+        [],
+        [captions[i] for i in shown],
+        [right[i] for i in shown],
     )
 
 

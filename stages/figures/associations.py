@@ -26,8 +26,12 @@ def associations(factors: pd.DataFrame) -> pd.DataFrame:
 
     As Associations has it; every ordered pair, so that they make a square.
     """
-    columns = {name: column.to_numpy(float) if pd.api.types.is_numeric_dtype(column) else pd.factorize(column)[0]
-               for name, column in factors.items()}
+    columns = {
+        name: column.to_numpy(float)
+        if pd.api.types.is_numeric_dtype(column)
+        else pd.factorize(column)[0]
+        for name, column in factors.items()
+    }
     rows = [[a, b, *_association(columns[a], columns[b])] for a in columns for b in columns]
     return pd.DataFrame(rows, columns=Associations.names())
 
@@ -59,7 +63,9 @@ def _correlation_ratio(codes: Codes, number: Floats) -> float:
 def _cramers_v(a: Codes, b: Codes) -> float:
     """Root of chi-squared over the largest that it could be (Cramér, 1946)."""
     shape = int(a.max()) + 1, int(b.max()) + 1
-    counts = np.bincount(a * shape[1] + b, minlength=shape[0] * shape[1]).reshape(shape).astype(float)
+    counts = (
+        np.bincount(a * shape[1] + b, minlength=shape[0] * shape[1]).reshape(shape).astype(float)
+    )
     expected = counts.sum(axis=1, keepdims=True) * counts.sum(axis=0, keepdims=True) / counts.sum()
     chi_squared = float(((counts - expected) ** 2 / expected).sum())
     return math.sqrt(_ratio(chi_squared, float(counts.sum()) * (min(counts.shape) - 1)))
@@ -86,7 +92,13 @@ def about_associations(table: pd.DataFrame, designed: Sequence[str]) -> str:
         return "Only one factor varies in this run."
     most = highest(pairs, Associations.strength)
     strength = most[Associations.strength]
-    verdict = "as good as independent" if strength < 0.1 else "not independent, so read their effects together"
-    return (f"Between the factors that the design sets apart ({', '.join(words(name) for name in designed)}) the "
-            f"strongest association is {strength:.2f} ({words(most[Associations.a])} and "
-            f"{words(most[Associations.b])}): {verdict}.")
+    verdict = (
+        "as good as independent"
+        if strength < 0.1
+        else "not independent, so read their effects together"
+    )
+    return (
+        f"Between the factors that the design sets apart ({', '.join(words(name) for name in designed)}) the "
+        f"strongest association is {strength:.2f} ({words(most[Associations.a])} and "
+        f"{words(most[Associations.b])}): {verdict}."
+    )

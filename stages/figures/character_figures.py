@@ -16,7 +16,15 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from stages.figures.confusion import heat_map, share_matrix
-from stages.figures.numbers import highest, interval_text, listed, lowest, percent, percent_range, quoted
+from stages.figures.numbers import (
+    highest,
+    interval_text,
+    listed,
+    lowest,
+    percent,
+    percent_range,
+    quoted,
+)
 from stages.figures.style import (
     INK,
     MUTED,
@@ -95,7 +103,9 @@ def draw_class_levels(levels: pd.DataFrame) -> Figure:
 
 def about_class_levels(thresholds: pd.DataFrame, confidence: float) -> str:
     """Which character falls to the target first and last, all noise types together."""
-    own = thresholds[(thresholds[ClassThresholds.noise] == POOLED) & thresholds[ClassThresholds.level].notna()]
+    own = thresholds[
+        (thresholds[ClassThresholds.noise] == POOLED) & thresholds[ClassThresholds.level].notna()
+    ]
     if own.empty:
         return "No character was shown often enough, clean and noisy, for a curve."
     target = f"{100 * float(own[ClassThresholds.accuracy].iloc[0]):g}\u00a0%"
@@ -143,7 +153,9 @@ def draw_class_thresholds(thresholds: pd.DataFrame, order: Sequence[str], larges
         inside = np.isfinite(own[ClassThresholds.level].to_numpy(float))[known]
         panel.hlines(y, low, high, color=colour, linewidth=1.1)
         panel.plot(level[inside], y[inside], "o", color=colour, markersize=3.8)
-        panel.plot(level[~inside], y[~inside], "o", color=colour, markerfacecolor="white", markersize=3.8)
+        panel.plot(
+            level[~inside], y[~inside], "o", color=colour, markerfacecolor="white", markersize=3.8
+        )
         panel.axvline((largest + edge) / 2, color=MUTED, linewidth=0.7, linestyle=":", zorder=1)
         panel.set_title(_noise(noise))
         panel.set_yticks(range(len(order)), list(order))
@@ -160,7 +172,9 @@ def draw_class_thresholds(thresholds: pd.DataFrame, order: Sequence[str], larges
 
 def about_class_thresholds(thresholds: pd.DataFrame, confidence: float) -> str:
     """How many of the characters fall under each noise, and where characters differ most."""
-    own = thresholds[(thresholds[ClassThresholds.noise] != POOLED) & thresholds[ClassThresholds.level].notna()]
+    own = thresholds[
+        (thresholds[ClassThresholds.noise] != POOLED) & thresholds[ClassThresholds.level].notna()
+    ]
     if own.empty:
         return "No character was shown often enough under one noise type for a curve."
     reached = own[np.isfinite(own[ClassThresholds.level].to_numpy(float))]
@@ -198,12 +212,18 @@ def draw_class_ranking(ranking: pd.DataFrame) -> Figure:
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.1, 1])
     left.hlines(y, own[ClassRanking.low], own[ClassRanking.high], color=PALETTE[0], linewidth=1.3)
     left.plot(own[ClassRanking.accuracy], y, "o", color=PALETTE[0], markersize=4.4)
-    left.hlines(y, own[ClassRanking.clean_low], own[ClassRanking.clean_high], color=MUTED, linewidth=0.9)
+    left.hlines(
+        y, own[ClassRanking.clean_low], own[ClassRanking.clean_high], color=MUTED, linewidth=0.9
+    )
     left.plot(own[ClassRanking.clean], y, "o", color=MUTED, markerfacecolor="white", markersize=4.4)
     left.set_xlabel("read right, %")
     left.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.4g}")
-    right.hlines(y, own[ClassRanking.all_low], own[ClassRanking.all_high], color=PALETTE[0], linewidth=1)
-    right.hlines(y, own[ClassRanking.rank_low], own[ClassRanking.rank_high], color=PALETTE[0], linewidth=3.4)
+    right.hlines(
+        y, own[ClassRanking.all_low], own[ClassRanking.all_high], color=PALETTE[0], linewidth=1
+    )
+    right.hlines(
+        y, own[ClassRanking.rank_low], own[ClassRanking.rank_high], color=PALETTE[0], linewidth=3.4
+    )
     right.plot(own[ClassRanking.place], y, "o", color=INK, markersize=4.4, zorder=3)
     for place, probability in zip(y, own[ClassRanking.probability], strict=True):
         right.annotate(
@@ -214,7 +234,9 @@ def draw_class_ranking(ranking: pd.DataFrame) -> Figure:
             fontsize=8,
             annotation_clip=False,
         )
-    right.set_title("place, and the probability that it is right", fontsize=8.5, fontweight="normal")
+    right.set_title(
+        "place, and the probability that it is right", fontsize=8.5, fontweight="normal"
+    )
     right.set_xlabel("rank, 1 the most robust")
     step = -(-len(own) // 12)
     right.set_xticks(np.arange(1, len(own) + 1, max(1, step)))
@@ -235,7 +257,11 @@ def about_class_ranking(ranking: pd.DataFrame, confidence: float) -> str:
     """Which character is the most and the least robust, and how sure that is."""
     own = ranking[ranking[ClassRanking.place].notna()]
     left_out = len(ranking) - len(own)
-    too_few = f" {left_out} of the {len(ranking)} characters come in too few captchas for a place." if left_out else ""
+    too_few = (
+        f" {left_out} of the {len(ranking)} characters come in too few captchas for a place."
+        if left_out
+        else ""
+    )
     if len(own) < 2:
         return "Too few characters were shown often enough to be ranked." + too_few
     best = own.iloc[0]
@@ -251,7 +277,11 @@ def about_class_ranking(ranking: pd.DataFrame, confidence: float) -> str:
         f"{worst[ClassRanking.last]:.2f}"
     )
     sure = int((own[ClassRanking.all_low] == own[ClassRanking.all_high]).sum())
-    known = f"the places of {sure} of the {len(own)} characters are" if sure else "no character's place is"
+    known = (
+        f"the places of {sure} of the {len(own)} characters are"
+        if sure
+        else "no character's place is"
+    )
     return f"{text}; at {100 * confidence:g}\u00a0% for all ranks at once {known} settled.{too_few}"
 
 
@@ -263,7 +293,10 @@ def draw_confusions(matrices: pd.DataFrame, alphabet: str) -> Figure:
     """
     noises = list(dict.fromkeys(matrices[ConfusionMatrices.noise]))
     figure, panels = small_multiples(len(noises), 0.5, 2.5)
-    shares = {noise: _errors(matrices[matrices[ConfusionMatrices.noise] == noise], alphabet) for noise in noises}
+    shares = {
+        noise: _errors(matrices[matrices[ConfusionMatrices.noise] == noise], alphabet)
+        for noise in noises
+    }
     top = max(float(np.nanmax(values[:, :-1])) for values in shares.values())
     size = float(np.clip(2.05 * 72 / (1.3 * (len(alphabet) + 1)), 2.5, 7))
     for panel, noise in zip(panels, noises, strict=False):
@@ -274,7 +307,13 @@ def draw_confusions(matrices: pd.DataFrame, alphabet: str) -> Figure:
     for panel in panels[len(noises) :]:
         panel.set_visible(False)
     bar = figure.colorbar(
-        panels[0].images[0], ax=panels, location="right", shrink=0.5, aspect=24, pad=0.02, extend="max"
+        panels[0].images[0],
+        ax=panels,
+        location="right",
+        shrink=0.5,
+        aspect=24,
+        pad=0.02,
+        extend="max",
     )
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
     bar.outline.set_visible(False)
@@ -285,7 +324,9 @@ def draw_confusions(matrices: pd.DataFrame, alphabet: str) -> Figure:
 
 def _errors(cells: pd.DataFrame, alphabet: str) -> Floats:
     """Shares (A, A + 1) without the diagonal (NaN)."""
-    shares = share_matrix(cells.rename(columns={ConfusionMatrices.read_as: Confusion.predicted}), alphabet)
+    shares = share_matrix(
+        cells.rename(columns={ConfusionMatrices.read_as: Confusion.predicted}), alphabet
+    )
     shares[np.arange(len(alphabet)), np.arange(len(alphabet))] = np.nan
     return shares
 
@@ -305,7 +346,9 @@ def about_confusions(matrices: pd.DataFrame) -> str:
     )
     share = missed / types.groupby(ConfusionMatrices.noise)[ConfusionMatrices.count].sum()
     if len(share) > 1 and share.max() > 0:
-        parts.append(f"most are missed under {_noise(str(share.idxmax()))} ({percent(float(share.max()))})")
+        parts.append(
+            f"most are missed under {_noise(str(share.idxmax()))} ({percent(float(share.max()))})"
+        )
     return "; ".join(parts) + "."
 
 
@@ -313,7 +356,9 @@ def _divided(cells: pd.DataFrame, noise: str) -> str:
     if cells.empty:
         return ""
     total = cells[ConfusionMatrices.count].sum()
-    missed = cells.loc[cells[ConfusionMatrices.read_as] == MISSED, ConfusionMatrices.count].sum() / total
+    missed = (
+        cells.loc[cells[ConfusionMatrices.read_as] == MISSED, ConfusionMatrices.count].sum() / total
+    )
     misread = (
         cells.loc[
             ~cells[ConfusionMatrices.read_as].isin([MISSED])
@@ -332,7 +377,11 @@ def draw_top_confusions(by_level: pd.DataFrame, order: Sequence[str]) -> Figure:
 
     `order` is that of all noise types, which gives each its colour.
     """
-    pairs = list(dict.fromkeys(zip(by_level[ConfusionLevels.actual], by_level[ConfusionLevels.read_as], strict=True)))
+    pairs = list(
+        dict.fromkeys(
+            zip(by_level[ConfusionLevels.actual], by_level[ConfusionLevels.read_as], strict=True)
+        )
+    )
     noises = list(dict.fromkeys(by_level[ConfusionLevels.noise]))
     figure, panels = small_multiples(max(1, len(pairs)), 0.55, 1.85)
     for panel, (actual, read_as) in zip(panels, pairs, strict=False):
@@ -373,7 +422,9 @@ def _confusion_line(axes: Axes, line: pd.DataFrame, order: Sequence[str], noise:
             linewidth=1.1,
             zorder=4,
         )
-    axes.plot(line[ConfusionLevels.level], line[ConfusionLevels.share], label=_noise(noise), **style)
+    axes.plot(
+        line[ConfusionLevels.level], line[ConfusionLevels.share], label=_noise(noise), **style
+    )
 
 
 def about_top_confusions(tests: pd.DataFrame, by_level: pd.DataFrame, confidence: float) -> str:
@@ -412,7 +463,9 @@ def about_top_confusions(tests: pd.DataFrame, by_level: pd.DataFrame, confidence
             f". That is {top[ConfusionTests.times_even]:.1f} times as often as it would be, were the misreadings of "
             f"{quoted(top[ConfusionTests.actual])} even"
         )
-    grown = int(((own[ConfusionTests.p_holm] < 1 - confidence) & (own[ConfusionTests.difference] > 0)).sum())
+    grown = int(
+        ((own[ConfusionTests.p_holm] < 1 - confidence) & (own[ConfusionTests.difference] > 0)).sum()
+    )
     return f"{text}. Noise makes {grown} of the {len(own)} confusions that occurred more frequent, by Holm's p."
 
 

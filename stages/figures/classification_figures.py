@@ -17,11 +17,16 @@ from stages.statistics.clustered import fewest_clusters
 
 MACRO = "macro"  # in the place of a character: the mean over all of them
 RENDERINGS = {"all": "all renderings", "clean": "clean renderings"}
-SHARES = {Classification.precision: "precision", Classification.recall: "recall", Classification.f1: "F1"}
+SHARES = {
+    Classification.precision: "precision",
+    Classification.recall: "recall",
+    Classification.f1: "F1",
+}
 
 
-def classification_table(observations: Mapping[str, pd.DataFrame], alphabet: str,
-                         confidence: float = 0.95) -> pd.DataFrame:
+def classification_table(
+    observations: Mapping[str, pd.DataFrame], alphabet: str, confidence: float = 0.95
+) -> pd.DataFrame:
     """Classification: a row per reader, set of renderings and character, in the order of the alphabet, then the means.
 
     Only the row of means has the accuracy, and the interval of the macro F1: of this confidence, clustered by captcha
@@ -37,7 +42,9 @@ def classification_table(observations: Mapping[str, pd.DataFrame], alphabet: str
         for renderings, shown in (("all", clean | True), ("clean", clean)):
             if shown.any():
                 report = class_report(truth[shown], guess[shown], len(alphabet))
-                ends = _interval(truth[shown], guess[shown], captcha[shown], glyph[shown], report, confidence)
+                ends = _interval(
+                    truth[shown], guess[shown], captcha[shown], glyph[shown], report, confidence
+                )
                 rows += [[reader, renderings, *row] for row in _rows(report, alphabet, ends)]
     return pd.DataFrame(rows, columns=Classification.names())
 
@@ -47,8 +54,14 @@ def alphabet_labels(characters: pd.Series, alphabet: str) -> NDArray[np.int64]:
     return np.asarray(pd.Index(list(alphabet)).get_indexer(characters.astype(object)), np.int64) + 1
 
 
-def _interval(truth: NDArray[np.int64], guess: NDArray[np.int64], captcha: NDArray[np.int64],
-              glyph: NDArray[np.int64], report: ClassReport, confidence: float) -> tuple[float, float]:
+def _interval(
+    truth: NDArray[np.int64],
+    guess: NDArray[np.int64],
+    captcha: NDArray[np.int64],
+    glyph: NDArray[np.int64],
+    report: ClassReport,
+    confidence: float,
+) -> tuple[float, float]:
     if fewest_clusters(captcha, glyph) < 2:
         return np.nan, np.nan
     return f1_interval(truth, guess, captcha, report, confidence, glyphs=glyph)
@@ -56,17 +69,34 @@ def _interval(truth: NDArray[np.int64], guess: NDArray[np.int64], captcha: NDArr
 
 def _rows(report: ClassReport, alphabet: str, interval: tuple[float, float]) -> list[list[object]]:
     """The columns from `character` on."""
-    by_character = zip(alphabet, report.precision, report.recall, report.f1, report.support.tolist(), strict=True)
-    rows: list[list[object]] = [[character, *shares, np.nan, np.nan, np.nan, support]
-                                for character, *shares, support in by_character]
-    return [*rows, [MACRO, report.macro_precision, report.macro_recall, report.macro_f1, *interval, report.accuracy,
-                    int(report.support.sum())]]
+    by_character = zip(
+        alphabet, report.precision, report.recall, report.f1, report.support.tolist(), strict=True
+    )
+    rows: list[list[object]] = [
+        [character, *shares, np.nan, np.nan, np.nan, support]
+        for character, *shares, support in by_character
+    ]
+    return [
+        *rows,
+        [
+            MACRO,
+            report.macro_precision,
+            report.macro_recall,
+            report.macro_f1,
+            *interval,
+            report.accuracy,
+            int(report.support.sum()),
+        ],
+    ]
 
 
 def macro_of(table: pd.DataFrame, reader: str, renderings: str = "all") -> pd.Series:
     """The row of the means."""
-    return table[(table[Classification.reader] == reader) & (table[Classification.renderings] == renderings)
-                 & (table[Classification.character] == MACRO)].iloc[0]
+    return table[
+        (table[Classification.reader] == reader)
+        & (table[Classification.renderings] == renderings)
+        & (table[Classification.character] == MACRO)
+    ].iloc[0]
 
 
 def classification_report(table: pd.DataFrame, reader: str) -> ReportTable:
@@ -74,26 +104,50 @@ def classification_report(table: pd.DataFrame, reader: str) -> ReportTable:
     own = table[table[Classification.reader] == reader]
     parts = dict(iter(own.groupby(Classification.renderings, sort=False)))
     columns = [*SHARES.values(), "characters"]
-    over = [TableCell(""), *(TableCell(RENDERINGS[str(name)], span=len(columns), scope="colgroup") for name in parts)]
-    head = [TableCell("character", scope="col"),
-            *(TableCell(name, scope="col", starts=name == columns[0]) for _ in parts for name in columns)]
-    lines = [row(str(character), *(cell for rows in parts.values() for cell in _cells(rows.iloc[index])))
-             for index, character in enumerate(next(iter(parts.values()))[Classification.character])]
+    over = [
+        TableCell(""),
+        *(TableCell(RENDERINGS[str(name)], span=len(columns), scope="colgroup") for name in parts),
+    ]
+    head = [
+        TableCell("character", scope="col"),
+        *(
+            TableCell(name, scope="col", starts=name == columns[0])
+            for _ in parts
+            for name in columns
+        ),
+    ]
+    lines = [
+        row(str(character), *(cell for rows in parts.values() for cell in _cells(rows.iloc[index])))
+        for index, character in enumerate(next(iter(parts.values()))[Classification.character])
+    ]
     lines[-1][0] = TableCell("macro mean", scope="row")
-    return ReportTable(f"Classification report of {reader}, in per cent", [over, head], lines[:-1], lines[-1:],
-                 kind="classes")
+    return ReportTable(
+        f"Classification report of {reader}, in per cent",
+        [over, head],
+        lines[:-1],
+        lines[-1:],
+        kind="classes",
+    )
 
 
 def _cells(line: pd.Series) -> list[TableCell]:
     """Those of one character and set of renderings; F1 has a bar."""
-    shares = [TableCell(f"{100 * line[name]:.1f}", bar=f"{100 * line[name]:.1f}" if name == Classification.f1 else "",
-                   starts=name == next(iter(SHARES))) for name in SHARES]
+    shares = [
+        TableCell(
+            f"{100 * line[name]:.1f}",
+            bar=f"{100 * line[name]:.1f}" if name == Classification.f1 else "",
+            starts=name == next(iter(SHARES)),
+        )
+        for name in SHARES
+    ]
     return [*shares, TableCell(f"{line[Classification.support]:,}")]
 
 
 def about_classification(table: pd.DataFrame, reader: str, confidence: float = 0.95) -> str:
     """Which character is recognised best and worst, and what never came."""
-    own = table[(table[Classification.reader] == reader) & (table[Classification.renderings] == "all")]
+    own = table[
+        (table[Classification.reader] == reader) & (table[Classification.renderings] == "all")
+    ]
     own = own[own[Classification.character] != MACRO]
     shown = own[own[Classification.support] > 0]
     worst = lowest(shown, Classification.f1)
@@ -104,9 +158,18 @@ def about_classification(table: pd.DataFrame, reader: str, confidence: float = 0
         ends = percent_range(macro[Classification.f1_low], macro[Classification.f1_high])
         text += f" {interval_text(ends, confidence)}"
     if len(shown) > 1 and worst[Classification.f1] < best[Classification.f1]:
-        extremes = [f"{percent(shares[Classification.f1])} for {quoted(shares[Classification.character])}"
-                    for shares in (worst, best)]
+        extremes = [
+            f"{percent(shares[Classification.f1])} for {quoted(shares[Classification.character])}"
+            for shares in (worst, best)
+        ]
         text += f", from {extremes[0]} to {extremes[1]}"
     absent = len(own) - len(shown)
-    return text + "." + (f" {absent} of the {len(own)} characters never occur in the test captchas and count as 0."
-                         if absent else "")
+    return (
+        text
+        + "."
+        + (
+            f" {absent} of the {len(own)} characters never occur in the test captchas and count as 0."
+            if absent
+            else ""
+        )
+    )

@@ -18,23 +18,33 @@ from stages.schemas.regress import Coefficients
 
 Floats = NDArray[np.float64]
 
-TERMS = {"colour": "colour", "digit": "character", "position": "position"}  # drawn, and how they are called here
+TERMS = {
+    "colour": "colour",
+    "digit": "character",
+    "position": "position",
+}  # drawn, and how they are called here
 
 FACTOR_COLUMNS = [Coefficients.reader, Coefficients.term, Coefficients.category, Coefficients.label]
 
 
-def dose_slopes(coefficients: pd.DataFrame, readers: Sequence[str], specification: str, dose: str) -> pd.DataFrame:
+def dose_slopes(
+    coefficients: pd.DataFrame, readers: Sequence[str], specification: str, dose: str
+) -> pd.DataFrame:
     """Percentage points of character accuracy that 0.1 of the dose adds (costs, where negative), by reader and noise.
 
     `coefficients` are the rows of plots/regress/coefficients.csv. Columns reader, noise, points, low, high; readers as
     given, and no row where the specification has no slope.
     """
-    doses = coefficients[(coefficients[Coefficients.specification] == specification)
-                         & coefficients[Coefficients.term].isin(slope_terms(dose))]
+    doses = coefficients[
+        (coefficients[Coefficients.specification] == specification)
+        & coefficients[Coefficients.term].isin(slope_terms(dose))
+    ]
     parts = []
     for reader in readers:
         rows = doses[doses[Coefficients.reader] == reader]
-        names = pd.DataFrame({Slopes.reader: reader, Slopes.noise: rows[Coefficients.category].astype(str)})
+        names = pd.DataFrame(
+            {Slopes.reader: reader, Slopes.noise: rows[Coefficients.category].astype(str)}
+        )
         parts.append(names.join(_points(rows, STEP)))
     return pd.concat(parts, ignore_index=True)
 
@@ -66,10 +76,15 @@ def draw_slopes(slopes: pd.DataFrame, noises: Sequence[str], dose: str) -> Figur
     axes = figure.subplots()
     for index, name in enumerate(readers):
         part = slopes[slopes[Slopes.reader] == name]
-        y = np.array([noises.index(noise) for noise in part[Slopes.noise]]) + shift(index, len(readers))
+        y = np.array([noises.index(noise) for noise in part[Slopes.noise]]) + shift(
+            index, len(readers)
+        )
         intervals(axes, part, y, index, name)
-    finish(axes, [words(noise) for noise in noises],
-           f"percentage points of character accuracy for {STEP:g} of {NUMBER_WORDS[dose]}")
+    finish(
+        axes,
+        [words(noise) for noise in noises],
+        f"percentage points of character accuracy for {STEP:g} of {NUMBER_WORDS[dose]}",
+    )
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=5)
     return figure
 
@@ -83,9 +98,13 @@ def draw_effects(effects: pd.DataFrame, references: Mapping[str, str]) -> Figure
     sizes = effects.groupby(Effects.term, sort=False).size()
     tall = sizes.idxmax() if len(sizes) > 1 else None
     left = [term for term in sizes.index if term != tall]
-    figure = Figure((WIDTH, 0.3 + max(0.21 * sizes.max(), sum(0.65 + 0.21 * sizes[term] for term in left))))
+    figure = Figure(
+        (WIDTH, 0.3 + max(0.21 * sizes.max(), sum(0.65 + 0.21 * sizes[term] for term in left)))
+    )
     mosaic = [[term] if tall is None else [term, tall] for term in left]
-    panels = figure.subplot_mosaic(mosaic, sharex=True, height_ratios=[2 + sizes[term] for term in left])
+    panels = figure.subplot_mosaic(
+        mosaic, sharex=True, height_ratios=[2 + sizes[term] for term in left]
+    )
     for term, panel in panels.items():
         part = effects[effects[Effects.term] == term]
         panel.tick_params(labelbottom=True)
@@ -100,20 +119,30 @@ def about_slopes(slopes: pd.DataFrame, confidence: float) -> str:
     sentences = []
     for reader, rows in slopes.groupby(Slopes.reader, sort=False):
         worst = lowest(rows, Slopes.points)
-        sentences.append(f"`{reader}`: {words(worst[Slopes.noise])}, {estimate_of(worst, Slopes.points)} points")
-    return (f"The steepest slope of each reader, with its {interval_name(confidence)}. {'; '.join(sentences)}. A slope "
-            "depends on which levels were tested; the average costs and the curves do not rest on a straight line."
-            if sentences else "No slope was estimated.")
+        sentences.append(
+            f"`{reader}`: {words(worst[Slopes.noise])}, {estimate_of(worst, Slopes.points)} points"
+        )
+    return (
+        f"The steepest slope of each reader, with its {interval_name(confidence)}. {'; '.join(sentences)}. A slope "
+        "depends on which levels were tested; the average costs and the curves do not rest on a straight line."
+        if sentences
+        else "No slope was estimated."
+    )
 
 
 def about_effects(effects: pd.DataFrame, references: Mapping[str, str], confidence: float) -> str:
     sentences = []
     for term, rows in effects.groupby(Effects.term, sort=False):
         most = highest(rows.assign(size=rows[Effects.points].abs()), "size")
-        sentences.append(f"{TERMS[str(term)]} {words(most[Effects.category])} beside {words(references[str(term)])}, "
-                    f"{estimate_of(most, Effects.points)} points")
-    return (f"The largest of each, with its {interval_name(confidence)}: {'; '.join(sentences)}." if sentences
-            else "No effect was estimated.")
+        sentences.append(
+            f"{TERMS[str(term)]} {words(most[Effects.category])} beside {words(references[str(term)])}, "
+            f"{estimate_of(most, Effects.points)} points"
+        )
+    return (
+        f"The largest of each, with its {interval_name(confidence)}: {'; '.join(sentences)}."
+        if sentences
+        else "No effect was estimated."
+    )
 
 
 def shift(index: int, count: int) -> float:

@@ -28,7 +28,10 @@ from stages.schemas.explain import CombinationEffects, Combinations, Combination
 
 ROW = 0.19  # inches, of a combination
 TERMS = {"left": "the left neighbour", "right": "the right neighbour", "repeated": "a repetition"}
-REPEATED = {"adjacent": "where it stands beside itself", "apart": "where it comes again elsewhere in the text"}
+REPEATED = {
+    "adjacent": "where it stands beside itself",
+    "apart": "where it comes again elsewhere in the text",
+}
 
 
 def about_surroundings(tests: pd.DataFrame, effects: pd.DataFrame, confidence: float) -> str:
@@ -39,25 +42,47 @@ def about_surroundings(tests: pd.DataFrame, effects: pd.DataFrame, confidence: f
     parts = []
     for row in known.to_dict("records"):
         form = f"F({row[CombinationTests.df1]}, {row[CombinationTests.df2]}) = {row[CombinationTests.F]:.2f}"
-        parts.append(f"{TERMS[row[CombinationTests.term]]} ({form}, Holm's {p_value(row[CombinationTests.p_holm])})")
-    clear = [TERMS[row[CombinationTests.term]] for row in known.to_dict("records")
-             if row[CombinationTests.p_holm] < 1 - confidence]
-    verdict = f"{listed(clear)} changes how well it is read" if clear else "none surely changes how well it is read"
-    not_tested = [TERMS[row[CombinationTests.term]] for row in tests.to_dict("records")
-              if row[CombinationTests.term] not in set(known[CombinationTests.term])]
+        parts.append(
+            f"{TERMS[row[CombinationTests.term]]} ({form}, Holm's {p_value(row[CombinationTests.p_holm])})"
+        )
+    clear = [
+        TERMS[row[CombinationTests.term]]
+        for row in known.to_dict("records")
+        if row[CombinationTests.p_holm] < 1 - confidence
+    ]
+    verdict = (
+        f"{listed(clear)} changes how well it is read"
+        if clear
+        else "none surely changes how well it is read"
+    )
+    not_tested = [
+        TERMS[row[CombinationTests.term]]
+        for row in tests.to_dict("records")
+        if row[CombinationTests.term] not in set(known[CombinationTests.term])
+    ]
     missing = f" Nothing is known of {listed(not_tested)}." if not_tested else ""
-    return (f"Beyond the character itself and its position, joint tests with clustered errors ask about "
-            f"{listed(parts)}: {verdict}.{missing}{_repeated(effects, confidence)}")
+    return (
+        f"Beyond the character itself and its position, joint tests with clustered errors ask about "
+        f"{listed(parts)}: {verdict}.{missing}{_repeated(effects, confidence)}"
+    )
 
 
 def _repeated(effects: pd.DataFrame, confidence: float) -> str:
-    own = effects[(effects[CombinationEffects.term] == "repeated") & effects[CombinationEffects.low].notna()]
+    own = effects[
+        (effects[CombinationEffects.term] == "repeated") & effects[CombinationEffects.low].notna()
+    ]
     parts = []
     for row in own.to_dict("records"):
         ends = range_text(100 * row[CombinationEffects.low], 100 * row[CombinationEffects.high])
-        parts.append(f"by {signed(100 * row[CombinationEffects.effect])} points {interval_text(ends, confidence)} "
-                     f"{REPEATED[row[CombinationEffects.category]]}")
-    return f" Compared with a character that comes once, accuracy changes {listed(parts)}." if parts else ""
+        parts.append(
+            f"by {signed(100 * row[CombinationEffects.effect])} points {interval_text(ends, confidence)} "
+            f"{REPEATED[row[CombinationEffects.category]]}"
+        )
+    return (
+        f" Compared with a character that comes once, accuracy changes {listed(parts)}."
+        if parts
+        else ""
+    )
 
 
 @styled
@@ -82,9 +107,11 @@ def draw_combinations(table: pd.DataFrame, kind: str) -> Figure | None:
     axes.set_xlabel(f"read right; in brackets, captchas with that {kind}")
     axes.grid(False, axis="y")
     blank: dict[str, Any] = {"linestyle": "none", "color": MUTED}
-    handles = [Line2D([], [], marker="o", color=PALETTE[0], label="best, with interval"),
-               Line2D([], [], marker="o", color=PALETTE[1], label="worst"),
-               Line2D([], [], marker="|", label="expected of its characters", **blank)]
+    handles = [
+        Line2D([], [], marker="o", color=PALETTE[0], label="best, with interval"),
+        Line2D([], [], marker="o", color=PALETTE[1], label="worst"),
+        Line2D([], [], marker="|", label="expected of its characters", **blank),
+    ]
     figure.legend(handles=handles, loc="outside upper left", ncols=3)
     return figure
 
@@ -100,14 +127,24 @@ def about_combinations(table: pd.DataFrame, kind: str, confidence: float) -> str
     worst = own.iloc[-1]
     count = int(best[Combinations.of])
     number = f"{count} {kind}s"
-    drawing = ", and that of a text drawn once says nothing of another drawing of it" if best[Combinations.note] else ""
-    return (f"Of {number} the best is {_one(best, confidence)}, the worst {_one(worst, confidence)}. They are the "
-            f"extremes of many, so that luck has its part in both, and no interval is adjusted for that{drawing}.")
+    drawing = (
+        ", and that of a text drawn once says nothing of another drawing of it"
+        if best[Combinations.note]
+        else ""
+    )
+    return (
+        f"Of {number} the best is {_one(best, confidence)}, the worst {_one(worst, confidence)}. They are the "
+        f"extremes of many, so that luck has its part in both, and no interval is adjusted for that{drawing}."
+    )
 
 
 def _one(row: pd.Series, confidence: float) -> str:
     low = row[Combinations.low]
     high = row[Combinations.high]
-    interval = f", {interval_name(confidence)} {percent_range(low, high)}" if np.isfinite(low) else ""
-    return (f"{quoted(row[Combinations.combination])}, read right {percent(row[Combinations.accuracy])} of the times"
-            f"{interval}, where its characters alone lead to {percent(row[Combinations.expected])}")
+    interval = (
+        f", {interval_name(confidence)} {percent_range(low, high)}" if np.isfinite(low) else ""
+    )
+    return (
+        f"{quoted(row[Combinations.combination])}, read right {percent(row[Combinations.accuracy])} of the times"
+        f"{interval}, where its characters alone lead to {percent(row[Combinations.expected])}"
+    )

@@ -34,7 +34,9 @@ def confusion_table(observations: Mapping[str, pd.DataFrame], alphabet: str) -> 
             for predicted in [*alphabet, ""]:
                 count = int(counts.get((actual, predicted), 0))
                 if count:
-                    rows.append([reader, actual, predicted or MISSED, count, count / totals[actual]])
+                    rows.append(
+                        [reader, actual, predicted or MISSED, count, count / totals[actual]]
+                    )
     return pd.DataFrame(rows, columns=Confusion.names())
 
 
@@ -52,7 +54,9 @@ def share_matrix(cells: pd.DataFrame, alphabet: str) -> Floats:
 def draw_confusion(cells: pd.DataFrame, alphabet: str) -> Figure:
     """Heat map of one reader's cells, in percent of each row."""
     shares = share_matrix(cells, alphabet)
-    side = float(np.clip(0.3 * len(alphabet) + 1.2, 5, 10.2))  # inches: the largest that needs no scrolling in a fold
+    side = float(
+        np.clip(0.3 * len(alphabet) + 1.2, 5, 10.2)
+    )  # inches: the largest that needs no scrolling in a fold
     figure = Figure((side * 1.12, side))
     axes = figure.subplots()
     heat_map(axes, shares, list(alphabet), [*alphabet, MISSED])
@@ -64,7 +68,9 @@ def draw_confusion(cells: pd.DataFrame, alphabet: str) -> Figure:
     return figure
 
 
-def heat_map(axes: Axes, values: Floats, rows: list[str], columns: list[str], highest: float = 1.0) -> None:
+def heat_map(
+    axes: Axes, values: Floats, rows: list[str], columns: list[str], highest: float = 1.0
+) -> None:
     """Values from 0 to `highest` as shades, pale to dark, with the names of rows and columns."""
     axes.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=highest, aspect="auto", interpolation="none")
     axes.set_xticks(range(len(columns)), columns)
@@ -74,10 +80,14 @@ def heat_map(axes: Axes, values: Floats, rows: list[str], columns: list[str], hi
         spine.set_visible(False)
 
 
-def number_cells(axes: Axes, values: Floats, shown: NDArray[np.bool_], dark: NDArray[np.bool_],
-                 form: str = ".0f") -> None:
+def number_cells(
+    axes: Axes, values: Floats, shown: NDArray[np.bool_], dark: NDArray[np.bool_], form: str = ".0f"
+) -> None:
     """Write the values into the cells that are `shown`, in white where the cell is `dark`, as large as they fit."""
-    written = {cell: format(values[cell], form).replace("-", "−") for cell in zip(*np.nonzero(shown), strict=True)}
+    written = {
+        cell: format(values[cell], form).replace("-", "−")
+        for cell in zip(*np.nonzero(shown), strict=True)
+    }
     longest = max(map(len, written.values()), default=1)
     box = axes.get_window_extent()
     point = axes.figure.dpi / 72
@@ -86,17 +96,32 @@ def number_cells(axes: Axes, values: Floats, shown: NDArray[np.bool_], dark: NDA
     height = box.height / point / values.shape[0]
     size = min(8.0, 0.9 * width / (0.62 * longest), 0.6 * height)
     for (row, column), number in written.items():
-        axes.text(column, row, number, ha="center", va="center", fontsize=size,
-                  color="white" if dark[row, column] else INK)
+        axes.text(
+            column,
+            row,
+            number,
+            ha="center",
+            va="center",
+            fontsize=size,
+            color="white" if dark[row, column] else INK,
+        )
 
 
 def about_confusion(cells: pd.DataFrame, reader: str) -> str:
     rows = cells[cells[Confusion.reader] == reader]
-    wrong = rows[(rows[Confusion.actual] != rows[Confusion.predicted]) & (rows[Confusion.predicted] != MISSED)]
-    missed = rows.loc[rows[Confusion.predicted] == MISSED, Confusion.count].sum() / rows[Confusion.count].sum()
+    wrong = rows[
+        (rows[Confusion.actual] != rows[Confusion.predicted])
+        & (rows[Confusion.predicted] != MISSED)
+    ]
+    missed = (
+        rows.loc[rows[Confusion.predicted] == MISSED, Confusion.count].sum()
+        / rows[Confusion.count].sum()
+    )
     if wrong.empty:
         return f"`{reader}` took no character for another; it missed {percent(missed)} of them."
     most = highest(wrong, Confusion.share)
-    return (f"The commonest mistake of `{reader}` is to read {quoted(most[Confusion.actual])} as "
-            f"{quoted(most[Confusion.predicted])} ({percent(most[Confusion.share])} of them); it misses "
-            f"{percent(missed)} of all characters.")
+    return (
+        f"The commonest mistake of `{reader}` is to read {quoted(most[Confusion.actual])} as "
+        f"{quoted(most[Confusion.predicted])} ({percent(most[Confusion.share])} of them); it misses "
+        f"{percent(missed)} of all characters."
+    )

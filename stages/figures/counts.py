@@ -29,8 +29,11 @@ def count_characters(texts: Mapping[str, Iterable[str]], alphabet: str) -> pd.Da
     for split, captchas in texts.items():
         counts = Counter(place for text in captchas for place in enumerate(text, start=1))
         longest = max((position for position, _ in counts), default=0)
-        rows += [[split, character, position, counts[position, character]]
-                 for character in alphabet for position in range(1, longest + 1)]
+        rows += [
+            [split, character, position, counts[position, character]]
+            for character in alphabet
+            for position in range(1, longest + 1)
+        ]
     return pd.DataFrame(rows, columns=Counts.names())
 
 
@@ -39,13 +42,20 @@ def draw_counts(table: pd.DataFrame) -> Figure:
     """One heat map a split: positions down, characters across; `table` is what count_characters gives."""
     splits = list(dict.fromkeys(table[Counts.split]))
     by_split = [table[table[Counts.split] == split] for split in splits]
-    squares = [rows.pivot(index=Counts.position, columns=Counts.character, values=Counts.count) for rows in by_split]
+    squares = [
+        rows.pivot(index=Counts.position, columns=Counts.character, values=Counts.count)
+        for rows in by_split
+    ]
     characters = list(dict.fromkeys(table[Counts.character]))
     figure = Figure((WIDTH, sum(0.55 + 0.27 * len(square) for square in squares) + 0.2))
-    panels = figure.subplots(len(splits), 1, squeeze=False, height_ratios=[len(square) for square in squares])[:, 0]
+    panels = figure.subplots(
+        len(splits), 1, squeeze=False, height_ratios=[len(square) for square in squares]
+    )[:, 0]
     for panel, split, square in zip(panels, splits, squares, strict=True):
         counts = square[characters].to_numpy(float)
-        darkest = 2 * max(1.0, float(counts.max()))  # so that the largest count is mid-blue, to write on
+        darkest = 2 * max(
+            1.0, float(counts.max())
+        )  # so that the largest count is mid-blue, to write on
         heat_map(panel, counts, [str(position) for position in square.index], characters, darkest)
         panel.set_title(split)
         panel.set_ylabel("position")
@@ -66,8 +76,15 @@ def draw_mean_glyphs(means: NDArray[np.uint8], labels: list[str], counts: list[i
     for index, (mean, label, count) in enumerate(zip(means, labels, counts, strict=True)):
         top = index // columns * down
         left = index % columns * across
-        sheet[top:top + SIDE, left:left + SIDE] = 255 - mean[..., None]
-        axes.text(left + SIDE / 2, top + SIDE + LINE / 2, f"{label}  ({count})", ha="center", va="center", fontsize=7.5)
+        sheet[top : top + SIDE, left : left + SIDE] = 255 - mean[..., None]
+        axes.text(
+            left + SIDE / 2,
+            top + SIDE + LINE / 2,
+            f"{label}  ({count})",
+            ha="center",
+            va="center",
+            fontsize=7.5,
+        )
     axes.imshow(sheet, interpolation="none", extent=(0, sheet.shape[1], sheet.shape[0], 0))
     return figure
 

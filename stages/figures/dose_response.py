@@ -21,8 +21,10 @@ from stages.schemas.regress import DoseResponses, Thresholds
 Floats = NDArray[np.float64]
 
 LINE = (0, (3.5, 2))
-KEY: dict[str, dict[str, Any]] = {"observed": {"linestyle": "none", "marker": "o", "markersize": 4.6},
-                                  "straight line of the regression": {"linestyle": LINE, "linewidth": 1.1}}
+KEY: dict[str, dict[str, Any]] = {
+    "observed": {"linestyle": "none", "marker": "o", "markersize": 4.6},
+    "straight line of the regression": {"linestyle": LINE, "linewidth": 1.1},
+}
 
 
 @styled
@@ -32,12 +34,23 @@ def draw_lines(responses: pd.DataFrame, dose: str) -> Figure:
     figure, panels = _panels(responses, name)
     for panel, noise in panels:
         for index, reader in enumerate(dict.fromkeys(responses[DoseResponses.reader])):
-            own = (responses[DoseResponses.noise] == noise) & (responses[DoseResponses.reader] == reader)
+            own = (responses[DoseResponses.noise] == noise) & (
+                responses[DoseResponses.reader] == reader
+            )
             rows = responses[own].sort_values(DoseResponses.level)
             style = line_style(index)
             doses = rows[DoseResponses.dose]
-            panel.plot(doses, rows[DoseResponses.line], color=style["color"], linewidth=1.1, linestyle=LINE, zorder=2)
-            panel.plot(doses, rows[DoseResponses.accuracy], zorder=4, **{**style, "linestyle": "none"})
+            panel.plot(
+                doses,
+                rows[DoseResponses.line],
+                color=style["color"],
+                linewidth=1.1,
+                linestyle=LINE,
+                zorder=2,
+            )
+            panel.plot(
+                doses, rows[DoseResponses.accuracy], zorder=4, **{**style, "linestyle": "none"}
+            )
     _share_axis(panels[0][0], responses)
     for panel, _ in panels:
         bottom, top = panel.get_ylim()
@@ -56,8 +69,10 @@ def _panels(responses: pd.DataFrame, x: str) -> tuple[Figure, list[tuple[Axes, s
         panel.tick_params(labelbottom=True)
     figure.supxlabel(x, fontsize=8.5, color=MUTED)
     figure.supylabel("characters read right", fontsize=8.5, color=MUTED)
-    handles = [Line2D([], [], label=name, **{**line_style(index), "linestyle": "none"})
-               for index, name in enumerate(readers)]
+    handles = [
+        Line2D([], [], label=name, **{**line_style(index), "linestyle": "none"})
+        for index, name in enumerate(readers)
+    ]
     handles += [Line2D([], [], color=MUTED, label=name, **style) for name, style in KEY.items()]
     figure.legend(handles=handles, loc="outside upper left", ncols=4)
     return figure, list(zip(panels, noises, strict=True))
@@ -66,7 +81,9 @@ def _panels(responses: pd.DataFrame, x: str) -> tuple[Figure, list[tuple[Axes, s
 def _share_axis(axes: Axes, responses: pd.DataFrame) -> None:
     """The y axis in per cent, as far as the lines leave 0 to 100 %."""
     drawn = responses[[DoseResponses.line, DoseResponses.accuracy]]
-    axes.set_ylim(min(0.0, float(np.nanmin(drawn))) - 0.04, max(1.0, float(np.nanmax(drawn))) + 0.04)
+    axes.set_ylim(
+        min(0.0, float(np.nanmin(drawn))) - 0.04, max(1.0, float(np.nanmax(drawn))) + 0.04
+    )
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "25", "50", "75", "100 %"])
 
 
@@ -85,15 +102,19 @@ def about_thresholds(thresholds: pd.DataFrame) -> str:
     sentences = []
     for share, rows in thresholds.groupby(Thresholds.share, sort=False):
         reached = rows[rows[Thresholds.level].notna()].sort_values(Thresholds.level, kind="stable")
-        sentence = (f"{len(reached)} of {len(rows)} pairs of reader and noise come down to {100 * float(share):g}\u00a0"
-                    "% of the captchas")
+        sentence = (
+            f"{len(reached)} of {len(rows)} pairs of reader and noise come down to {100 * float(share):g}\u00a0"
+            "% of the captchas"
+        )
         if already := int((reached[Thresholds.level] == 0).sum()):
             sentence += f", {already} of them without any noise"
         later = reached[reached[Thresholds.level] > 0]
         if len(later):
             first = later.iloc[0]
-            sentence += (f"; first under noise is `{first[Thresholds.reader]}` under "
-                         f"{words(first[Thresholds.noise])}, at level {estimate_of(first, Thresholds.level)}")
+            sentence += (
+                f"; first under noise is `{first[Thresholds.reader]}` under "
+                f"{words(first[Thresholds.noise])}, at level {estimate_of(first, Thresholds.level)}"
+            )
         sentences.append(f"{sentence}.")
     return " ".join(sentences) or "There is no threshold: no noise was tested."
 
@@ -112,8 +133,12 @@ def draw_thresholds(thresholds: pd.DataFrame, noises: Sequence[str], largest: fl
     panels = figure.subplots(1, len(shares), sharey=True, squeeze=False)[0]
     for panel, share in zip(panels, shares, strict=True):
         for index, name in enumerate(readers):
-            part = thresholds[(thresholds[Thresholds.share] == share) & (thresholds[Thresholds.reader] == name)]
-            y = np.array([noises.index(noise) for noise in part[Thresholds.noise]]) + shift(index, len(readers))
+            part = thresholds[
+                (thresholds[Thresholds.share] == share) & (thresholds[Thresholds.reader] == name)
+            ]
+            y = np.array([noises.index(noise) for noise in part[Thresholds.noise]]) + shift(
+                index, len(readers)
+            )
             _thresholds(panel, part, y, index, name, edge)
         _edge_axis(panel, largest, edge, len(shares))
         panel.set_title(f"{100 * share:g} % of the captchas")
@@ -121,13 +146,17 @@ def draw_thresholds(thresholds: pd.DataFrame, noises: Sequence[str], largest: fl
         panel.set_ylim(len(noises) - 0.4, -0.6)
         panel.grid(False, axis="y")
     figure.supxlabel("level of the noise", fontsize=8.5, color=MUTED)
-    handles = [Line2D([], [], label=name, **{**line_style(index), "linestyle": "none"})
-               for index, name in enumerate(readers)]
+    handles = [
+        Line2D([], [], label=name, **{**line_style(index), "linestyle": "none"})
+        for index, name in enumerate(readers)
+    ]
     figure.legend(handles=handles, loc="outside upper left", ncols=5)
     return figure
 
 
-def _thresholds(axes: Axes, part: pd.DataFrame, y: Floats, index: int, name: str, edge: float) -> None:
+def _thresholds(
+    axes: Axes, part: pd.DataFrame, y: Floats, index: int, name: str, edge: float
+) -> None:
     style = {**line_style(index), "linestyle": "none"}
     reached = part[Thresholds.level].notna().to_numpy()
     some = reached | part[Thresholds.low].notna().to_numpy()
@@ -135,8 +164,16 @@ def _thresholds(axes: Axes, part: pd.DataFrame, y: Floats, index: int, name: str
     high = part[Thresholds.high].fillna(edge)[some]
     axes.hlines(y[some], low, high, color=style["color"], linewidth=1.2)
     axes.plot(part[Thresholds.level][reached], y[reached], label=name, **style)
-    axes.plot(np.full((~reached).sum(), edge), y[~reached], **{**style, "markerfacecolor": "white",
-                                                              "markeredgecolor": style["color"], "markeredgewidth": 1.1})
+    axes.plot(
+        np.full((~reached).sum(), edge),
+        y[~reached],
+        **{
+            **style,
+            "markerfacecolor": "white",
+            "markeredgecolor": style["color"],
+            "markeredgewidth": 1.1,
+        },
+    )
 
 
 def _edge_axis(axes: Axes, largest: float, edge: float, panels: int) -> None:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 PAGES = {"report": "report.html", "details": "details.html"}
 Page = Literal["report", "details"]
-FigureSource = Literal["study", "explained"]  # of a figure: a Study, or its Explained, which a second process draws
+FigureSource = Literal[
+    "study", "explained"
+]  # of a figure: a Study, or its Explained, which a second process draws
 
 
 def always(source: object) -> bool:
@@ -40,7 +42,7 @@ class Figure:
     finding: Callable[[Any], str]
     source: FigureSource = "study"
     numbers: tuple[str, ...] = ()  # the tables behind it, below plots/, without their suffix
-    picture: bool = False          # written as PNG, too, since it is a photograph more than a drawing
+    picture: bool = False  # written as PNG, too, since it is a photograph more than a drawing
     when: Callable[[Any], bool] = always  # of the source: whether there is something to draw
 
 
@@ -51,9 +53,9 @@ class TableCell:
     text: str
     small: str = ""
     span: int = 1
-    scope: str = ""        # col, row, colgroup or rowgroup where the cell is a heading
-    bar: str = ""          # per cent of the cell that a bar fills
-    starts: bool = False   # a group of columns
+    scope: str = ""  # col, row, colgroup or rowgroup where the cell is a heading
+    bar: str = ""  # per cent of the cell that a bar fills
+    starts: bool = False  # a group of columns
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,10 @@ class Chapter:
 
 def row(name: str, *cells: str | TableCell) -> list[TableCell]:
     """A row of a table, headed by its name."""
-    return [TableCell(name, scope="row"), *(cell if isinstance(cell, TableCell) else TableCell(cell) for cell in cells)]
+    return [
+        TableCell(name, scope="row"),
+        *(cell if isinstance(cell, TableCell) else TableCell(cell) for cell in cells),
+    ]
 
 
 def heads(*names: str) -> list[list[TableCell]]:
@@ -129,4 +134,6 @@ def heads(*names: str) -> list[list[TableCell]]:
 
 
 def pairs_table(caption: str, pairs: Mapping[str, str]) -> ReportTable:
-    return ReportTable(caption, [], [row(name, value) for name, value in pairs.items()], kind="parameters")
+    return ReportTable(
+        caption, [], [row(name, value) for name, value in pairs.items()], kind="parameters"
+    )

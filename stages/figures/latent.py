@@ -15,7 +15,17 @@ from numpy.typing import NDArray
 
 from stages.figures.numbers import interval_text, listed, percent, percent_range, range_text, signed
 from stages.figures.samples import chosen_levels, draw_sheet
-from stages.figures.style import INK, MUTED, PALETTE, WIDTH, level_ticks, neutral_style, small_multiples, styled, words
+from stages.figures.style import (
+    INK,
+    MUTED,
+    PALETTE,
+    WIDTH,
+    level_ticks,
+    neutral_style,
+    small_multiples,
+    styled,
+    words,
+)
 from stages.insight.class_separation import COLLAPSED, MERGED
 from stages.schemas.explain import GlyphLosses, SpaceMeasures, SpacePlane
 from stages.schemas.words import CLEAN
@@ -63,7 +73,13 @@ def _classes(axes: Axes, rows: pd.DataFrame, characters: Sequence[str]) -> None:
         part = rows[rows[SpacePlane.character] == character]
         colour = _colour(index, len(characters))
         axes.scatter(
-            part[SpacePlane.x], part[SpacePlane.y], s=7, color=[colour], linewidths=0, alpha=0.6, rasterized=True
+            part[SpacePlane.x],
+            part[SpacePlane.y],
+            s=7,
+            color=[colour],
+            linewidths=0,
+            alpha=0.6,
+            rasterized=True,
         )
     for index, character in enumerate(characters):
         part = rows[rows[SpacePlane.character] == character]
@@ -100,9 +116,16 @@ def _colour(index: int, count: int) -> tuple[float, float, float]:
 
 def draw_drawings(rows: dict[str, Glyphs]) -> Figure:
     """Glyphs (n, 28, 28) in rows by name: such as glyphs, what the autoencoder makes of them, draws of its prior."""
-    pictures = [[np.repeat(255 - glyph[..., None], 3, axis=2) for glyph in glyphs] for glyphs in rows.values()]
+    pictures = [
+        [np.repeat(255 - glyph[..., None], 3, axis=2) for glyph in glyphs]
+        for glyphs in rows.values()
+    ]
     return draw_sheet(
-        pictures, list(rows), [], [[""] * len(line) for line in pictures], [[True] * len(line) for line in pictures]
+        pictures,
+        list(rows),
+        [],
+        [[""] * len(line) for line in pictures],
+        [[True] * len(line) for line in pictures],
     )
 
 
@@ -116,9 +139,9 @@ def draw_separation(table: pd.DataFrame, space: str) -> Figure:
     for panel, noise in zip(panels, noises, strict=False):
         panel.set_title(words(noise))
         for index, (measure, name) in enumerate(SHOWN.items()):
-            part = rows[(rows[SpaceMeasures.noise] == noise) & (rows[SpaceMeasures.measure] == measure)].sort_values(
-                SpaceMeasures.level
-            )
+            part = rows[
+                (rows[SpaceMeasures.noise] == noise) & (rows[SpaceMeasures.measure] == measure)
+            ].sort_values(SpaceMeasures.level)
             style = neutral_style(index)
             panel.fill_between(
                 part[SpaceMeasures.level],
@@ -132,7 +155,11 @@ def draw_separation(table: pd.DataFrame, space: str) -> Figure:
         panel.axhline(1, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
         level_ticks(panel, sorted(set(rows[SpaceMeasures.level])))
         panel.tick_params(labelbottom=True)
-    panels[0].set_ylim(0, 1.06 * max(1.0, float(np.nanmax(rows[[SpaceMeasures.value, SpaceMeasures.high]].to_numpy()))))
+    panels[0].set_ylim(
+        0,
+        1.06
+        * max(1.0, float(np.nanmax(rows[[SpaceMeasures.value, SpaceMeasures.high]].to_numpy()))),
+    )
     for panel in panels[len(noises) :]:
         panel.set_visible(False)
     figure.supxlabel("level of the noise", fontsize=8.5, color=MUTED)
@@ -148,11 +175,17 @@ def relative(table: pd.DataFrame) -> pd.DataFrame:
     noisy = table[table[SpaceMeasures.noise] != CLEAN]
     clean = table[table[SpaceMeasures.noise] == CLEAN]
     parts = []
-    for measure, source, sign in (("distance", "merging", 0.5), ("spread", "widening", -0.5), ("purity", "purity", 0)):
+    for measure, source, sign in (
+        ("distance", "merging", 0.5),
+        ("spread", "widening", -0.5),
+        ("purity", "purity", 0),
+    ):
         for noise in dict.fromkeys(noisy[SpaceMeasures.noise]):
             rows = pd.concat([clean, noisy[noisy[SpaceMeasures.noise] == noise]])
             rows = rows[rows[SpaceMeasures.measure] == source]
-            ends = ENDS if sign >= 0 else [SpaceMeasures.value, SpaceMeasures.high, SpaceMeasures.low]
+            ends = (
+                ENDS if sign >= 0 else [SpaceMeasures.value, SpaceMeasures.high, SpaceMeasures.low]
+            )
             numbers = rows[ends].to_numpy(float)
             numbers = np.exp(sign * numbers) if sign else numbers
             if measure == "distance":
@@ -181,12 +214,20 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
     because (of a fall: distance, spread or both), known (False where there is no interval)."""
     found = []
     noisy = table[table[SpaceMeasures.noise] != CLEAN]
-    for (space, noise), own in noisy.groupby([SpaceMeasures.space, SpaceMeasures.noise], sort=False):
-        rows = own[own[SpaceMeasures.level] == own[SpaceMeasures.level].max()].set_index(SpaceMeasures.measure)
+    for (space, noise), own in noisy.groupby(
+        [SpaceMeasures.space, SpaceMeasures.noise], sort=False
+    ):
+        rows = own[own[SpaceMeasures.level] == own[SpaceMeasures.level].max()].set_index(
+            SpaceMeasures.measure
+        )
         collapsed = rows.loc["widening", SpaceMeasures.note] == COLLAPSED
         fisher = "unclear" if collapsed else _trend(rows.loc["change"])
         balance = _trend(rows.loc["balance"])
-        because = {"falls": "distance", "grows": "spread"}.get(balance, "both") if fisher == "falls" else "none"
+        because = (
+            {"falls": "distance", "grows": "spread"}.get(balance, "both")
+            if fisher == "falls"
+            else "none"
+        )
         known = bool(rows.loc["purity", [SpaceMeasures.low, SpaceMeasures.high]].notna().all())
         spread = {"falls": "grows", "grows": "falls"}.get(_trend(rows.loc["widening"]), "unclear")
         found.append(
@@ -201,7 +242,10 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
                 known,
             ]
         )
-    return pd.DataFrame(found, columns=["space", "noise", "level", "distance", "spread", "fisher", "because", "known"])
+    return pd.DataFrame(
+        found,
+        columns=["space", "noise", "level", "distance", "spread", "fisher", "because", "known"],
+    )
 
 
 def _trend(row: pd.Series) -> str:
@@ -214,11 +258,15 @@ def _trend(row: pd.Series) -> str:
 def about_noise_on_classes(table: pd.DataFrame, space: str, noise: str, confidence: float) -> str:
     """What a noise does to the classes of a space at its strongest level, with the intervals."""
     own = table[(table[SpaceMeasures.space] == space) & (table[SpaceMeasures.noise] == noise)]
-    rows = own[own[SpaceMeasures.level] == own[SpaceMeasures.level].max()].set_index(SpaceMeasures.measure)
+    rows = own[own[SpaceMeasures.level] == own[SpaceMeasures.level].max()].set_index(
+        SpaceMeasures.measure
+    )
     verdict = verdicts(own).iloc[0]
     start = f"Under {words(noise)} at level {verdict[SpaceMeasures.level]:g}"
     if not verdict["known"]:
-        return f"{start} no interval is known, and so no verdict: {rows[SpaceMeasures.note].iloc[0]}."
+        return (
+            f"{start} no interval is known, and so no verdict: {rows[SpaceMeasures.note].iloc[0]}."
+        )
     if verdict["spread"] == "collapses":
         return f"{start} nothing is left: {COLLAPSED}."
     text = (
@@ -260,7 +308,10 @@ def about_separation(table: pd.DataFrame, space: str) -> str:
     """For all noises: under which the class means move together, and under which the classes spread out."""
     found = verdicts(table[table[SpaceMeasures.space] == space])
     if not found["known"].any():
-        notes = table.loc[(table[SpaceMeasures.space] == space) & (table[SpaceMeasures.note] != ""), SpaceMeasures.note]
+        notes = table.loc[
+            (table[SpaceMeasures.space] == space) & (table[SpaceMeasures.note] != ""),
+            SpaceMeasures.note,
+        ]
         return f"No interval is known here, and so no verdict: {notes.iloc[0]}."
     gone = found["spread"] == "collapses"
     closer = (found["distance"] == "falls") & ~gone
@@ -275,9 +326,15 @@ def about_separation(table: pd.DataFrame, space: str) -> str:
     if gone.any():
         sentences.append(f"under {_noises(found[gone], len(found))} each class becomes one point")
     decided = closer | spread | gone
-    left = "" if decided.all() else f" Neither is clear under {_noises(found[~decided], len(found))}."
+    left = (
+        "" if decided.all() else f" Neither is clear under {_noises(found[~decided], len(found))}."
+    )
     end = (
-        (" So characters become alike." if decided.all() else " Where either happens, characters become alike.")
+        (
+            " So characters become alike."
+            if decided.all()
+            else " Where either happens, characters become alike."
+        )
         if (decided.any())
         else ""
     )
@@ -287,11 +344,15 @@ def about_separation(table: pd.DataFrame, space: str) -> str:
 def _noises(rows: pd.DataFrame, all_of_them: int) -> str:
     """The noises of some rows; all of them in two words."""
     return (
-        "every noise" if len(rows) == all_of_them > 2 else listed([words(noise) for noise in rows[SpaceMeasures.noise]])
+        "every noise"
+        if len(rows) == all_of_them > 2
+        else listed([words(noise) for noise in rows[SpaceMeasures.noise]])
     )
 
 
-def about_plane(table: pd.DataFrame, space: str, noise: str, share: float, confidence: float) -> str:
+def about_plane(
+    table: pd.DataFrame, space: str, noise: str, share: float, confidence: float
+) -> str:
     """The plane's share of the variance, and how the purity of the neighbours falls in the whole space."""
     own = table[(table[SpaceMeasures.space] == space) & (table[SpaceMeasures.measure] == "purity")]
     clean = own[own[SpaceMeasures.noise] == CLEAN].iloc[0]

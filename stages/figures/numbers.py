@@ -11,12 +11,22 @@ import pandas as pd
 from stages.schemas.regress import Coefficients
 
 SIGN = "\u00a0%"
-TRAINED_ON = {"clean": "clean captchas only", "noisy": "noisy captchas only", "both": "clean and noisy captchas"}
+TRAINED_ON = {
+    "clean": "clean captchas only",
+    "noisy": "noisy captchas only",
+    "both": "clean and noisy captchas",
+}
 ARCHITECTURES = {
-    "compact": "a convolutional network", "ctc": "a larger convolutional network",
-    "heads": "a convolutional network with one output a position", "dense": "a network of two hidden layers",
-    "logistic": "a logistic regression", "knn": "a nearest-neighbour classifier", "svm": "a support vector machine",
-    "mlp": "a classical network of one hidden layer", "tesseract": "an outside program"}
+    "compact": "a convolutional network",
+    "ctc": "a larger convolutional network",
+    "heads": "a convolutional network with one output a position",
+    "dense": "a network of two hidden layers",
+    "logistic": "a logistic regression",
+    "knn": "a nearest-neighbour classifier",
+    "svm": "a support vector machine",
+    "mlp": "a classical network of one hidden layer",
+    "tesseract": "an outside program",
+}
 MOST_DECIMALS = 3
 # the ends of an interval, in every table
 LOW = Coefficients.low
@@ -35,7 +45,9 @@ def decimals(low: float, high: float, most: int = MOST_DECIMALS) -> int:
     return most if half <= 0 else min(most, max(0, math.ceil(-math.log10(half))))
 
 
-def estimate_text(value: float, low: float, high: float, *, scale: float = 1, explained: str = "") -> str:
+def estimate_text(
+    value: float, low: float, high: float, *, scale: float = 1, explained: str = ""
+) -> str:
     """An estimate with its interval, all times `scale`, rounded to what the interval allows: 54 (53 to 55).
 
     `explained` stands before the interval, such as "95 % interval". An end that is not finite lies beyond what was
@@ -46,7 +58,9 @@ def estimate_text(value: float, low: float, high: float, *, scale: float = 1, ex
     if not (math.isfinite(low) or math.isfinite(high)):
         return f"{signed(value, form)} (no interval)"
     form = form if math.isfinite(low + high) else ".2f"
-    ends = [signed(end, form) if math.isfinite(end) else "beyond those tested" for end in (low, high)]
+    ends = [
+        signed(end, form) if math.isfinite(end) else "beyond those tested" for end in (low, high)
+    ]
     return f"{signed(value, form)} ({explained}{' ' * bool(explained)}{ends[0]} to {ends[1]})"
 
 

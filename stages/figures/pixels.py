@@ -28,14 +28,16 @@ def luma_statistics(images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     means = [np.zeros(0)]
     spreads = [np.zeros(0)]
     for start in range(0, len(images), IMAGES_IN_MEMORY):
-        block = lumas(images[start:start + IMAGES_IN_MEMORY])
+        block = lumas(images[start : start + IMAGES_IN_MEMORY])
         flat = block.reshape(len(block), -1)
         means.append(flat.mean(axis=1, dtype=np.float64))
         spreads.append(flat.std(axis=1, dtype=np.float64))
     return np.concatenate(means), np.concatenate(spreads)
 
 
-def pixels_by_level(images: pd.DataFrame, renderings: pd.DataFrame, noises: Sequence[str]) -> pd.DataFrame:
+def pixels_by_level(
+    images: pd.DataFrame, renderings: pd.DataFrame, noises: Sequence[str]
+) -> pd.DataFrame:
     """Means by noise type and level, level 0 (clean) under each type.
 
     `images` has noise, level, luma_mean, luma_sd of some renderings; `renderings` has noise, level, rmse, ssim of all.
@@ -51,7 +53,9 @@ def pixels_by_level(images: pd.DataFrame, renderings: pd.DataFrame, noises: Sequ
 
 def _by_level(table: pd.DataFrame, noise: str) -> pd.api.typing.DataFrameGroupBy:
     """The rows of a noise type and the clean ones, by level."""
-    return table[(table[PixelChanges.level] == 0) | (table[PixelChanges.noise] == noise)].groupby(PixelChanges.level)
+    return table[(table[PixelChanges.level] == 0) | (table[PixelChanges.noise] == noise)].groupby(
+        PixelChanges.level
+    )
 
 
 @styled
@@ -63,7 +67,12 @@ def draw_pixels(table: pd.DataFrame) -> Figure:
     for panel, (measure, title) in zip(panels, MEASURES.items(), strict=True):
         for noise in noises:
             line = table[table[PixelChanges.noise] == noise]
-            panel.plot(line[PixelChanges.level], line[measure], label=words(noise), **style_of_noise(noise, noises))
+            panel.plot(
+                line[PixelChanges.level],
+                line[measure],
+                label=words(noise),
+                **style_of_noise(noise, noises),
+            )
         panel.set_title(title)
         panel.set_ylim(0, 1.06 * float(table[measure].max()))
         panel.tick_params(labelbottom=True)
@@ -77,6 +86,10 @@ def about_pixels(pixels: pd.DataFrame) -> str:
     strongest = pixels[pixels[PixelChanges.level] == pixels[PixelChanges.level].max()]
     low = lowest(strongest, PixelChanges.rmse)
     high = highest(strongest, PixelChanges.rmse)
-    ends = [f"{row[PixelChanges.rmse]:.2f} ({words(row[PixelChanges.noise])})" for row in (low, high)]
-    return (f"At level {low[PixelChanges.level]:g} the luma changes by {ends[0]} to {ends[1]} of full scale, root mean "
-            "square.")
+    ends = [
+        f"{row[PixelChanges.rmse]:.2f} ({words(row[PixelChanges.noise])})" for row in (low, high)
+    ]
+    return (
+        f"At level {low[PixelChanges.level]:g} the luma changes by {ends[0]} to {ends[1]} of full scale, root mean "
+        "square."
+    )

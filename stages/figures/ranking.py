@@ -18,8 +18,8 @@ from stages.figures.regression_tables import Regressed
 from stages.figures.style import INK, MARKERS, MUTED, WIDTH, style_of_noise, styled, words
 from stages.schemas.regress import Costs, Thresholds
 
-EDGE = 1.14   # of the strongest level: where stands what is not reached
-ROW = 0.42    # inches, of a noise type
+EDGE = 1.14  # of the strongest level: where stands what is not reached
+ROW = 0.42  # inches, of a noise type
 CLEAR = 0.95  # share of the draws above which a noise is said to be the first
 
 
@@ -34,7 +34,9 @@ def ranked(found: Regressed) -> list[str]:
 
 
 @styled
-def draw_ranking(found: Regressed, noises: Sequence[str], readers: Sequence[str], largest: float) -> Figure:
+def draw_ranking(
+    found: Regressed, noises: Sequence[str], readers: Sequence[str], largest: float
+) -> Figure:
     """One row a noise type: left the threshold, right the average cost, with intervals; the report's reader in the
     noise's colour, the others pale. A threshold that is not reached stands hollow at the right edge."""
     order = ranked(found)
@@ -52,13 +54,24 @@ def draw_ranking(found: Regressed, noises: Sequence[str], readers: Sequence[str]
                 _threshold(left, half_levels.loc[noise], row + place, edge, style)
             if noise in costs.index:
                 one = 100 * costs.loc[noise, [Costs.cost, Costs.low, Costs.high]].to_numpy(float)
-                right.hlines(row + place, one[1], one[2], color=style["color"], linewidth=style["linewidth"])
+                right.hlines(
+                    row + place, one[1], one[2], color=style["color"], linewidth=style["linewidth"]
+                )
                 right.plot(one[0], row + place, **style)
     never = _drawn(found)[Thresholds.level].isna().any()
     _axes(left, right, order, largest, "never" if never else "beyond", found.share)
-    handles = [Line2D([], [], **_marker_style(order[0], noises, None) | {"color": INK, "markerfacecolor": INK},
-                      label=f"{found.reader}, in the colour of the noise")]
-    handles += [Line2D([], [], **_marker_style(order[0], noises, index), label=name) for index, name in enumerate(others)]
+    handles = [
+        Line2D(
+            [],
+            [],
+            **_marker_style(order[0], noises, None) | {"color": INK, "markerfacecolor": INK},
+            label=f"{found.reader}, in the colour of the noise",
+        )
+    ]
+    handles += [
+        Line2D([], [], **_marker_style(order[0], noises, index), label=name)
+        for index, name in enumerate(others)
+    ]
     figure.legend(handles=handles, loc="outside upper left", ncols=4)
     return figure
 
@@ -67,25 +80,56 @@ def _marker_style(noise: str, noises: Sequence[str], other: int | None) -> dict[
     """Of the report's reader, or of the other one of that number."""
     if other is None:
         colour = style_of_noise(noise, noises)["color"]
-        return {"color": colour, "marker": "o", "markersize": 6.5, "linestyle": "none", "linewidth": 2.2, "zorder": 4,
-                "markerfacecolor": colour}
-    return {"color": PALE, "marker": MARKERS[1 + other % (len(MARKERS) - 1)], "markersize": 4, "linestyle": "none",
-            "linewidth": 1.0, "zorder": 3, "markerfacecolor": PALE}
+        return {
+            "color": colour,
+            "marker": "o",
+            "markersize": 6.5,
+            "linestyle": "none",
+            "linewidth": 2.2,
+            "zorder": 4,
+            "markerfacecolor": colour,
+        }
+    return {
+        "color": PALE,
+        "marker": MARKERS[1 + other % (len(MARKERS) - 1)],
+        "markersize": 4,
+        "linestyle": "none",
+        "linewidth": 1.0,
+        "zorder": 3,
+        "markerfacecolor": PALE,
+    }
 
 
 def _threshold(axes: Axes, row: pd.Series, y: float, edge: float, style: dict[str, Any]) -> None:
-    level, low, high = (float(row[name]) for name in (Thresholds.level, Thresholds.low, Thresholds.high))
+    level, low, high = (
+        float(row[name]) for name in (Thresholds.level, Thresholds.low, Thresholds.high)
+    )
     if np.isfinite(level) or np.isfinite(low):
-        axes.hlines(y, low if np.isfinite(low) else edge, high if np.isfinite(high) else edge, color=style["color"],
-                    linewidth=style["linewidth"])
+        axes.hlines(
+            y,
+            low if np.isfinite(low) else edge,
+            high if np.isfinite(high) else edge,
+            color=style["color"],
+            linewidth=style["linewidth"],
+        )
     if np.isfinite(level):
         axes.plot(level, y, **style)
     else:
-        axes.plot(edge, y, **{**style, "markerfacecolor": "white", "markeredgewidth": 1.2,
-                              "markeredgecolor": style["color"]})
+        axes.plot(
+            edge,
+            y,
+            **{
+                **style,
+                "markerfacecolor": "white",
+                "markeredgewidth": 1.2,
+                "markeredgecolor": style["color"],
+            },
+        )
 
 
-def _axes(left: Axes, right: Axes, order: Sequence[str], largest: float, last: str, share: float) -> None:
+def _axes(
+    left: Axes, right: Axes, order: Sequence[str], largest: float, last: str, share: float
+) -> None:
     edge = EDGE * largest
     ticks: NDArray[np.float64] = np.linspace(0, largest, 5)
     left.axvline((largest + edge) / 2, color=MUTED, linewidth=0.7, linestyle=":", zorder=1)
@@ -120,14 +164,21 @@ def about_ranking(found: Regressed) -> str:
     marks = _about_marks(found)
     if reached.empty:
         return f"Under no noise tested does `{found.reader}` lose {lost(found.share)}.{marks}"
-    levels = [f"{words(row[Thresholds.noise])} {estimate_of(row, Thresholds.level)}" for _, row in reached.iterrows()]
-    text = (f"`{found.reader}` loses {lost(found.share)} from these levels on: {', '.join(levels)}")
+    levels = [
+        f"{words(row[Thresholds.noise])} {estimate_of(row, Thresholds.level)}"
+        for _, row in reached.iterrows()
+    ]
+    text = f"`{found.reader}` loses {lost(found.share)} from these levels on: {', '.join(levels)}"
     never = [words(noise) for noise in rows.loc[rows[Thresholds.level].isna(), Thresholds.noise]]
     text += f"; not within the levels tested under {listed(never)}." if never else "."
     if len(rows) > 1 and np.isfinite(reached.iloc[0][Thresholds.first]):
-        leaders = reached.iloc[:1 if settled(reached) else 2]
-        draws = [f"{words(noise)} in {in_draws(first)}"
-                 for noise, first in zip(leaders[Thresholds.noise], leaders[Thresholds.first], strict=True)]
+        leaders = reached.iloc[: 1 if settled(reached) else 2]
+        draws = [
+            f"{words(noise)} in {in_draws(first)}"
+            for noise, first in zip(
+                leaders[Thresholds.noise], leaders[Thresholds.first], strict=True
+            )
+        ]
         undecided = ": which is first is open" if len(leaders) > 1 else ""
         text += f" Of the draws, first comes {listed(draws)}{undecided}."
     return text + marks
@@ -145,7 +196,9 @@ def _about_marks(found: Regressed) -> str:
     clean = drawn[Thresholds.level] == 0
     text = " A hollow point: never, within the levels tested." if never.any() else ""
     if clean.any():
-        whose = listed([f"`{reader}`" for reader in dict.fromkeys(drawn.loc[clean, Thresholds.reader])])
+        whose = listed(
+            [f"`{reader}`" for reader in dict.fromkeys(drawn.loc[clean, Thresholds.reader])]
+        )
         share = "half" if found.share == 0.5 else f"{100 * found.share:g}\u00a0%"
         text += f" A mark at 0: fewer than {share} are read whole even without noise ({whose})."
     return text

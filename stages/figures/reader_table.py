@@ -15,8 +15,12 @@ from stages.schemas.figures import Classification
 from stages.schemas.predict import PredictionDetails, PredictionMetrics
 from stages.schemas.train import TrainingRecord
 
-SHARES = {"clean_character_accuracy": "characters, clean", "clean_exact_match": "whole, clean",
-          "character_accuracy": "characters, all", "exact_match": "whole, all"}  # metrics
+SHARES = {
+    "clean_character_accuracy": "characters, clean",
+    "clean_exact_match": "whole, clean",
+    "character_accuracy": "characters, all",
+    "exact_match": "whole, all",
+}  # metrics
 MEANS = {Classification.precision: "macro precision", Classification.recall: "macro recall"}
 NONE = "–"
 
@@ -35,29 +39,43 @@ class Described:
 
 def nature_table(runs: Mapping[str, Described]) -> ReportTable:
     """What each training run is."""
-    return ReportTable("What the readers are", heads("architecture", "weights", "learned from", "denoiser",
-                                               "epochs until the best"),
-                 [row(name, *_nature(run)) for name, run in runs.items()])
+    return ReportTable(
+        "What the readers are",
+        heads("architecture", "weights", "learned from", "denoiser", "epochs until the best"),
+        [row(name, *_nature(run)) for name, run in runs.items()],
+    )
 
 
 def scores_table(runs: Mapping[str, Described]) -> ReportTable:
     """What each run reads. Intervals are of 95 %, as predict writes them, whatever the regression's are."""
-    return ReportTable("Share read right, with 95 % intervals", heads(*SHARES.values(), "calibration error"),
-                 [row(name, *(_share(run.metrics, metric) for metric in SHARES), _trust(run.details))
-                  for name, run in runs.items()], kind="metrics")
+    return ReportTable(
+        "Share read right, with 95 % intervals",
+        heads(*SHARES.values(), "calibration error"),
+        [
+            row(name, *(_share(run.metrics, metric) for metric in SHARES), _trust(run.details))
+            for name, run in runs.items()
+        ],
+        kind="metrics",
+    )
 
 
 def means_table(classification: pd.DataFrame, readers: Mapping[str, object]) -> ReportTable:
     """Macro means of each reader over all renderings, its runs pooled."""
-    return ReportTable("Macro means over all renderings, with 95 % intervals", heads(*MEANS.values(), "macro F1"),
-                 [row(name, *_means(macro_of(classification, name))) for name in readers], kind="metrics")
+    return ReportTable(
+        "Macro means over all renderings, with 95 % intervals",
+        heads(*MEANS.values(), "macro F1"),
+        [row(name, *_means(macro_of(classification, name))) for name in readers],
+        kind="metrics",
+    )
 
 
 def calculated(runs: Mapping[str, Described]) -> list[str]:
     """In what precision and on which kind of processor the readers were trained, and read: a sentence each."""
     sentences = []
-    for what, used in (("Trained", {name: run.trained.arithmetic for name, run in runs.items()}),
-                       ("Read", {name: run.details.arithmetic for name, run in runs.items()})):
+    for what, used in (
+        ("Trained", {name: run.trained.arithmetic for name, run in runs.items()}),
+        ("Read", {name: run.details.arithmetic for name, run in runs.items()}),
+    ):
         names: dict[str, list[str]] = {}
         for name, arithmetic in used.items():
             if arithmetic is not None:
@@ -71,7 +89,11 @@ def calculated(runs: Mapping[str, Described]) -> list[str]:
 def _nature(run: Described) -> list[str]:
     """Classical readers have one epoch, external ones none."""
     trained = run.trained
-    epoch = f"{trained.best_epoch} of {trained.epochs}" if trained.epochs is not None and trained.epochs > 1 else NONE
+    epoch = (
+        f"{trained.best_epoch} of {trained.epochs}"
+        if trained.epochs is not None and trained.epochs > 1
+        else NONE
+    )
     return [run.architecture, f"{trained.weights:,}", TRAINED_ON[run.train_on], run.denoise, epoch]
 
 
@@ -79,7 +101,10 @@ def _means(line: pd.Series) -> list[TableCell]:
     low = line[Classification.f1_low]
     high = line[Classification.f1_high]
     interval = percent_range(low, high) if np.isfinite(low) else ""
-    return [*(TableCell(percent(line[name])) for name in MEANS), TableCell(percent(line[Classification.f1]), interval)]
+    return [
+        *(TableCell(percent(line[name])) for name in MEANS),
+        TableCell(percent(line[Classification.f1]), interval),
+    ]
 
 
 def _trust(details: PredictionDetails) -> str:

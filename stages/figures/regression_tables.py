@@ -9,11 +9,21 @@ from dataclasses import dataclass
 import pandas as pd
 
 from stages.figures.style import words
-from stages.schemas.regress import Coefficients, Contrasts, Costs, Fits, FitSummary, JointTests, Thresholds
+from stages.schemas.regress import (
+    Coefficients,
+    Contrasts,
+    Costs,
+    Fits,
+    FitSummary,
+    JointTests,
+    Thresholds,
+)
 from stages.schemas.table import Table
 from stages.schemas.words import POOLED
 
-STEP = 0.1  # of a dose or another number, at which its effect is given: nobody asks about a whole unit
+STEP = (
+    0.1  # of a dose or another number, at which its effect is given: nobody asks about a whole unit
+)
 NUMBER_WORDS = {"level": "level", "rmse": "RMSE", "ssim_loss": "SSIM loss", "contrast": "contrast"}
 
 
@@ -53,7 +63,11 @@ class Regressed:
 
     def summary(self, specification: str) -> FitSummary:
         """What fits.json holds of a specification on all readers together."""
-        return next(fit for fit in self.fits.fits if (fit.specification, fit.reader) == (specification, POOLED))
+        return next(
+            fit
+            for fit in self.fits.fits
+            if (fit.specification, fit.reader) == (specification, POOLED)
+        )
 
     def coefficients(self) -> pd.DataFrame:
         """Those of the headline's regression but the intercept."""
@@ -88,7 +102,9 @@ class Regressed:
 
     def contrasts(self, factor: str, reader: str = POOLED) -> pd.DataFrame:
         rows = self.tables[Contrasts]
-        return rows[(rows[Contrasts.factor] == factor) & (rows[Contrasts.reader] == reader)].reset_index(drop=True)
+        return rows[
+            (rows[Contrasts.factor] == factor) & (rows[Contrasts.reader] == reader)
+        ].reset_index(drop=True)
 
 
 def negated(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -112,12 +128,16 @@ def turned(pairs: pd.DataFrame) -> pd.DataFrame:
 def unordered_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     """The same contrasts, each so that its difference is not below 0."""
     negative = pairs[Contrasts.difference] < 0
-    return pd.concat([pairs[pairs[Contrasts.difference] >= 0], turned(pairs[negative])], ignore_index=True)
+    return pd.concat(
+        [pairs[pairs[Contrasts.difference] >= 0], turned(pairs[negative])], ignore_index=True
+    )
 
 
 def pooled_rows(rows: pd.DataFrame, specification: str) -> pd.DataFrame:
     """The rows of a specification on all readers together."""
-    return rows[(rows[Coefficients.specification] == specification) & (rows[Coefficients.reader] == POOLED)]
+    return rows[
+        (rows[Coefficients.specification] == specification) & (rows[Coefficients.reader] == POOLED)
+    ]
 
 
 def slope_terms(dose: str) -> list[str]:
@@ -150,4 +170,4 @@ def name_words(name: str) -> str:
 
 
 def p_words(minus_log10_p: float) -> str:
-    return "p < 0.001" if minus_log10_p > 3 else f"p = {10 ** -minus_log10_p:.3f}"
+    return "p < 0.001" if minus_log10_p > 3 else f"p = {10**-minus_log10_p:.3f}"

@@ -14,10 +14,10 @@ from stages.figures.style import MUTED, PALETTE, WIDTH, styled, words
 from stages.schemas.regress import AddedVariables, Correlations
 
 DIVERGING = "RdBu"
-MOST_PANELS = 36    # of regressors; the CSV has the rest
+MOST_PANELS = 36  # of regressors; the CSV has the rest
 MOST_NUMBERED = 30  # regressors; with more, the cells of the heat map have no numbers
 PANELS_PER_ROW = 6
-LARGEST = 38.0      # square points of the bin with the most rows
+LARGEST = 38.0  # square points of the bin with the most rows
 
 
 def drawn_regressors(bins: pd.DataFrame) -> list[str]:
@@ -25,7 +25,9 @@ def drawn_regressors(bins: pd.DataFrame) -> list[str]:
     labels = list(dict.fromkeys(bins[AddedVariables.label]))
     if len(labels) <= MOST_PANELS:
         return labels
-    reach = bins.groupby(AddedVariables.label)[AddedVariables.line].agg(lambda line: line.max() - line.min())
+    reach = bins.groupby(AddedVariables.label)[AddedVariables.line].agg(
+        lambda line: line.max() - line.min()
+    )
     chosen = set(reach.sort_values(ascending=False, kind="stable").head(MOST_PANELS).index)
     return [label for label in labels if label in chosen]
 
@@ -48,7 +50,7 @@ def draw_added_variables(bins: pd.DataFrame) -> Figure:
         _limits(panel, bins[bins[AddedVariables.term] == own[AddedVariables.term].iloc[0]])
         title = label_words("", own[AddedVariables.category].iloc[0], label)
         panel.set_title(title, fontsize=7, fontweight="normal", pad=2.5)
-    for panel in panels[len(labels):]:
+    for panel in panels[len(labels) :]:
         panel.set_visible(False)
     figure.supxlabel("what the other regressors leave of each", fontsize=8.5, color=MUTED)
     figure.supylabel("what they leave of success, in points", fontsize=8.5, color=MUTED)
@@ -59,10 +61,23 @@ def _added_variable(axes: Axes, own: pd.DataFrame, most: float) -> None:
     ends = own.iloc[[int(own[AddedVariables.x].argmin()), int(own[AddedVariables.x].argmax())]]
     axes.axhline(0, color=MUTED, linewidth=0.5, zorder=1)
     axes.axvline(0, color=MUTED, linewidth=0.5, zorder=1)
-    axes.plot(ends[AddedVariables.x], 100 * ends[AddedVariables.line], color=PALETTE[1], linewidth=1.1, zorder=2)
+    axes.plot(
+        ends[AddedVariables.x],
+        100 * ends[AddedVariables.line],
+        color=PALETTE[1],
+        linewidth=1.1,
+        zorder=2,
+    )
     areas = 3 + LARGEST * own[AddedVariables.rows] / most
-    axes.scatter(own[AddedVariables.x], 100 * own[AddedVariables.y], s=areas, color=PALETTE[0], alpha=0.8, linewidth=0,
-                 zorder=3)
+    axes.scatter(
+        own[AddedVariables.x],
+        100 * own[AddedVariables.y],
+        s=areas,
+        color=PALETTE[0],
+        alpha=0.8,
+        linewidth=0,
+        zorder=3,
+    )
 
 
 def _limits(axes: Axes, term: pd.DataFrame) -> None:
@@ -93,7 +108,9 @@ def draw_correlations(pairs: pd.DataFrame) -> Figure:
     axes.grid(False)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    bar = figure.colorbar(picture, ax=axes, fraction=0.04, aspect=30, pad=0.02, ticks=[-1, -0.5, 0, 0.5, 1])
+    bar = figure.colorbar(
+        picture, ax=axes, fraction=0.04, aspect=30, pad=0.02, ticks=[-1, -0.5, 0, 0.5, 1]
+    )
     bar.outline.set_visible(False)
     if len(labels) <= MOST_NUMBERED:
         figure.draw_without_rendering()  # the cells get their size

@@ -14,7 +14,9 @@ from stages.schemas.figures import Calibration, Reliability
 from stages.schemas.predict import PredictionDetails, Predictions
 
 
-def reliability(observations: Mapping[str, pd.DataFrame], curve_of: Callable[..., Any]) -> pd.DataFrame:
+def reliability(
+    observations: Mapping[str, pd.DataFrame], curve_of: Callable[..., Any]
+) -> pd.DataFrame:
     """Accuracy beside mean confidence, by reader and bins of equally many characters that were read; `curve_of` is
     reader.calibration's reliability_curve."""
     parts = []
@@ -22,22 +24,50 @@ def reliability(observations: Mapping[str, pd.DataFrame], curve_of: Callable[...
         read = rows[rows[Predictions.confidence] > 0]
         if len(read):
             curve = curve_of(read[Predictions.confidence], read[Predictions.success])
-            parts.append(pd.DataFrame({Reliability.reader: name, Reliability.confidence: curve.confidence,
-                                       Reliability.accuracy: curve.accuracy, Reliability.characters: curve.count}))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=Reliability.names())
+            parts.append(
+                pd.DataFrame(
+                    {
+                        Reliability.reader: name,
+                        Reliability.confidence: curve.confidence,
+                        Reliability.accuracy: curve.accuracy,
+                        Reliability.characters: curve.count,
+                    }
+                )
+            )
+    return (
+        pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=Reliability.names())
+    )
 
 
-def calibration(observations: Mapping[str, pd.DataFrame], groups_of: Callable[..., Any]) -> pd.DataFrame:
+def calibration(
+    observations: Mapping[str, pd.DataFrame], groups_of: Callable[..., Any]
+) -> pd.DataFrame:
     """Calibration of the characters that were read, by reader, noise and level; `groups_of` is reader.calibration's
     calibration_by_group."""
     rows: list[list[object]] = []
     for name, table in observations.items():
         read = table[table[Predictions.confidence] > 0]
         if len(read):
-            groups = groups_of(read[Predictions.confidence], read[Predictions.success],
-                               read[Predictions.noise].astype(str), read[Predictions.level])
-            rows += [[name, group.noise, group.level, group.n, group.accuracy, group.confidence, group.ece, group.rms,
-                      group.brier] for group in groups]
+            groups = groups_of(
+                read[Predictions.confidence],
+                read[Predictions.success],
+                read[Predictions.noise].astype(str),
+                read[Predictions.level],
+            )
+            rows += [
+                [
+                    name,
+                    group.noise,
+                    group.level,
+                    group.n,
+                    group.accuracy,
+                    group.confidence,
+                    group.ece,
+                    group.rms,
+                    group.brier,
+                ]
+                for group in groups
+            ]
     return pd.DataFrame(rows, columns=Calibration.names())
 
 
@@ -52,7 +82,12 @@ def draw_calibration(reliability: pd.DataFrame, groups: pd.DataFrame) -> Figure:
     left, right = figure.subplots(1, 2)
     left.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
     for index, (reader, rows) in enumerate(reliability.groupby(Reliability.reader, sort=False)):
-        left.plot(rows[Reliability.confidence], rows[Reliability.accuracy], label=reader, **line_style(index))
+        left.plot(
+            rows[Reliability.confidence],
+            rows[Reliability.accuracy],
+            label=reader,
+            **line_style(index),
+        )
         own = groups[groups[Calibration.reader] == reader]
         means = by_level(own)
         right.plot(means.index, means, **line_style(index))
@@ -75,7 +110,9 @@ def by_level(groups: pd.DataFrame) -> pd.Series:
     return sums / groups.groupby(Calibration.level)[Calibration.characters].sum()
 
 
-def about_calibration(groups: pd.DataFrame, reader: str, details: PredictionDetails, temperature: float) -> str:
+def about_calibration(
+    groups: pd.DataFrame, reader: str, details: PredictionDetails, temperature: float
+) -> str:
     """What the reader of the headline is worth believing; details are of predict."""
     own = groups[groups[Calibration.reader] == reader]
     if own.empty:
@@ -85,12 +122,16 @@ def about_calibration(groups: pd.DataFrame, reader: str, details: PredictionDeta
     sentence = f"`{reader}` read no character; "
     if details.calibration_error is not None:
         sentence = f"Over all conditions the confidences of `{reader}` miss by {percent(details.calibration_error)}, "
-    sentence += (f"least under {condition(best)} ({percent(best[Calibration.calibration_error])}) and most under "
-                 f"{condition(worst)} ({percent(worst[Calibration.calibration_error])})")
+    sentence += (
+        f"least under {condition(best)} ({percent(best[Calibration.calibration_error])}) and most under "
+        f"{condition(worst)} ({percent(worst[Calibration.calibration_error])})"
+    )
     covered = share_text(details.coverage_99, details.coverage_99_low, details.coverage_99_high)
-    return (f"{sentence}, at a temperature of {temperature:.2f} fitted to the validation captchas. Answering only "
-            f"where it is surest, it could answer {covered} of the captchas and be right 99 % of the time, by a "
-            "threshold known with hindsight alone.")
+    return (
+        f"{sentence}, at a temperature of {temperature:.2f} fitted to the validation captchas. Answering only "
+        f"where it is surest, it could answer {covered} of the captchas and be right 99 % of the time, by a "
+        "threshold known with hindsight alone."
+    )
 
 
 def condition(row: pd.Series) -> str:

@@ -30,7 +30,7 @@ class Rendered:
 
     name: str
     finding: str
-    svg: str | None    # None where there is nothing to draw
+    svg: str | None  # None where there is nothing to draw
     png: bytes | None  # of a picture, which is a file of this kind
 
     @property
@@ -50,30 +50,61 @@ def figures_in(parts: Iterable[ChapterPart]) -> Iterator[Figure]:
             yield from figures_in(part.content)
 
 
-def tree_of(study: Study, chapters: Sequence[tuple[Chapter, Sequence[ChapterPart]]], rendered: Mapping[str, Rendered],
-            answer: str, questions: Mapping[str, Mapping[str, str]]) -> Tree:
+def tree_of(
+    study: Study,
+    chapters: Sequence[tuple[Chapter, Sequence[ChapterPart]]],
+    rendered: Mapping[str, Rendered],
+    answer: str,
+    questions: Mapping[str, Mapping[str, str]],
+) -> Tree:
     """answer, chapters (page, anchor, title, lead and content, part by part), figures by name, findings by topic."""
     sources = {"study": study, "explained": study.explained}
-    figures = {figure.name: _figure(figure, rendered[figure.name], sources[figure.source], chapter.anchor)
-               for chapter, parts in chapters for figure in figures_in(parts) if rendered[figure.name].finding}
+    figures = {
+        figure.name: _figure(figure, rendered[figure.name], sources[figure.source], chapter.anchor)
+        for chapter, parts in chapters
+        for figure in figures_in(parts)
+        if rendered[figure.name].finding
+    }
     findings: dict[str, list[str]] = {"answer": [answer]}
     for _, parts in chapters:
         for part in parts:
             if isinstance(part, Words) and part.topic:
                 findings[part.topic] = part.texts
-    return {"question": QUESTION, "reader": study.reader, "answer": answer, "chapters": [
-        {"page": chapter.page, "anchor": chapter.anchor, "title": chapter.title,
-         "lead": chapter.lead.format(**study.words), "content": list(_contents(parts, figures))}
-        for chapter, parts in chapters], "figures": figures, "findings": findings, "questions": questions}
+    return {
+        "question": QUESTION,
+        "reader": study.reader,
+        "answer": answer,
+        "chapters": [
+            {
+                "page": chapter.page,
+                "anchor": chapter.anchor,
+                "title": chapter.title,
+                "lead": chapter.lead.format(**study.words),
+                "content": list(_contents(parts, figures)),
+            }
+            for chapter, parts in chapters
+        ],
+        "figures": figures,
+        "findings": findings,
+        "questions": questions,
+    }
 
 
 def _figure(figure: Figure, rendered: Rendered, source: Any, chapter: str) -> Tree:
     shows = figure.shows.format(**source.words)
     form = figure.form.format(**source.words)
     width, height = svg_size(rendered.svg) if rendered.svg else (None, None)
-    return {"file": rendered.file, "title": figure.title, "shows": shows, "finding": rendered.finding,
-            "alternative": plain(f"{figure.title.rstrip('?.')}: {form} {rendered.finding}"), "chapter": chapter,
-            "numbers": [f"plots/{name}.csv" for name in figure.numbers], "width": width, "height": height}
+    return {
+        "file": rendered.file,
+        "title": figure.title,
+        "shows": shows,
+        "finding": rendered.finding,
+        "alternative": plain(f"{figure.title.rstrip('?.')}: {form} {rendered.finding}"),
+        "chapter": chapter,
+        "numbers": [f"plots/{name}.csv" for name in figure.numbers],
+        "width": width,
+        "height": height,
+    }
 
 
 def _contents(parts: Iterable[ChapterPart], figures: Mapping[str, Tree]) -> Iterator[Tree]:
@@ -88,20 +119,42 @@ def _contents(parts: Iterable[ChapterPart], figures: Mapping[str, Tree]) -> Iter
         elif isinstance(part, Definitions):
             yield {"kind": part.kind, "pairs": [list(pair) for pair in part.pairs]}
         elif isinstance(part, Fold):
-            yield {"kind": "fold", "summary": part.summary, "content": list(_contents(part.content, figures))}
+            yield {
+                "kind": "fold",
+                "summary": part.summary,
+                "content": list(_contents(part.content, figures)),
+            }
         else:
             yield {"kind": "table", "table": table_tree(part)}
 
 
 def table_tree(table: ReportTable) -> Tree:
     """A table as plain values; of a cell only what it has."""
-    def rows(lines: list[list[TableCell]]) -> list[list[Tree]]:
-        return [[{"text": cell.text, **{name: value for name, value in asdict(cell).items()
-                                        if name != "text" and value != getattr(TableCell(""), name)}}
-                 for cell in line] for line in lines]
 
-    return {"caption": table.caption, "kind": table.kind, "head": rows(table.head), "body": rows(table.body),
-            "foot": rows(table.foot), "notes": table.notes}
+    def rows(lines: list[list[TableCell]]) -> list[list[Tree]]:
+        return [
+            [
+                {
+                    "text": cell.text,
+                    **{
+                        name: value
+                        for name, value in asdict(cell).items()
+                        if name != "text" and value != getattr(TableCell(""), name)
+                    },
+                }
+                for cell in line
+            ]
+            for line in lines
+        ]
+
+    return {
+        "caption": table.caption,
+        "kind": table.kind,
+        "head": rows(table.head),
+        "body": rows(table.body),
+        "foot": rows(table.foot),
+        "notes": table.notes,
+    }
 
 
 def svg_size(svg: str) -> tuple[float, float]:
@@ -121,7 +174,9 @@ def flat_metrics(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[st
     """The leaves of nested parameters by dotted name, as texts."""
     for key, value in tree.items():
         if is_dataclass(value) or isinstance(value, Mapping):
-            yield from flat_metrics(value if isinstance(value, Mapping) else vars(value), f"{prefix}{key}.")
+            yield from flat_metrics(
+                value if isinstance(value, Mapping) else vars(value), f"{prefix}{key}."
+            )
         else:
             written = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
             yield prefix + key, written or "(none)"

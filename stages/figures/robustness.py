@@ -52,18 +52,20 @@ def jackknife_ranges(coefficients: pd.DataFrame) -> pd.DataFrame:
     least = coefficients[Coefficients.least]
     most = coefficients[Coefficients.most]
     named = coefficients[[Coefficients.term, Coefficients.category, Coefficients.label]]
-    return pd.DataFrame({
-        JackknifeRanges.name: [label_words(*row) for row in named.itertuples(index=False)],
-        JackknifeRanges.points: factors * estimates,
-        JackknifeRanges.low: factors * coefficients[Coefficients.low],
-        JackknifeRanges.high: factors * coefficients[Coefficients.high],
-        JackknifeRanges.least: factors * least,
-        JackknifeRanges.most: factors * most,
-        JackknifeRanges.least_errors: (least - estimates) / measured,
-        JackknifeRanges.most_errors: (most - estimates) / measured,
-        JackknifeRanges.least_without: coefficients[Coefficients.least_without],
-        JackknifeRanges.most_without: coefficients[Coefficients.most_without],
-    })
+    return pd.DataFrame(
+        {
+            JackknifeRanges.name: [label_words(*row) for row in named.itertuples(index=False)],
+            JackknifeRanges.points: factors * estimates,
+            JackknifeRanges.low: factors * coefficients[Coefficients.low],
+            JackknifeRanges.high: factors * coefficients[Coefficients.high],
+            JackknifeRanges.least: factors * least,
+            JackknifeRanges.most: factors * most,
+            JackknifeRanges.least_errors: (least - estimates) / measured,
+            JackknifeRanges.most_errors: (most - estimates) / measured,
+            JackknifeRanges.least_without: coefficients[Coefficients.least_without],
+            JackknifeRanges.most_without: coefficients[Coefficients.most_without],
+        }
+    )
 
 
 @styled
@@ -77,8 +79,14 @@ def draw_jackknife(table: pd.DataFrame, cluster: str, confidence: float, df: int
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1, 1.15])
     names = list(table[JackknifeRanges.name])
     intervals(left, table, rows, 0, "interval")
-    left.hlines(rows, table[JackknifeRanges.least], table[JackknifeRanges.most], color=PALETTE[1], linewidth=3.2,
-                zorder=4)
+    left.hlines(
+        rows,
+        table[JackknifeRanges.least],
+        table[JackknifeRanges.most],
+        color=PALETTE[1],
+        linewidth=3.2,
+        zorder=4,
+    )
     finish(left, names, "points, with interval and range")
     least = table[JackknifeRanges.least_errors]
     most = table[JackknifeRanges.most_errors]
@@ -95,13 +103,26 @@ def draw_jackknife(table: pd.DataFrame, cluster: str, confidence: float, df: int
     return figure
 
 
-def _name_clusters(axes: Axes, errors: pd.Series, clusters: pd.Series, offset: float,
-                   side: Literal["left", "right"]) -> None:
+def _name_clusters(
+    axes: Axes,
+    errors: pd.Series,
+    clusters: pd.Series,
+    offset: float,
+    side: Literal["left", "right"],
+) -> None:
     """The cluster that causes an end of a range, beside it."""
     for y, (x, cluster) in enumerate(zip(errors, clusters, strict=True)):
         if np.isfinite(x):
-            axes.annotate(cluster, (x, y), xytext=(offset, -0.4), textcoords="offset points", ha=side, va="center",
-                          fontsize=6.5, color=MUTED)
+            axes.annotate(
+                cluster,
+                (x, y),
+                xytext=(offset, -0.4),
+                textcoords="offset points",
+                ha=side,
+                va="center",
+                fontsize=6.5,
+                color=MUTED,
+            )
 
 
 class ModelEffects(Table):
@@ -121,16 +142,20 @@ def model_effects(effects: pd.DataFrame) -> pd.DataFrame:
     variables = effects[MarginalEffects.variable]
     categories = effects[MarginalEffects.category]
     factors = variables.map(scale).to_numpy(float)
-    return pd.DataFrame({
-        ModelEffects.model: effects[MarginalEffects.model],
-        ModelEffects.variable: variables,
-        ModelEffects.category: categories,
-        ModelEffects.name: [label_words(variable, category, f"{variable} {category}".strip())
-                            for variable, category in zip(variables, categories, strict=True)],
-        ModelEffects.points: factors * effects[MarginalEffects.estimate],
-        ModelEffects.low: factors * effects[MarginalEffects.low],
-        ModelEffects.high: factors * effects[MarginalEffects.high],
-    })
+    return pd.DataFrame(
+        {
+            ModelEffects.model: effects[MarginalEffects.model],
+            ModelEffects.variable: variables,
+            ModelEffects.category: categories,
+            ModelEffects.name: [
+                label_words(variable, category, f"{variable} {category}".strip())
+                for variable, category in zip(variables, categories, strict=True)
+            ],
+            ModelEffects.points: factors * effects[MarginalEffects.estimate],
+            ModelEffects.low: factors * effects[MarginalEffects.low],
+            ModelEffects.high: factors * effects[MarginalEffects.high],
+        }
+    )
 
 
 class ModelDifferences(Table):
@@ -148,8 +173,12 @@ def model_differences(effects: pd.DataFrame) -> pd.DataFrame:
     """ModelDifferences of plots/regress/marginal_effects.csv."""
     table = model_effects(effects)
     key = [ModelEffects.variable, ModelEffects.category]
-    linear = table[table[ModelEffects.model] == "linear"].rename(columns={ModelEffects.points: ModelDifferences.linear})
-    logit = table[table[ModelEffects.model] == "logit"].rename(columns={ModelEffects.points: ModelDifferences.logit})
+    linear = table[table[ModelEffects.model] == "linear"].rename(
+        columns={ModelEffects.points: ModelDifferences.linear}
+    )
+    logit = table[table[ModelEffects.model] == "logit"].rename(
+        columns={ModelEffects.points: ModelDifferences.logit}
+    )
     both = linear.merge(logit[[*key, ModelDifferences.logit]], on=key)
     number = both[ModelEffects.variable].map(scale).to_numpy(float) < 100
     return both.assign(**{ModelDifferences.number: number})[ModelDifferences.names()]
@@ -165,7 +194,9 @@ def draw_marginal_effects(effects: pd.DataFrame) -> Figure:
     for index, (model, name) in enumerate(MODELS.items()):
         part = table[table[ModelEffects.model] == model]
         if len(part):
-            y = np.array([names.index(name) for name in part[ModelEffects.name]]) + (0.36 * index - 0.18)
+            y = np.array([names.index(name) for name in part[ModelEffects.name]]) + (
+                0.36 * index - 0.18
+            )
             intervals(axes, part, y, index, name)
     finish(axes, names, "percentage points of character accuracy")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
@@ -194,8 +225,20 @@ def _name_largest(axes: Axes, largest: pd.DataFrame, cluster: str) -> None:
     top = 1.08 * max(float(largest[ClusterInfluence.distance].max()), 1e-12)
     places = spread(list(largest[ClusterInfluence.distance] / top), 0.065) * top
     for place, row in zip(places, largest.itertuples(), strict=True):
-        axes.annotate(f"{cluster} {row.cluster}", (float(row.leverage), float(row.distance)),
-                      xytext=(1.02, place), textcoords=("axes fraction", "data"), va="center", fontsize=8,
-                      annotation_clip=False,
-                      arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 3,
-                                  "relpos": (0, 0.5)})
+        axes.annotate(
+            f"{cluster} {row.cluster}",
+            (float(row.leverage), float(row.distance)),
+            xytext=(1.02, place),
+            textcoords=("axes fraction", "data"),
+            va="center",
+            fontsize=8,
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": MUTED,
+                "linewidth": 0.5,
+                "shrinkA": 1,
+                "shrinkB": 3,
+                "relpos": (0, 0.5),
+            },
+        )

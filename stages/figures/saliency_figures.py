@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 
 from stages.figures.numbers import highest, listed, lowest, percent, quoted, signed
 from stages.figures.samples import Picture, draw_sheet
-from stages.figures.style import MUTED, WIDTH, level_ticks, line_style, percent_axis, small_multiples, styled, words
+from stages.figures.style import (
+    MUTED,
+    WIDTH,
+    level_ticks,
+    line_style,
+    percent_axis,
+    small_multiples,
+    styled,
+    words,
+)
 from stages.schemas.explain import SaliencyCurves, SaliencyMeasures, SaliencyRandomised
 from stages.schemas.words import POOLED
 
@@ -48,7 +57,9 @@ def overlay(image: Picture, values: Map, span: tuple[int, int] | None = None) ->
     Colour and opacity grow with the map, whose largest values are drawn in full. span: the columns of the character,
     marked by a bar beneath (no strip without it).
     """
-    grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY).astype(np.float64)[..., None]
+    grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY).astype(np.float64)[
+        ..., None
+    ]
     positive = np.maximum(values, 0)
     top = np.percentile(positive[positive > 0], TOP) if (positive > 0).any() else 1.0
     share = np.clip(positive / max(float(top), 1e-12), 0, 1)
@@ -95,7 +106,9 @@ def draw_mean_maps(means: Mapping[str, tuple[Map, Map]], counts: Mapping[str, in
     """The mean map of each character over its mean glyph (both (size, size), aligned to the character's box)."""
     characters = list(means)
     rows = [characters[start : start + ACROSS] for start in range(0, len(characters), ACROSS)]
-    pictures = [[overlay(_as_picture(means[name][1]), means[name][0]) for name in row] for row in rows]
+    pictures = [
+        [overlay(_as_picture(means[name][1]), means[name][0]) for name in row] for row in rows
+    ]
     return draw_sheet(
         pictures,
         [""] * len(rows),
@@ -116,15 +129,22 @@ def draw_curves(curves: pd.DataFrame) -> Figure:
     figure = Figure((WIDTH, 5.4))
     panels = figure.subplots(2, 2, sharex=True, sharey=True).ravel()
     for panel, ((curve, renderings), title) in zip(panels, TITLES.items(), strict=True):
-        part = curves[(curves[SaliencyCurves.curve] == curve) & (curves[SaliencyCurves.renderings] == renderings)]
+        part = curves[
+            (curves[SaliencyCurves.curve] == curve)
+            & (curves[SaliencyCurves.renderings] == renderings)
+        ]
         for index, method in enumerate(dict.fromkeys(curves[SaliencyCurves.method])):
             line = part[part[SaliencyCurves.method] == method].sort_values(SaliencyCurves.share)
-            _banded(panel, np.sqrt(line[SaliencyCurves.share].to_numpy(float)), line, str(method), index)
+            _banded(
+                panel, np.sqrt(line[SaliencyCurves.share].to_numpy(float)), line, str(method), index
+            )
         panel.set_title(title)
         percent_axis(panel)
         ticks = [0, 0.01, 0.1, 0.25, 0.5, 1]
         panel.set_xticks(np.sqrt(ticks), ["0", "1", "10", "25", "50", "100 %"])
-    figure.supxlabel("share of the pixels, by the map's order (on a root scale)", fontsize=8.5, color=MUTED)
+    figure.supxlabel(
+        "share of the pixels, by the map's order (on a root scale)", fontsize=8.5, color=MUTED
+    )
     figure.supylabel("posterior of the character", fontsize=8.5, color=MUTED)
     figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return figure
@@ -145,7 +165,8 @@ def draw_drift(measures: pd.DataFrame) -> Figure:
     for panel, noise in zip(panels, noises, strict=False):
         for index, method in enumerate(methods):
             line = table[
-                (table[SaliencyMeasures.noise] == noise) & (table[SaliencyMeasures.method] == method)
+                (table[SaliencyMeasures.noise] == noise)
+                & (table[SaliencyMeasures.method] == method)
             ].sort_values(SaliencyMeasures.level)
             levels = np.concatenate([[0.0], line[SaliencyMeasures.level].to_numpy(float)])
             _banded(
@@ -157,7 +178,13 @@ def draw_drift(measures: pd.DataFrame) -> Figure:
             )
         panel.set_title(words(str(noise)))
         panel.axhline(0, color=MUTED, linewidth=0.7, linestyle=":", zorder=1)
-        panel.set_ylim(min(-0.05, float(np.nanmin(table[[SaliencyMeasures.value, SaliencyMeasures.low]])) - 0.02), 1.04)
+        panel.set_ylim(
+            min(
+                -0.05,
+                float(np.nanmin(table[[SaliencyMeasures.value, SaliencyMeasures.low]])) - 0.02,
+            ),
+            1.04,
+        )
         level_ticks(panel, [0, *sorted(set(table[SaliencyMeasures.level]))])
         panel.tick_params(labelbottom=True)
     for panel in panels[len(noises) :]:
@@ -175,8 +202,12 @@ def draw_randomised(randomised: pd.DataFrame) -> Figure:
     figure = Figure((WIDTH, 2.9))
     axes = figure.subplots()
     for index, method in enumerate(dict.fromkeys(randomised[SaliencyRandomised.method])):
-        own = randomised[randomised[SaliencyRandomised.method] == method].sort_values(SaliencyRandomised.layers)
-        glyph, whole = (own[own[SaliencyRandomised.measure] == name] for name in ("spearman", "whole"))
+        own = randomised[randomised[SaliencyRandomised.method] == method].sort_values(
+            SaliencyRandomised.layers
+        )
+        glyph, whole = (
+            own[own[SaliencyRandomised.measure] == name] for name in ("spearman", "whole")
+        )
         _banded(
             axes,
             np.concatenate([[0.0], glyph[SaliencyRandomised.layers].to_numpy(float)]),
@@ -191,9 +222,14 @@ def draw_randomised(randomised: pd.DataFrame) -> Figure:
             linestyle=":",
             linewidth=0.9,
         )
-    layers = randomised.drop_duplicates(SaliencyRandomised.layers).sort_values(SaliencyRandomised.layers)
+    layers = randomised.drop_duplicates(SaliencyRandomised.layers).sort_values(
+        SaliencyRandomised.layers
+    )
     axes.set_xticks(
-        [0, *layers[SaliencyRandomised.layers]], ["none", *layers[SaliencyRandomised.layer]], rotation=20, ha="right"
+        [0, *layers[SaliencyRandomised.layers]],
+        ["none", *layers[SaliencyRandomised.layer]],
+        rotation=20,
+        ha="right",
     )
     axes.axhline(0, color=MUTED, linewidth=0.7, zorder=1)
     axes.set_ylabel("Spearman of |maps|")
@@ -202,7 +238,9 @@ def draw_randomised(randomised: pd.DataFrame) -> Figure:
     return figure
 
 
-def _banded(axes: Axes, x: NDArray[np.float64], line: pd.DataFrame, method: str, index: int) -> None:
+def _banded(
+    axes: Axes, x: NDArray[np.float64], line: pd.DataFrame, method: str, index: int
+) -> None:
     style = line_style(index)
     axes.plot(x, line[SaliencyMeasures.value], label=method_words(method), **style)
     axes.fill_between(
@@ -233,7 +271,10 @@ def method_words(method: object) -> str:
 def about_saliency(measures: pd.DataFrame, method: str, note: str = "") -> str:
     """How much of the map of a method, the one that is drawn, lies on the glyph, clean and noisy, against chance;
     `note` is the explanation's own."""
-    own = measures[(measures[SaliencyMeasures.measure] == "mass") & (measures[SaliencyMeasures.method] == method)]
+    own = measures[
+        (measures[SaliencyMeasures.measure] == "mass")
+        & (measures[SaliencyMeasures.method] == method)
+    ]
     clean = own[own[SaliencyMeasures.level] == 0].iloc[0]
     chance = _one(measures, "chance", method)[SaliencyMeasures.value]
     text = (
@@ -243,7 +284,9 @@ def about_saliency(measures: pd.DataFrame, method: str, note: str = "") -> str:
     )
     noisy = own[own[SaliencyMeasures.noise] == POOLED]
     if len(noisy):
-        text += f"; under noise {percent(noisy.iloc[0][SaliencyMeasures.value])}{_range(noisy.iloc[0])}"
+        text += (
+            f"; under noise {percent(noisy.iloc[0][SaliencyMeasures.value])}{_range(noisy.iloc[0])}"
+        )
     return text + "." + (f" The reader {note.replace('occlusion', 'masking')}." if note else "")
 
 
@@ -257,13 +300,17 @@ def _range(row: pd.Series) -> str:
 
 def _one(measures: pd.DataFrame, measure: str, method: str) -> pd.Series:
     """The row of the clean renderings."""
-    clean = measures[(measures[SaliencyMeasures.measure] == measure) & (measures[SaliencyMeasures.level] == 0)]
+    clean = measures[
+        (measures[SaliencyMeasures.measure] == measure) & (measures[SaliencyMeasures.level] == 0)
+    ]
     return clean[clean[SaliencyMeasures.method] == method].iloc[0]
 
 
 def about_curves(measures: pd.DataFrame) -> str:
     """Which maps beat random maps, and whether any beats plain ink, on clean renderings."""
-    clean = measures[(measures[SaliencyMeasures.level] == 0) & ~measures[SaliencyMeasures.method].isin(CONTROLS)]
+    clean = measures[
+        (measures[SaliencyMeasures.level] == 0) & ~measures[SaliencyMeasures.method].isin(CONTROLS)
+    ]
     methods = list(dict.fromkeys(clean[SaliencyMeasures.method]))
     parts = []
     for control in ("random", "ink"):
@@ -295,7 +342,11 @@ def _how_many(better: Sequence[str], methods: Sequence[str]) -> str:
     """Which methods beat a control, their intervals clear of 0."""
     if len(better) == len(methods):
         return "every map beats" if len(methods) > 1 else "the map beats"
-    return f"{listed(better)} {'beats' if len(better) == 1 else 'beat'}" if better else "no map surely beats"
+    return (
+        f"{listed(better)} {'beats' if len(better) == 1 else 'beat'}"
+        if better
+        else "no map surely beats"
+    )
 
 
 def about_drift(measures: pd.DataFrame, method: str) -> str:
@@ -333,7 +384,9 @@ def about_drift(measures: pd.DataFrame, method: str) -> str:
 
 def about_randomised(randomised: pd.DataFrame) -> str:
     """Whether maps forget the trained reader when all of its weights are drawn anew, and the trap of whole pictures."""
-    last = randomised[randomised[SaliencyRandomised.layers] == randomised[SaliencyRandomised.layers].max()]
+    last = randomised[
+        randomised[SaliencyRandomised.layers] == randomised[SaliencyRandomised.layers].max()
+    ]
     own, whole = (last[last[SaliencyRandomised.measure] == name] for name in ("spearman", "whole"))
     most = highest(own, SaliencyMeasures.value)
     return (
@@ -349,7 +402,9 @@ def about_randomised(randomised: pd.DataFrame) -> str:
 def about_mean_maps(means: Mapping[str, tuple[Map, Map]], counts: Mapping[str, int]) -> str:
     """Of which character most and least of the mean map lies on the mean glyph."""
     shares = {
-        name: float((np.maximum(values, 0) * glyph).sum() / max(float(np.maximum(values, 0).sum()), 1e-12))
+        name: float(
+            (np.maximum(values, 0) * glyph).sum() / max(float(np.maximum(values, 0).sum()), 1e-12)
+        )
         for name, (values, glyph) in means.items()
     }
     if len(shares) < 2:

@@ -31,8 +31,13 @@ def chosen_levels(levels: Sequence[float]) -> list[float]:
 
 
 @styled
-def draw_sheet(pictures: Sequence[Sequence[Picture]], rows: Sequence[str], columns: Sequence[str],
-               captions: Sequence[Sequence[str]], right: Sequence[Sequence[bool]]) -> Figure:
+def draw_sheet(
+    pictures: Sequence[Sequence[Picture]],
+    rows: Sequence[str],
+    columns: Sequence[str],
+    captions: Sequence[Sequence[str]],
+    right: Sequence[Sequence[bool]],
+) -> Figure:
     """Pictures (H, W, 3) of one size, in rows and columns, each with a caption beneath.
 
     rows and columns name theirs (no columns: no header); a caption that is not `right` gets a cross and another colour.
@@ -44,17 +49,36 @@ def draw_sheet(pictures: Sequence[Sequence[Picture]], rows: Sequence[str], colum
     down = height + 2 * FRAME + round(2.9 * scale)
     margin = round(1.15 * scale * max(map(len, rows))) + GAP
     figure = Figure()
-    axes = picture_axes(figure, -margin, across * max(map(len, tiles)) - GAP, down * len(tiles),
-                        -round(2.4 * scale) if columns else 0)
+    axes = picture_axes(
+        figure,
+        -margin,
+        across * max(map(len, tiles)) - GAP,
+        down * len(tiles),
+        -round(2.4 * scale) if columns else 0,
+    )
     sheet = _compose(tiles, across, down)
     axes.imshow(sheet, interpolation="none", extent=(0, sheet.shape[1], sheet.shape[0], 0))
     for column, name in enumerate(columns):
         axes.text(column * across + width / 2, -1.1 * scale, name, ha="center", va="center")
     for row, name in enumerate(rows):
-        axes.text(-GAP - 0.5 * scale, row * down + height / 2, name, ha="right", va="center", fontweight="bold")
+        axes.text(
+            -GAP - 0.5 * scale,
+            row * down + height / 2,
+            name,
+            ha="right",
+            va="center",
+            fontweight="bold",
+        )
         for column, (caption, good) in enumerate(zip(captions[row], right[row], strict=True)):
-            axes.text(column * across + width / 2, row * down + height + 1.2 * scale, caption + ("" if good else " ✗"),
-                      ha="center", va="center", fontsize=8, color=MUTED if good else WRONG)
+            axes.text(
+                column * across + width / 2,
+                row * down + height + 1.2 * scale,
+                caption + ("" if good else " ✗"),
+                ha="center",
+                va="center",
+                fontsize=8,
+                color=MUTED if good else WRONG,
+            )
     return figure
 
 
@@ -66,8 +90,8 @@ def _compose(tiles: Sequence[Sequence[Picture]], across: int, down: int) -> Pict
             (height, width) = tile.shape[:2]
             top = row * down
             left = column * across
-            sheet[top:top + height + 2 * FRAME, left:left + width + 2 * FRAME] = GREY
-            sheet[top + FRAME:top + FRAME + height, left + FRAME:left + FRAME + width] = tile
+            sheet[top : top + height + 2 * FRAME, left : left + width + 2 * FRAME] = GREY
+            sheet[top + FRAME : top + FRAME + height, left + FRAME : left + FRAME + width] = tile
     return sheet
 
 
@@ -78,5 +102,10 @@ def _fitted(pictures: Sequence[Sequence[Picture]]) -> list[list[Picture]]:
     if scale >= 1:
         return [list(row) for row in pictures]
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    return [[np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8) for picture in row]
-            for row in pictures]
+    return [
+        [
+            np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+            for picture in row
+        ]
+        for row in pictures
+    ]

@@ -22,7 +22,12 @@ from stages.figures.regression_tables import NUMBER_WORDS, Regressed
 from stages.figures.reliability import calibration, reliability
 from stages.params import Params
 from stages.schemas.captchas import Captchas, GlyphCounts, Measures
-from stages.schemas.explain import AutoencoderArrays, ReaderSpaceArrays, SaliencyArrays, UnseenArrays
+from stages.schemas.explain import (
+    AutoencoderArrays,
+    ReaderSpaceArrays,
+    SaliencyArrays,
+    UnseenArrays,
+)
 from stages.schemas.figures import CharacterAccuracy, ColourAccuracy
 from stages.schemas.predict import PredictionDetails, PredictionMetrics, Predictions
 from stages.schemas.regress import Coefficients
@@ -30,8 +35,14 @@ from stages.schemas.train import TrainingRecord
 from stages.statistics.calibration import calibration_by_group, reliability_curve
 
 CHARACTER = CharacterAccuracy.character  # the true character, Predictions.truth, in what is drawn
-DESIGNED = [Predictions.noise, Predictions.level, Predictions.colour, CHARACTER,
-            Predictions.position]  # level goes with noise, since clean is level 0
+DESIGNED = [
+    Predictions.noise,
+    Predictions.level,
+    Predictions.colour,
+    CHARACTER,
+    Predictions.position,
+]  # level goes with noise, since clean is level 0
+
 
 @dataclass(frozen=True, eq=False)
 class Explained:
@@ -64,7 +75,9 @@ class Study:
     runs: Mapping[str, Sequence[str]]  # the entries of `readers` that are runs of each reader
     observations: Mapping[str, pd.DataFrame]  # by reader, see figures.accuracy
     measured: pd.DataFrame  # contrast, rmse and ssim of the rows of the report's reader
-    first: pd.DataFrame  # renderings of the first test part, with `image` (H, W, 3), luma_mean and luma_sd
+    first: (
+        pd.DataFrame
+    )  # renderings of the first test part, with `image` (H, W, 3), luma_mean and luma_sd
     texts: Mapping[str, list[str]]  # of the captchas, by split
     glyphs: pd.DataFrame  # label, count by split, mean; no rows for a captcha folder
     regressed: Regressed
@@ -78,7 +91,9 @@ class Study:
     @property
     def reader(self) -> str:
         """The reader of the headline: plot.reader, or the reader that this is a run of."""
-        return next(name for name, entries in self.runs.items() if self.params.plot.reader in entries)
+        return next(
+            name for name, entries in self.runs.items() if self.params.plot.reader in entries
+        )
 
     @property
     def confidence(self) -> float:
@@ -106,9 +121,14 @@ class Study:
     @property
     def words(self) -> dict[str, str]:
         """What the fixed texts of a figure may hold."""
-        return {"interval": f"{100 * self.confidence:g} %", "reader": self.reader,
-                "first": f"{self.first[Captchas.captcha].nunique():,}", "dose": NUMBER_WORDS[self.regressed.dose],
-                "cluster": self.regressed.cluster, "centred": self._centred}
+        return {
+            "interval": f"{100 * self.confidence:g} %",
+            "reader": self.reader,
+            "first": f"{self.first[Captchas.captcha].nunique():,}",
+            "dose": NUMBER_WORDS[self.regressed.dose],
+            "cluster": self.regressed.cluster,
+            "centred": self._centred,
+        }
 
     @property
     def _centred(self) -> str:
@@ -116,8 +136,10 @@ class Study:
         formula = self.params.regression.specifications.get(self.params.regression.headline, "")
         if "center(" not in str(formula) or "noise" not in self.regressed.headline.terms:
             return ""
-        return (f" Because the {NUMBER_WORDS[self.regressed.dose]} is centred, the coefficient of a noise is its average "
-                "cost with a minus sign.")
+        return (
+            f" Because the {NUMBER_WORDS[self.regressed.dose]} is centred, the coefficient of a noise is its average "
+            "cost with a minus sign."
+        )
 
     def guess_rate(self, measure: str) -> float:
         """What blind guessing gets, of characters or of whole captchas (of known length)."""
@@ -131,16 +153,25 @@ class Study:
         """All that is counted here; each becomes a CSV of this name."""
         observations = self.observations
         confidence = self.confidence
-        renamed = {name: rows.rename(columns={Predictions.truth: CHARACTER}) for name, rows in observations.items()}
-        own = renamed[self.reader].iloc[:len(self.measured)].join(self.measured)
+        renamed = {
+            name: rows.rename(columns={Predictions.truth: CHARACTER})
+            for name, rows in observations.items()
+        }
+        own = renamed[self.reader].iloc[: len(self.measured)].join(self.measured)
         coefficients = self.regressed.tables[Coefficients]
         return {
             "accuracy": reader_accuracy_by_level(observations, self.noises, confidence),
-            "characters": accuracy_by(CharacterAccuracy.character, renamed, self.alphabet, confidence),
-            "colours": accuracy_by(ColourAccuracy.colour, observations, self.params.colour.schemes, confidence),
+            "characters": accuracy_by(
+                CharacterAccuracy.character, renamed, self.alphabet, confidence
+            ),
+            "colours": accuracy_by(
+                ColourAccuracy.colour, observations, self.params.colour.schemes, confidence
+            ),
             "confusion": confusion_table(observations, self.alphabet),
             "classification": classification_table(observations, self.alphabet, confidence),
-            "slopes": dose_slopes(coefficients, list(observations), self.regressed.by_reader, self.regressed.dose),
+            "slopes": dose_slopes(
+                coefficients, list(observations), self.regressed.by_reader, self.regressed.dose
+            ),
             "effects": factor_rows(coefficients, self.regressed.fits.headline),
             "learning": self.learning,
             "reliability": reliability(observations, reliability_curve),
@@ -152,7 +183,9 @@ class Study:
         }
 
 
-def pool_runs(runs: Mapping[str, Sequence[str]], entries: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+def pool_runs(
+    runs: Mapping[str, Sequence[str]], entries: Mapping[str, pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
     """The observations of every reader: those of its runs below each other, with conditions numbered on from run to
     run (captcha, condition and position stay a key, and the first run keeps its numbers)."""
     pooled = {}
@@ -171,6 +204,14 @@ def _renumbered(rows: pd.DataFrame, more: int) -> pd.DataFrame:
 
 def described(study: Study) -> dict[str, Described]:
     """Every training run, as params.yaml and the records of train and predict describe it."""
-    return {name: Described(reader.architecture, reader.train_on, reader.denoise, study.trained[name],
-                            study.metrics[name], study.details[name])
-            for name, reader in study.params.readers.items()}
+    return {
+        name: Described(
+            reader.architecture,
+            reader.train_on,
+            reader.denoise,
+            study.trained[name],
+            study.metrics[name],
+            study.details[name],
+        )
+        for name, reader in study.params.readers.items()
+    }

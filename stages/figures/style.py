@@ -27,17 +27,33 @@ WIDTH = 7.6  # inches: 547 points of lettering at 8.5
 INK = "#1d2430"
 MUTED = "#667085"
 GRID = "#e4e7ec"
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#a6518a", "#e69f00", "#56b4e9", INK)  # after Okabe & Ito (2008)
+PALETTE = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#a6518a",
+    "#e69f00",
+    "#56b4e9",
+    INK,
+)  # after Okabe & Ito (2008)
 GREYS = ("#1d2430", "#7a8494", "#b3bac4", "#4c5565")
 MARKERS = "os^DvP*X"
-DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (7, 2, 1.5, 2)), (0, (3, 1.2, 1, 1.2, 1, 1.2)))
+DASHES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 2)),
+    (0, (1, 1.4)),
+    (0, (7, 2, 1.5, 2)),
+    (0, (3, 1.2, 1, 1.2, 1, 1.2)),
+)
 SEQUENTIAL = "Blues"
 
 RC_PARAMS: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: small, selectable, read aloud, in any alphabet
     "svg.hashsalt": "captcha-noise-study",  # else the ids differ from run to run
     "text.parse_math": False,  # a "$" of the alphabet is a character
-    "font.family": ["DejaVu Sans"],  # comes with matplotlib, so that the layout is the same everywhere
+    "font.family": [
+        "DejaVu Sans"
+    ],  # comes with matplotlib, so that the layout is the same everywhere
     "font.size": 8.5,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
@@ -88,12 +104,18 @@ def svg(figure: Figure) -> str:
     """The figure as SVG text: no date, no ids by chance, pictures with a palette."""
     buffer = io.BytesIO()
     _lay_out(figure)
-    figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+    figure.savefig(
+        buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    )
     text = buffer.getvalue().decode("utf-8")
-    text = text.replace("font-family: 'DejaVu Sans'", "font-family: 'DejaVu Sans', Verdana, sans-serif")
+    text = text.replace(
+        "font-family: 'DejaVu Sans'", "font-family: 'DejaVu Sans', Verdana, sans-serif"
+    )
     text = re.sub(r"(data:image/png;base64,)\s*([A-Za-z0-9+/=\s]+)", _with_palette, text)
     # A hundredth of a point is finer than any screen: six decimals would make a third of the file.
-    text = re.sub(r'\s(?:d|x|y)="[^"]+"', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), text)
+    text = re.sub(
+        r'\s(?:d|x|y)="[^"]+"', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), text
+    )
     return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE)
 
 
@@ -104,7 +126,9 @@ def _lay_out(figure: Figure) -> None:
         FigureCanvasSVG(figure)
         figure.dpi = POINTS
         engine.execute(figure)
-    matplotlib.rcParams["figure.constrained_layout.use"] = False  # which None would ask for; `styled` resets it
+    matplotlib.rcParams["figure.constrained_layout.use"] = (
+        False  # which None would ask for; `styled` resets it
+    )
     figure.set_layout_engine(None)
 
 
@@ -119,7 +143,9 @@ def _fewer_colours(picture: Image.Image) -> bytes:
     Maximum coverage, since the median cut spends its colours on noise and leaves bands in what is smooth.
     """
     buffer = io.BytesIO()
-    small = picture.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    small = picture.convert("RGB").quantize(
+        256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+    )
     small.save(buffer, format="png", optimize=True)
     return buffer.getvalue()
 
@@ -154,8 +180,13 @@ def words(name: str) -> str:
 def line_style(index: int) -> dict[str, Any]:
     """Colour, marker and dashes of the line number `index`; any two of the first 40 differ without colour, too."""
     marker = MARKERS[index % len(MARKERS)]
-    return {"color": PALETTE[index % len(PALETTE)], "marker": marker, "linestyle": DASHES[index % len(DASHES)],
-            "markeredgecolor": "white", "markersize": 6.0 if marker == "*" else 4.6}
+    return {
+        "color": PALETTE[index % len(PALETTE)],
+        "marker": marker,
+        "linestyle": DASHES[index % len(DASHES)],
+        "markeredgecolor": "white",
+        "markersize": 6.0 if marker == "*" else 4.6,
+    }
 
 
 def neutral_style(index: int) -> dict[str, Any]:
@@ -205,7 +236,9 @@ def spread(positions: Sequence[float], distance: float) -> NDArray[np.float64]:
     order = np.argsort(wanted, kind="stable")
     offsets = np.arange(len(wanted)) * distance
     moved = np.empty(len(wanted))
-    moved[order] = np.clip(_increasing(wanted[order] - offsets), 0, max(0.0, 1 - offsets[-1])) + offsets
+    moved[order] = (
+        np.clip(_increasing(wanted[order] - offsets), 0, max(0.0, 1 - offsets[-1])) + offsets
+    )
     return moved
 
 
@@ -222,13 +255,31 @@ def _increasing(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([mean for mean, size in pools for _ in range(int(size))])
 
 
-def label_ends(axes: Axes, x: float | Sequence[float], ends: Sequence[float], names: Sequence[str],
-               distance: float) -> None:
+def label_ends(
+    axes: Axes,
+    x: float | Sequence[float],
+    ends: Sequence[float],
+    names: Sequence[str],
+    distance: float,
+) -> None:
     """Write each line's name right of the axes, with a mark to its end at (x, end), at least `distance` of the y axis
     apart."""
     across = [x] * len(ends) if isinstance(x, float) else x
     for place, at, end, name in zip(spread(ends, distance), across, ends, names, strict=True):
-        axes.annotate(name, (at, end), xytext=(1.04, place), textcoords=("axes fraction", "data"), va="center",
-                      annotation_clip=False, fontsize=8,
-                      arrowprops={"arrowstyle": "-", "color": MUTED, "linewidth": 0.5, "shrinkA": 1, "shrinkB": 4,
-                                  "relpos": (0, 0.5)})
+        axes.annotate(
+            name,
+            (at, end),
+            xytext=(1.04, place),
+            textcoords=("axes fraction", "data"),
+            va="center",
+            annotation_clip=False,
+            fontsize=8,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": MUTED,
+                "linewidth": 0.5,
+                "shrinkA": 1,
+                "shrinkB": 4,
+                "relpos": (0, 0.5),
+            },
+        )

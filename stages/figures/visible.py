@@ -13,7 +13,11 @@ from stages.figures.style import INK, WIDTH, label_ends, percent_axis, style_of_
 from stages.schemas.regress import DoseResponses
 from stages.statistics.thresholds import level_at
 
-DOSES = {DoseResponses.level: "level", DoseResponses.rmse: "RMSE, full scale = 1", DoseResponses.ssim_loss: "1 − SSIM"}
+DOSES = {
+    DoseResponses.level: "level",
+    DoseResponses.rmse: "RMSE, full scale = 1",
+    DoseResponses.ssim_loss: "1 − SSIM",
+}
 MEASURED = (DoseResponses.rmse, DoseResponses.ssim_loss)
 HALF = 0.5
 
@@ -29,7 +33,9 @@ def draw_visible(responses: pd.DataFrame, noises: Sequence[str]) -> Figure:
     for panel, dose in zip(panels, MEASURED, strict=True):
         last = float(responses[dose].max())
         for noise in noises:
-            line = responses[responses[DoseResponses.noise] == noise].sort_values(DoseResponses.level)
+            line = responses[responses[DoseResponses.noise] == noise].sort_values(
+                DoseResponses.level
+            )
             panel.plot(line[dose], line[DoseResponses.exact], **style_of_noise(noise, noises))
         panel.axhline(HALF, color=INK, linewidth=0.7, linestyle=(0, (2, 3)), zorder=1)
         panel.set_xlabel(DOSES[dose])
@@ -39,8 +45,13 @@ def draw_visible(responses: pd.DataFrame, noises: Sequence[str]) -> Figure:
     panels[1].set_title("loss of structural similarity")
     ordered = responses.sort_values(DoseResponses.level)
     ends = [ordered[ordered[DoseResponses.noise] == noise].iloc[-1] for noise in noises]
-    label_ends(panels[-1], [float(end[DoseResponses.ssim_loss]) for end in ends],
-               [float(end[DoseResponses.exact]) for end in ends], [words(noise) for noise in noises], 0.075)
+    label_ends(
+        panels[-1],
+        [float(end[DoseResponses.ssim_loss]) for end in ends],
+        [float(end[DoseResponses.exact]) for end in ends],
+        [words(noise) for noise in noises],
+        0.075,
+    )
     return figure
 
 
@@ -50,28 +61,45 @@ def half_dose(line: pd.DataFrame, dose: str) -> float:
     `line` is the rows of one noise type, with level 0.
     """
     rows = line.sort_values(dose).drop_duplicates(dose)
-    return float(level_at(rows[DoseResponses.exact].to_numpy(float)[None], rows[dose].to_numpy(float), HALF)[0])
+    return float(
+        level_at(rows[DoseResponses.exact].to_numpy(float)[None], rows[dose].to_numpy(float), HALF)[
+            0
+        ]
+    )
 
 
 def order_by(responses: pd.DataFrame, noises: Sequence[str], dose: str) -> list[str]:
     """The noises that bring exact match below one half, by the dose that it takes, the least first."""
-    doses = {noise: half_dose(responses[responses[DoseResponses.noise] == noise], dose) for noise in noises}
-    return sorted((noise for noise in noises if np.isfinite(doses[noise])), key=lambda noise: doses[noise])
+    doses = {
+        noise: half_dose(responses[responses[DoseResponses.noise] == noise], dose)
+        for noise in noises
+    }
+    return sorted(
+        (noise for noise in noises if np.isfinite(doses[noise])), key=lambda noise: doses[noise]
+    )
 
 
 def about_visible(responses: pd.DataFrame, noises: Sequence[str]) -> str:
     """Whether the rank of the noises changes when equal measured change is compared."""
     orders = {dose: order_by(responses, noises, dose) for dose in DOSES}
     if len(orders[DoseResponses.level]) < 2:
-        return "Fewer than two noises bring the reader below one half, so there is no rank to compare."
+        return (
+            "Fewer than two noises bring the reader below one half, so there is no rank to compare."
+        )
     text = f"**The worst first.** By level: {listed([words(noise) for noise in orders[DoseResponses.level]])}."
-    for dose, name in ((DoseResponses.rmse, "equal RMSE"), (DoseResponses.ssim_loss, "equal 1 − SSIM")):
+    for dose, name in (
+        (DoseResponses.rmse, "equal RMSE"),
+        (DoseResponses.ssim_loss, "equal 1 − SSIM"),
+    ):
         if orders[dose] == orders[DoseResponses.level]:
             text += f" At {name} it is the same."
         else:
             text += f" At {name}: {listed([words(noise) for noise in orders[dose]])}."
-    return text + (" So which noise is worst depends on how its strength is measured." if any(
-        orders[dose] != orders[DoseResponses.level] for dose in MEASURED) else "")
+    return text + (
+        " So which noise is worst depends on how its strength is measured."
+        if any(orders[dose] != orders[DoseResponses.level] for dose in MEASURED)
+        else ""
+    )
 
 
 def in_short(responses: pd.DataFrame, noises: Sequence[str]) -> str:
@@ -79,8 +107,10 @@ def in_short(responses: pd.DataFrame, noises: Sequence[str]) -> str:
     orders = {dose: order_by(responses, noises, dose) for dose in DOSES}
     if len(orders[DoseResponses.level]) < 2:
         return ""
-    ends = {dose: f"{words(order[0])} is the worst and {words(order[-1])} the mildest"
-            for dose, order in orders.items()}
+    ends = {
+        dose: f"{words(order[0])} is the worst and {words(order[-1])} the mildest"
+        for dose, order in orders.items()
+    }
     if ends[DoseResponses.rmse] == ends[DoseResponses.ssim_loss] == ends[DoseResponses.level]:
         return "By measured change (RMSE or SSIM) instead of level the first and the last stay"
     if ends[DoseResponses.rmse] == ends[DoseResponses.ssim_loss]:

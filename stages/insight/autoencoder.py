@@ -27,13 +27,13 @@ Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
-HIDDEN = 128         # units between the pixels and the latent space, both ways
-BATCH = 32           # glyphs a step
+HIDDEN = 128  # units between the pixels and the latent space, both ways
+BATCH = 32  # glyphs a step
 LEARNING_RATE = 0.01  # peak of the one-cycle schedule
-WARM_UP = 0.4        # share of the steps over which the divergence comes to count in full
+WARM_UP = 0.4  # share of the steps over which the divergence comes to count in full
 LABEL_WEIGHT = 20.0  # nats of reconstruction that a nat of classification counts; a glyph costs about a hundred
-SPREAD = 6.0         # a log variance lies within this of 0: what is far from all that was learned costs no infinity
-GLYPHS_PER_PASS = 512          # glyphs encoded or decoded at a time; part of the result, since rounding may differ with it
+SPREAD = 6.0  # a log variance lies within this of 0: what is far from all that was learned costs no infinity
+GLYPHS_PER_PASS = 512  # glyphs encoded or decoded at a time; part of the result, since rounding may differ with it
 
 
 class GlyphAutoencoder(nn.Module):
@@ -47,8 +47,12 @@ class GlyphAutoencoder(nn.Module):
     def __init__(self, latent: int, classes: int = 0) -> None:
         super().__init__()
         self.latent = latent
-        self.encoder = nn.Sequential(nn.Linear(SIDE**2, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 2 * latent))
-        self.decoder = nn.Sequential(nn.Linear(latent, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, SIDE**2))
+        self.encoder = nn.Sequential(
+            nn.Linear(SIDE**2, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, 2 * latent)
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(latent, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, SIDE**2)
+        )
         self.head = nn.Linear(latent, classes) if classes else None
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,8 +68,10 @@ class GlyphAutoencoder(nn.Module):
     def classify(self, z: Tensor) -> Tensor:
         """Logits (n, classes) at points (n, L). Raises ValueError where it was fitted without labels."""
         if self.head is None:
-            raise ValueError("autoencoder: it was fitted without labels and has no classifier: give fit_autoencoder "
-                             "labels")
+            raise ValueError(
+                "autoencoder: it was fitted without labels and has no classifier: give fit_autoencoder "
+                "labels"
+            )
         logits: Tensor = self.head(z)
         return logits
 
@@ -87,7 +93,9 @@ def draw_latent(mean: Tensor, log_variance: Tensor, *, generator: torch.Generato
 
 def reconstruction_loss(logits: Tensor, x: Tensor) -> Tensor:
     """Cross-entropy (n,) of pixels with ink x, (n, ...), under logits (n, P): summed over pixels."""
-    return functional.binary_cross_entropy_with_logits(logits, x.reshape(logits.shape), reduction="none").sum(1)
+    return functional.binary_cross_entropy_with_logits(
+        logits, x.reshape(logits.shape), reduction="none"
+    ).sum(1)
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
@@ -101,14 +109,23 @@ def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 def to_ink(images: Glyphs) -> Tensor:
     """Glyphs as ink from 0 to 1, (n, P) float32. Raises ValueError on another shape or type."""
     if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE) or images.dtype != np.uint8:
-        raise ValueError(f"autoencoder: expected glyphs (n, {SIDE}, {SIDE}) uint8, got {images.shape} {images.dtype}: "
-                         "make them grey and of that size")
+        raise ValueError(
+            f"autoencoder: expected glyphs (n, {SIDE}, {SIDE}) uint8, got {images.shape} {images.dtype}: "
+            "make them grey and of that size"
+        )
     return torch.from_numpy(images.reshape(len(images), -1).astype(np.float32)).div_(255)
 
 
-def fit_autoencoder(images: Glyphs, labels: Ints | None = None, *, latent: int, epochs: int, seed: int,
-                    device: torch.device | str = "cpu",
-                    report: Callable[[str], None] = lambda line: None) -> GlyphAutoencoder:
+def fit_autoencoder(
+    images: Glyphs,
+    labels: Ints | None = None,
+    *,
+    latent: int,
+    epochs: int,
+    seed: int,
+    device: torch.device | str = "cpu",
+    report: Callable[[str], None] = lambda line: None,
+) -> GlyphAutoencoder:
     """An autoencoder of the glyphs, with a classifier head where they have labels (n,), 0 to C - 1.
 
     AdamW on the mean of reconstruction and divergence, one draw a glyph and step; the divergence comes in slowly
@@ -121,30 +138,40 @@ def fit_autoencoder(images: Glyphs, labels: Ints | None = None, *, latent: int, 
     x = to_ink(images).to(device)
     classes = 0 if labels is None else int(labels.max()) + 1
     y = None if labels is None else torch.from_numpy(np.ascontiguousarray(labels)).to(device)
-    with torch.device("meta"):  # else torch would draw weights of its own, from the generator of all
+    with torch.device(
+        "meta"
+    ):  # else torch would draw weights of its own, from the generator of all
         network = GlyphAutoencoder(latent, classes)
     _initialise(network.to_empty(device="cpu"), generator=generator).to(device)
     size = min(BATCH, len(x))
     steps = len(x) // size
-    optimiser = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=1e-4, fused=True)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), LEARNING_RATE, weight_decay=1e-4, fused=True
+    )
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, epochs * steps + 1)
     with deterministic(), one_thread():
         for epoch in range(1, epochs + 1):
             started = time.monotonic()
             losses = np.zeros(2)
             order = torch.randperm(len(x), generator=generator).to(device)
-            for step, rows in enumerate(torch.split(order[: steps * size], size), (epoch - 1) * steps + 1):
+            for step, rows in enumerate(
+                torch.split(order[: steps * size], size), (epoch - 1) * steps + 1
+            ):
                 optimiser.zero_grad()
                 weight = min(1.0, step / (WARM_UP * epochs * steps))
-                loss, parts = _loss(network, x[rows], None if y is None else y[rows], weight, generator)
+                loss, parts = _loss(
+                    network, x[rows], None if y is None else y[rows], weight, generator
+                )
                 torch.autograd.backward(loss)
                 nn.utils.clip_grad_norm_(network.parameters(), 100.0)
                 optimiser.step()
                 scheduler.step()
                 losses += parts
             _require_finite(losses, epoch)
-            report(f"autoencoder: epoch {epoch}/{epochs}, reconstruction {losses[0] / steps:.1f}, divergence "
-                   f"{losses[1] / steps:.2f} nats, {time.monotonic() - started:.1f} s")
+            report(
+                f"autoencoder: epoch {epoch}/{epochs}, reconstruction {losses[0] / steps:.1f}, divergence "
+                f"{losses[1] / steps:.2f} nats, {time.monotonic() - started:.1f} s"
+            )
     return network.eval()
 
 
@@ -157,8 +184,13 @@ def _initialise(network: GlyphAutoencoder, *, generator: torch.Generator) -> Gly
     return network
 
 
-def _loss(network: GlyphAutoencoder, x: Tensor, y: Tensor | None, weight: float,
-          generator: torch.Generator) -> tuple[Tensor, list[float]]:
+def _loss(
+    network: GlyphAutoencoder,
+    x: Tensor,
+    y: Tensor | None,
+    weight: float,
+    generator: torch.Generator,
+) -> tuple[Tensor, list[float]]:
     """The loss of a batch, and the means of its reconstruction and divergence, which counts `weight` fold."""
     mean, log_variance = network.encode(x)
     z = draw_latent(mean, log_variance, generator=generator)
@@ -173,9 +205,13 @@ def _loss(network: GlyphAutoencoder, x: Tensor, y: Tensor | None, weight: float,
 def _check(images: Glyphs, labels: Ints | None, latent: int, epochs: int) -> None:
     if not len(images):
         raise ValueError("autoencoder: expected at least one glyph to learn from, got none")
-    if labels is not None and (labels.shape != (len(images),) or labels.dtype != np.int64 or labels.min() < 0):
-        raise ValueError(f"autoencoder: expected a label, int64 from 0, for each of {len(images)} glyphs, got "
-                         f"{labels.shape} {labels.dtype}")
+    if labels is not None and (
+        labels.shape != (len(images),) or labels.dtype != np.int64 or labels.min() < 0
+    ):
+        raise ValueError(
+            f"autoencoder: expected a label, int64 from 0, for each of {len(images)} glyphs, got "
+            f"{labels.shape} {labels.dtype}"
+        )
     for name, value, high in (("latent", latent, 512), ("epochs", epochs, 100_000)):
         if not 1 <= value <= high:
             raise ValueError(f"autoencoder: {name} should be 1 to {high}, got {value}")
@@ -183,7 +219,9 @@ def _check(images: Glyphs, labels: Ints | None, latent: int, epochs: int) -> Non
 
 def _require_finite(losses: NDArray[np.float64], epoch: int) -> None:
     if not math.isfinite(losses.sum()):
-        raise ValueError(f"autoencoder: the loss is not finite after epoch {epoch}: are the glyphs damaged?")
+        raise ValueError(
+            f"autoencoder: the loss is not finite after epoch {epoch}: are the glyphs damaged?"
+        )
 
 
 def latent_means(network: GlyphAutoencoder, images: Glyphs) -> Floats:
@@ -193,7 +231,9 @@ def latent_means(network: GlyphAutoencoder, images: Glyphs) -> Floats:
 
 def reconstructions(network: GlyphAutoencoder, images: Glyphs) -> Glyphs:
     """What the network makes of each glyph, (n, 28, 28): pixels at the mean of q(z | x)."""
-    return _to_glyphs(_by_part(network, to_ink(images), lambda x: network.decode(network.encode(x)[0]).sigmoid()))
+    return _to_glyphs(
+        _by_part(network, to_ink(images), lambda x: network.decode(network.encode(x)[0]).sigmoid())
+    )
 
 
 def prior_samples(network: GlyphAutoencoder, count: int, *, generator: torch.Generator) -> Glyphs:
@@ -210,23 +250,43 @@ def active_units(means: Floats | NDArray[np.float64], least: float = 0.01) -> in
     return int((means.var(0, ddof=1) > least).sum())
 
 
-def losses_table(network: GlyphAutoencoder, glyphs: Mapping[tuple[str, float], Glyphs], *, rng: np.random.Generator,
-                 draws: int = 200, confidence: float = 0.95) -> pd.DataFrame:
+def losses_table(
+    network: GlyphAutoencoder,
+    glyphs: Mapping[tuple[str, float], Glyphs],
+    *,
+    rng: np.random.Generator,
+    draws: int = 200,
+    confidence: float = 0.95,
+) -> pd.DataFrame:
     """One row a condition (noise, level): columns noise, level, reconstruction, divergence (mean nats a glyph, at the
     mean of q), and the intervals _low and _high of each from resampled glyphs; NaN for fewer than two glyphs."""
     rows: list[list[float | str]] = []
     for (noise, level), images in glyphs.items():
-        losses = _by_part(network, to_ink(images), lambda x: torch.stack(network.elbo(x), 1)).astype(np.float64)
+        losses = _by_part(
+            network, to_ink(images), lambda x: torch.stack(network.elbo(x), 1)
+        ).astype(np.float64)
         weights = multinomial_counts(len(losses), draws, rng=rng) / len(losses)
-        ends = percentile_interval(weights @ losses, confidence) if len(losses) > 1 else np.full((2, 2), np.nan)
-        rows.append([noise, level, *(float(x) for i in range(2) for x in (losses[:, i].mean(), *ends[:, i]))])
+        ends = (
+            percentile_interval(weights @ losses, confidence)
+            if len(losses) > 1
+            else np.full((2, 2), np.nan)
+        )
+        rows.append(
+            [
+                noise,
+                level,
+                *(float(x) for i in range(2) for x in (losses[:, i].mean(), *ends[:, i])),
+            ]
+        )
     return pd.DataFrame(rows, columns=GlyphLosses.names())
 
 
 def _by_part(network: GlyphAutoencoder, x: Tensor, function: Callable[[Tensor], Tensor]) -> Floats:
     device = next(network.parameters()).device
     with torch.inference_mode(), one_thread():
-        result: Floats = torch.cat([function(part.to(device)).cpu() for part in torch.split(x, GLYPHS_PER_PASS)]).numpy()
+        result: Floats = torch.cat(
+            [function(part.to(device)).cpu() for part in torch.split(x, GLYPHS_PER_PASS)]
+        ).numpy()
     return result
 
 

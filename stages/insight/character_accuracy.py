@@ -26,8 +26,8 @@ from stages.statistics.thresholds import Threshold, dose_response
 
 Floats = NDArray[np.float64]
 
-MIN_CAPTCHAS_FOR_INTERVAL = 10       # captchas that an interval needs
-DRAWS_IN_MEMORY = 100      # draws whose weights are in memory at a time
+MIN_CAPTCHAS_FOR_INTERVAL = 10  # captchas that an interval needs
+DRAWS_IN_MEMORY = 100  # draws whose weights are in memory at a time
 TOO_FEW = "too few {what} ({count}) for an interval"
 
 
@@ -37,13 +37,19 @@ def check_characters(characters: pd.DataFrame, alphabet: str) -> None:
         raise ValueError("insight: there is no character to look at: predict some captchas first")
     unknown = sorted(set(characters[Predictions.truth].astype(str)) - set(alphabet))
     if unknown:
-        raise ValueError(f"insight: the true characters should be of the alphabet {alphabet!r}, got {unknown}: "
-                         "take the alphabet of the captchas")
+        raise ValueError(
+            f"insight: the true characters should be of the alphabet {alphabet!r}, got {unknown}: "
+            "take the alphabet of the captchas"
+        )
 
 
 def noises_of(characters: pd.DataFrame) -> list[str]:
     """The noise types in the order in which they come, without the clean renderings."""
-    return list(dict.fromkeys(characters.loc[characters[Predictions.level] > 0, Predictions.noise].astype(str)))
+    return list(
+        dict.fromkeys(
+            characters.loc[characters[Predictions.level] > 0, Predictions.noise].astype(str)
+        )
+    )
 
 
 def with_clean(characters: pd.DataFrame, noise: str) -> pd.DataFrame:
@@ -69,8 +75,12 @@ def resampled_by(characters: pd.DataFrame) -> NDArray[np.int64]:
     return np.asarray(characters[Predictions.captcha] if (glyph < 0).any() else glyph, np.int64)
 
 
-def share(success: NDArray[np.bool_], captcha: NDArray[np.int64], glyph: NDArray[np.int64] | None,
-          confidence: float) -> tuple[float, float, float, str]:
+def share(
+    success: NDArray[np.bool_],
+    captcha: NDArray[np.int64],
+    glyph: NDArray[np.int64] | None,
+    confidence: float,
+) -> tuple[float, float, float, str]:
     """A share of m characters, its interval (NaN where they are too few) and a note. Glyphs None: unknown.
 
     Wilson's with the effective sample size, not a bootstrap: one that resamples no error has no width.
@@ -83,11 +93,17 @@ def share(success: NDArray[np.bool_], captcha: NDArray[np.int64], glyph: NDArray
 
 def share_of(characters: pd.DataFrame, confidence: float) -> tuple[float, float, float, str]:
     """The share of characters read right, as `share`."""
-    return share(characters[Predictions.success].to_numpy(bool), characters[Predictions.captcha].to_numpy(),
-                 characters[Predictions.glyph].to_numpy(), confidence)
+    return share(
+        characters[Predictions.success].to_numpy(bool),
+        characters[Predictions.captcha].to_numpy(),
+        characters[Predictions.glyph].to_numpy(),
+        confidence,
+    )
 
 
-def character_accuracy_by_level(characters: pd.DataFrame, alphabet: str, *, confidence: float) -> pd.DataFrame:
+def character_accuracy_by_level(
+    characters: pd.DataFrame, alphabet: str, *, confidence: float
+) -> pd.DataFrame:
     """Share of each character read right, by noise type (and POOLED together) and level (ClassLevels).
 
     Level 0 is the clean rendering and comes once for every type. A character that was not shown has no row.
@@ -96,7 +112,9 @@ def character_accuracy_by_level(characters: pd.DataFrame, alphabet: str, *, conf
     check_characters(characters, alphabet)
     rows = []
     for noise in [*noises_of(characters), POOLED]:
-        cells = with_clean(characters, noise).groupby([Predictions.level, Predictions.truth], observed=True)
+        cells = with_clean(characters, noise).groupby(
+            [Predictions.level, Predictions.truth], observed=True
+        )
         found = dict(iter(cells))
         for level in sorted({level for level, _ in found}):
             for character in alphabet:
@@ -108,8 +126,15 @@ def character_accuracy_by_level(characters: pd.DataFrame, alphabet: str, *, conf
     return pd.DataFrame(rows, columns=ClassLevels.names())
 
 
-def thresholds_by_character(characters: pd.DataFrame, alphabet: str, *, confidence: float, draws: int, seed: int,
-                            target: float = 0.5) -> pd.DataFrame:
+def thresholds_by_character(
+    characters: pd.DataFrame,
+    alphabet: str,
+    *,
+    confidence: float,
+    draws: int,
+    seed: int,
+    target: float = 0.5,
+) -> pd.DataFrame:
     """The level at which each character's accuracy falls to `target`, by noise type and POOLED (ClassThresholds).
 
     By the monotone curve of stages.statistics.thresholds; the interval resamples glyphs. level, low and high are
@@ -128,15 +153,31 @@ def thresholds_by_character(characters: pd.DataFrame, alphabet: str, *, confiden
             if note:
                 rows.append([noise, character, target, *[np.nan] * 4, count, note])
                 continue
-            found = _threshold(shown, target, confidence, draws, stream(seed, "classes", noise, character))
+            found = _threshold(
+                shown, target, confidence, draws, stream(seed, "classes", noise, character)
+            )
             note = "" if np.isfinite(found.level) else "not reached"
-            rows.append([noise, character, target, found.level, found.low, found.high, found.reached, count, note])
+            rows.append(
+                [
+                    noise,
+                    character,
+                    target,
+                    found.level,
+                    found.low,
+                    found.high,
+                    found.reached,
+                    count,
+                    note,
+                ]
+            )
     return pd.DataFrame(rows, columns=ClassThresholds.names())
 
 
 def _without(shown: pd.DataFrame, own: pd.DataFrame) -> str:
     """Why a character has no curve, or ""."""
-    if note := too_few_captchas(shown[Predictions.captcha].to_numpy(), shown[Predictions.glyph].to_numpy()):
+    if note := too_few_captchas(
+        shown[Predictions.captcha].to_numpy(), shown[Predictions.glyph].to_numpy()
+    ):
         return note
     levels = set(shown[Predictions.level])
     wanted = set(own[Predictions.level])
@@ -145,14 +186,17 @@ def _without(shown: pd.DataFrame, own: pd.DataFrame) -> str:
     return "" if levels == wanted else "not shown at every level"
 
 
-def _threshold(shown: pd.DataFrame, target: float, confidence: float, draws: int,
-               rng: np.random.Generator) -> Threshold:
+def _threshold(
+    shown: pd.DataFrame, target: float, confidence: float, draws: int, rng: np.random.Generator
+) -> Threshold:
     codes, clusters = pd.factorize(resampled_by(shown))
     levels, column = np.unique(shown[Predictions.level].to_numpy(float), return_inverse=True)
     cell = codes * len(levels) + column
     size = len(clusters) * len(levels)
-    right, seen = (np.bincount(cell, weights, size).reshape(len(clusters), len(levels)).astype(float)
-                   for weights in (shown[Predictions.success].to_numpy(float), np.ones(len(cell))))
+    right, seen = (
+        np.bincount(cell, weights, size).reshape(len(clusters), len(levels)).astype(float)
+        for weights in (shown[Predictions.success].to_numpy(float), np.ones(len(cell)))
+    )
     shares = resampled_shares(right, seen, draws, rng=rng)
     return dose_response(shares, levels, targets=(target,), confidence=confidence).thresholds[0]
 
@@ -175,18 +219,24 @@ class Ranking:
     """
 
     table: pd.DataFrame
-    places: Floats      # (R, R) probability that the character at place i (row) truly has rank j (column), R <= A
-    whole: float        # probability that the whole order is right
-    distinguished: float   # share of the pairs whose order the joint intervals' differences tell
+    places: Floats  # (R, R) probability that the character at place i (row) truly has rank j (column), R <= A
+    whole: float  # probability that the whole order is right
+    distinguished: float  # share of the pairs whose order the joint intervals' differences tell
 
     def rows(self) -> pd.DataFrame:
         """The place probabilities as tidy rows, ClassPlaces."""
         names = self.table[ClassRanking.character].to_numpy()
-        found = [[names[i], i + 1, j + 1, float(p)] for i, row in enumerate(self.places) for j, p in enumerate(row)]
+        found = [
+            [names[i], i + 1, j + 1, float(p)]
+            for i, row in enumerate(self.places)
+            for j, p in enumerate(row)
+        ]
         return pd.DataFrame(found, columns=ClassPlaces.names())
 
 
-def ranking(characters: pd.DataFrame, alphabet: str, *, confidence: float, draws: int, seed: int) -> Ranking:
+def ranking(
+    characters: pd.DataFrame, alphabet: str, *, confidence: float, draws: int, seed: int
+) -> Ranking:
     """Rank the characters by the share of their noisy renderings that is read right.
 
     Raises ValueError as check_characters does, and where no rendering is noisy.
@@ -195,30 +245,45 @@ def ranking(characters: pd.DataFrame, alphabet: str, *, confidence: float, draws
     noisy = characters[Predictions.level].to_numpy() > 0
     if not noisy.any():
         raise ValueError("ranking: every rendering is clean: robustness needs noisy ones")
-    shares = [[character, *_share_of_one(characters[noisy], character, confidence),
-               *_share_of_one(characters[~noisy], character, confidence)[:3]] for character in alphabet]
+    shares = [
+        [
+            character,
+            *_share_of_one(characters[noisy], character, confidence),
+            *_share_of_one(characters[~noisy], character, confidence)[:3],
+        ]
+        for character in alphabet
+    ]
     table = pd.DataFrame(shares, columns=ClassRanking.names()[1:10])
     table = table.sort_values(ClassRanking.accuracy, ascending=False, kind="stable")
     ranked = (table[ClassRanking.note] == "").to_numpy()
     table = pd.concat([table[ranked], table[~ranked]], ignore_index=True)
-    order = list(table[ClassRanking.character][:ranked.sum()])
-    noisy_draws, clean_draws = (draw_shares(characters[rows], order, draws=draws, seed=seed) for rows in
-                                (noisy, ~noisy))
+    order = list(table[ClassRanking.character][: ranked.sum()])
+    noisy_draws, clean_draws = (
+        draw_shares(characters[rows], order, draws=draws, seed=seed) for rows in (noisy, ~noisy)
+    )
     places, whole = place_probabilities(noisy_draws, rng=stream(seed, "ties"))
-    accuracy = table[ClassRanking.accuracy].to_numpy(float)[:len(order)]
+    accuracy = table[ClassRanking.accuracy].to_numpy(float)[: len(order)]
     each, joint, distinguished = rank_intervals(accuracy, noisy_draws, confidence)
     tail = 50 * (1 - confidence)
     lost = np.full((2, len(order)), np.nan)
     if (~noisy).any() and len(order):
         lost = np.percentile(clean_draws - noisy_draws, [tail, 100 - tail], axis=0)
-    columns = {ClassRanking.place: np.arange(1.0, len(order) + 1),
-               ClassRanking.lost: (table[ClassRanking.clean] - table[ClassRanking.accuracy])[:len(order)],
-               ClassRanking.lost_low: lost[0], ClassRanking.lost_high: lost[1],
-               ClassRanking.probability: np.diag(places),
-               ClassRanking.first: places[:, :1].ravel(), ClassRanking.last: places[:, -1:].ravel(),
-               ClassRanking.rank_low: each[0], ClassRanking.rank_high: each[1],
-               ClassRanking.all_low: joint[0], ClassRanking.all_high: joint[1]}
-    return Ranking(table.join(pd.DataFrame(columns))[ClassRanking.names()], places, whole, distinguished)
+    columns = {
+        ClassRanking.place: np.arange(1.0, len(order) + 1),
+        ClassRanking.lost: (table[ClassRanking.clean] - table[ClassRanking.accuracy])[: len(order)],
+        ClassRanking.lost_low: lost[0],
+        ClassRanking.lost_high: lost[1],
+        ClassRanking.probability: np.diag(places),
+        ClassRanking.first: places[:, :1].ravel(),
+        ClassRanking.last: places[:, -1:].ravel(),
+        ClassRanking.rank_low: each[0],
+        ClassRanking.rank_high: each[1],
+        ClassRanking.all_low: joint[0],
+        ClassRanking.all_high: joint[1],
+    }
+    return Ranking(
+        table.join(pd.DataFrame(columns))[ClassRanking.names()], places, whole, distinguished
+    )
 
 
 def _share_of_one(characters: pd.DataFrame, character: str, confidence: float) -> list[object]:
@@ -238,8 +303,10 @@ def draw_shares(characters: pd.DataFrame, order: list[str], *, draws: int, seed:
     shown = column >= 0
     cell = (cluster * len(order) + column)[shown]
     size = len(labels) * len(order)
-    right, seen = (np.bincount(cell, weights[shown], size).reshape(len(labels), len(order))
-                   for weights in (characters[Predictions.success].to_numpy(float), np.ones(len(shown))))
+    right, seen = (
+        np.bincount(cell, weights[shown], size).reshape(len(labels), len(order))
+        for weights in (characters[Predictions.success].to_numpy(float), np.ones(len(shown)))
+    )
     rng = stream(seed, "captchas")
     parts = []
     for count in draws_in_parts(draws, DRAWS_IN_MEMORY):
@@ -256,11 +323,17 @@ def place_probabilities(drawn: Floats, *, rng: np.random.Generator) -> tuple[Flo
     """
     B, R = drawn.shape
     order = np.lexsort((rng.random((B, R)), -drawn), axis=1)  # (B, R): which has rank j
-    found = np.stack([np.bincount(order[:, rank], minlength=R) for rank in range(R)], axis=1) if R else np.zeros((0, 0))
+    found = (
+        np.stack([np.bincount(order[:, rank], minlength=R) for rank in range(R)], axis=1)
+        if R
+        else np.zeros((0, 0))
+    )
     return found / B, float((order == np.arange(R)).all(axis=1).mean())
 
 
-def rank_intervals(estimate: Floats, drawn: Floats, confidence: float) -> tuple[Floats, Floats, float]:
+def rank_intervals(
+    estimate: Floats, drawn: Floats, confidence: float
+) -> tuple[Floats, Floats, float]:
     """Rank intervals (2, R) of each alone and of all at once, and the share of pairs that the latter tell apart.
 
     estimate (R,); drawn (B, R) bootstrap draws. One step of the max-t of Mogstad et al. (2024), two-sided; columns
@@ -280,9 +353,17 @@ def rank_intervals(estimate: Floats, drawn: Floats, confidence: float) -> tuple[
         t[j, usable] = (estimate[j] - estimate[usable]) / error[usable]
     alone = np.quantile(largest, confidence, axis=0, method="higher")
     joint = np.full(R, np.quantile(largest.max(axis=1), confidence, method="higher"))
-    each, together = (np.stack([1 + (t < -critical[:, None]).sum(axis=1), R - (t > critical[:, None]).sum(axis=1)])
-                      for critical in (alone, joint))
-    return each.astype(float), together.astype(float), float((t > joint[:, None]).sum() / (R * (R - 1) / 2))
+    each, together = (
+        np.stack(
+            [1 + (t < -critical[:, None]).sum(axis=1), R - (t > critical[:, None]).sum(axis=1)]
+        )
+        for critical in (alone, joint)
+    )
+    return (
+        each.astype(float),
+        together.astype(float),
+        float((t > joint[:, None]).sum() / (R * (R - 1) / 2)),
+    )
 
 
 def class_headlines(order: Ranking, thresholds: pd.DataFrame) -> dict[str, float]:
@@ -295,11 +376,15 @@ def class_headlines(order: Ranking, thresholds: pd.DataFrame) -> dict[str, float
     if len(ranked):
         best = ranked.iloc[0]
         worst = ranked.iloc[-1]
-        pairs += [("class_best", best[ClassRanking.accuracy]), ("class_worst", worst[ClassRanking.accuracy]),
-                  ("class_spread", best[ClassRanking.accuracy] - worst[ClassRanking.accuracy]),
-                  ("class_best_probability", best[ClassRanking.first]),
-                  ("class_worst_probability", worst[ClassRanking.last]), ("class_order_probability", order.whole),
-                  ("class_pairs_told_apart", order.distinguished)]
+        pairs += [
+            ("class_best", best[ClassRanking.accuracy]),
+            ("class_worst", worst[ClassRanking.accuracy]),
+            ("class_spread", best[ClassRanking.accuracy] - worst[ClassRanking.accuracy]),
+            ("class_best_probability", best[ClassRanking.first]),
+            ("class_worst_probability", worst[ClassRanking.last]),
+            ("class_order_probability", order.whole),
+            ("class_pairs_told_apart", order.distinguished),
+        ]
     pairs += list(_about_thresholds(thresholds))
     return {name: float(value) for name, value in pairs if np.isfinite(value)}
 
@@ -307,7 +392,9 @@ def class_headlines(order: Ranking, thresholds: pd.DataFrame) -> dict[str, float
 def _about_thresholds(thresholds: pd.DataFrame) -> Iterator[tuple[str, float]]:
     known = thresholds[thresholds[ClassThresholds.level].notna()]
     reached = np.isfinite(known[ClassThresholds.level].to_numpy(float))
-    together = known[ClassThresholds.level][reached & (known[ClassThresholds.noise] == POOLED).to_numpy()]
+    together = known[ClassThresholds.level][
+        reached & (known[ClassThresholds.noise] == POOLED).to_numpy()
+    ]
     if len(together):
         yield "class_threshold_least", together.min()
         yield "class_threshold_most", together.max()

@@ -32,10 +32,10 @@ Ints = NDArray[np.int64]
 Dose = tuple[str, float]  # noise and level
 
 NEIGHBOURS = 10
-LEAST = 8            # base captchas or glyphs that a class needs for an interval
-VARIANCE = 0.99      # share of the variance within clean classes that the scaled space keeps
-BLOCK = 2**23        # distances in memory at a time
-NOTHING = 1e-12      # spread^2 or distance^2 of which rounding alone is left
+LEAST = 8  # base captchas or glyphs that a class needs for an interval
+VARIANCE = 0.99  # share of the variance within clean classes that the scaled space keeps
+BLOCK = 2**23  # distances in memory at a time
+NOTHING = 1e-12  # spread^2 or distance^2 of which rounding alone is left
 MERGED = "the class means cannot be told apart"
 COLLAPSED = "the points of each class are one point"
 MEASURES = {
@@ -81,17 +81,28 @@ class Space:
 
     def __post_init__(self) -> None:
         m, F = self.clean.shape
-        for what, array, expected in (("reference", self.reference, (len(self.reference_labels), F)),
-                                      ("labels", self.labels, (m,)), ("clusters", self.clusters, (m,)),
-                                      *((f"{noise} at {level:g}", points, (m, F))
-                                        for (noise, level), points in self.noisy.items())):
+        for what, array, expected in (
+            ("reference", self.reference, (len(self.reference_labels), F)),
+            ("labels", self.labels, (m,)),
+            ("clusters", self.clusters, (m,)),
+            *(
+                (f"{noise} at {level:g}", points, (m, F))
+                for (noise, level), points in self.noisy.items()
+            ),
+        ):
             if array.shape != expected:
-                raise ValueError(f"separation in {self.name}: {what} should be {expected}, got {array.shape}: give "
-                                 "one row a clean point, in one order")
+                raise ValueError(
+                    f"separation in {self.name}: {what} should be {expected}, got {array.shape}: give "
+                    "one row a clean point, in one order"
+                )
             if not np.isfinite(array).all():
-                raise ValueError(f"separation in {self.name}: {what} has numbers that are not finite: train it again")
+                raise ValueError(
+                    f"separation in {self.name}: {what} has numbers that are not finite: train it again"
+                )
         if min(len(np.unique(self.labels)), len(np.unique(self.reference_labels))) < 2:
-            raise ValueError(f"separation in {self.name}: expected two classes or more, got one: nothing can merge")
+            raise ValueError(
+                f"separation in {self.name}: expected two classes or more, got one: nothing can merge"
+            )
 
 
 def fit_scale(points: Points, labels: Ints, variance: float = VARIANCE) -> Scale:
@@ -106,7 +117,9 @@ def fit_scale(points: Points, labels: Ints, variance: float = VARIANCE) -> Scale
     means = np.stack([points[owner == c].mean(0) for c in range(len(classes))])
     off = points - means[owner]
     if not off.any():
-        raise ValueError("separation: the clean points of every class are one point: give more of them")
+        raise ValueError(
+            "separation: the clean points of every class are one point: give more of them"
+        )
     covariance = shrunk_covariance(off) * len(points) / max(1, len(points) - len(classes))
     values, vectors = np.linalg.eigh(covariance)
     values, vectors = values[::-1], vectors[:, ::-1]
@@ -121,7 +134,9 @@ def shrunk_covariance(off: Floats) -> Floats:
     target = np.trace(covariance) / F * np.eye(F)
     spread = np.square(covariance - target).sum()
     lengths = np.square(off).sum(1)
-    error = (np.square(lengths).sum() / n - np.square(covariance).sum()) / n  # of the covariance's entries, summed
+    error = (
+        np.square(lengths).sum() / n - np.square(covariance).sum()
+    ) / n  # of the covariance's entries, summed
     share = min(1.0, error / spread) if spread > 0 else 0.0
     result: Floats = share * target + (1 - share) * covariance
     return result
@@ -137,7 +152,9 @@ def scatter(points: Floats, labels: Ints, weights: Floats) -> tuple[Floats, Floa
     """
     classes = np.unique(labels)
     D = points.shape[1]
-    size, mean, variance = (np.zeros((len(weights), len(classes), *shape)) for shape in ((), (D,), ()))
+    size, mean, variance = (
+        np.zeros((len(weights), len(classes), *shape)) for shape in ((), (D,), ())
+    )
     for c, label in enumerate(classes):
         rows = labels == label
         if rows.sum() < 2:
@@ -156,17 +173,29 @@ def scatter(points: Floats, labels: Ints, weights: Floats) -> tuple[Floats, Floa
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.where(there, variance / np.maximum(size, 1), 0).sum(1) / number
         middle = np.where(there[..., None], mean, 0).sum(1) / number[:, None]
-        apart = np.where(there, np.square(mean - middle[:, None]).sum(2), 0).sum(1) * 2 / (number - 1) - 2 * error
+        apart = (
+            np.where(there, np.square(mean - middle[:, None]).sum(2), 0).sum(1) * 2 / (number - 1)
+            - 2 * error
+        )
         apart[1:] -= 2 * error[0]
         return np.where(there, variance, 0).sum(1) / number / D, apart / D
 
 
-def purity(points: Floats, labels: Ints, reference: Floats, reference_labels: Ints,
-           neighbours: int = NEIGHBOURS) -> Floats:
+def purity(
+    points: Floats,
+    labels: Ints,
+    reference: Floats,
+    reference_labels: Ints,
+    neighbours: int = NEIGHBOURS,
+) -> Floats:
     """The share (m,) of each point's nearest reference points that have its own class."""
     k = min(neighbours, len(reference))
-    shares = [(reference_labels[np.argpartition(distances, k - 1, axis=1)[:, :k]] == labels[rows, None]).mean(1)
-              for rows, distances in _squared_distances(points, reference)]
+    shares = [
+        (
+            reference_labels[np.argpartition(distances, k - 1, axis=1)[:, :k]] == labels[rows, None]
+        ).mean(1)
+        for rows, distances in _squared_distances(points, reference)
+    ]
     return np.concatenate(shares)
 
 
@@ -187,18 +216,27 @@ def silhouette(points: Floats, labels: Ints, weights: Floats) -> Floats:
             sums = weights[:, own == c] @ distances[:, own == c].T  # (B, rows)
             mine = own[rows] == c
             others = counts[c][:, None] - weights[:, rows]
-            inside = np.where(mine, np.divide(sums, others, out=np.zeros_like(sums), where=others > 0), inside)
-            means[c] = np.where(mine | (counts[c] == 0)[:, None], np.inf, sums / np.maximum(counts[c], 1)[:, None])
+            inside = np.where(
+                mine, np.divide(sums, others, out=np.zeros_like(sums), where=others > 0), inside
+            )
+            means[c] = np.where(
+                mine | (counts[c] == 0)[:, None], np.inf, sums / np.maximum(counts[c], 1)[:, None]
+            )
         outside = means.min(0)
         alone = (counts[own[rows]].T - weights[:, rows] <= 0) | ~np.isfinite(outside)
         larger = np.maximum(inside, outside)
-        total[:, rows] = np.where(alone | (larger == 0), 0,
-                                  (outside - inside) / np.where(np.isfinite(larger) & (larger > 0), larger, 1))
+        total[:, rows] = np.where(
+            alone | (larger == 0),
+            0,
+            (outside - inside) / np.where(np.isfinite(larger) & (larger > 0), larger, 1),
+        )
     result: Floats = (weights * total).sum(1) / weights.sum(1)
     return result
 
 
-def _squared_distances(points: Floats, others: Floats, most: int = BLOCK) -> Iterator[tuple[slice, Floats]]:
+def _squared_distances(
+    points: Floats, others: Floats, most: int = BLOCK
+) -> Iterator[tuple[slice, Floats]]:
     """Rows, and their squared Euclidean distances (rows, R) to the others (R, D), block by block."""
     step = max(1, most // max(1, len(others)))
     norms = np.square(others).sum(1)
@@ -221,7 +259,9 @@ def drift(clean: Floats, noisy: Floats, weights: Floats) -> tuple[Floats, Floats
     return np.sqrt(squares / clean.shape[1]), share
 
 
-def separation(space: Space, *, rng: np.random.Generator, draws: int = 200, confidence: float = 0.95) -> pd.DataFrame:
+def separation(
+    space: Space, *, rng: np.random.Generator, draws: int = 200, confidence: float = 0.95
+) -> pd.DataFrame:
     """One row a condition and measure: space, noise (CLEAN where clean), level, measure (one of MEASURES), value, low,
     high (percentiles of the resamples), points, clusters, and a note where there is no interval, or no value.
 
@@ -234,17 +274,32 @@ def separation(space: Space, *, rng: np.random.Generator, draws: int = 200, conf
     weights = cluster_weights(space.clusters, 0 if note else draws, rng=rng)
     start = [_logarithm(squares) for squares in scatter(clean, space.labels, weights)]
     rows: list[list[object]] = []
-    for (noise, level), points in [((CLEAN, 0.0), clean), *((dose, scale(p)) for dose, p in space.noisy.items())]:
+    for (noise, level), points in [
+        ((CLEAN, 0.0), clean),
+        *((dose, scale(p)) for dose, p in space.noisy.items()),
+    ]:
         measured = _measures(points, clean, space.labels, weights, start)
         near = purity(points, space.labels, reference, space.reference_labels)
         measured["purity"] = weights @ near / weights.sum(1)
-        rows += [[space.name, noise, level, name, *_interval(measured[name], confidence, note), len(clean),
-                  len(np.unique(space.clusters)), note or _remark(measured[name])] for name in MEASURES]
+        rows += [
+            [
+                space.name,
+                noise,
+                level,
+                name,
+                *_interval(measured[name], confidence, note),
+                len(clean),
+                len(np.unique(space.clusters)),
+                note or _remark(measured[name]),
+            ]
+            for name in MEASURES
+        ]
     return pd.DataFrame(rows, columns=SpaceMeasures.names())
 
 
-def _measures(points: Floats, clean: Floats, labels: Ints, weights: Floats,
-              start: Sequence[Floats]) -> dict[str, Floats]:
+def _measures(
+    points: Floats, clean: Floats, labels: Ints, weights: Floats, start: Sequence[Floats]
+) -> dict[str, Floats]:
     """Each measure but purity, (B,); `start` are the logarithms of clean spread^2 and distance^2."""
     spread, distance = scatter(points, labels, weights)
     moved, common = drift(clean, points, weights)
@@ -253,10 +308,24 @@ def _measures(points: Floats, clean: Floats, labels: Ints, weights: Floats,
         widening = start[0] - _logarithm(spread)
         change = merging + widening
         balance = merging - widening
-    fisher = np.divide(np.maximum(distance, 0), 2 * spread, out=np.full_like(spread, np.nan), where=spread > NOTHING)
-    return {"spread": np.sqrt(spread), "distance": np.sqrt(np.maximum(distance, 0)), "fisher": fisher,
-            "silhouette": silhouette(points, labels, weights), "drift": moved, "common": common, "merging": merging,
-            "widening": widening, "change": change, "balance": balance}
+    fisher = np.divide(
+        np.maximum(distance, 0),
+        2 * spread,
+        out=np.full_like(spread, np.nan),
+        where=spread > NOTHING,
+    )
+    return {
+        "spread": np.sqrt(spread),
+        "distance": np.sqrt(np.maximum(distance, 0)),
+        "fisher": fisher,
+        "silhouette": silhouette(points, labels, weights),
+        "drift": moved,
+        "common": common,
+        "merging": merging,
+        "widening": widening,
+        "change": change,
+        "balance": balance,
+    }
 
 
 def _logarithm(squares: Floats) -> Floats:
@@ -271,16 +340,26 @@ def _interval(values: Floats, confidence: float, note: str) -> tuple[float, floa
     ends = [np.nan, np.nan]
     if not note and not np.isnan(values).any():
         tail = (1 - confidence) / 2  # no interpolation: the others would count with infinity
-        ends = [float(np.quantile(values[1:], tail, method="lower")),
-                float(np.quantile(values[1:], 1 - tail, method="higher"))]
-    value, low, high = (number if np.isfinite(number) else np.nan for number in (float(values[0]), *ends))
+        ends = [
+            float(np.quantile(values[1:], tail, method="lower")),
+            float(np.quantile(values[1:], 1 - tail, method="higher")),
+        ]
+    value, low, high = (
+        number if np.isfinite(number) else np.nan for number in (float(values[0]), *ends)
+    )
     return value, low, high
 
 
 def _remark(values: Floats) -> str:
     if np.isnan(values[0]) or values[0] == np.inf:
         return COLLAPSED
-    return MERGED if np.isneginf(values[0]) else "" if np.isfinite(values).all() else f"{MERGED} in every resample"
+    return (
+        MERGED
+        if np.isneginf(values[0])
+        else ""
+        if np.isfinite(values).all()
+        else f"{MERGED} in every resample"
+    )
 
 
 def too_few_clusters(labels: Ints, clusters: NDArray[np.integer]) -> str:
@@ -317,8 +396,18 @@ def plane_table(space: Space, alphabet: str, most: int = 250) -> pd.DataFrame:
     tables = []
     for (noise, level), points in [((CLEAN, 0.0), space.clean), *space.noisy.items()]:
         x, y = plane(points[rows]).T.round(4)
-        tables.append(pd.DataFrame({"space": space.name, "noise": noise, "level": level, "character": characters,
-                                    "x": x, "y": y}))
+        tables.append(
+            pd.DataFrame(
+                {
+                    "space": space.name,
+                    "noise": noise,
+                    "level": level,
+                    "character": characters,
+                    "x": x,
+                    "y": y,
+                }
+            )
+        )
     return pd.concat(tables, ignore_index=True)
 
 

@@ -76,20 +76,27 @@ def _repeated(text: str, at: int) -> str:
     return "apart" if text.count(text[at]) > 1 else "once"
 
 
-def combination_tests(characters: pd.DataFrame, alphabet: str, *,
-                      confidence: float) -> tuple[pd.DataFrame, pd.DataFrame]:
+def combination_tests(
+    characters: pd.DataFrame, alphabet: str, *, confidence: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Joint tests that neighbours and repetitions do not matter (CombinationTests), and the coefficients behind them
     (CombinationEffects). What cannot be told has a note. Raises ValueError as check_characters does."""
     check_characters(characters, alphabet)
     try:
         fit = _regression(characters, alphabet)
     except ValueError as error:  # too few captchas, or surroundings that go together
-        return _tests({}, dict.fromkeys(SURROUNDINGS, str(error))), pd.DataFrame(columns=CombinationEffects.names())
+        return _tests({}, dict.fromkeys(SURROUNDINGS, str(error))), pd.DataFrame(
+            columns=CombinationEffects.names()
+        )
     reasons = {one.term: one.reason for one in fit.design.dropped}
     table = _tests({term: fit.tests.get(term) for term in SURROUNDINGS}, reasons)
-    rows = [[column.term, column.category, fit.design.references[column.term], beta, *ends, p]
-            for column, beta, ends, p in zip(fit.columns, fit.fit.beta, fit.fit.interval(confidence), fit.p,
-                                             strict=True) if column.term in SURROUNDINGS]
+    rows = [
+        [column.term, column.category, fit.design.references[column.term], beta, *ends, p]
+        for column, beta, ends, p in zip(
+            fit.columns, fit.fit.beta, fit.fit.interval(confidence), fit.p, strict=True
+        )
+        if column.term in SURROUNDINGS
+    ]
     return table, pd.DataFrame(rows, columns=CombinationEffects.names())
 
 
@@ -97,11 +104,26 @@ def _regression(characters: pd.DataFrame, alphabet: str) -> Regression:
     factors = surroundings_of(characters, alphabet)
     captcha = characters[Predictions.captcha].to_numpy(np.int64)
     glyph = characters[Predictions.glyph].to_numpy(np.int64)
-    sample = Sample(Variables(factors, {}, len(captcha)), characters[Predictions.success].to_numpy(np.uint8), captcha)
-    clusters = Clusters(("captcha",), (captcha,)) if (glyph < 0).any() else \
-        Clusters(("captcha", "glyph"), (captcha, glyph))
+    sample = Sample(
+        Variables(factors, {}, len(captcha)),
+        characters[Predictions.success].to_numpy(np.uint8),
+        captcha,
+    )
+    clusters = (
+        Clusters(("captcha",), (captcha,))
+        if (glyph < 0).any()
+        else Clusters(("captcha", "glyph"), (captcha, glyph))
+    )
     terms = parse_formula(" + ".join(factors), list(factors), {}, "combinations")
-    return estimate("combinations", "reader", terms, sample, clusters, confirm=False, rng=np.random.default_rng(0))
+    return estimate(
+        "combinations",
+        "reader",
+        terms,
+        sample,
+        clusters,
+        confirm=False,
+        rng=np.random.default_rng(0),
+    )
 
 
 def _tests(found: Mapping[str, Test | None], reasons: Mapping[str, str]) -> pd.DataFrame:
@@ -110,7 +132,17 @@ def _tests(found: Mapping[str, Test | None], reasons: Mapping[str, str]) -> pd.D
     for term in SURROUNDINGS:
         test = found.get(term)
         if test is None:
-            rows.append([term, np.nan, 0, 0, np.nan, np.nan, reasons.get(term, "there are too few captchas to tell")])
+            rows.append(
+                [
+                    term,
+                    np.nan,
+                    0,
+                    0,
+                    np.nan,
+                    np.nan,
+                    reasons.get(term, "there are too few captchas to tell"),
+                ]
+            )
         else:
             rows.append([term, test.F, test.df1, test.df2, float(np.exp(test.log_p)), np.nan, ""])
     table = pd.DataFrame(rows, columns=CombinationTests.names())
@@ -123,9 +155,9 @@ class Shown:
     """m times that a combination was shown."""
 
     combination: NDArray[np.str_]  # (m,)
-    right: Bools       # (m,) whether all of its characters were read right
-    expected: Floats   # (m,) chance of that, from its characters alone
-    captcha: Ints      # (m,)
+    right: Bools  # (m,) whether all of its characters were read right
+    expected: Floats  # (m,) chance of that, from its characters alone
+    captcha: Ints  # (m,)
     glyphs: Ints | None  # (m, T), None where unknown
 
 
@@ -140,20 +172,37 @@ def shown_combinations(characters: pd.DataFrame) -> dict[str, Shown]:
     same = [rows[Predictions.truth].astype(str), rows[Predictions.condition]]
     alone = rows[Predictions.success].astype(float).groupby(same).transform("mean")
     typical = alone.to_numpy(float)
-    truth, captcha, glyph = (rows[name].to_numpy() for name in (
-        Predictions.truth, Predictions.captcha, Predictions.glyph))
+    truth, captcha, glyph = (
+        rows[name].to_numpy()
+        for name in (Predictions.truth, Predictions.captcha, Predictions.glyph)
+    )
     starts = np.flatnonzero(rows[Predictions.position] == 0)
     first = np.setdiff1d(np.arange(len(rows)), [*(starts - 1), len(rows) - 1])  # of a pair
     pairs = np.stack([first, first + 1], axis=1)
     glyphs = None if (glyph < 0).any() else glyph[pairs].astype(np.int64)
     texts = rows.loc[starts, Predictions.text].astype(str).to_numpy(str)
     whole = texts == rows.loc[starts, Predictions.reading].astype(str).to_numpy(str)
-    return {"pair": Shown(np.array([a + b for a, b in truth.astype(str)[pairs]], str), right[pairs].all(axis=1),
-                          typical[pairs].prod(axis=1), captcha[first].astype(np.int64), glyphs),
-            "text": Shown(texts, whole, np.multiply.reduceat(typical, starts), captcha[starts].astype(np.int64), None)}
+    return {
+        "pair": Shown(
+            np.array([a + b for a, b in truth.astype(str)[pairs]], str),
+            right[pairs].all(axis=1),
+            typical[pairs].prod(axis=1),
+            captcha[first].astype(np.int64),
+            glyphs,
+        ),
+        "text": Shown(
+            texts,
+            whole,
+            np.multiply.reduceat(typical, starts),
+            captcha[starts].astype(np.int64),
+            None,
+        ),
+    }
 
 
-def best_and_worst(characters: pd.DataFrame, alphabet: str, *, confidence: float, count: int = 12) -> pd.DataFrame:
+def best_and_worst(
+    characters: pd.DataFrame, alphabet: str, *, confidence: float, count: int = 12
+) -> pd.DataFrame:
     """The `count` pairs and texts that are read best, and worst, by their raw shares (Combinations).
 
     A pair needs FEWEST captchas to be compared, where any pair has as many. Intervals are clustered by captcha and
@@ -161,7 +210,10 @@ def best_and_worst(characters: pd.DataFrame, alphabet: str, *, confidence: float
     nothing of another drawing of it. Raises ValueError as check_characters does.
     """
     check_characters(characters, alphabet)
-    tables = [_ends(kind, shown, confidence, count) for kind, shown in shown_combinations(characters).items()]
+    tables = [
+        _ends(kind, shown, confidence, count)
+        for kind, shown in shown_combinations(characters).items()
+    ]
     return pd.DataFrame([row for table in tables for row in table], columns=Combinations.names())
 
 
@@ -169,7 +221,9 @@ def _ends(kind: str, shown: Shown, confidence: float, count: int) -> list[list[o
     names, group = np.unique(shown.combination, return_inverse=True)
     times = np.bincount(group, minlength=len(names))
     share = np.bincount(group, shown.right, len(names)) / np.maximum(times, 1)
-    captchas = np.bincount(np.unique(np.stack([group, shown.captcha]), axis=1)[0], minlength=len(names))
+    captchas = np.bincount(
+        np.unique(np.stack([group, shown.captcha]), axis=1)[0], minlength=len(names)
+    )
     often = captchas >= FEWEST if kind == "pair" else np.ones(len(names), bool)
     order = np.argsort(-share, kind="stable")
     order = order[often[order]] if often.any() else order
@@ -182,8 +236,21 @@ def _ends(kind: str, shown: Shown, confidence: float, count: int) -> list[list[o
             one = order[place]
             own = group == one
             *interval, note = _interval(shown, own, confidence)
-            rows.append([kind, end, place + 1, names[one], captchas[one], times[one], share[one], *interval,
-                         shown.expected[own].mean(), len(order), note])
+            rows.append(
+                [
+                    kind,
+                    end,
+                    place + 1,
+                    names[one],
+                    captchas[one],
+                    times[one],
+                    share[one],
+                    *interval,
+                    shown.expected[own].mean(),
+                    len(order),
+                    note,
+                ]
+            )
     return rows
 
 
@@ -202,11 +269,15 @@ def _interval(shown: Shown, own: Bools, confidence: float) -> tuple[float, float
     return *clustered_proportion(right, captcha, glyphs, confidence=confidence)[1:], note
 
 
-def combination_headlines(tests: pd.DataFrame, effects: pd.DataFrame, ends: pd.DataFrame) -> dict[str, float]:
+def combination_headlines(
+    tests: pd.DataFrame, effects: pd.DataFrame, ends: pd.DataFrame
+) -> dict[str, float]:
     """The finite ones of: neighbours_left_p, neighbours_right_p and neighbours_repeated_p (Holm's); repeat_apart and
     repeat_adjacent (effect against a character that stands once); pair_best, pair_worst, text_best and text_worst."""
-    values = {f"neighbours_{row[CombinationTests.term]}_p": row[CombinationTests.p_holm]
-              for row in tests.to_dict("records")}
+    values = {
+        f"neighbours_{row[CombinationTests.term]}_p": row[CombinationTests.p_holm]
+        for row in tests.to_dict("records")
+    }
     for row in effects[effects[CombinationEffects.term] == REPEATED].to_dict("records"):
         values[f"repeat_{row[CombinationEffects.category]}"] = row[CombinationEffects.effect]
     for kind, own in ends.groupby(Combinations.kind):

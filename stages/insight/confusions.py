@@ -14,7 +14,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from stages.insight.character_accuracy import MIN_CAPTCHAS_FOR_INTERVAL, TOO_FEW, check_characters, noises_of, share
+from stages.insight.character_accuracy import (
+    MIN_CAPTCHAS_FOR_INTERVAL,
+    TOO_FEW,
+    check_characters,
+    noises_of,
+    share,
+)
 from stages.schemas.explain import ConfusionLevels, ConfusionMatrices, ConfusionTests
 from stages.schemas.predict import Predictions
 from stages.schemas.words import CLEAN, MISSED, POOLED
@@ -23,7 +29,6 @@ from stages.statistics.significance import adjusted
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
 
 
 def confusion_matrices(characters: pd.DataFrame, alphabet: str) -> pd.DataFrame:
@@ -35,15 +40,21 @@ def confusion_matrices(characters: pd.DataFrame, alphabet: str) -> pd.DataFrame:
     check_characters(characters, alphabet)
     parts = []
     for noise, rows in _by_noise(characters):
-        counts = pd.crosstab(rows[Predictions.truth].astype(str),
-                             rows[Predictions.guess].astype(str).replace("", MISSED))
+        counts = pd.crosstab(
+            rows[Predictions.truth].astype(str),
+            rows[Predictions.guess].astype(str).replace("", MISSED),
+        )
         found = pd.DataFrame(0, list(alphabet), [*alphabet, MISSED])
         found.update(counts)
-        named = found.rename_axis(ConfusionMatrices.actual).rename_axis(ConfusionMatrices.read_as, axis=1)
+        named = found.rename_axis(ConfusionMatrices.actual).rename_axis(
+            ConfusionMatrices.read_as, axis=1
+        )
         cells = named.stack().rename(ConfusionMatrices.count).reset_index()
         count = cells[ConfusionMatrices.count]
         whole = count.groupby(cells[ConfusionMatrices.actual]).transform("sum")
-        cells = cells.assign(noise=noise, count=count.astype(int), share=count / whole.clip(lower=1))
+        cells = cells.assign(
+            noise=noise, count=count.astype(int), share=count / whole.clip(lower=1)
+        )
         parts.append(cells.loc[count > 0, ConfusionMatrices.names()])
     return pd.concat(parts, ignore_index=True)
 
@@ -64,15 +75,18 @@ def _by_noise(characters: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 class ConfusionCounts:
     """How often each of G captchas shows each of A characters, and what it was read as, A being MISSED."""
 
-    shown: Ints   # (G, A)
-    read: Ints    # (m, 3): captcha, actual, read as of every error
+    shown: Ints  # (G, A)
+    read: Ints  # (m, 3): captcha, actual, read as of every error
 
 
 def counts_of(characters: pd.DataFrame, alphabet: str, captchas: Ints) -> ConfusionCounts:
     """captchas (G,) ascending labels, of which the characters' are some."""
     A = len(alphabet)
     cluster = np.searchsorted(captchas, characters[Predictions.captcha].to_numpy())
-    actual, read = (pd.Index(list(alphabet)).get_indexer(characters[name].astype(str)) for name in ("truth", "guess"))
+    actual, read = (
+        pd.Index(list(alphabet)).get_indexer(characters[name].astype(str))
+        for name in ("truth", "guess")
+    )
     read = np.where(characters[Predictions.guess].astype(str).to_numpy() == "", A, read)
     shown = np.bincount(cluster * A + actual, minlength=len(captchas) * A).reshape(len(captchas), A)
     wrong = read != actual
@@ -95,18 +109,27 @@ def confusion_tests(characters: pd.DataFrame, alphabet: str, *, confidence: floa
     check_characters(characters, alphabet)
     level = characters[Predictions.level].to_numpy()
     if (level > 0).all() or (level == 0).all():
-        raise ValueError("confusion_tests: a test against the clean matrix needs clean renderings and noisy ones")
+        raise ValueError(
+            "confusion_tests: a test against the clean matrix needs clean renderings and noisy ones"
+        )
     captchas = np.unique(characters[Predictions.captcha].to_numpy())
     clean = counts_of(characters[level == 0], alphabet, captchas)
-    tables = [_tested(noise, counts_of(rows, alphabet, captchas), clean, alphabet, confidence)
-              for noise, rows in _by_noise(characters) if noise != CLEAN]
+    tables = [
+        _tested(noise, counts_of(rows, alphabet, captchas), clean, alphabet, confidence)
+        for noise, rows in _by_noise(characters)
+        if noise != CLEAN
+    ]
     table = pd.concat(tables, ignore_index=True)
     for family in (table[ConfusionTests.noise] == POOLED, table[ConfusionTests.noise] != POOLED):
-        table.loc[family, ConfusionTests.p_holm] = holm(table.loc[family, ConfusionTests.p].to_numpy(float))
+        table.loc[family, ConfusionTests.p_holm] = holm(
+            table.loc[family, ConfusionTests.p].to_numpy(float)
+        )
         table.loc[family, ConfusionTests.tests] = int(family.sum())
     selected = table[table[ConfusionTests.count] > 0].astype({ConfusionTests.tests: int})
     misread = selected[ConfusionTests.count].where(selected[ConfusionTests.read_as] != MISSED)
-    sums = misread.groupby([selected[ConfusionTests.noise], selected[ConfusionTests.actual]]).transform("sum")
+    sums = misread.groupby(
+        [selected[ConfusionTests.noise], selected[ConfusionTests.actual]]
+    ).transform("sum")
     even = sums / (len(alphabet) - 1)
     selected[ConfusionTests.times_even] = misread / even
     order = [ConfusionTests.noise, ConfusionTests.share]
@@ -119,7 +142,9 @@ def holm(p: Floats) -> Floats:
     return np.where(np.isnan(p), np.nan, adjusted(np.where(np.isnan(p), 1.0, p), "holm"))
 
 
-def _tested(noise: str, noisy: ConfusionCounts, clean: ConfusionCounts, alphabet: str, confidence: float) -> pd.DataFrame:
+def _tested(
+    noise: str, noisy: ConfusionCounts, clean: ConfusionCounts, alphabet: str, confidence: float
+) -> pd.DataFrame:
     """One row for each of the A² confusions of a noise type, p not yet adjusted."""
     A = len(alphabet)
     by_pair, of_clean = (_pairs(counts, A) for counts in (noisy, clean))
@@ -130,10 +155,19 @@ def _tested(noise: str, noisy: ConfusionCounts, clean: ConfusionCounts, alphabet
         own = (shown > 0) & (plain > 0)
         for read in range(A + 1):
             if read != actual:
-                wrong, wrong_clean = (_by_captcha(found.get(actual * (A + 1) + read), len(shown))[own]
-                                      for found in (by_pair, of_clean))
+                wrong, wrong_clean = (
+                    _by_captcha(found.get(actual * (A + 1) + read), len(shown))[own]
+                    for found in (by_pair, of_clean)
+                )
                 row = _test(wrong, wrong_clean, shown[own], plain[own], confidence)
-                rows.append({"noise": noise, "actual": alphabet[actual], "read_as": [*alphabet, MISSED][read], **row})
+                rows.append(
+                    {
+                        "noise": noise,
+                        "actual": alphabet[actual],
+                        "read_as": [*alphabet, MISSED][read],
+                        **row,
+                    }
+                )
     numbers = dict.fromkeys(ConfusionTests.names()[5:-2], np.float64)
     return pd.DataFrame(rows, columns=ConfusionTests.names()).astype(numbers)
 
@@ -144,15 +178,20 @@ def _pairs(counts: ConfusionCounts, A: int) -> dict[int, Ints]:
     order = np.argsort(code, kind="stable")
     codes, starts = np.unique(code[order], return_index=True)
     captchas = counts.read[order, 0]
-    ends = [*starts[1:].tolist(), len(order)][:len(codes)]
-    return {code: captchas[start:end] for code, start, end in zip(codes.tolist(), starts, ends, strict=True)}
+    ends = [*starts[1:].tolist(), len(order)][: len(codes)]
+    return {
+        code: captchas[start:end]
+        for code, start, end in zip(codes.tolist(), starts, ends, strict=True)
+    }
 
 
 def _by_captcha(captchas: Ints | None, G: int) -> Ints:
     return np.zeros(G, int) if captchas is None else np.bincount(captchas, minlength=G)
 
 
-def _test(wrong: Ints, wrong_clean: Ints, shown: Ints, shown_clean: Ints, confidence: float) -> dict[str, object]:
+def _test(
+    wrong: Ints, wrong_clean: Ints, shown: Ints, shown_clean: Ints, confidence: float
+) -> dict[str, object]:
     """Those columns of ConfusionTests from `count` on that can be told of one confusion; all (G,), shown both ways."""
     G = len(shown)
     count = int(wrong.sum())
@@ -161,34 +200,56 @@ def _test(wrong: Ints, wrong_clean: Ints, shown: Ints, shown_clean: Ints, confid
     ratio = float(count / shown.sum())
     ratio_clean = float(wrong_clean.sum() / shown_clean.sum())
     difference = ratio - ratio_clean
-    row: dict[str, object] = {"count": count, "captchas": G, "share": ratio, "clean_share": ratio_clean,
-                               "difference": difference, "note": ""}
+    row: dict[str, object] = {
+        "count": count,
+        "captchas": G,
+        "share": ratio,
+        "clean_share": ratio_clean,
+        "difference": difference,
+        "note": "",
+    }
     if G < MIN_CAPTCHAS_FOR_INTERVAL:
         return row | {"note": TOO_FEW.format(what="captchas", count=G)}
     if count:
-        row[ConfusionTests.low], row[ConfusionTests.high] = _share_interval(wrong, shown, confidence)
+        row[ConfusionTests.low], row[ConfusionTests.high] = _share_interval(
+            wrong, shown, confidence
+        )
     error = standard_error(ratio_scores(wrong, shown) - ratio_scores(wrong_clean, shown_clean))
-    if error < 1e-12:  # all captchas agree, so that no error was measured; what never occurs did not change
+    if (
+        error < 1e-12
+    ):  # all captchas agree, so that no error was measured; what never occurs did not change
         return row | ({"note": "all captchas agree"} if difference else {"p": 1.0})
     half = float(stats.t.ppf((1 + confidence) / 2, G - 1)) * error
     t = difference / error
-    return row | {"difference_low": difference - half, "difference_high": difference + half, "standard_error": error,
-                   "t": t, "p": float(2 * stats.t.sf(abs(t), G - 1))}
+    return row | {
+        "difference_low": difference - half,
+        "difference_high": difference + half,
+        "standard_error": error,
+        "t": t,
+        "p": float(2 * stats.t.sf(abs(t), G - 1)),
+    }
 
 
 def _share_interval(wrong: Ints, shown: Ints, confidence: float) -> tuple[float, float]:
-    success = np.repeat(np.tile([True, False], len(shown)), np.stack([wrong, shown - wrong], axis=1).ravel())
+    success = np.repeat(
+        np.tile([True, False], len(shown)), np.stack([wrong, shown - wrong], axis=1).ravel()
+    )
     return share(success, np.repeat(np.arange(len(shown)), shown), None, confidence)[1:3]
 
 
 def frequent(tests: pd.DataFrame, count: int, noise: str = POOLED) -> list[tuple[str, str]]:
     """The `count` most frequent confusions of characters (not MISSED) of a noise type, as (actual, read as)."""
     own = tests[(tests[ConfusionTests.noise] == noise) & (tests[ConfusionTests.read_as] != MISSED)]
-    return list(own[[ConfusionTests.actual, ConfusionTests.read_as]].head(count).itertuples(index=False, name=None))
+    return list(
+        own[[ConfusionTests.actual, ConfusionTests.read_as]]
+        .head(count)
+        .itertuples(index=False, name=None)
+    )
 
 
-def confusions_by_level(characters: pd.DataFrame, pairs: Sequence[tuple[str, str]], *,
-                        confidence: float) -> pd.DataFrame:
+def confusions_by_level(
+    characters: pd.DataFrame, pairs: Sequence[tuple[str, str]], *, confidence: float
+) -> pd.DataFrame:
     """Share of each confusion (actual, read as) at each level, by noise type and for POOLED together (ConfusionLevels).
 
     `share` is of the characters that are `actual`, `of_errors` of those of them that were misread or missed: a share
@@ -209,12 +270,24 @@ def confusions_by_level(characters: pd.DataFrame, pairs: Sequence[tuple[str, str
                 cell = selected & (level == one)
                 *interval, note = share(hit[cell], captcha[cell], glyph[cell], confidence)
                 errors = int((cell & wrong).sum())
-                rows.append([noise, one, actual, read_as, int((cell & hit).sum()), *interval,
-                             (cell & hit).sum() / errors if errors else np.nan, note])
+                rows.append(
+                    [
+                        noise,
+                        one,
+                        actual,
+                        read_as,
+                        int((cell & hit).sum()),
+                        *interval,
+                        (cell & hit).sum() / errors if errors else np.nan,
+                        note,
+                    ]
+                )
     return pd.DataFrame(rows, columns=ConfusionLevels.names())
 
 
-def confusion_headlines(tests: pd.DataFrame, matrices: pd.DataFrame, significance: float = 0.05) -> dict[str, float]:
+def confusion_headlines(
+    tests: pd.DataFrame, matrices: pd.DataFrame, significance: float = 0.05
+) -> dict[str, float]:
     """The finite ones of: confusion_top (share of the most frequent confusion under POOLED noise), confusion_top_clean
     (the same when clean), missed_noisy and missed_clean (share of characters for which nothing was read),
     confusions_seen (kinds of error under POOLED noise), confusions_told (kinds whose share exceeds the clean one after
@@ -223,16 +296,24 @@ def confusion_headlines(tests: pd.DataFrame, matrices: pd.DataFrame, significanc
     found = tests[tests[ConfusionTests.p_holm] < significance]
     more = found[ConfusionTests.difference] > 0
     own = found[ConfusionTests.noise] == POOLED
-    pairs = {"confusions_seen": len(together), "confusions_told": int((more & own).sum()),
-             "confusions_told_by_noise": int((more & ~own).sum()), "confusions_lost": int((~more & own).sum())}
+    pairs = {
+        "confusions_seen": len(together),
+        "confusions_told": int((more & own).sum()),
+        "confusions_told_by_noise": int((more & ~own).sum()),
+        "confusions_lost": int((~more & own).sum()),
+    }
     values = {name: float(value) for name, value in pairs.items()}
     read = together[together[ConfusionTests.read_as] != MISSED]
     if len(read):
-        values |= {"confusion_top": float(read[ConfusionTests.share].iloc[0]),
-                   "confusion_top_clean": float(read[ConfusionTests.clean_share].iloc[0])}
+        values |= {
+            "confusion_top": float(read[ConfusionTests.share].iloc[0]),
+            "confusion_top_clean": float(read[ConfusionTests.clean_share].iloc[0]),
+        }
     for name, noise in (("missed_noisy", POOLED), ("missed_clean", CLEAN)):
         cells = matrices[matrices[ConfusionMatrices.noise] == noise]
         if len(cells):
             count = cells[ConfusionMatrices.count]
-            values[name] = float(count[cells[ConfusionMatrices.read_as] == MISSED].sum() / count.sum())
+            values[name] = float(
+                count[cells[ConfusionMatrices.read_as] == MISSED].sum() / count.sum()
+            )
     return {name: value for name, value in values.items() if np.isfinite(value)}

@@ -15,8 +15,8 @@ Doubles = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 SHARE = 0.05  # of the normal validation glyphs that may exceed the threshold
-FEWEST = 10   # normals or anomalies below which there is no interval
-CHUNK = 100   # resamples in memory at once
+FEWEST = 10  # normals or anomalies below which there is no interval
+CHUNK = 100  # resamples in memory at once
 
 
 def standardised(known: Doubles, scores: Doubles) -> tuple[Doubles, Doubles]:
@@ -28,13 +28,19 @@ def standardised(known: Doubles, scores: Doubles) -> tuple[Doubles, Doubles]:
 def auroc(scores: Doubles, anomalous: Bools) -> float:
     """The chance that an anomaly scores higher than a normal glyph, ties half (Mann-Whitney); NaN without both."""
     low, high = _places(scores, anomalous)
-    return float((low + high).mean() / 2 / (~anomalous).sum()) if anomalous.any() and not anomalous.all() else np.nan
+    return (
+        float((low + high).mean() / 2 / (~anomalous).sum())
+        if anomalous.any() and not anomalous.all()
+        else np.nan
+    )
 
 
 def _places(scores: Doubles, anomalous: Bools) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Normal scores below each anomaly's (M,), and those not above it."""
     normal = np.sort(scores[~anomalous])
-    return np.searchsorted(normal, scores[anomalous]), np.searchsorted(normal, scores[anomalous], side="right")
+    return np.searchsorted(normal, scores[anomalous]), np.searchsorted(
+        normal, scores[anomalous], side="right"
+    )
 
 
 def aupr(scores: Doubles, anomalous: Bools) -> float:
@@ -48,8 +54,15 @@ def aupr(scores: Doubles, anomalous: Bools) -> float:
     return float(np.sum(np.diff(found, prepend=0) * precision) / anomalous.sum())
 
 
-def detection_row(scores: Doubles, anomalous: Bools, threshold: float, draws: int, confidence: float, *,
-                  rng: np.random.Generator) -> dict[str, float | int | str]:
+def detection_row(
+    scores: Doubles,
+    anomalous: Bools,
+    threshold: float,
+    draws: int,
+    confidence: float,
+    *,
+    rng: np.random.Generator,
+) -> dict[str, float | int | str]:
     """The numbers of `scores` (n,), of which some are anomalous, at a threshold that was fixed elsewhere.
 
     Intervals are percentiles of resamples, normals and anomalies drawn apart; NaN, and a note, for fewer than FEWEST.
@@ -59,19 +72,30 @@ def detection_row(scores: Doubles, anomalous: Bools, threshold: float, draws: in
     ends = np.full((2, 2), np.nan)
     if not few:
         ends = percentile_interval(_resampled(scores, anomalous, beyond, draws, rng), confidence)
-    return {UnseenScores.n_normal: int((~anomalous).sum()), UnseenScores.n_anomalous: int(anomalous.sum()),
-            UnseenScores.auroc: auroc(scores, anomalous), UnseenScores.low: ends[0, 0], UnseenScores.high: ends[1, 0],
-            UnseenScores.aupr: aupr(scores, anomalous), UnseenScores.tpr_at_5: _share(beyond[anomalous]),
-            UnseenScores.tpr_low: ends[0, 1], UnseenScores.tpr_high: ends[1, 1],
-            UnseenScores.false_alarms: _share(beyond[~anomalous]),
-            UnseenScores.note: f"fewer than {FEWEST} normal or anomalous glyphs: no interval" if few else ""}
+    return {
+        UnseenScores.n_normal: int((~anomalous).sum()),
+        UnseenScores.n_anomalous: int(anomalous.sum()),
+        UnseenScores.auroc: auroc(scores, anomalous),
+        UnseenScores.low: ends[0, 0],
+        UnseenScores.high: ends[1, 0],
+        UnseenScores.aupr: aupr(scores, anomalous),
+        UnseenScores.tpr_at_5: _share(beyond[anomalous]),
+        UnseenScores.tpr_low: ends[0, 1],
+        UnseenScores.tpr_high: ends[1, 1],
+        UnseenScores.false_alarms: _share(beyond[~anomalous]),
+        UnseenScores.note: f"fewer than {FEWEST} normal or anomalous glyphs: no interval"
+        if few
+        else "",
+    }
 
 
 def _share(beyond: Bools) -> float:
     return float(beyond.mean()) if len(beyond) else np.nan
 
 
-def _resampled(scores: Doubles, anomalous: Bools, beyond: Bools, draws: int, rng: np.random.Generator) -> Doubles:
+def _resampled(
+    scores: Doubles, anomalous: Bools, beyond: Bools, draws: int, rng: np.random.Generator
+) -> Doubles:
     """AUROC and share of the anomalies beyond the threshold in each resample, (draws, 2)."""
     low, high = _places(scores, anomalous)
     N = int((~anomalous).sum())

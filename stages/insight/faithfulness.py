@@ -37,15 +37,17 @@ from stages.schemas.words import POOLED
 from stages.statistics.bootstrap import multinomial_counts, percentile_interval
 
 Bools = NDArray[np.bool_]
-Score = Callable[[Images, Ints], Doubles]  # images (b, H, W, 3) and their rows (b,) to posteriors (b,)
+Score = Callable[
+    [Images, Ints], Doubles
+]  # images (b, H, W, 3) and their rows (b,) to posteriors (b,)
 
 CONTROLS = ("ink", "random")  # maps that know nothing of the reader
-STRONG = 0.2        # of the strongest ink: more than this is the glyph
-MIN_CAPTCHAS_FOR_MEAN = 8             # captchas, below which no interval is given
+STRONG = 0.2  # of the strongest ink: more than this is the glyph
+MIN_CAPTCHAS_FOR_MEAN = 8  # captchas, below which no interval is given
 CURVES = {"deletion": "deletion AUC", "insertion": "insertion AUC"}
 GAINS = [f"{curve}_over_{control}" for curve in CURVES for control in CONTROLS]
 CAPTCHA = "captcha"
-READ_RIGHT = "read_right"      # whether the character was read
+READ_RIGHT = "read_right"  # whether the character was read
 KEY = [CAPTCHA, SaliencyMeasures.noise, SaliencyMeasures.level, "position", "character", READ_RIGHT]
 SCALES = [SaliencyMeasures.noise, SaliencyMeasures.level]
 
@@ -72,8 +74,11 @@ def glyph_masks(clean: Images, lengths: Ints, places: Doubles | None = None) -> 
         seen = np.flatnonzero(strong[i].any(axis=0))
         if not len(seen):
             continue
-        middles = (seen[0] + (seen[-1] + 1 - seen[0]) * (np.arange(length) + 0.5) / length) if places is None \
+        middles = (
+            (seen[0] + (seen[-1] + 1 - seen[0]) * (np.arange(length) + 0.5) / length)
+            if places is None
             else np.sort(places[i, :length])
+        )
         cuts = [0, *_cuts(ink[i].sum(axis=0), middles), strong.shape[2]]
         for t in range(length):
             masks[i, t, :, cuts[t] : cuts[t + 1]] = strong[i, :, cuts[t] : cuts[t + 1]]
@@ -106,7 +111,9 @@ def spearman(first: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]]
     ranks = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (first, second)]
     x, y = (rank - rank.mean(axis=1, keepdims=True) for rank in ranks)
     with np.errstate(invalid="ignore", divide="ignore"):
-        rho: Doubles = (x * y).sum(axis=1) / np.sqrt(np.square(x).sum(axis=1) * np.square(y).sum(axis=1))
+        rho: Doubles = (x * y).sum(axis=1) / np.sqrt(
+            np.square(x).sum(axis=1) * np.square(y).sum(axis=1)
+        )
     return rho
 
 
@@ -137,8 +144,15 @@ def ends_of(score: Score, images: Images) -> tuple[Doubles, Doubles]:
     return score(images, rows), score(bare, rows)
 
 
-def replacement_curves(score: Score, images: Images, maps: Maps, steps: int, ends: tuple[Doubles, Doubles], *,
-                       rng: np.random.Generator) -> tuple[Doubles, Doubles]:
+def replacement_curves(
+    score: Score,
+    images: Images,
+    maps: Maps,
+    steps: int,
+    ends: tuple[Doubles, Doubles],
+    *,
+    rng: np.random.Generator,
+) -> tuple[Doubles, Doubles]:
     """Posteriors (m, K + 1) while pixels go, and while they come, by the map's order, the highest first.
 
     Deletion paints the first pixels with the ground of their picture, insertion shows the first on it; `shares` says
@@ -168,8 +182,16 @@ def curve_area(curve: Doubles) -> Doubles:
     return np.asarray(np.trapezoid(curve, shares(curve.shape[1] - 1), axis=1), np.float64)
 
 
-def measure(explanation: Explanation, reader: Reader, frame: pd.DataFrame, masks: Bools, clean: Ints, *,
-            steps: int, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+def measure(
+    explanation: Explanation,
+    reader: Reader,
+    frame: pd.DataFrame,
+    masks: Bools,
+    clean: Ints,
+    *,
+    steps: int,
+    seed: int,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every measure of every map, and the curves behind two of them.
 
     frame has KEY without `read_right` for the m rows; masks (m, H, W) of each row's character on the clean rendering; clean
@@ -184,9 +206,16 @@ def measure(explanation: Explanation, reader: Reader, frame: pd.DataFrame, masks
     targets = explanation.targets
     images = explanation.images
     rng = np.random.default_rng(seed)
-    maps: Mapping[str, Maps] = {**explanation.maps, "ink": ink_map(images),
-                                "random": rng.random(images.shape[:3]).astype(np.float32)}
-    key = frame[[name for name in KEY if name != READ_RIGHT]].reset_index(drop=True).assign(read_right=targets.read_right)[KEY]
+    maps: Mapping[str, Maps] = {
+        **explanation.maps,
+        "ink": ink_map(images),
+        "random": rng.random(images.shape[:3]).astype(np.float32),
+    }
+    key = (
+        frame[[name for name in KEY if name != READ_RIGHT]]
+        .reset_index(drop=True)
+        .assign(read_right=targets.read_right)[KEY]
+    )
     read_right = np.flatnonzero(targets.read_right)
     rows = []
     curves = []
@@ -195,13 +224,30 @@ def measure(explanation: Explanation, reader: Reader, frame: pd.DataFrame, masks
     for method, one in maps.items():
         gone, come = np.full((2, len(images), steps + 1), np.nan)
         if ends:
-            gone[read_right], come[read_right] = replacement_curves(score, images[read_right], one[read_right], steps, ends, rng=rng)
-        drift, within = (np.where(clean == np.arange(len(clean)), np.nan, similarity) for similarity in
-                         (spearman(one, one[clean]), spearman_within(one, one[clean], masks)))
-        rows.append(key.assign(method=method, deletion=curve_area(gone), insertion=curve_area(come), drift=drift,
-                               drift_on_glyph=within, mass=mass_share(one, masks), chance=masks.mean(axis=(1, 2))))
+            gone[read_right], come[read_right] = replacement_curves(
+                score, images[read_right], one[read_right], steps, ends, rng=rng
+            )
+        drift, within = (
+            np.where(clean == np.arange(len(clean)), np.nan, similarity)
+            for similarity in (spearman(one, one[clean]), spearman_within(one, one[clean], masks))
+        )
+        rows.append(
+            key.assign(
+                method=method,
+                deletion=curve_area(gone),
+                insertion=curve_area(come),
+                drift=drift,
+                drift_on_glyph=within,
+                mass=mass_share(one, masks),
+                chance=masks.mean(axis=(1, 2)),
+            )
+        )
         for k, share in enumerate(shares(steps)):
-            curves.append(key.assign(method=method, share=share, deletion=gone[:, k], insertion=come[:, k]).iloc[read_right])
+            curves.append(
+                key.assign(
+                    method=method, share=share, deletion=gone[:, k], insertion=come[:, k]
+                ).iloc[read_right]
+            )
     return pd.concat(rows, ignore_index=True), pd.concat(curves, ignore_index=True)
 
 
@@ -209,8 +255,15 @@ def _score(reader: Reader, targets: Targets) -> Score:
     return lambda images, rows: posterior(reader, images, targets.rows(rows))
 
 
-def randomised_maps(explanation: Explanation, reader: NetworkReader, captcha: Ints, masks: Bools, *, effort: SaliencyEffort,
-               seed: int) -> pd.DataFrame:
+def randomised_maps(
+    explanation: Explanation,
+    reader: NetworkReader,
+    captcha: Ints,
+    masks: Bools,
+    *,
+    effort: SaliencyEffort,
+    seed: int,
+) -> pd.DataFrame:
     """How alike |maps| stay while the weights are drawn anew from the last layer down, a row a row of the explanation.
 
     captcha (m,), masks (m, H, W) of the characters. Columns captcha, method, layer, layers (how many are drawn anew,
@@ -221,20 +274,34 @@ def randomised_maps(explanation: Explanation, reader: NetworkReader, captcha: In
     methods = [method for method in explanation.maps if method in GRADIENTS]
     images = explanation.images
     targets = explanation.targets
-    trained = {method: np.abs(gradient_maps(reader, images, targets, method, effort, seed=seed)[0])
-               for method in methods}
+    trained = {
+        method: np.abs(gradient_maps(reader, images, targets, method, effort, seed=seed)[0])
+        for method in methods
+    }
     rows = []
-    for layers, (layer, other) in enumerate(cascade(reader, generator=torch.Generator().manual_seed(seed)), 1):
+    for layers, (layer, other) in enumerate(
+        cascade(reader, generator=torch.Generator().manual_seed(seed)), 1
+    ):
         for method in methods:
             maps = np.abs(gradient_maps(other, images, targets, method, effort, seed=seed)[0])
-            rows.append(pd.DataFrame({"captcha": captcha, "method": method, "layer": layer, "layers": layers,
-                                      "spearman": spearman_within(maps, trained[method], masks),
-                                      "whole": spearman(maps, trained[method])}))
+            rows.append(
+                pd.DataFrame(
+                    {
+                        "captcha": captcha,
+                        "method": method,
+                        "layer": layer,
+                        "layers": layers,
+                        "spearman": spearman_within(maps, trained[method], masks),
+                        "whole": spearman(maps, trained[method]),
+                    }
+                )
+            )
     return pd.concat(rows, ignore_index=True)
 
 
-def mean_by_captcha(values: Doubles, captcha: Ints, *, confidence: float, draws: int,
-                    seed: int) -> tuple[float, float, float, int, str]:
+def mean_by_captcha(
+    values: Doubles, captcha: Ints, *, confidence: float, draws: int, seed: int
+) -> tuple[float, float, float, int, str]:
     """Mean of values (m,), its interval by resampling captchas (percentiles), the captchas, and a note.
 
     NaN values are left out; fewer than FEW captchas give no interval, and the note says so.
@@ -247,7 +314,13 @@ def mean_by_captcha(values: Doubles, captcha: Ints, *, confidence: float, draws:
     count = np.bincount(group).astype(float)
     total = np.bincount(group, values[finite])
     if G < MIN_CAPTCHAS_FOR_MEAN:
-        return total.sum() / count.sum(), np.nan, np.nan, G, f"{G} captcha(s): too few for an interval"
+        return (
+            total.sum() / count.sum(),
+            np.nan,
+            np.nan,
+            G,
+            f"{G} captcha(s): too few for an interval",
+        )
     weights = multinomial_counts(G, draws, rng=np.random.default_rng(seed))
     low, high = percentile_interval((weights @ total) / (weights @ count), confidence)
     return total.sum() / count.sum(), float(low), float(high), G, ""
@@ -268,10 +341,17 @@ def summarise(rows: pd.DataFrame, *, confidence: float, draws: int, seed: int) -
     for noise, level, cell in cells:
         for method, part in cell.groupby(SaliencyMeasures.method, sort=False):
             for name in measures:
-                if (name.startswith("drift") and level == 0) or (method in CONTROLS and name in GAINS):
+                if (name.startswith("drift") and level == 0) or (
+                    method in CONTROLS and name in GAINS
+                ):
                     continue
-                estimate = mean_by_captcha(part[name].to_numpy(float), part[CAPTCHA].to_numpy(), confidence=confidence,
-                                       draws=draws, seed=seed)
+                estimate = mean_by_captcha(
+                    part[name].to_numpy(float),
+                    part[CAPTCHA].to_numpy(),
+                    confidence=confidence,
+                    draws=draws,
+                    seed=seed,
+                )
                 found.append([noise, level, method, name, *estimate])
     return pd.DataFrame(found, columns=SaliencyMeasures.names())
 
@@ -288,34 +368,52 @@ def _with_gains(rows: pd.DataFrame) -> pd.DataFrame:
     return table.assign(mass_over_chance=table["mass"] - table["chance"])
 
 
-def summarise_curves(curves: pd.DataFrame, *, confidence: float, draws: int, seed: int) -> pd.DataFrame:
+def summarise_curves(
+    curves: pd.DataFrame, *, confidence: float, draws: int, seed: int
+) -> pd.DataFrame:
     """Mean curves: renderings (clean or noisy), curve (deletion or insertion), method, share, value, low, high,
     captchas, note."""
     found = []
     level = curves[SaliencyMeasures.level]
     for renderings, part in (("clean", curves[level == 0]), ("noisy", curves[level > 0])):
-        for (method, share), cell in part.groupby([SaliencyCurves.method, SaliencyCurves.share], sort=False):
+        for (method, share), cell in part.groupby(
+            [SaliencyCurves.method, SaliencyCurves.share], sort=False
+        ):
             for name in CURVES:
-                estimate = mean_by_captcha(cell[name].to_numpy(float), cell[CAPTCHA].to_numpy(), confidence=confidence,
-                                       draws=draws, seed=seed)
+                estimate = mean_by_captcha(
+                    cell[name].to_numpy(float),
+                    cell[CAPTCHA].to_numpy(),
+                    confidence=confidence,
+                    draws=draws,
+                    seed=seed,
+                )
                 found.append([renderings, name, method, share, *estimate])
     return pd.DataFrame(found, columns=SaliencyCurves.names())
 
 
-def summarise_randomised(rows: pd.DataFrame, *, confidence: float, draws: int, seed: int) -> pd.DataFrame:
+def summarise_randomised(
+    rows: pd.DataFrame, *, confidence: float, draws: int, seed: int
+) -> pd.DataFrame:
     """Mean likeness by method and layers drawn anew: method, layer, layers, measure (spearman or whole), value, low,
     high, captchas, note."""
     found = []
     by = [SaliencyRandomised.method, SaliencyRandomised.layer, SaliencyRandomised.layers]
     for (method, layer, layers), cell in rows.groupby(by, sort=False):
         for name in ("spearman", "whole"):
-            estimate = mean_by_captcha(cell[name].to_numpy(float), cell[CAPTCHA].to_numpy(), confidence=confidence,
-                                   draws=draws, seed=seed)
+            estimate = mean_by_captcha(
+                cell[name].to_numpy(float),
+                cell[CAPTCHA].to_numpy(),
+                confidence=confidence,
+                draws=draws,
+                seed=seed,
+            )
             found.append([method, layer, layers, name, *estimate])
     return pd.DataFrame(found, columns=SaliencyRandomised.names())
 
 
-def mean_maps(maps: Maps, masks: Bools, characters: Sequence[str], size: int) -> dict[str, tuple[Maps, Maps]]:
+def mean_maps(
+    maps: Maps, masks: Bools, characters: Sequence[str], size: int
+) -> dict[str, tuple[Maps, Maps]]:
     """By character the mean map and the mean glyph, (size, size) each, aligned to the box of its mask.
 
     The box, with a quarter of its longer side around it, is brought to size x size; maps are divided by their own
@@ -326,10 +424,16 @@ def mean_maps(maps: Maps, masks: Bools, characters: Sequence[str], size: int) ->
         if mask.any():
             window = _window(mask)
             scaled = one / max(float(np.abs(one).max()), 1e-12)
-            found.setdefault(character, []).append((_sampled(scaled, window, size),
-                                                    _sampled(mask.astype(np.float32), window, size)))
-    return {character: (np.mean([pair[0] for pair in pairs], axis=0), np.mean([pair[1] for pair in pairs], axis=0))
-            for character, pairs in sorted(found.items())}
+            found.setdefault(character, []).append(
+                (_sampled(scaled, window, size), _sampled(mask.astype(np.float32), window, size))
+            )
+    return {
+        character: (
+            np.mean([pair[0] for pair in pairs], axis=0),
+            np.mean([pair[1] for pair in pairs], axis=0),
+        )
+        for character, pairs in sorted(found.items())
+    }
 
 
 def _window(mask: Bools) -> tuple[float, float, float]:
@@ -344,12 +448,18 @@ def _sampled(picture: Maps, window: tuple[float, float, float], size: int) -> Ma
     """The window of a picture at size x size points, nearest pixel, 0 outside."""
     offsets = ((np.arange(size) + 0.5) / size - 0.5) * window[2]
     rows, columns = (np.round(middle + offsets).astype(int) for middle in window[:2])
-    inside = ((rows >= 0) & (rows < picture.shape[0]))[:, None] & ((columns >= 0) & (columns < picture.shape[1]))
-    taken = picture[np.clip(rows, 0, picture.shape[0] - 1)[:, None], np.clip(columns, 0, picture.shape[1] - 1)]
+    inside = ((rows >= 0) & (rows < picture.shape[0]))[:, None] & (
+        (columns >= 0) & (columns < picture.shape[1])
+    )
+    taken = picture[
+        np.clip(rows, 0, picture.shape[0] - 1)[:, None], np.clip(columns, 0, picture.shape[1] - 1)
+    ]
     return np.where(inside, taken, 0).astype(np.float32)
 
 
-def saliency_headlines(summary: pd.DataFrame, layers: pd.DataFrame, residual: Doubles | None) -> dict[str, float]:
+def saliency_headlines(
+    summary: pd.DataFrame, layers: pd.DataFrame, residual: Doubles | None
+) -> dict[str, float]:
     """The numbers of plots/explain/summary.json, by method: mass and the gains over the controls on clean renderings,
     drift over all noisy ones, and the likeness left on the glyph when all layers are drawn anew; the chance of mass,
     and the median residual of integrated gradients. What was not measured is left out."""
@@ -366,5 +476,7 @@ def saliency_headlines(summary: pd.DataFrame, layers: pd.DataFrame, residual: Do
         numbers[name] = float(row[SaliencyMeasures.value])
     chance = summary.loc[(level == 0) & (measure == "chance"), SaliencyMeasures.value]
     numbers["saliency_mass_chance"] = float(chance.iloc[0]) if len(chance) else np.nan
-    numbers["saliency_integrated_gradients_residual"] = float(np.median(residual)) if residual is not None else np.nan
+    numbers["saliency_integrated_gradients_residual"] = (
+        float(np.median(residual)) if residual is not None else np.nan
+    )
     return {name: value for name, value in numbers.items() if np.isfinite(value)}

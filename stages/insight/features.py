@@ -39,16 +39,21 @@ class Features:
     label: Ints  # (m,) 1 to A
 
 
-def render_glyphs(glyphs: Glyphs, doses: Sequence[Condition], *,
-                  stream: Callable[[str], np.random.Generator]) -> dict[Condition, Glyphs]:
+def render_glyphs(
+    glyphs: Glyphs, doses: Sequence[Condition], *, stream: Callable[[str], np.random.Generator]
+) -> dict[Condition, Glyphs]:
     """The glyphs (n, 28, 28) under each noise at each level, white on black and grey again, (n, 28, 28) each.
 
     `stream` gives the random numbers of a noise, the same at each call: its levels share them, so that a dose grows the
     noise that is there. Raises ValueError as `stages.captcha.noise.apply` does.
     """
     coloured = np.repeat(glyphs[..., None], 3, axis=3)
-    return {(noise, level): np.rint(255 * luma(apply(noise, coloured, level, rng=stream(noise)))).astype(np.uint8)
-            for noise, level in doses}
+    return {
+        (noise, level): np.rint(
+            255 * luma(apply(noise, coloured, level, rng=stream(noise)))
+        ).astype(np.uint8)
+        for noise, level in doses
+    }
 
 
 def penultimate(reader: Reader, images: Images, labels: Labels) -> Features:
@@ -67,7 +72,9 @@ def penultimate(reader: Reader, images: Images, labels: Labels) -> Features:
     """
     network = reader.gradients
     if network is None:
-        raise ValueError(f"features: {reader.name} is no network and has no layer before its last: name another reader")
+        raise ValueError(
+            f"features: {reader.name} is no network and has no layer before its last: name another reader"
+        )
     last, logits = _last_layer(network, network.denoiser(images))
     if network.aligned:
         image, position = np.nonzero(labels)
@@ -75,7 +82,9 @@ def penultimate(reader: Reader, images: Images, labels: Labels) -> Features:
         return Features(last[image, columns], image, position, labels[image, position])
     positions = logits.shape[1]
     image, position = np.nonzero(labels[:, :positions])
-    points = last[image] if positions == 1 else _of_position(network.network, logits)[image, position]
+    points = (
+        last[image] if positions == 1 else _of_position(network.network, logits)[image, position]
+    )
     return Features(points, image, position, labels[image, position])
 
 
@@ -109,8 +118,13 @@ def _last_layer(recogniser: NetworkReader, images: Images) -> tuple[Floats, Floa
     return np.concatenate(last), np.concatenate(logits)
 
 
-def by_dose(features: Features, noise: Sequence[str], level: NDArray[np.float64], captcha: NDArray[np.integer[Any]],
-            clean: str = "none") -> tuple[dict[str, NDArray[Any]], Mapping[Condition, Floats]]:
+def by_dose(
+    features: Features,
+    noise: Sequence[str],
+    level: NDArray[np.float64],
+    captcha: NDArray[np.integer[Any]],
+    clean: str = "none",
+) -> tuple[dict[str, NDArray[Any]], Mapping[Condition, Floats]]:
     """The characters of renderings (n,), each under one noise at one level, as clean points and their noisy twins.
 
     noise, level and captcha (n,) describe the images. Returns points, labels (from 0) and clusters of the clean
@@ -121,15 +135,27 @@ def by_dose(features: Features, noise: Sequence[str], level: NDArray[np.float64]
     levels = np.asarray(level)[features.image]
     owner = np.asarray(captcha)[features.image]
     order = np.lexsort((features.position, owner))
-    chosen = {dose: order[(noises[order] == dose[0]) & (levels[order] == dose[1])]
-              for dose in dict.fromkeys(zip(noises.tolist(), levels.tolist(), strict=True))}
+    chosen = {
+        dose: order[(noises[order] == dose[0]) & (levels[order] == dose[1])]
+        for dose in dict.fromkeys(zip(noises.tolist(), levels.tolist(), strict=True))
+    }
     first = next((rows for dose, rows in chosen.items() if dose[0] == clean), None)
     if first is None:
-        raise ValueError("features: no clean rendering to compare with: give the clean condition of each captcha too")
+        raise ValueError(
+            "features: no clean rendering to compare with: give the clean condition of each captcha too"
+        )
     for (kind, strength), rows in chosen.items():
-        if not (np.array_equal(owner[rows], owner[first])
-                and np.array_equal(features.position[rows], features.position[first])):
-            raise ValueError(f"features: {kind} at level {strength:g} has other captchas than the clean renderings: "
-                             "give every captcha under every condition, once")
-    plain = {"points": features.points[first], "labels": features.label[first] - 1, "clusters": owner[first]}
+        if not (
+            np.array_equal(owner[rows], owner[first])
+            and np.array_equal(features.position[rows], features.position[first])
+        ):
+            raise ValueError(
+                f"features: {kind} at level {strength:g} has other captchas than the clean renderings: "
+                "give every captcha under every condition, once"
+            )
+    plain = {
+        "points": features.points[first],
+        "labels": features.label[first] - 1,
+        "clusters": owner[first],
+    }
     return plain, {dose: features.points[rows] for dose, rows in chosen.items() if dose[0] != clean}

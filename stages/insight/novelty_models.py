@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.insight.anomaly import CONTROLS, LITTLE, MANY, MUCH, Anomalies, FitEffort, LabelledGlyphs
+from stages.insight.anomaly import (
+    CONTROLS,
+    LITTLE,
+    MANY,
+    MUCH,
+    Anomalies,
+    FitEffort,
+    LabelledGlyphs,
+)
 from stages.schemas.explain import UnseenArrays, UnseenScores
 
 MANY_CLASSES = 16  # beyond which the models are small ones, whatever they learn from: there are two for each class
-EPOCHS = 10        # at which the models have the effort that their module states
-LEAST = 64         # glyphs that a model sees
+EPOCHS = 10  # at which the models have the effort that their module states
+LEAST = 64  # glyphs that a model sees
 
 
 def effort_of(glyphs: int, classes: int, epochs: int) -> FitEffort:
     """The effort for so many training glyphs and classes, in proportion to the epochs: one number for all models."""
     whole = MUCH if glyphs >= MANY and classes <= MANY_CLASSES else LITTLE
-    autoencoder, classifier = (max(LEAST, round(count * epochs / EPOCHS))
-                               for count in (whole.autoencoder, whole.classifier))
+    autoencoder, classifier = (
+        max(LEAST, round(count * epochs / EPOCHS))
+        for count in (whole.autoencoder, whole.classifier)
+    )
     return FitEffort(autoencoder, classifier, whole.channels)
 
 
@@ -32,5 +42,12 @@ def noticed_least(found: Anomalies, test: LabelledGlyphs) -> UnseenArrays | None
     names = list(dict.fromkeys(rows[UnseenScores.held_out]))
     table = own[own[UnseenScores.method] == method]
     label = names.index(str(table.loc[table[UnseenScores.auroc].idxmin(), UnseenScores.held_out]))
-    return UnseenArrays(method, label, np.array(names), found.scores[method][label],
-                        float(found.thresholds[method][label]), test.images, test.labels)
+    return UnseenArrays(
+        method,
+        label,
+        np.array(names),
+        found.scores[method][label],
+        float(found.thresholds[method][label]),
+        test.images,
+        test.labels,
+    )

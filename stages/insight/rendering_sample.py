@@ -27,8 +27,13 @@ class RenderingSample:
 
     def rows(self, chosen: Bools | NDArray[np.int64]) -> RenderingSample:
         index = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
-        return RenderingSample(self.images[index], [self.texts[i] for i in index], self.captcha[index],
-                               self.noise[index], self.level[index])
+        return RenderingSample(
+            self.images[index],
+            [self.texts[i] for i in index],
+            self.captcha[index],
+            self.noise[index],
+            self.level[index],
+        )
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -36,7 +41,14 @@ class RenderingSample:
 
     @staticmethod
     def joined(parts: Sequence[RenderingSample]) -> RenderingSample:
-        images, captcha, level = (np.concatenate([getattr(part, name) for part in parts])
-                                  for name in ("images", "captcha", "level"))
-        return RenderingSample(images, [text for part in parts for text in part.texts], captcha,
-                          np.concatenate([part.noise for part in parts]), level)
+        images, captcha, level = (
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("images", "captcha", "level")
+        )
+        return RenderingSample(
+            images,
+            [text for part in parts for text in part.texts],
+            captcha,
+            np.concatenate([part.noise for part in parts]),
+            level,
+        )

@@ -43,18 +43,30 @@ def main() -> None:
     print(f"lab: {address} (Ctrl+C ends it)", flush=True)
     print(f"lab: reads in {arithmetic(choose_precision('auto', device), device)}", flush=True)
     if not is_loopback(host):
-        print(f"note: whoever reaches {host} can use the lab and train on this machine", file=sys.stderr, flush=True)
+        print(
+            f"note: whoever reaches {host} can use the lab and train on this machine",
+            file=sys.stderr,
+            flush=True,
+        )
     app = create_app(Desk(HOME, pretrained=PRETRAINED), hosts=[host])
     if not given.no_browser and sys.stdout.isatty():
         threading.Timer(1.0, webbrowser.open, [address]).start()
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=3))
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", server_header=False, timeout_graceful_shutdown=3)
+    )
     server.run(sockets=[listener])
 
 
 def arguments(words: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m stages.lab", allow_abbrev=False, description="Open the lab.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=_port, default=8000, help="0 takes a free one (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        prog="python -m stages.lab", allow_abbrev=False, description="Open the lab."
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--port", type=_port, default=8000, help="0 takes a free one (default: %(default)s)"
+    )
     parser.add_argument("--no-browser", action="store_true", help="print the address only")
     return parser.parse_args(words)
 
@@ -69,7 +81,9 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket. Raises ValueError if the address is not available."""
     listener = None
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )[0]
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1 if os.name == "posix" else 0)
         listener.bind(address)
@@ -77,8 +91,10 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         if listener is not None:
             listener.close()
-        raise ValueError(f"--host {host} --port {port}: cannot listen there ({error.strerror}): is a lab running "
-                         "already? choose another --port, or 0 for a free one") from None
+        raise ValueError(
+            f"--host {host} --port {port}: cannot listen there ({error.strerror}): is a lab running "
+            "already? choose another --port, or 0 for a free one"
+        ) from None
     return listener
 
 

@@ -44,9 +44,13 @@ def create_app(desk: Desk, *, hosts: Sequence[str] = ()) -> FastAPI:
     app.add_exception_handler(ClientDisconnect, _missing)
     app.add_exception_handler(OSError, _unwritable)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
-    page = Environment(loader=FileSystemLoader(HERE / "templates"), autoescape=True,
-                       undefined=StrictUndefined).get_template("page.html").render(
-                           parts=PARTS, networks=training.FITTED)
+    page = (
+        Environment(
+            loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined
+        )
+        .get_template("page.html")
+        .render(parts=PARTS, networks=training.FITTED)
+    )
 
     @app.get("/")
     def lab() -> HTMLResponse:
@@ -66,7 +70,10 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    problems = [f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {_expected(one['msg'])}" for one in error.errors()]
+    problems = [
+        f"{'.'.join(map(str, one['loc'][1:])) or 'body'}: {_expected(one['msg'])}"
+        for one in error.errors()
+    ]
     more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
     return JSONResponse({"error": _line("; ".join(problems[:3])) + more}, 422)
 
@@ -80,7 +87,9 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     if isinstance(error.__cause__, RefusedError):  # raised while FastAPI read the body
         return await _refused(request, error.__cause__)
-    return JSONResponse({"error": _line(f"{request.method} {request.url.path}: {error.detail}")}, error.status_code)
+    return JSONResponse(
+        {"error": _line(f"{request.method} {request.url.path}: {error.detail}")}, error.status_code
+    )
 
 
 async def _missing(request: Request, error: Exception) -> JSONResponse:
@@ -89,8 +98,15 @@ async def _missing(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _unwritable(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"error": _line(f"the lab could not use its folder ({error}): free some space, or correct its "
-                                        "permissions")}, 507)
+    return JSONResponse(
+        {
+            "error": _line(
+                f"the lab could not use its folder ({error}): free some space, or correct its "
+                "permissions"
+            )
+        },
+        507,
+    )
 
 
 def _line(words: str) -> str:

@@ -25,7 +25,9 @@ STAGES = {  # output folders per stage, the first match wins; other files belong
 }  # fmt: skip
 
 Made = TypeVar("Made")
-Row: TypeAlias = dict[str, Any]  # by column: a text as it is, a number as a float, None where there is none
+Row: TypeAlias = dict[
+    str, Any
+]  # by column: a text as it is, a number as a float, None where there is none
 _cache: dict[tuple[Callable[[Path], Any], Path], tuple[tuple[int, int], Any]] = {}
 _cache_lock = threading.Lock()
 
@@ -54,7 +56,9 @@ def command_for(path: Path) -> str:
         return f"`git checkout {path.name}`"
     if path.name == "dvc.lock":
         return "`dvc repro`"
-    stage = next((stage for start, stage in STAGES.items() if path.as_posix().startswith(start)), "plot")
+    stage = next(
+        (stage for start, stage in STAGES.items() if path.as_posix().startswith(start)), "plot"
+    )
     return f"`dvc repro {stage}`"
 
 
@@ -70,7 +74,9 @@ def read_bytes(path: Path) -> bytes:
     """The bytes of a file. Raises MissingError without the file, ValueError if it is too large or unreadable."""
     try:
         if path.stat().st_size > LARGEST:
-            raise ValueError(f"{path.as_posix()}: expected at most {LARGEST} bytes, got {path.stat().st_size}")
+            raise ValueError(
+                f"{path.as_posix()}: expected at most {LARGEST} bytes, got {path.stat().st_size}"
+            )
         return path.read_bytes()
     except FileNotFoundError:
         raise missing(path) from None
@@ -92,10 +98,17 @@ def read_rows(path: Path, kind: type[Table]) -> list[Row]:
     """
     columns, rows = read_cells(path)
     if columns and columns != kind.names():
-        raise damaged(path, f"expected the columns {', '.join(kind.names())}, got {', '.join(columns)[:200]}")
+        raise damaged(
+            path, f"expected the columns {', '.join(kind.names())}, got {', '.join(columns)[:200]}"
+        )
     texts = [column.kind is str for column in kind.columns.values()]
-    return [{name: cell if text else cell_number(cell, path)
-             for name, cell, text in zip(columns, row, texts, strict=True)} for row in rows]
+    return [
+        {
+            name: cell if text else cell_number(cell, path)
+            for name, cell, text in zip(columns, row, texts, strict=True)
+        }
+        for row in rows
+    ]
 
 
 def read_cells(path: Path) -> tuple[list[str], list[list[str]]]:
@@ -133,8 +146,11 @@ def numbers_in(text: str, path: Path) -> dict[str, float]:
     if not isinstance(tree, dict):
         raise damaged(path, f"expected an object, got {type(tree).__name__}")
     leaves = flat(tree)
-    return {name: float(value) for name, value in leaves.items()
-            if isinstance(value, (int, float)) and not isinstance(value, bool) and _finite(value)}
+    return {
+        name: float(value)
+        for name, value in leaves.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and _finite(value)
+    }
 
 
 def _finite(value: int | float) -> bool:
@@ -148,7 +164,9 @@ def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """The leaves of nested mappings by dotted name; an empty mapping is a leaf. Raises ValueError if the nesting is too
     deep."""
     if prefix.count(".") > DEEPEST:
-        raise ValueError(f"{prefix[:60]}…: expected at most {DEEPEST} mappings within each other: mend it")
+        raise ValueError(
+            f"{prefix[:60]}…: expected at most {DEEPEST} mappings within each other: mend it"
+        )
     leaves: dict[str, Any] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping) and value:

@@ -45,10 +45,10 @@ from stages.sources.labelled_captchas import to_canvas
 from stages.statistics.proportions import clustered_proportion
 
 LIMITS = {"/bench/upload": LIMIT}
-SURE = 0.9     # minimum probability of a text at which a reader counts as sure
-RENDERINGS_PER_RATE = 200    # renderings per rate
-MOST = 12      # characters
-PORTION = 50   # captchas that a reader reads per turn, while others wait
+SURE = 0.9  # minimum probability of a text at which a reader counts as sure
+RENDERINGS_PER_RATE = 200  # renderings per rate
+MOST = 12  # characters
+PORTION = 50  # captchas that a reader reads per turn, while others wait
 AT_ONCE = 2**21  # pixels under noise at once: noise needs 24 bytes or more per pixel
 Bools = NDArray[np.bool_]
 
@@ -84,12 +84,32 @@ class Asked(BaseModel):
         """The setting to compose. Raises RefusedError on an unknown noise."""
         for noise in self.noises:
             if noise.type not in NOISES:
-                raise RefusedError(f"noises: {noise.type[:40]!r} does not exist: use one of {', '.join(NOISES)}")
-        layout = Layout(self.height, self.width, (self.length, self.length), (self.scale, self.scale), self.rotation,
-                        self.shear, (min(0, self.gap), self.gap), self.jitter, "canvas")
-        return Setting(unicodedata.normalize("NFC", self.text), self.length, self.source, self.alphabet,
-                       tuple(NoiseSetting(noise.type, noise.level) for noise in self.noises), self.scheme, self.per_character,
-                       self.contrast, layout, self.seed)
+                raise RefusedError(
+                    f"noises: {noise.type[:40]!r} does not exist: use one of {', '.join(NOISES)}"
+                )
+        layout = Layout(
+            self.height,
+            self.width,
+            (self.length, self.length),
+            (self.scale, self.scale),
+            self.rotation,
+            self.shear,
+            (min(0, self.gap), self.gap),
+            self.jitter,
+            "canvas",
+        )
+        return Setting(
+            unicodedata.normalize("NFC", self.text),
+            self.length,
+            self.source,
+            self.alphabet,
+            tuple(NoiseSetting(noise.type, noise.level) for noise in self.noises),
+            self.scheme,
+            self.per_character,
+            self.contrast,
+            layout,
+            self.seed,
+        )
 
 
 @dataclass(frozen=True)
@@ -111,8 +131,14 @@ def routes(desk: Desk) -> APIRouter:
     @router.get("/start")
     def start() -> dict[str, Any]:
         """The available choices, and the setting of the study."""
-        return {"noises": list(NOISES), "schemes": list(DRAWN), "sources": sources_here(),
-                "study": read("glyphs").glyphs.source, "setting": study_setting(), "renderings": RENDERINGS_PER_RATE}
+        return {
+            "noises": list(NOISES),
+            "schemes": list(DRAWN),
+            "sources": sources_here(),
+            "study": read("glyphs").glyphs.source,
+            "setting": study_setting(),
+            "renderings": RENDERINGS_PER_RATE,
+        }
 
     @router.post("")
     def one(asked: Asked) -> dict[str, Any]:
@@ -121,31 +147,44 @@ def routes(desk: Desk) -> APIRouter:
         pile = pile_of(asked, gallery, 1, "shown")
         image = pile.images[0]
         text = pile.texts[0]
-        return {"text": text, "height": image.shape[0], "width": image.shape[1],
-                "pixels": base64.b64encode(np.ascontiguousarray(image).tobytes()).decode(),
-                "change": round(float(change_maps(pile.clean, pile.images)[0]), 4),
-                "readers": [read_one(desk, name, image, text) for name in desk.names()],
-                "milliseconds": round((time.perf_counter() - started) * 1000, 1)}
+        return {
+            "text": text,
+            "height": image.shape[0],
+            "width": image.shape[1],
+            "pixels": base64.b64encode(np.ascontiguousarray(image).tobytes()).decode(),
+            "change": round(float(change_maps(pile.clean, pile.images)[0]), 4),
+            "readers": [read_one(desk, name, image, text) for name in desk.names()],
+            "milliseconds": round((time.perf_counter() - started) * 1000, 1),
+        }
 
     @router.post("/rates")
     def rates(asked: Asked) -> dict[str, Any]:
         """The accuracy of each reader at this setting, over fresh renderings."""
         started = time.perf_counter()
         if asked.upload and not (asked.text and any(noise.level > 0 for noise in asked.noises)):
-            raise RefusedError("upload: expected its text and a noise, to draw that anew; without one there is one "
-                               "picture to read: type the text, and add a noise")
+            raise RefusedError(
+                "upload: expected its text and a noise, to draw that anew; without one there is one "
+                "picture to read: type the text, and add a noise"
+            )
         with measuring:
             pile = pile_of(asked, gallery, RENDERINGS_PER_RATE, "fresh")
             rated = [rate(desk, name, pile) for name in desk.names()]
-        return {"renderings": RENDERINGS_PER_RATE, "readers": rated,
-                "milliseconds": round((time.perf_counter() - started) * 1000, 1)}
+        return {
+            "renderings": RENDERINGS_PER_RATE,
+            "readers": rated,
+            "milliseconds": round((time.perf_counter() - started) * 1000, 1),
+        }
 
     @router.post("/upload")
     async def upload(request: Request) -> dict[str, Any]:
         """Take an image as the request's body; return its name for later requests."""
         content = await request.body()
         picture = await run_in_threadpool(read_upload, content, desk.home)
-        return {"upload": gallery.add(picture), "height": picture.shape[0], "width": picture.shape[1]}
+        return {
+            "upload": gallery.add(picture),
+            "height": picture.shape[0],
+            "width": picture.shape[1],
+        }
 
     return router
 
@@ -155,15 +194,26 @@ def study_setting() -> dict[str, Any]:
     params = read("seed", "glyphs", "captcha", "colour", "noise")
     captcha = params.captcha
     colour = params.colour
-    return Asked.model_validate({
-        "alphabet": params.glyphs.alphabet[:100],
-        "noises": [{"type": params.noise.types[0], "level": round(params.noise.level / 2, 2)}],
-        "scheme": next((scheme for scheme in colour.schemes if scheme in DRAWN), next(iter(DRAWN))),
-        "per_character": colour.per == "character", "contrast": colour.contrast,
-        **interval_of("length", captcha.length.max), **interval_of("height", captcha.height), **interval_of("width", captcha.width),
-        **interval_of("scale", round((captcha.scale.min + captcha.scale.max) / 2, 3)),
-        **interval_of("rotation", captcha.rotation), **interval_of("shear", captcha.shear), **interval_of("gap", captcha.gap.max),
-        **interval_of("jitter", captcha.jitter), **interval_of("seed", params.seed)}).model_dump()
+    return Asked.model_validate(
+        {
+            "alphabet": params.glyphs.alphabet[:100],
+            "noises": [{"type": params.noise.types[0], "level": round(params.noise.level / 2, 2)}],
+            "scheme": next(
+                (scheme for scheme in colour.schemes if scheme in DRAWN), next(iter(DRAWN))
+            ),
+            "per_character": colour.per == "character",
+            "contrast": colour.contrast,
+            **interval_of("length", captcha.length.max),
+            **interval_of("height", captcha.height),
+            **interval_of("width", captcha.width),
+            **interval_of("scale", round((captcha.scale.min + captcha.scale.max) / 2, 3)),
+            **interval_of("rotation", captcha.rotation),
+            **interval_of("shear", captcha.shear),
+            **interval_of("gap", captcha.gap.max),
+            **interval_of("jitter", captcha.jitter),
+            **interval_of("seed", params.seed),
+        }
+    ).model_dump()
 
 
 def interval_of(name: str, value: float) -> dict[str, float]:
@@ -177,7 +227,11 @@ def pile_of(asked: Asked, gallery: Gallery, n: int, *identity: str) -> Pile:
     setting = asked.setting()
     folding = script_of(setting.source, setting.alphabet).folding
     picture = gallery.get(asked.upload) if asked.upload else None
-    pixels = setting.layout.height * setting.layout.width if picture is None else picture.shape[0] * picture.shape[1]
+    pixels = (
+        setting.layout.height * setting.layout.width
+        if picture is None
+        else picture.shape[0] * picture.shape[1]
+    )
     size = max(1, AT_ONCE // pixels)
     clean = []
     images = []
@@ -216,9 +270,13 @@ def read_one(desk: Desk, name: str, image: Images, truth: str) -> dict[str, Any]
         return answer | {"error": str(error)}
     text = to_texts(whole.readings.labels, description.alphabet)[0]
     confidence = float(whole.probability[0])
-    return answer | {"text": text, "confidence": round(confidence, 5), "sure": bool(text) and confidence >= SURE,
-                   "right": text == truth if truth else None, "note": "; ".join(filter(None, (
-                       note, unknown(description, truth))))}
+    return answer | {
+        "text": text,
+        "confidence": round(confidence, 5),
+        "sure": bool(text) and confidence >= SURE,
+        "right": text == truth if truth else None,
+        "note": "; ".join(filter(None, (note, unknown(description, truth)))),
+    }
 
 
 def rate(desk: Desk, name: str, pile: Pile) -> dict[str, Any]:
@@ -229,7 +287,9 @@ def rate(desk: Desk, name: str, pile: Pile) -> dict[str, Any]:
     answer: dict[str, Any] = {"name": name}
     try:
         reader, description = desk.load(name)
-        if refusal := unfit(description, max(map(len, pile.texts))) or unknown(description, "".join(pile.texts)):
+        if refusal := unfit(description, max(map(len, pile.texts))) or unknown(
+            description, "".join(pile.texts)
+        ):
             return answer | {"note": refusal}
         canvas, note = brought(pile.images, description)
         right, whole = judged(desk, reader, canvas, encode(pile.texts, description.alphabet))
@@ -238,9 +298,19 @@ def rate(desk: Desk, name: str, pile: Pile) -> dict[str, Any]:
     captcha = np.arange(len(whole))
     share, low, high = clustered_proportion(whole, captcha, pile.glyphs)
     character, character_low, character_high = clustered_proportion(
-        right.ravel(), np.repeat(captcha, right.shape[1]), np.broadcast_to(pile.glyphs, right.shape).ravel())
-    return answer | {"whole": share, "low": low, "high": high, "character": character, "character_low": character_low,
-                   "character_high": character_high, "note": note}
+        right.ravel(),
+        np.repeat(captcha, right.shape[1]),
+        np.broadcast_to(pile.glyphs, right.shape).ravel(),
+    )
+    return answer | {
+        "whole": share,
+        "low": low,
+        "high": high,
+        "character": character,
+        "character_low": character_low,
+        "character_high": character_high,
+        "note": note,
+    }
 
 
 def judged(desk: Desk, reader: Reader, images: Images, labels: Ints) -> tuple[Bools, Bools]:
@@ -260,8 +330,12 @@ def judged(desk: Desk, reader: Reader, images: Images, labels: Ints) -> tuple[Bo
 
 def made_for(description: Description) -> dict[str, Any]:
     """The captchas that a reader was made for; `positions` is None if it reads any length."""
-    return {"height": description.height, "width": description.width, "alphabet": description.alphabet,
-            "positions": None if description.any_length else description.positions}
+    return {
+        "height": description.height,
+        "width": description.width,
+        "alphabet": description.alphabet,
+        "positions": None if description.any_length else description.positions,
+    }
 
 
 def unfit(description: Description, longest: int) -> str:
@@ -285,4 +359,6 @@ def brought(images: Images, description: Description) -> tuple[Images, str]:
     width = description.width
     if images.shape[1:3] == (height, width):
         return images, ""
-    return np.stack([to_canvas(image, height, width) for image in images]), f"brought to its {width} × {height} px"
+    return np.stack(
+        [to_canvas(image, height, width) for image in images]
+    ), f"brought to its {width} × {height} px"

@@ -26,7 +26,9 @@ from stages.sources.kaggle import BLOCK_BYTES, LAYOUT, PIXELS, read_csv
 GLYPH_FILES = ("train", "test")
 CLASSES = 100  # at most
 MEBIBYTES = 200  # of a file
-CELL = re.compile(r"In CSV column #(\d+): Row #(\d+): CSV conversion error to uint8: invalid value (.*)")  # Arrow's
+CELL = re.compile(
+    r"In CSV column #(\d+): Row #(\d+): CSV conversion error to uint8: invalid value (.*)"
+)  # Arrow's
 QUOTED = {",": '","', '"': '""""'}  # labels that need quotes in a CSV
 
 
@@ -48,7 +50,9 @@ def store(home: Path, kind: str, name: str, csv: Path) -> GlyphTable:
     try:
         images, labels = read_glyph_csv(csv, labelled=kind == "train")
     except ValueError as error:
-        raise UnreadableError(str(error).replace(str(csv), name)[:600]) from None  # a cell may be very long
+        raise UnreadableError(
+            str(error).replace(str(csv), name)[:600]
+        ) from None  # a cell may be very long
     table = GlyphTable(name, len(images), dict(sorted(Counter(labels.tolist()).items())))
     path = path_of(home, kind)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,12 +67,16 @@ def read_glyph_csv(csv: Path, *, labelled: bool) -> tuple[Glyphs, NDArray[np.str
     characters = _labels(csv)
     if characters is None:
         if labelled:
-            raise ValueError(f"{csv}: {LAYOUT}, got none named label: a reader learns from labels; open this as the "
-                             "test file, or add them")
+            raise ValueError(
+                f"{csv}: {LAYOUT}, got none named label: a reader learns from labels; open this as the "
+                "test file, or add them"
+            )
         return _pixels(csv), np.array([], np.str_)
     alphabet = "".join(sorted(set(characters)))
     if not 2 <= len(alphabet) <= CLASSES and labelled:
-        raise ValueError(f"{csv}: expected 2 to {CLASSES} classes, got {len(alphabet)}: open another file")
+        raise ValueError(
+            f"{csv}: expected 2 to {CLASSES} classes, got {len(alphabet)}: open another file"
+        )
     found = read_csv(csv, alphabet)
     return found.images, np.array(list(alphabet))[found.labels]
 
@@ -80,25 +88,37 @@ def _labels(csv: Path) -> list[str] | None:
     line = (header.decode("utf-8-sig", errors="replace").splitlines() or [""])[0]
     names = {name.strip('"') for name in line.split(",")}
     if lacking := [name for name in PIXELS if name not in names]:
-        raise ValueError(f"{csv}: {LAYOUT}, got none named {lacking[0]}: open a file in Kaggle's layout")
+        raise ValueError(
+            f"{csv}: {LAYOUT}, got none named {lacking[0]}: open a file in Kaggle's layout"
+        )
     if "label" not in names:
         return None
     found: list[str] = []
     for batch in _batches(csv, {"label": pa.string()}):
         found += [unicodedata.normalize("NFC", label) for label in batch["label"].to_pylist()]
-    wrong = next((i for i, label in enumerate(found) if not (len(label) == 1 and label.isprintable())), None)
+    wrong = next(
+        (i for i, label in enumerate(found) if not (len(label) == 1 and label.isprintable())), None
+    )
     if wrong is not None:
-        raise ValueError(f"{csv}, row {wrong + 2}, column label: expected one character, got {found[wrong][:40]!r}: "
-                         "correct it, or remove the row")
+        raise ValueError(
+            f"{csv}, row {wrong + 2}, column label: expected one character, got {found[wrong][:40]!r}: "
+            "correct it, or remove the row"
+        )
     if not found:
         raise ValueError(f"{csv}: expected rows under the header, got none: open another file")
     return found
 
 
 def _pixels(csv: Path) -> Glyphs:
-    blocks = [np.column_stack([batch[name].to_numpy() for name in PIXELS])
-              for batch in _batches(csv, dict.fromkeys(PIXELS, pa.uint8()))]
-    images: Glyphs = np.concatenate(blocks).reshape(-1, SIDE, SIDE) if blocks else np.zeros((0, SIDE, SIDE), np.uint8)
+    blocks = [
+        np.column_stack([batch[name].to_numpy() for name in PIXELS])
+        for batch in _batches(csv, dict.fromkeys(PIXELS, pa.uint8()))
+    ]
+    images: Glyphs = (
+        np.concatenate(blocks).reshape(-1, SIDE, SIDE)
+        if blocks
+        else np.zeros((0, SIDE, SIDE), np.uint8)
+    )
     if not len(images):
         raise ValueError(f"{csv}: expected rows under the header, got none: open another file")
     return images
@@ -107,16 +127,23 @@ def _pixels(csv: Path) -> Glyphs:
 def _batches(csv: Path, types: dict[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
     try:
         with pyarrow.csv.open_csv(
-            csv, read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-            convert_options=pyarrow.csv.ConvertOptions(column_types=types, include_columns=list(types), null_values=[]),
+            csv,
+            read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=types, include_columns=list(types), null_values=[]
+            ),
         ) as reader:
             yield from reader
     except pa.ArrowException as error:
         if (cell := CELL.match(str(error))) is not None:
-            raise ValueError(f"{csv}: row {cell[2]}, column {int(cell[1]) + 1}: expected a whole number from 0 to 255, "
-                             f"got {cell[3][:40]}: correct it, or remove the row") from None
-        raise ValueError(f"{csv}: {LAYOUT} (a test file may leave out label), pixels from 0 to 255, in UTF-8, got what "
-                         f"cannot be read ({str(error).splitlines()[0][:120]}): correct or replace the file") from None
+            raise ValueError(
+                f"{csv}: row {cell[2]}, column {int(cell[1]) + 1}: expected a whole number from 0 to 255, "
+                f"got {cell[3][:40]}: correct it, or remove the row"
+            ) from None
+        raise ValueError(
+            f"{csv}: {LAYOUT} (a test file may leave out label), pixels from 0 to 255, in UTF-8, got what "
+            f"cannot be read ({str(error).splitlines()[0][:120]}): correct or replace the file"
+        ) from None
 
 
 def opened(home: Path) -> dict[str, GlyphTable]:

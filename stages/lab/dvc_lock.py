@@ -15,7 +15,9 @@ from stages.lab.artifact_files import cached, flat, read_text
 
 LOCK = Path("dvc.lock")
 PARAMS = Path("params.yaml")
-HASHED = 8 * 2**20  # bytes up to which an artifact is compared by hash; of a larger one, only its existence
+HASHED = (
+    8 * 2**20
+)  # bytes up to which an artifact is compared by hash; of a larger one, only its existence
 ANOTHER = object()  # in place of a value that differs between stages
 
 
@@ -24,7 +26,9 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
     try:
         tree = YAML(typ="safe", pure=True).load(text)
     except (YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(f"{where} is not YAML ({str(error).splitlines()[0][:100]}): mend it") from None
+        raise ValueError(
+            f"{where} is not YAML ({str(error).splitlines()[0][:100]}): mend it"
+        ) from None
     if not isinstance(tree, dict):
         raise ValueError(f"{where}: expected a mapping, got {type(tree).__name__}: mend it")
     return tree
@@ -41,9 +45,15 @@ def _parsed(path: Path) -> dict[str, Any]:
 def stages_of(lock: Mapping[str, Any], readers: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The stages in dvc.lock by name, without those of removed readers."""
     stages = lock.get("stages")
-    if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):
+    if not isinstance(stages, dict) or not all(
+        isinstance(stage, dict) for stage in stages.values()
+    ):
         raise ValueError(f"{LOCK} has no stages: run `dvc repro`")
-    return {name: stage for name, stage in stages.items() if "@" not in name or name.partition("@")[2] in readers}
+    return {
+        name: stage
+        for name, stage in stages.items()
+        if "@" not in name or name.partition("@")[2] in readers
+    }
 
 
 def recorded_params() -> dict[str, Any]:
@@ -67,11 +77,22 @@ def recorded_run() -> dict[str, Any]:
     recorded = recorded_params()
     now = flat(read_yaml(PARAMS))
     names = [*now, *(name for name in recorded if name not in now)]
-    params = [[name, parameter_text(recorded.get(name)), None if recorded.get(name) == now.get(name) else
-               parameter_text(now.get(name))] for name in names]
+    params = [
+        [
+            name,
+            parameter_text(recorded.get(name)),
+            None if recorded.get(name) == now.get(name) else parameter_text(now.get(name)),
+        ]
+        for name in names
+    ]
     stages = stages_of(read_yaml(LOCK), _readers())
-    return {"params": params, "results": compare_with_lock(_entries(stages, "outs")),
-            "code": compare_with_lock(entry for entry in _entries(stages, "deps") if entry["path"].startswith("stages/"))}
+    return {
+        "params": params,
+        "results": compare_with_lock(_entries(stages, "outs")),
+        "code": compare_with_lock(
+            entry for entry in _entries(stages, "deps") if entry["path"].startswith("stages/")
+        ),
+    }
 
 
 def parameter_text(value: Any) -> str | None:
@@ -115,10 +136,16 @@ def _hash(path: Path) -> str:
     """DVC's md5 of a file or folder, without what .dvcignore hides in a folder of code."""
     if not path.is_dir():
         return cached(_md5, path)
-    files = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*")
-                   if file.is_file() and "__pycache__" not in file.parts)
+    files = sorted(
+        (file.relative_to(path).as_posix(), file)
+        for file in path.rglob("*")
+        if file.is_file() and "__pycache__" not in file.parts
+    )
     listed = [{"md5": cached(_md5, file), "relpath": name} for name, file in files]
-    return hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
+    return (
+        hashlib.md5(json.dumps(listed, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
+        + ".dir"
+    )
 
 
 def _md5(path: Path) -> str:

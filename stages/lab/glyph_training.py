@@ -36,12 +36,12 @@ from stages.reader_files import Description, write_reader
 from stages.sources.glyph_sources import load_glyphs
 from stages.statistics.proportions import wilson
 
-PART = 1000    # glyphs per thread and call
-EVERY = 0.5    # s, minimum between two updates of the progress
-DECAY = 0.01   # of weights
+PART = 1000  # glyphs per thread and call
+EVERY = 0.5  # s, minimum between two updates of the progress
+DECAY = 0.01  # of weights
 HELD_OUT = 0.1  # of the train file, for validation
-Z = 1.959964   # 95 %
-ADVICE = {     # of the study's errors, and what the page's user can do instead
+Z = 1.959964  # 95 %
+ADVICE = {  # of the study's errors, and what the page's user can do instead
     "learning_rate, or set precision to fp32 (the last good weights are in .scratch)": "the learning rate",
     "or remove it from glyphs.alphabet": "or leave it out",
 }
@@ -108,14 +108,18 @@ class Progress:
 
     def write(self, **changes: Any) -> None:
         self.written_at = time.monotonic()
-        self.tree |= changes | {"seconds": round(time.time() - self.started, 1),
-                                "epoch_share": round(min(self.seen / self.images, 1.0), 3)}
+        self.tree |= changes | {
+            "seconds": round(time.time() - self.started, 1),
+            "epoch_share": round(min(self.seen / self.images, 1.0), 3),
+        }
         artifacts.write_json(self.path, self.tree)
 
 
 def main() -> None:
     if len(sys.argv) != 2:
-        raise ValueError("python -m stages.lab.glyph_training takes the folder of a training: the lab calls it")
+        raise ValueError(
+            "python -m stages.lab.glyph_training takes the folder of a training: the lab calls it"
+        )
     folder = Path(sys.argv[1])
     settings = Settings(**artifacts.read_json(folder / "settings.json"))
     try:
@@ -136,10 +140,19 @@ def load_sets(home: Path, settings: Settings) -> Sets:
         found = study_glyphs(read("glyphs").glyphs, rng=rng)
     else:
         alphabet = settings.alphabet if settings.source == "fonts" else "0123456789"
-        found = load_glyphs(settings.source, "", alphabet=alphabet, emnist_split="balanced", validation=0.1, test=0.2,
-                            rng=rng)
-    train, validation, test = (parts(found.images[found.pool == pool], found.labels[found.pool == pool] + 1)
-                               for pool in range(3))
+        found = load_glyphs(
+            settings.source,
+            "",
+            alphabet=alphabet,
+            emnist_split="balanced",
+            validation=0.1,
+            test=0.2,
+            rng=rng,
+        )
+    train, validation, test = (
+        parts(found.images[found.pool == pool], found.labels[found.pool == pool] + 1)
+        for pool in range(3)
+    )
     return Sets(train, validation, test, found.alphabet)
 
 
@@ -152,24 +165,41 @@ def _sets_of_files(home: Path, seed: int) -> Sets:
     if "test" in csv_files.opened(home):
         tested, answers = csv_files.load_stored_glyphs(home, "test")
         test = parts(tested, csv_files.to_labels(answers, alphabet)) if len(answers) else []
-    return Sets(parts(images[~held], labels[~held]), parts(images[held], labels[held]), test, alphabet)
+    return Sets(
+        parts(images[~held], labels[~held]), parts(images[held], labels[held]), test, alphabet
+    )
 
 
 def parts(glyphs: Glyphs, labels: NDArray[np.int64]) -> list[GlyphPart]:
-    return [GlyphPart(glyphs[i : i + PART], labels[i : i + PART, None]) for i in range(0, len(glyphs), PART)]
+    return [
+        GlyphPart(glyphs[i : i + PART], labels[i : i + PART, None])
+        for i in range(0, len(glyphs), PART)
+    ]
 
 
 def fit_glyph_reader(folder: Path, settings: Settings, sets: Sets) -> None:
-    description = Description(settings.architecture, sets.alphabet, SIDE, SIDE, settings.channels, 1)
+    description = Description(
+        settings.architecture, sets.alphabet, SIDE, SIDE, settings.channels, 1
+    )
     network = description.build()
     initialise(network, generator=torch.Generator().manual_seed(settings.seed))
     progress = Progress(folder / "progress.json", sum(len(part.labels) for part in sets.train))
-    progress.write(weights=sum(parameter.numel() for parameter in network.parameters()), glyphs=progress.images)
+    progress.write(
+        weights=sum(parameter.numel() for parameter in network.parameters()), glyphs=progress.images
+    )
     network.register_forward_pre_hook(progress.count)
     device = choose_device("auto")
     precision = choose_precision("auto", device)
-    schedule = Schedule(settings.epochs, settings.epochs, settings.batch, settings.learning_rate, DECAY, precision,
-                        settings.seed, settings.augment)
+    schedule = Schedule(
+        settings.epochs,
+        settings.epochs,
+        settings.batch,
+        settings.learning_rate,
+        DECAY,
+        precision,
+        settings.seed,
+        settings.augment,
+    )
 
     def save_progress(state: TrainingState) -> None:
         progress.seen = 0
@@ -177,13 +207,22 @@ def fit_glyph_reader(folder: Path, settings: Settings, sets: Sets) -> None:
             write_reader(folder / "reader", description, state.best, {"lab": asdict(settings)})
         progress.write(history=[asdict(epoch) for epoch in state.history])
 
-    fitted = fit(network, sets.train, sets.validation, schedule, device=device, on_epoch=save_progress)
+    fitted = fit(
+        network, sets.train, sets.validation, schedule, device=device, on_epoch=save_progress
+    )
     network.load_state_dict(fitted.weights)
     recogniser = NetworkReader(network, precision=precision, device=device)
     temperature = float(artifacts.rounded(calibration_temperature(recogniser, sets.validation)))
-    write_reader(folder / "reader", replace(description, temperature=temperature), fitted.weights,
-                 {"lab": asdict(settings), "arithmetic": arithmetic(precision, device),
-                  **tested(recogniser, sets.test)})
+    write_reader(
+        folder / "reader",
+        replace(description, temperature=temperature),
+        fitted.weights,
+        {
+            "lab": asdict(settings),
+            "arithmetic": arithmetic(precision, device),
+            **tested(recogniser, sets.test),
+        },
+    )
     progress.write(state="done", **tested(recogniser, sets.test))
 
 
@@ -196,10 +235,17 @@ def tested(recogniser: NetworkReader, test: Sequence[GlyphPart]) -> dict[str, An
     for part in test:
         read_ = recogniser.read(part.images()).labels
         guess = read_[:, 0] if read_.shape[1] else np.zeros(len(part.labels), np.int64)
-        known = part.labels[:, 0] > 0  # an empty answer to a character outside the alphabet is not right
-        right, total = right + int((known & (guess == part.labels[:, 0])).sum()), total + len(part.labels)
+        known = (
+            part.labels[:, 0] > 0
+        )  # an empty answer to a character outside the alphabet is not right
+        right, total = (
+            right + int((known & (guess == part.labels[:, 0])).sum()),
+            total + len(part.labels),
+        )
     low, high = wilson(right / total, total, Z)
-    rounded: dict[str, Any] = artifacts.rounded({"test_accuracy": right / total, "test_low": low, "test_high": high})
+    rounded: dict[str, Any] = artifacts.rounded(
+        {"test_accuracy": right / total, "test_low": low, "test_high": high}
+    )
     return rounded | {"test_glyphs": total}
 
 

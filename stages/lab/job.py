@@ -47,8 +47,12 @@ class Job:
             artifacts.write_json(self.folder / "settings.json", asdict(settings))
             with (self.folder / "log.txt").open("wb") as log:
                 self.process = self.starter.submit(
-                    subprocess.Popen, [sys.executable, "-m", "stages.lab.glyph_training", str(self.folder)],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log).result()
+                    subprocess.Popen,
+                    [sys.executable, "-m", "stages.lab.glyph_training", str(self.folder)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                ).result()
 
     def stop(self) -> None:
         """End a running training at the user's request; the best reader so far is retained."""
@@ -81,8 +85,15 @@ class Job:
     def _state(self) -> dict[str, Any]:
         if not (self.folder / "settings.json").is_file():
             return {"state": "idle", "history": [], "savable": False}
-        running = self.running()  # before the files are read: the process writes them before it ends
-        status: dict[str, Any] = {"state": "running", "history": [], "seconds": 0.0, "epoch_share": 0.0}
+        running = (
+            self.running()
+        )  # before the files are read: the process writes them before it ends
+        status: dict[str, Any] = {
+            "state": "running",
+            "history": [],
+            "seconds": 0.0,
+            "epoch_share": 0.0,
+        }
         if (self.folder / "progress.json").is_file():
             status |= artifacts.read_json(self.folder / "progress.json")
         status["settings"] = artifacts.read_json(self.folder / "settings.json")
@@ -94,10 +105,22 @@ class Job:
     def _ended(self) -> dict[str, Any]:
         if (self.folder / "stopped").is_file():
             return {"state": "stopped"}
-        log = (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        log = (
+            (self.folder / "log.txt")
+            .read_text(encoding="utf-8", errors="replace")
+            .strip()
+            .splitlines()
+        )
         if self.process is None and not (log and log[-1].startswith("error: ")):
-            return {"state": "stopped", "error": "the lab ended while it trained: what it had learned by then is kept"}
-        last = log[-1].removeprefix("error: ") if log else f"exit status {self.process and self.process.returncode}"
+            return {
+                "state": "stopped",
+                "error": "the lab ended while it trained: what it had learned by then is kept",
+            }
+        last = (
+            log[-1].removeprefix("error: ")
+            if log
+            else f"exit status {self.process and self.process.returncode}"
+        )
         return {"state": "failed", "error": last[:500]}
 
     def save(self, folder: Path) -> None:
@@ -106,6 +129,8 @@ class Job:
             description = (self.reader / "reader.json").read_bytes()
             weights = (self.reader / "weights.safetensors").read_bytes()
         except FileNotFoundError:
-            raise MissingError("no trained reader to save: train one for at least one epoch") from None
+            raise MissingError(
+                "no trained reader to save: train one for at least one epoch"
+            ) from None
         artifacts.write_bytes(folder / "weights.safetensors", weights)
         artifacts.write_bytes(folder / "reader.json", description)

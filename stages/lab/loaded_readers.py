@@ -24,11 +24,19 @@ class Desk:
     """Shared state of the routes. Readers are loaded once, and again when their files change. Thread-safe, except that
     one thread at a time may run a network (lock `reading`)."""
 
-    def __init__(self, home: Path, study: Path = artifacts.READERS, pretrained: Path | None = None) -> None:
+    def __init__(
+        self, home: Path, study: Path = artifacts.READERS, pretrained: Path | None = None
+    ) -> None:
         self.home = home
         self.study = study
-        self.roots = {"": study, OWN_PREFIX: self.own} if pretrained is None else {"": study, PRETRAINED_PREFIX: pretrained, OWN_PREFIX: self.own}
-        self.reading = threading.Lock()  # hold it while a network runs: the network then has all cores
+        self.roots = (
+            {"": study, OWN_PREFIX: self.own}
+            if pretrained is None
+            else {"": study, PRETRAINED_PREFIX: pretrained, OWN_PREFIX: self.own}
+        )
+        self.reading = (
+            threading.Lock()
+        )  # hold it while a network runs: the network then has all cores
         self._loading = threading.Lock()
         self._loaded: dict[str, tuple[tuple[tuple[int, ...], ...], Loaded]] = {}
         self.at_close: list[Callable[[], None]] = []
@@ -47,7 +55,11 @@ class Desk:
         found = []
         for prefix, root in self.roots.items():
             if root.is_dir():
-                found += sorted(prefix + entry.name for entry in root.iterdir() if (entry / "reader.json").is_file())
+                found += sorted(
+                    prefix + entry.name
+                    for entry in root.iterdir()
+                    if (entry / "reader.json").is_file()
+                )
         return found
 
     def readers(self) -> list[dict[str, object]]:
@@ -59,8 +71,13 @@ class Desk:
             except ValueError as error:
                 described.append({"name": name, "error": str(error)})
                 continue
-            described.append({"name": name} | {field: getattr(description, field) for field in
-                                          ("architecture", "alphabet", "height", "width", "positions")})
+            described.append(
+                {"name": name}
+                | {
+                    field: getattr(description, field)
+                    for field in ("architecture", "alphabet", "height", "width", "positions")
+                }
+            )
         return described
 
     def folder(self, name: str) -> Path:
@@ -78,10 +95,14 @@ class Desk:
             stats = [(folder / file).stat() for file in ("reader.json", "weights.safetensors")]
         except OSError:
             raise MissingError(f"reader {name}: its weights are missing: train it again") from None
-        stamp = tuple((one.st_mtime_ns, one.st_size, one.st_ino) for one in stats)  # DVC may restore an older file
+        stamp = tuple(
+            (one.st_mtime_ns, one.st_size, one.st_ino) for one in stats
+        )  # DVC may restore an older file
         with self._loading:
             if name not in self._loaded or self._loaded[name][0] != stamp:
-                self._loaded = {one: self._loaded[one] for one in self.names() if one in self._loaded}
+                self._loaded = {
+                    one: self._loaded[one] for one in self.names() if one in self._loaded
+                }
                 checked_description(folder)
                 self._loaded[name] = stamp, load_recogniser(folder, choose_device("auto"))
             return self._loaded[name][1]
@@ -92,13 +113,17 @@ def checked_description(folder: Path) -> Description:
     try:
         return read_description(folder / "reader.json")
     except RecursionError:
-        raise ValueError(f"{folder / 'reader.json'}: expected a reader, got JSON of bottomless depth: train it "
-                         "again") from None
+        raise ValueError(
+            f"{folder / 'reader.json'}: expected a reader, got JSON of bottomless depth: train it "
+            "again"
+        ) from None
 
 
 def check_name(name: str) -> str:
     """The name, if it may become a folder below the lab's own. Raises RefusedError otherwise."""
     if not NAME.fullmatch(name):
-        raise RefusedError(f"name: expected 1 to 40 letters, digits, - and _, beginning with a letter or digit, got "
-                           f"{name[:60]!r}: choose another")
+        raise RefusedError(
+            f"name: expected 1 to 40 letters, digits, - and _, beginning with a letter or digit, got "
+            f"{name[:60]!r}: choose another"
+        )
     return name

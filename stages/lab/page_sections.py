@@ -13,7 +13,15 @@ from typing import Any
 
 from stages import artifacts
 from stages.lab import dvc_lock, experiments
-from stages.lab.artifact_files import Row, cached, command_for, missing, or_error, read_metrics, read_rows
+from stages.lab.artifact_files import (
+    Row,
+    cached,
+    command_for,
+    missing,
+    or_error,
+    read_metrics,
+    read_rows,
+)
 from stages.lab.errors import MissingError
 from stages.schemas.captchas import GlyphCounts
 from stages.schemas.figures import Classification, Confusion, Counts, OfReader
@@ -22,9 +30,19 @@ from stages.schemas.words import MISSED
 
 FIGURES = artifacts.PLOTS / "figures"
 REGRESS = artifacts.PLOTS / "regress"
-METRIC_FOLDERS = {"predict": (artifacts.METRICS / "predict", artifacts.PLOTS / "predict"), "train": (artifacts.PLOTS / "train",)}
-SHOWN = [Thresholds.reader, Thresholds.noise, Thresholds.share, Thresholds.level, Thresholds.low, Thresholds.high,
-         Thresholds.reached]
+METRIC_FOLDERS = {
+    "predict": (artifacts.METRICS / "predict", artifacts.PLOTS / "predict"),
+    "train": (artifacts.PLOTS / "train",),
+}
+SHOWN = [
+    Thresholds.reader,
+    Thresholds.noise,
+    Thresholds.share,
+    Thresholds.level,
+    Thresholds.low,
+    Thresholds.high,
+    Thresholds.reached,
+]
 
 
 def facts() -> dict[str, Any]:
@@ -32,18 +50,25 @@ def facts() -> dict[str, Any]:
     params = dvc_lock.recorded_params()
 
     def value(*names: str, between: str = " ") -> str:
-        given = [str(dvc_lock.parameter_text(params[name])) for name in names if params.get(name) not in (None, "")]
+        given = [
+            str(dvc_lock.parameter_text(params[name]))
+            for name in names
+            if params.get(name) not in (None, "")
+        ]
         return between.join(dict.fromkeys(given) if between == " to " else given)
 
     alphabet = str(params.get("glyphs.alphabet", ""))
-    listed = [("Image, height × width, px", value("captcha.height", "captcha.width", between=" × ")),
-              ("Characters of a text", value("captcha.length.min", "captcha.length.max", between=" to ")),
-              (f"Alphabet, {len(alphabet)} characters", alphabet),
-              ("Captchas are", value("captcha.source", "captcha.path")),
-              ("Glyphs", value("glyphs.source", "glyphs.path")),
-              ("Colour schemes", value("colour.schemes")), ("Noise types", value("noise.types")),
-              ("Levels of noise", value("noise.steps", "noise.level", between=", evenly up to ")),
-              ("Held out of training", value("noise.unseen"))]
+    listed = [
+        ("Image, height × width, px", value("captcha.height", "captcha.width", between=" × ")),
+        ("Characters of a text", value("captcha.length.min", "captcha.length.max", between=" to ")),
+        (f"Alphabet, {len(alphabet)} characters", alphabet),
+        ("Captchas are", value("captcha.source", "captcha.path")),
+        ("Glyphs", value("glyphs.source", "glyphs.path")),
+        ("Colour schemes", value("colour.schemes")),
+        ("Noise types", value("noise.types")),
+        ("Levels of noise", value("noise.steps", "noise.level", between=", evenly up to ")),
+        ("Held out of training", value("noise.unseen")),
+    ]
     return {"facts": [[name, text] for name, text in listed if text]}
 
 
@@ -57,10 +82,18 @@ def classes() -> dict[str, Any]:
         key = row[Counts.character], row[Counts.split]
         in_texts[key] = in_texts.get(key, 0) + (row[Counts.count] or 0)
     pieces = {row[GlyphCounts.label]: row for row in glyphs}
-    return {"glyphs": list(artifacts.SPLITS) if glyphs else [], "texts": splits, "rows": [
-        [name, *(pieces.get(name, {}).get(split) for split in artifacts.SPLITS if glyphs),
-         *(in_texts.get((name, split), 0) for split in splits)]
-        for name in dict.fromkeys([*pieces, *(row[Counts.character] for row in texts)])]}
+    return {
+        "glyphs": list(artifacts.SPLITS) if glyphs else [],
+        "texts": splits,
+        "rows": [
+            [
+                name,
+                *(pieces.get(name, {}).get(split) for split in artifacts.SPLITS if glyphs),
+                *(in_texts.get((name, split), 0) for split in splits),
+            ]
+            for name in dict.fromkeys([*pieces, *(row[Counts.character] for row in texts)])
+        ],
+    }
 
 
 def reader_section() -> dict[str, Any]:
@@ -80,7 +113,12 @@ def reader_section() -> dict[str, Any]:
     if not names:
         raise missing(artifacts.METRICS / "predict")
     names = in_order(names)
-    paths = [folder / f"{name}.json" for folders in METRIC_FOLDERS.values() for folder in folders for name in names]
+    paths = [
+        folder / f"{name}.json"
+        for folders in METRIC_FOLDERS.values()
+        for folder in folders
+        for name in names
+    ]
     notes += [str(missing(path)) for path in paths if not path.exists()]
     return {"names": names, "stages": stages, "notes": notes}
 
@@ -91,15 +129,30 @@ def _named(path: Path) -> dict[str, Any]:
 
 def reader_metric_rows(metrics: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
     names = sorted({name for one in metrics.values() for name in one})
-    bases = [name for name in names if not re.fullmatch(".+_(low|high)", name) or name.rpartition("_")[0] not in names]
-    rows = [{"metric": name, "readers": {reader: experiments.metric_with_interval(one, name) for reader, one in metrics.items()},
-             "interval": f"{name}_low" in names} for name in bases]
+    bases = [
+        name
+        for name in names
+        if not re.fullmatch(".+_(low|high)", name) or name.rpartition("_")[0] not in names
+    ]
+    rows = [
+        {
+            "metric": name,
+            "readers": {
+                reader: experiments.metric_with_interval(one, name)
+                for reader, one in metrics.items()
+            },
+            "interval": f"{name}_low" in names,
+        }
+        for name in bases
+    ]
     return sorted(rows, key=lambda row: not row["interval"])
 
 
 def in_order(names: list[str]) -> list[str]:
     """Readers as the figures name them, then the others."""
-    first = or_error(lambda: {"rows": read_rows(FIGURES / "confusion.csv", Confusion)}).get("rows", [])
+    first = or_error(lambda: {"rows": read_rows(FIGURES / "confusion.csv", Confusion)}).get(
+        "rows", []
+    )
     return list(dict.fromkeys([*(row[Confusion.reader] for row in first), *names]))
 
 
@@ -107,11 +160,24 @@ def confusion_section(reader: str) -> dict[str, Any]:
     """counts and shares by true character (rows) and what it was read as (columns; last what was missed)."""
     rows = of_reader(FIGURES / "confusion.csv", Confusion, reader)
     actual = list(dict.fromkeys(row[Confusion.actual] for row in rows))
-    others = sorted({row[Confusion.predicted] for row in rows} - {*actual}, key=lambda name: (name == MISSED, name))
-    cells = {(row[Confusion.actual], row[Confusion.predicted]): (row[Confusion.count], row[Confusion.share])
-             for row in rows}
-    return {"actual": actual, "predicted": [*actual, *others],
-            "cells": [[cells.get((row, column), (0, 0)) for column in (*actual, *others)] for row in actual]}
+    others = sorted(
+        {row[Confusion.predicted] for row in rows} - {*actual},
+        key=lambda name: (name == MISSED, name),
+    )
+    cells = {
+        (row[Confusion.actual], row[Confusion.predicted]): (
+            row[Confusion.count],
+            row[Confusion.share],
+        )
+        for row in rows
+    }
+    return {
+        "actual": actual,
+        "predicted": [*actual, *others],
+        "cells": [
+            [cells.get((row, column), (0, 0)) for column in (*actual, *others)] for row in actual
+        ],
+    }
 
 
 def classification(reader: str) -> dict[str, Any]:
@@ -122,8 +188,10 @@ def classification(reader: str) -> dict[str, Any]:
 def of_reader(path: Path, kind: type[OfReader], reader: str) -> list[Row]:
     rows = [row for row in read_rows(path, kind) if row[kind.reader] == reader]
     if not rows:
-        raise MissingError(f"{path.as_posix()} has no reader {reader[:60]!r}: choose another, or run "
-                           f"{command_for(path)}")
+        raise MissingError(
+            f"{path.as_posix()} has no reader {reader[:60]!r}: choose another, or run "
+            f"{command_for(path)}"
+        )
     return rows
 
 
@@ -131,6 +199,7 @@ def threshold_section() -> dict[str, Any]:
     """The level at which each reader still reads each share of the captchas; `confidence` of the intervals."""
     rows = read_rows(REGRESS / "thresholds.csv", Thresholds)
     confidence = or_error(dvc_lock.recorded_params).get("regression.confidence")
-    return {"rows": [{name: row[name] for name in SHOWN} for row in rows],
-            "confidence": confidence if isinstance(confidence, float) else None}
-
+    return {
+        "rows": [{name: row[name] for name in SHOWN} for row in rows],
+        "confidence": confidence if isinstance(confidence, float) else None,
+    }

@@ -29,10 +29,10 @@ from stages.reader.protocol import Reader, TextPrediction
 from stages.reader_files import Description
 
 LIMITS = {"/paint": 512 * 1024}
-MOST = 12       # characters in one drawing
+MOST = 12  # characters in one drawing
 POINTS = 20_000  # in all strokes of a drawing
-GAP = 3         # px between characters in a row
-EDGE = 2        # px of margin around the row
+GAP = 3  # px between characters in a row
+EDGE = 2  # px of margin around the row
 PAINT_EFFORT = SaliencyEffort(window=1, stride=1)  # minimal: input x gradient needs no steps
 
 Coordinate = Annotated[float, Field(ge=-4096, le=8192, allow_inf_nan=False)]
@@ -67,17 +67,29 @@ def routes(desk: Desk) -> APIRouter:
         """Text, confidence and, per character, the probability of every class and the saliency map over the image."""
         started = time.perf_counter()
         if sum(map(len, drawing.strokes)) > POINTS:
-            raise RefusedError(f"strokes: expected at most {POINTS} points, got more: clear the drawing")
+            raise RefusedError(
+                f"strokes: expected at most {POINTS} points, got more: clear the drawing"
+            )
         reader, description = desk.load(drawing.reader)
         glyphs = to_glyphs([np.array(stroke, np.float64) for stroke in drawing.strokes])
         if not len(glyphs):
-            return {"text": "", "confidence": None, "characters": [], "note": "", "milliseconds": 0.0}
+            return {
+                "text": "",
+                "confidence": None,
+                "characters": [],
+                "note": "",
+                "milliseconds": 0.0,
+            }
         if len(glyphs) > MOST:
-            raise RefusedError(f"strokes: expected at most {MOST} characters side by side, got {len(glyphs)}: draw "
-                               "fewer, or closer strokes for one character")
+            raise RefusedError(
+                f"strokes: expected at most {MOST} characters side by side, got {len(glyphs)}: draw "
+                "fewer, or closer strokes for one character"
+            )
         with desk.reading:
             answer = read_drawing(glyphs, reader, description, drawing.saliency)
-        return answer_json(answer, description.alphabet) | {"milliseconds": round((time.perf_counter() - started) * 1000, 1)}
+        return answer_json(answer, description.alphabet) | {
+            "milliseconds": round((time.perf_counter() - started) * 1000, 1)
+        }
 
     return router
 
@@ -86,7 +98,9 @@ def reads_singly(description: Description) -> bool:
     return (description.height, description.width, description.positions) == (SIDE, SIDE, 1)
 
 
-def read_drawing(glyphs: Glyphs, reader: Reader, description: Description, saliency: bool) -> Answer:
+def read_drawing(
+    glyphs: Glyphs, reader: Reader, description: Description, saliency: bool
+) -> Answer:
     """The answer of a reader to glyphs (n, 28, 28), n >= 1."""
     singly = reads_singly(description)
     if singly:
@@ -104,11 +118,19 @@ def read_drawing(glyphs: Glyphs, reader: Reader, description: Description, salie
     maps = None
     if saliency and len(row) and reader.gradients:
         probabilities_read = shares[np.arange(len(row)), labels[row, position]]
-        targets = Targets(labels[row], position, column, np.ones(len(row), bool), probabilities_read)
+        targets = Targets(
+            labels[row], position, column, np.ones(len(row), bool), probabilities_read
+        )
         maps = _maps(reader.gradients, images[row], targets)
     confidence = float(np.prod(predicted.probability))
-    return Answer(labels[row, position], confidence, shares, images[row], maps,
-                  _note(len(glyphs), len(row), description, saliency and not reader.gradients))
+    return Answer(
+        labels[row, position],
+        confidence,
+        shares,
+        images[row],
+        maps,
+        _note(len(glyphs), len(row), description, saliency and not reader.gradients),
+    )
 
 
 def _text_alone(predicted: TextPrediction, images: Images, alphabet_size: int) -> Answer:
@@ -116,8 +138,14 @@ def _text_alone(predicted: TextPrediction, images: Images, alphabet_size: int) -
     text = predicted.readings.labels[0]
     labels = text[text > 0].astype(np.int64)
     nothing = np.zeros((len(labels), alphabet_size + 1))
-    return Answer(labels, float(predicted.probability[0]), nothing, np.repeat(images, len(labels), axis=0), None,
-                  "this reader tells its reading alone: no probabilities, no map")
+    return Answer(
+        labels,
+        float(predicted.probability[0]),
+        nothing,
+        np.repeat(images, len(labels), axis=0),
+        None,
+        "this reader tells its reading alone: no probabilities, no map",
+    )
 
 
 def _maps(reader: NetworkReader, images: Images, targets: Targets) -> NDArray[np.float32]:
@@ -140,8 +168,12 @@ def _note(drawn: int, read_: int, description: Description, no_gradients: bool) 
 def in_a_row(glyphs: Glyphs, height: int, width: int) -> NDArray[np.uint8]:
     """Glyphs (n, 28, 28) in one row on a white canvas (H, W, 3), black; all made smaller together if needed."""
     inked = [np.flatnonzero(glyph.any(axis=0)) for glyph in glyphs]
-    patches = [glyph[:, columns[0] : columns[-1] + 1] for glyph, columns in zip(glyphs, inked, strict=True)]
-    row = np.concatenate([part for patch in patches for part in (np.zeros((SIDE, GAP), np.uint8), patch)][1:], axis=1)
+    patches = [
+        glyph[:, columns[0] : columns[-1] + 1] for glyph, columns in zip(glyphs, inked, strict=True)
+    ]
+    row = np.concatenate(
+        [part for patch in patches for part in (np.zeros((SIDE, GAP), np.uint8), patch)][1:], axis=1
+    )
     scale = min(1.0, (height - 2 * EDGE) / SIDE, (width - 2 * EDGE) / row.shape[1])
     if scale < 1:
         size = max(1, int(row.shape[1] * scale)), max(1, int(SIDE * scale))
@@ -159,12 +191,26 @@ def answer_json(answer: Answer, alphabet: str) -> dict[str, Any]:
     found = []
     for i, character in enumerate(text):
         shares = answer.shares[i].tolist()
-        probabilities = dict(zip(["", *alphabet], (round(share, 5) for share in shares), strict=True))
-        found.append({"character": character, "confidence": round(shares[answer.labels[i]], 5),
-                      "probabilities": probabilities if answer.shares[i].any() else {},
-                      "picture": picture(answer.images[i], None if answer.maps is None else answer.maps[i])})
-    return {"text": text, "confidence": round(answer.confidence, 5), "characters": found, "note": answer.note,
-            "alphabet": alphabet}
+        probabilities = dict(
+            zip(["", *alphabet], (round(share, 5) for share in shares), strict=True)
+        )
+        found.append(
+            {
+                "character": character,
+                "confidence": round(shares[answer.labels[i]], 5),
+                "probabilities": probabilities if answer.shares[i].any() else {},
+                "picture": picture(
+                    answer.images[i], None if answer.maps is None else answer.maps[i]
+                ),
+            }
+        )
+    return {
+        "text": text,
+        "confidence": round(answer.confidence, 5),
+        "characters": found,
+        "note": answer.note,
+        "alphabet": alphabet,
+    }
 
 
 def picture(image: Images, saliency: NDArray[np.float32] | None) -> dict[str, Any]:
@@ -173,7 +219,12 @@ def picture(image: Images, saliency: NDArray[np.float32] | None) -> dict[str, An
     if saliency is not None:
         most = max(float(np.abs(saliency).max()), 1e-12)
         encoded = _base64(np.rint(128 + 127 * saliency / most).astype(np.uint8))
-    return {"height": image.shape[0], "width": image.shape[1], "pixels": _base64(image[..., 1]), "saliency": encoded}
+    return {
+        "height": image.shape[0],
+        "width": image.shape[1],
+        "pixels": _base64(image[..., 1]),
+        "saliency": encoded,
+    }
 
 
 def _base64(pixels: NDArray[np.uint8]) -> str:

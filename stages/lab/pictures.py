@@ -18,13 +18,15 @@ from stages.sources.images import FORMATS, Picture, read_image
 from stages.sources.labelled_captchas import to_canvas
 
 LIMIT = 2 * 2**20  # bytes of a file
-MEGAPIXELS = 4     # as declared in the header
+MEGAPIXELS = 4  # as declared in the header
 LARGEST = 256, 512  # px, maximum height and width in memory: no captcha is larger
-SMALLEST = 8       # px, either side
-CACHED_PICTURES = 16          # images in memory; the oldest is removed
+SMALLEST = 8  # px, either side
+CACHED_PICTURES = 16  # images in memory; the oldest is removed
 # The headers of an icon and of an AVIF need not state the size of the images inside, which may be bombs.
 TAKEN = tuple(name for name in FORMATS if name not in ("ICO", "AVIF"))
-TILES = range(322, 326)  # tags of a TIFF: a tile is decoded whole, even if the image is much smaller
+TILES = range(
+    322, 326
+)  # tags of a TIFF: a tile is decoded whole, even if the image is much smaller
 
 
 def read_upload(content: bytes, home: Path) -> Picture:
@@ -51,24 +53,33 @@ def check_header(content: bytes) -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content), formats=[name for name in TAKEN if name in Image.OPEN]) as image:
+            with Image.open(
+                io.BytesIO(content), formats=[name for name in TAKEN if name in Image.OPEN]
+            ) as image:
                 width, height = image.size
                 # Cameras write JPEGs with a preview as a second image (MPO): these are still images.
                 moves = image.format != "MPO" and getattr(image, "is_animated", False)
                 tiled = image.format == "TIFF" and bool(tags_of(content) & set(TILES))
     except Image.DecompressionBombError:
-        raise TooLargeError(f"upload: expected at most {MEGAPIXELS} megapixels, got far more: make it "
-                            "smaller") from None
+        raise TooLargeError(
+            f"upload: expected at most {MEGAPIXELS} megapixels, got far more: make it smaller"
+        ) from None
     except Exception:  # a damaged file can make a decoder raise nearly anything
-        raise UnreadableError("upload: expected an image (PNG, JPEG, GIF, BMP, WebP, TIFF …), got something else: "
-                              "choose another file") from None
+        raise UnreadableError(
+            "upload: expected an image (PNG, JPEG, GIF, BMP, WebP, TIFF …), got something else: "
+            "choose another file"
+        ) from None
     if width * height > MEGAPIXELS * 1_000_000:
-        raise TooLargeError(f"upload: expected at most {MEGAPIXELS} megapixels, got {width} x {height} px: make it "
-                            "smaller")
+        raise TooLargeError(
+            f"upload: expected at most {MEGAPIXELS} megapixels, got {width} x {height} px: make it "
+            "smaller"
+        )
     if tiled:
         raise UnreadableError("upload: expected a TIFF in strips, got one in tiles: save it as PNG")
     if moves:
-        raise UnreadableError("upload: expected one picture, got an animation or several pages: save one of them")
+        raise UnreadableError(
+            "upload: expected one picture, got an animation or several pages: save one of them"
+        )
 
 
 def tags_of(content: bytes) -> set[int]:
@@ -94,8 +105,10 @@ def fitted(picture: Picture) -> Picture:
     scale = min(1.0, *(most / side for most, side in zip(LARGEST, picture.shape, strict=False)))
     height, width = (round(side * scale) for side in picture.shape[:2])
     if min(height, width) < SMALLEST:
-        raise UnreadableError(f"upload: expected a captcha of {SMALLEST} x {SMALLEST} px or more, got "
-                              f"{picture.shape[1]} x {picture.shape[0]}: crop or enlarge it")
+        raise UnreadableError(
+            f"upload: expected a captcha of {SMALLEST} x {SMALLEST} px or more, got "
+            f"{picture.shape[1]} x {picture.shape[0]}: crop or enlarge it"
+        )
     return picture if scale == 1 else to_canvas(picture, height, width)
 
 

@@ -55,17 +55,23 @@ class Script:
     """The glyphs of a source, and which characters count as one."""
 
     glyphs: GlyphSet
-    pools: dict[str, NDArray[np.int64]]  # test glyph ids per character: no reader of the study was trained on them
+    pools: dict[
+        str, NDArray[np.int64]
+    ]  # test glyph ids per character: no reader of the study was trained on them
     folding: Folding
 
 
 def script_of(source: str, alphabet: str) -> Script:
     """The glyphs of the study's source, of digits or of fonts. Raises ValueError if they cannot be loaded."""
     try:
-        return _script(source, alphabet if source == "fonts" else "", Path("params.yaml").stat().st_mtime_ns)
+        return _script(
+            source, alphabet if source == "fonts" else "", Path("params.yaml").stat().st_mtime_ns
+        )
     except FileNotFoundError:
-        raise RefusedError("params.yaml: expected it in the folder that the lab was started in: start it from the root "
-                           "of the repository") from None
+        raise RefusedError(
+            "params.yaml: expected it in the folder that the lab was started in: start it from the root "
+            "of the repository"
+        ) from None
 
 
 @lru_cache(maxsize=4)  # many characters of fonts take tens of MB and seconds
@@ -73,13 +79,22 @@ def _script(source: str, alphabet: str, stamp: int) -> Script:
     params = read("seed", "glyphs", "captcha")
     glyphs = params.glyphs
     captcha = params.captcha
-    rng = stream(params.seed, "pools")  # the study's own stream, so that the test glyphs are the same
+    rng = stream(
+        params.seed, "pools"
+    )  # the study's own stream, so that the test glyphs are the same
     if source == "study":
         found = study_glyphs(glyphs, rng=rng)
         folding = fold(glyphs.alphabet, captcha.fold, captcha.case)
     else:
-        found = load_glyphs(source, "", alphabet=alphabet or DIGITS, emnist_split="balanced",
-                            validation=glyphs.validation, test=glyphs.test, rng=rng)
+        found = load_glyphs(
+            source,
+            "",
+            alphabet=alphabet or DIGITS,
+            emnist_split="balanced",
+            validation=glyphs.validation,
+            test=glyphs.test,
+            rng=rng,
+        )
         folding = fold(found.alphabet, "", "keep")
     return Script(found, found.pool_of("test"), folding)
 
@@ -87,8 +102,15 @@ def _script(source: str, alphabet: str, stamp: int) -> Script:
 def study_glyphs(glyphs: GlyphParams, *, rng: np.random.Generator) -> GlyphSet:
     """The glyphs of the study, from this machine only: with an empty path, the stage would download them."""
     path = glyphs.path or (str(DOWNLOADS) if glyphs.source in ("mnist", "emnist") else "")
-    return load_glyphs(glyphs.source, path, alphabet=glyphs.alphabet, emnist_split=glyphs.emnist_split,
-                       validation=glyphs.validation, test=glyphs.test, rng=rng)
+    return load_glyphs(
+        glyphs.source,
+        path,
+        alphabet=glyphs.alphabet,
+        emnist_split=glyphs.emnist_split,
+        validation=glyphs.validation,
+        test=glyphs.test,
+        rng=rng,
+    )
 
 
 def sources_here() -> list[str]:
@@ -107,12 +129,16 @@ def draw_setting_texts(setting: Setting, n: int, *identity: str | int) -> list[s
     """n texts: the setting's, or drawn ones. Raises RefusedError on a character without glyphs."""
     alphabet = script_of(setting.source, setting.alphabet).glyphs.alphabet
     if not setting.text:
-        drawn = stream(setting.seed, "lab", "texts", *identity).integers(len(alphabet), size=(n, setting.length))
+        drawn = stream(setting.seed, "lab", "texts", *identity).integers(
+            len(alphabet), size=(n, setting.length)
+        )
         return ["".join(alphabet[i] for i in row) for row in drawn]
     lacking = [character for character in setting.text if character not in alphabet]
     if lacking:
-        raise RefusedError(f"text: {lacking[0]!r} is not in the alphabet {alphabet}: type others, or choose another "
-                           "source or alphabet")
+        raise RefusedError(
+            f"text: {lacking[0]!r} is not in the alphabet {alphabet}: type others, or choose another "
+            "source or alphabet"
+        )
     return [setting.text] * n
 
 
@@ -131,17 +157,31 @@ def composed(setting: Setting, texts: Sequence[str], *identity: str | int) -> Im
     script = script_of(setting.source, setting.alphabet)
     ids = draw_glyph_ids(setting, texts, *identity)
     try:
-        bases = compose(np.arange(len(texts), dtype=np.int32), list(texts), ids, script.glyphs.images, setting.layout,
-                        rng=stream(setting.seed, "lab", "layout", *identity))
+        bases = compose(
+            np.arange(len(texts), dtype=np.int32),
+            list(texts),
+            ids,
+            script.glyphs.images,
+            setting.layout,
+            rng=stream(setting.seed, "lab", "layout", *identity),
+        )
     except ValueError as error:
-        raise RefusedError(str(error).replace("captcha.", "")) from None  # the page has no such section
-    colours = draw_colours([setting.scheme] * len(texts), [len(text) for text in texts],
-                           per_character=setting.per_character, least_contrast=setting.contrast,
-                           rng=stream(setting.seed, "lab", "colour", *identity))
+        raise RefusedError(
+            str(error).replace("captcha.", "")
+        ) from None  # the page has no such section
+    colours = draw_colours(
+        [setting.scheme] * len(texts),
+        [len(text) for text in texts],
+        per_character=setting.per_character,
+        least_contrast=setting.contrast,
+        rng=stream(setting.seed, "lab", "colour", *identity),
+    )
     return paint(bases, colours)
 
 
-def noisy(images: Images, noises: Sequence[NoiseSetting], seed: int, *identity: str | int) -> Images:
+def noisy(
+    images: Images, noises: Sequence[NoiseSetting], seed: int, *identity: str | int
+) -> Images:
     """The images under each noise in turn. The random numbers of a noise depend on its type and on the number of its
     type before it, not on its level nor on noises of other types."""
     before: Counter[str] = Counter()

@@ -43,8 +43,11 @@ def read_report(path: Path) -> dict[str, Any]:
         _check(path, "a chapter", chapter, CHAPTER)
     for name, figure in tree["figures"].items():
         _check(path, f"figure {name[:40]}", figure, FIGURE)
-    if any(not isinstance(text, str) for texts in tree["findings"].values()
-           for text in (texts if isinstance(texts, list) else [None])):
+    if any(
+        not isinstance(text, str)
+        for texts in tree["findings"].values()
+        for text in (texts if isinstance(texts, list) else [None])
+    ):
         raise damaged(path, "findings should be lists of texts")
     return dict(tree)
 
@@ -59,7 +62,9 @@ def _check(path: Path, what: str, found: Any, shape: Mapping[str, type]) -> None
 
 def figures_of(chapter: Mapping[str, Any]) -> list[str]:
     """The names of a chapter's figures in order, those in folds included."""
-    return [str(part.get("name")) for part in _parts(chapter["content"]) if part.get("kind") == "figure"]
+    return [
+        str(part.get("name")) for part in _parts(chapter["content"]) if part.get("kind") == "figure"
+    ]
 
 
 def _parts(content: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
@@ -71,12 +76,21 @@ def _parts(content: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
 
 def regression_table(path: Path) -> dict[str, Any]:
     """The regression table: caption, head, body and foot as rows of complete cells, and the notes below it."""
-    tables = [part.get("table") for chapter in read_report(path)["chapters"] for part in _parts(chapter["content"])]
-    table = next((one for one in tables if isinstance(one, dict) and one.get("kind") == "regression"), None)
+    tables = [
+        part.get("table")
+        for chapter in read_report(path)["chapters"]
+        for part in _parts(chapter["content"])
+    ]
+    table = next(
+        (one for one in tables if isinstance(one, dict) and one.get("kind") == "regression"), None
+    )
     if table is None or not table.get("body"):
         raise damaged(path, "it has no table of the regressions")
     try:
-        parts = {name: [[{**CELL, **cell} for cell in row] for row in table[name]] for name in ("head", "body", "foot")}
+        parts = {
+            name: [[{**CELL, **cell} for cell in row] for row in table[name]]
+            for name in ("head", "body", "foot")
+        }
         return {"caption": table["caption"], **parts, "notes": table["notes"]}
     except (KeyError, TypeError):
         raise damaged(path, "its table of the regressions is not one") from None

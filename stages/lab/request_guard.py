@@ -34,7 +34,9 @@ class Guard:
         self.app = app
         self.limits = limits
         self.hosts = {*LOOPBACK, *(f"[{host}]" if ":" in host else host for host in hosts)}
-        self.anywhere = bool({"0.0.0.0", "[::]"} & self.hosts)  # it listens on every address: any name may be right
+        self.anywhere = bool(
+            {"0.0.0.0", "[::]"} & self.hosts
+        )  # it listens on every address: any name may be right
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,7 +47,9 @@ class Guard:
         limit = self.limits.get(scope["path"], BODY)
         refusal = self.refusal(headers, limit)
         if refusal is not None:
-            await JSONResponse({"error": refusal[1]}, refusal[0], headers=HEADERS)(scope, receive, send)
+            await JSONResponse({"error": refusal[1]}, refusal[0], headers=HEADERS)(
+                scope, receive, send
+            )
             return
         await self.app(scope, limit_body(receive, limit), with_headers(send))
 
@@ -57,7 +61,10 @@ class Guard:
             return 400, f"Host: expected {known}, got {host[:80]!r}: open the lab by that name"
         origin = headers.get("origin")
         if origin is not None and origin.partition("://")[2] != host:
-            return 403, f"Origin: expected this page's own, got {origin[:80]!r}: use the lab's own page"
+            return (
+                403,
+                f"Origin: expected this page's own, got {origin[:80]!r}: use the lab's own page",
+            )
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             return 403, "Sec-Fetch-Site: expected same-origin: use the lab's own page"
         length = headers.get("content-length", "0")

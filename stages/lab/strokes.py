@@ -17,11 +17,15 @@ from stages.captcha.glyphs import BOX, SIDE, Glyphs, centre
 
 Stroke = NDArray[np.float64]  # (m, 2) points x, y in px of the canvas, m >= 1
 
-PEN = 2.4    # px on 28 x 28; antialiased, it has the ink of MNIST's strokes (tests/test_lab_strokes.py)
-FINE = 8     # fine pixels per pixel, averaged at the end
-SHIFT = 4    # fractional bits of cv2's coordinates
-NIB = 8.0    # px of the canvas: minimum width of a vertical line; anything smaller is a dot
-SHARED = 1 / 3  # of the narrower of two strokes: minimum overlap of their widths if they make one character
+PEN = (
+    2.4  # px on 28 x 28; antialiased, it has the ink of MNIST's strokes (tests/test_lab_strokes.py)
+)
+FINE = 8  # fine pixels per pixel, averaged at the end
+SHIFT = 4  # fractional bits of cv2's coordinates
+NIB = 8.0  # px of the canvas: minimum width of a vertical line; anything smaller is a dot
+SHARED = (
+    1 / 3
+)  # of the narrower of two strokes: minimum overlap of their widths if they make one character
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,14 @@ class Span:
         shared = min(self.right, other.right) - max(self.left, other.left)
         if shared >= SHARED * min(self.right - self.left, other.right - other.left):
             return True
-        return shared > -NIB and any(touch(one, another) for one in self.strokes for another in other.strokes)
+        return shared > -NIB and any(
+            touch(one, another) for one in self.strokes for another in other.strokes
+        )
 
     def joined(self, other: Span) -> Span:
-        return Span(min(self.left, other.left), max(self.right, other.right), self.strokes + other.strokes)
+        return Span(
+            min(self.left, other.left), max(self.right, other.right), self.strokes + other.strokes
+        )
 
 
 def touch(one: Stroke, other: Stroke) -> bool:
@@ -49,7 +57,9 @@ def touch(one: Stroke, other: Stroke) -> bool:
 
 def stroke_distance(points: Stroke, stroke: Stroke) -> float:
     """Distance from the nearest of the points to the line of the stroke, px."""
-    along = np.diff(stroke, axis=0, append=stroke[-1:])  # (m, 2), the last is 0: a single point is a line too
+    along = np.diff(
+        stroke, axis=0, append=stroke[-1:]
+    )  # (m, 2), the last is 0: a single point is a line too
     away = points[:, None] - stroke  # (k, m, 2)
     share = (away * along).sum(axis=2) / np.maximum((along**2).sum(axis=1), 1e-9)
     return float(np.linalg.norm(away - np.clip(share, 0, 1)[..., None] * along, axis=2).min())
@@ -61,11 +71,15 @@ def split_characters(strokes: Sequence[Stroke]) -> list[tuple[Stroke, ...]]:
     for stroke in strokes:
         left = float(stroke[:, 0].min())
         right = float(stroke[:, 0].max())
-        least = NIB if np.ptp(stroke, axis=0).max() < NIB else NIB / 2  # a dot may be next to the line of its i
+        least = (
+            NIB if np.ptp(stroke, axis=0).max() < NIB else NIB / 2
+        )  # a dot may be next to the line of its i
         middle = (left + right) / 2
         half = max((right - left) / 2, least)
         span = Span(middle - half, middle + half, (stroke,))
-        while touching := [other for other in spans if span.belongs_to(other)]:  # a joined span may touch others
+        while touching := [
+            other for other in spans if span.belongs_to(other)
+        ]:  # a joined span may touch others
             spans = [other for other in spans if not any(other is one for one in touching)]
             for other in touching:
                 span = other.joined(span)
@@ -83,7 +97,9 @@ def to_glyph(strokes: Sequence[Stroke]) -> Glyphs:
     for stroke in strokes:
         place = ((stroke - low) * scale + (SIDE - BOX + PEN) / 2) * FINE
         corners = np.rint(place * 2**SHIFT).astype(np.int32).reshape(-1, 1, 2)
-        corners = np.repeat(corners, 2, axis=0) if len(corners) == 1 else corners  # a dot is a line to the same point
+        corners = (
+            np.repeat(corners, 2, axis=0) if len(corners) == 1 else corners
+        )  # a dot is a line to the same point
         cv2.polylines(fine, [corners], False, 255, round(PEN * FINE), cv2.LINE_8, SHIFT)
     ink = fine.reshape(SIDE, FINE, SIDE, FINE).mean(axis=(1, 3))
     return centre(np.rint(ink).astype(np.uint8), scale=1.0)

@@ -38,8 +38,9 @@ LIMITS = {f"/train/file/{kind}": FILE for kind in csv_files.GLYPH_FILES}
 BATCH = 1000  # glyphs per call of a reader
 
 Kind = Literal["train", "test"]
-FITTED = tuple(name for name, one in ARCHITECTURES.items()
-               if one.family == "network" and not one.any_length)  # networks that can read single glyphs
+FITTED = tuple(
+    name for name, one in ARCHITECTURES.items() if one.family == "network" and not one.any_length
+)  # networks that can read single glyphs
 
 
 class TrainingRequest(BaseModel):
@@ -64,7 +65,9 @@ class Name(BaseModel):
 def routes(desk: Desk) -> APIRouter:
     router = APIRouter(prefix="/train")
     job = Job(desk.home / "job")
-    storing = threading.Lock()  # two at once would write to one file; a large table may need hundreds of MB
+    storing = (
+        threading.Lock()
+    )  # two at once would write to one file; a large table may need hundreds of MB
     desk.at_close.append(job.close)
     clean_uploads(desk.home)
 
@@ -78,7 +81,9 @@ def routes(desk: Desk) -> APIRouter:
     @router.post("")
     def start(wanted: TrainingRequest) -> dict[str, Any]:
         if wanted.source == "file" and "train" not in csv_files.opened(desk.home):
-            raise MissingError("source: no train file is open: open a CSV, or choose another source")
+            raise MissingError(
+                "source: no train file is open: open a CSV, or choose another source"
+            )
         check_alphabet(wanted.alphabet)  # before the previous training is removed
         job.start(Settings(**wanted.model_dump()))
         return state()
@@ -93,7 +98,9 @@ def routes(desk: Desk) -> APIRouter:
         folder = desk.own / check_name(wanted.name)
         with storing:
             if folder.exists() and not wanted.overwrite:
-                raise BusyError(f"name: a reader {wanted.name!r} is there: choose another, or overwrite it")
+                raise BusyError(
+                    f"name: a reader {wanted.name!r} is there: choose another, or overwrite it"
+                )
             job.save(folder)
         return {"name": OWN_PREFIX + wanted.name}
 
@@ -102,7 +109,9 @@ def routes(desk: Desk) -> APIRouter:
         folder = desk.own / check_name(wanted.name)
         with storing:
             if not folder.is_dir():
-                raise MissingError(f"name: no reader {wanted.name!r} was saved here: reload the list")
+                raise MissingError(
+                    f"name: no reader {wanted.name!r} was saved here: reload the list"
+                )
             shutil.rmtree(folder)
         return {"name": OWN_PREFIX + wanted.name}
 
@@ -136,13 +145,18 @@ def routes(desk: Desk) -> APIRouter:
         """Kaggle's submission for the test file, by a named reader of single characters, or by the one in training."""
         chosen, description = desk.load(reader) if reader else _trained(job)
         if not reads_singly(description):
-            raise RefusedError(f"reader: expected one of single characters, got {reader!r}, made for captchas of "
-                               f"{description.width} x {description.height} px: choose another")
+            raise RefusedError(
+                f"reader: expected one of single characters, got {reader!r}, made for captchas of "
+                f"{description.width} x {description.height} px: choose another"
+            )
         images, _ = csv_files.load_stored_glyphs(desk.home, "test")
         answers = list(answers_of(desk, chosen, description, images))
         name = "submission.csv"
-        return StreamingResponse(csv_files.submission(iter(answers)), media_type="text/csv",
-                                 headers={"Content-Disposition": f'attachment; filename="{name}"'})
+        return StreamingResponse(
+            csv_files.submission(iter(answers)),
+            media_type="text/csv",
+            headers={"Content-Disposition": f'attachment; filename="{name}"'},
+        )
 
     return router
 
@@ -151,7 +165,9 @@ def check_alphabet(alphabet: str) -> None:
     """Raise RefusedError unless it has two or more characters, all different and printable."""
     composed = unicodedata.normalize("NFC", alphabet)
     if not (len(set(composed)) == len(composed) >= 2 and composed.isprintable()):
-        raise RefusedError(f"alphabet: expected 2 to 100 characters, each once, got {alphabet!r}: correct it")
+        raise RefusedError(
+            f"alphabet: expected 2 to 100 characters, each once, got {alphabet!r}: correct it"
+        )
 
 
 def _trained(job: Job) -> tuple[Reader, Description]:
@@ -160,7 +176,9 @@ def _trained(job: Job) -> tuple[Reader, Description]:
     return load_recogniser(job.reader, choose_device("auto"))
 
 
-def answers_of(desk: Desk, reader: Reader, description: Description, images: Glyphs) -> Iterator[str]:
+def answers_of(
+    desk: Desk, reader: Reader, description: Description, images: Glyphs
+) -> Iterator[str]:
     """The reader's answer per glyph (n, 28, 28); the first character of the alphabet for an empty answer."""
     for start in range(0, len(images), BATCH):
         pixels = np.repeat(images[start : start + BATCH, ..., None], 3, axis=3)

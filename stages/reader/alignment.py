@@ -63,11 +63,16 @@ def _costs(truth: Sequence[object], guess: Sequence[object]) -> list[list[tuple[
     """Cell i, j: the least (edits, minus matches) to align truth[i:] with guess[j:]."""
     T = len(truth)
     S = len(guess)
-    cost = [_edges(T - i, S) for i in range(T + 1)]  # right along the edges, where one of both texts has ended
+    cost = [
+        _edges(T - i, S) for i in range(T + 1)
+    ]  # right along the edges, where one of both texts has ended
     for i in reversed(range(T)):
         for j in reversed(range(S)):
-            cost[i][j] = min(_added(cost[i + 1][j + 1], _pair(truth[i], guess[j])),
-                             _added(cost[i + 1][j], (1, 0)), _added(cost[i][j + 1], (1, 0)))
+            cost[i][j] = min(
+                _added(cost[i + 1][j + 1], _pair(truth[i], guess[j])),
+                _added(cost[i + 1][j], (1, 0)),
+                _added(cost[i][j + 1], (1, 0)),
+            )
     return cost
 
 

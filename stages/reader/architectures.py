@@ -12,7 +12,9 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 Family = Literal["network", "classical", "external"]
-PRECISION: Mapping[Family, str] = MappingProxyType({"classical": "fp64", "external": "fp32"})  # networks: as asked
+PRECISION: Mapping[Family, str] = MappingProxyType(
+    {"classical": "fp64", "external": "fp32"}
+)  # networks: as asked
 LIMITS = {"alphabet_size": (1, 10_000), "height": (8, 4096), "width": (8, 4096), "channels": (4, 512),
           "positions": (1, 127)}  # fmt: skip
 
@@ -32,7 +34,9 @@ class Sizes:
         for name, (low, high) in LIMITS.items():
             value = getattr(self, name)
             if not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(f"{name}: expected a whole number from {low} to {high}, got {value!r}")
+                raise ValueError(
+                    f"{name}: expected a whole number from {low} to {high}, got {value!r}"
+                )
 
 
 @dataclass(frozen=True)
@@ -79,4 +83,6 @@ OPTIMISERS = (ADAMW, MUON)
 
 def of_family(*families: Family) -> tuple[str, ...]:
     """The architectures of these families, in the registry's order."""
-    return tuple(name for name, architecture in ARCHITECTURES.items() if architecture.family in families)
+    return tuple(
+        name for name, architecture in ARCHITECTURES.items() if architecture.family in families
+    )

@@ -12,16 +12,17 @@ from stages.reader.batches import Images, Labels
 
 # What strength 1 does at most, either way; each image draws its own, evenly. Lengths are shares of the image's height.
 ROTATION = 12.0  # degrees
-SHEAR = 0.2      # px a px
-ZOOM = 0.15      # of the size, by axis
+SHEAR = 0.2  # px a px
+ZOOM = 0.15  # of the size, by axis
 SHIFT = 0.08
-WAVE = 0.035     # standard deviation of the elastic displacement (Simard, Steinkraus & Platt 2003)
-KNOT = 0.25      # between two knots of that displacement
-SHARE = 0.5      # of the images; the others stay as they are, since to bend an image smooths the noise in it
+WAVE = 0.035  # standard deviation of the elastic displacement (Simard, Steinkraus & Platt 2003)
+KNOT = 0.25  # between two knots of that displacement
+SHARE = 0.5  # of the images; the others stay as they are, since to bend an image smooths the noise in it
 
 
-def augmented_batches(batches: Iterable[tuple[Images, Labels]], strength: float, *, seed: int,
-              epoch: int) -> Iterator[tuple[Images, Labels]]:
+def augmented_batches(
+    batches: Iterable[tuple[Images, Labels]], strength: float, *, seed: int, epoch: int
+) -> Iterator[tuple[Images, Labels]]:
     """Batches with half of their images bent; what happens to them derives from (seed, epoch) and their place."""
     rng = np.random.default_rng((seed, epoch, 1))
     for images, labels in batches:
@@ -34,16 +35,22 @@ def augmented_images(images: Images, strength: float, *, rng: np.random.Generato
     Outside of an image its border goes on. Strength 0 changes nothing.
     """
     height, width = images.shape[1:3]
-    across, down = (np.arange(size, dtype=np.float32) - (size - 1) / 2 for size in (width, height))  # from the centre
+    across, down = (
+        np.arange(size, dtype=np.float32) - (size - 1) / 2 for size in (width, height)
+    )  # from the centre
     knots = [max(2, round(size / (KNOT * height)) + 1) for size in (height, width)]
     result = images.copy()
     for i in np.flatnonzero(rng.random(len(images)) < SHARE):
         (xx, xy), (yx, yy), (x, y) = _affine(strength, height, rng)
-        waves = rng.standard_normal((*knots, 2), dtype=np.float32) * np.float32(WAVE * strength * height)
+        waves = rng.standard_normal((*knots, 2), dtype=np.float32) * np.float32(
+            WAVE * strength * height
+        )
         source = cv2.resize(waves, (width, height), interpolation=cv2.INTER_CUBIC)  # (H, W, xy)
         source[..., 0] += (xx * across + (x + (width - 1) / 2)) + (xy * down)[:, None]
         source[..., 1] += yx * across + (yy * down + (y + (height - 1) / 2))[:, None]
-        result[i] = cv2.remap(images[i], source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        result[i] = cv2.remap(
+            images[i], source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
     return result
 
 
@@ -52,5 +59,9 @@ def _affine(strength: float, height: int, rng: np.random.Generator) -> NDArray[n
     angle, shear, across, down, right, low = strength * rng.uniform(-1, 1, 6)
     turn = np.deg2rad(ROTATION * angle)
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    linear = rotation @ np.array([[1, SHEAR * shear], [0, 1]]) @ np.diag(np.exp([ZOOM * across, ZOOM * down]))
+    linear = (
+        rotation
+        @ np.array([[1, SHEAR * shear], [0, 1]])
+        @ np.diag(np.exp([ZOOM * across, ZOOM * down]))
+    )
     return np.vstack([linear, [right * SHIFT * height, low * SHIFT * height]]).astype(np.float32)

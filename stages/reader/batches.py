@@ -27,7 +27,9 @@ def steps_of(parts: Sequence[LabelledImages], batch: int) -> int:
     return max(1, sum(len(part.labels) for part in parts) // batch)
 
 
-def batches(parts: Sequence[LabelledImages], size: int, *, seed: int, epoch: int) -> Iterator[tuple[Images, Labels]]:
+def batches(
+    parts: Sequence[LabelledImages], size: int, *, seed: int, epoch: int
+) -> Iterator[tuple[Images, Labels]]:
     """`steps_of` batches: parts in random order, as many at once as fill a window, shuffled within it.
 
     What a window leaves over goes into the next; the last rest of the epoch is left out. The order derives from
@@ -44,7 +46,9 @@ def batches(parts: Sequence[LabelledImages], size: int, *, seed: int, epoch: int
         if images and (left == 0 or sum(array.nbytes for array in images) >= WINDOW):
             window = _shuffled(images, labels, rng)
             whole = len(window[0]) // size * size
-            yield from ((window[0][i : i + size], window[1][i : i + size]) for i in range(0, whole, size))
+            yield from (
+                (window[0][i : i + size], window[1][i : i + size]) for i in range(0, whole, size)
+            )
             made += whole // size
             images = [window[0][whole:].copy()]
             labels = [window[1][whole:].copy()]  # a view would hold the window
@@ -52,7 +56,9 @@ def batches(parts: Sequence[LabelledImages], size: int, *, seed: int, epoch: int
         yield images[0], labels[0]
 
 
-def _shuffled(images: Sequence[Images], labels: Sequence[Labels], rng: np.random.Generator) -> tuple[Images, Labels]:
+def _shuffled(
+    images: Sequence[Images], labels: Sequence[Labels], rng: np.random.Generator
+) -> tuple[Images, Labels]:
     """The rows of several parts in random order; labels (n, T), T the longest of all."""
     lengths = [len(array) for array in images]
     place = np.split(rng.permutation(sum(lengths)), np.cumsum(lengths[:-1]))

@@ -21,13 +21,17 @@ def aligned_columns(logits: Floats, labels: Labels) -> Ints:
     lengths = (labels > 0).sum(1)
     twins = (labels[:, 1:] == labels[:, :-1]) & (labels[:, 1:] > 0)
     if (lengths + twins.sum(1) > S).any():
-        raise ValueError(f"a text of {int(lengths.max())} characters needs more than the {S} columns of the reader: "
-                         "widen the captchas")
+        raise ValueError(
+            f"a text of {int(lengths.max())} characters needs more than the {S} columns of the reader: "
+            "widen the captchas"
+        )
     states = np.zeros((n, 2 * T + 1), np.int64)  # blank, first character, blank, second, ...
     states[:, 1::2] = labels
     wide = logits.astype(np.float64)
     log_posterior = wide - np.logaddexp.reduce(wide, axis=2, keepdims=True)
-    emitted = np.take_along_axis(log_posterior, np.repeat(states[:, None], S, axis=1), axis=2)  # (n, S, 2T + 1)
+    emitted = np.take_along_axis(
+        log_posterior, np.repeat(states[:, None], S, axis=1), axis=2
+    )  # (n, S, 2T + 1)
     path = _viterbi(emitted, _skippable(states), 2 * lengths)
     own = path[:, :, None] == 2 * np.arange(T) + 1  # (n, S, T)
     columns: Ints = np.where(own, emitted[:, :, 1::2], -np.inf).argmax(1)

@@ -39,7 +39,11 @@ class Replicas(Generic[Module]):
         networks = [self.network, *self.twins][: max(1, min(size, 1 + len(self.twins)))]
         bounds = [size * i // len(networks) for i in range(len(networks) + 1)]
         shards = [slice(*pair) for pair in pairwise(bounds)]
-        losses = list(self.pool.map(_backward, networks, [loss_of] * len(networks), shards, [size] * len(networks)))
+        losses = list(
+            self.pool.map(
+                _backward, networks, [loss_of] * len(networks), shards, [size] * len(networks)
+            )
+        )
         for twin in networks[1:]:
             for parameter, other in zip(self.network.parameters(), twin.parameters(), strict=True):
                 assert parameter.grad is not None
@@ -63,7 +67,9 @@ class Replicas(Generic[Module]):
 
     def gather(self) -> None:
         """Give the network the mean of all statistics."""
-        for buffers in zip(self.network.buffers(), *(twin.buffers() for twin in self.twins), strict=True):
+        for buffers in zip(
+            self.network.buffers(), *(twin.buffers() for twin in self.twins), strict=True
+        ):
             if buffers[0].is_floating_point():
                 buffers[0].copy_(torch.stack(buffers).mean(0))
 

@@ -87,7 +87,9 @@ class CtcDecoder(Decoder):
         log_probabilities = functional.log_softmax(logits, 2).transpose(0, 1)  # (S, B, A + 1)
         columns = torch.full((len(logits),), logits.shape[1])
         lengths = (labels > 0).sum(1)
-        return functional.ctc_loss(log_probabilities, labels[labels > 0], columns, lengths, zero_infinity=True)
+        return functional.ctc_loss(
+            log_probabilities, labels[labels > 0], columns, lengths, zero_infinity=True
+        )
 
     def rows_needed(self, labels: Tensor) -> Tensor:
         """A blank between two equal neighbours tells them apart."""

@@ -44,7 +44,9 @@ def decode_ctc(logits: Floats) -> Readings:
     starts[:, 1:] = best[:, 1:] != best[:, :-1]
     first = np.flatnonzero(starts)  # every row starts a run of its own
     if len(first) == 0:
-        return Readings(np.zeros((len(logits), 0), np.int64), np.zeros((len(logits), 0), np.float32))
+        return Readings(
+            np.zeros((len(logits), 0), np.int64), np.zeros((len(logits), 0), np.float32)
+        )
     peaks = np.zeros(best.shape, np.float32)
     peaks.ravel()[first] = np.maximum.reduceat(surely.ravel(), first)
     return compact_labels(np.where(starts, best, 0), peaks)
@@ -99,18 +101,29 @@ def likeliest_texts(logits: Floats, k: int, *, ctc: bool) -> list[tuple[tuple[in
         grown = _grown(prefixes, column.tolist(), classes.tolist())
         possible = [prefix for prefix in grown if sum(grown[prefix]) > 0]
         best = sorted(possible, key=lambda prefix: (-sum(grown[prefix]), prefix))[:beam]
-        scale = sum(grown[best[0]])  # keeps wide images from vanishing; the order is all that matters
-        prefixes = {prefix: (grown[prefix][0] / scale, grown[prefix][1] / scale) if ctc
-                    else (sum(grown[prefix]) / scale, 0.0) for prefix in best}
+        scale = sum(
+            grown[best[0]]
+        )  # keeps wide images from vanishing; the order is all that matters
+        prefixes = {
+            prefix: (grown[prefix][0] / scale, grown[prefix][1] / scale)
+            if ctc
+            else (sum(grown[prefix]) / scale, 0.0)
+            for prefix in best
+        }
     labels = np.zeros((len(prefixes), max(map(len, prefixes))), np.int64)
     for i, prefix in enumerate(prefixes):
         labels[i, : len(prefix)] = prefix
-    probability = text_probability(np.broadcast_to(logits, (len(prefixes), *logits.shape)), labels, ctc=ctc)
-    return sorted(zip(prefixes, probability.tolist(), strict=True), key=lambda found: (-found[1], found[0]))[:k]
+    probability = text_probability(
+        np.broadcast_to(logits, (len(prefixes), *logits.shape)), labels, ctc=ctc
+    )
+    return sorted(
+        zip(prefixes, probability.tolist(), strict=True), key=lambda found: (-found[1], found[0])
+    )[:k]
 
 
-def _grown(prefixes: dict[tuple[int, ...], tuple[float, float]], column: list[float],
-           classes: list[int]) -> dict[tuple[int, ...], list[float]]:
+def _grown(
+    prefixes: dict[tuple[int, ...], tuple[float, float]], column: list[float], classes: list[int]
+) -> dict[tuple[int, ...], list[float]]:
     """The prefixes after one more column: the probabilities that they end in a blank and in their last character."""
     grown: dict[tuple[int, ...], list[float]] = {}
     for prefix, (blank, character) in prefixes.items():
@@ -150,7 +163,9 @@ def encode(texts: Sequence[str], alphabet: str) -> Ints:
     label = {character: i for i, character in enumerate(alphabet, 1)}
     unknown = sorted({character for text in texts for character in text} - set(label))
     if unknown:
-        raise ValueError(f"text: the characters {''.join(unknown)!r} are not in the alphabet {alphabet!r}")
+        raise ValueError(
+            f"text: the characters {''.join(unknown)!r} are not in the alphabet {alphabet!r}"
+        )
     labels = np.zeros((len(texts), max(map(len, texts), default=0)), np.int64)
     for i, text in enumerate(texts):
         labels[i, : len(text)] = [label[character] for character in text]

@@ -66,7 +66,9 @@ class TrainingState:
     best: dict[str, Tensor] = field(default_factory=dict)
     history: list[Epoch] = field(default_factory=list)
 
-    def add(self, epoch: Epoch, weights: dict[str, Tensor], optimisers: list[dict[str, Any]]) -> None:
+    def add(
+        self, epoch: Epoch, weights: dict[str, Tensor], optimisers: list[dict[str, Any]]
+    ) -> None:
         """The state after one more epoch."""
         if all(epoch.score > past.score for past in self.history):
             self.best = weights
@@ -101,10 +103,18 @@ class FittedNetwork:
         return max(self.history, key=lambda epoch: epoch.score)
 
 
-def fit(network: Network, train: Sequence[LabelledImages], validation: Sequence[LabelledImages], schedule: Schedule, *,
-        device: torch.device, fresh: Callable[[int], Sequence[LabelledImages]] | None = None, state: TrainingState | None = None,
-        on_epoch: Callable[[TrainingState], None] = lambda state: None,
-        report: Callable[[str], None] = lambda line: None) -> FittedNetwork:
+def fit(
+    network: Network,
+    train: Sequence[LabelledImages],
+    validation: Sequence[LabelledImages],
+    schedule: Schedule,
+    *,
+    device: torch.device,
+    fresh: Callable[[int], Sequence[LabelledImages]] | None = None,
+    state: TrainingState | None = None,
+    on_epoch: Callable[[TrainingState], None] = lambda state: None,
+    report: Callable[[str], None] = lambda line: None,
+) -> FittedNetwork:
     """Fit an initialised network, or go on from `state`; `on_epoch` gets the state after each epoch.
 
     `fresh` gives what an epoch after the first learns from, as many captchas as `train`, which serves all of them
@@ -116,8 +126,13 @@ def fit(network: Network, train: Sequence[LabelledImages], validation: Sequence[
     check_parts(network, train, validation)
     network.to(device)
     steps = schedule.epochs * steps_of(train, schedule.batch)
-    optimisers = optimisers_of(network, schedule.optimiser, learning_rate=schedule.learning_rate,
-                               weight_decay=schedule.weight_decay, steps=steps)
+    optimisers = optimisers_of(
+        network,
+        schedule.optimiser,
+        learning_rate=schedule.learning_rate,
+        weight_decay=schedule.weight_decay,
+        steps=steps,
+    )
     state = state or TrainingState()
     if state.history:
         network.load_state_dict(state.weights)
@@ -128,21 +143,29 @@ def fit(network: Network, train: Sequence[LabelledImages], validation: Sequence[
         while not finished(state.history, schedule):
             number = len(state.history) + 1
             parts = train if fresh is None or number == 1 else fresh(number)
-            order = augmented_batches(batches(parts, schedule.batch, seed=schedule.seed, epoch=number), schedule.augment,
-                              seed=schedule.seed, epoch=number)
+            order = augmented_batches(
+                batches(parts, schedule.batch, seed=schedule.seed, epoch=number),
+                schedule.augment,
+                seed=schedule.seed,
+                epoch=number,
+            )
             side_by_side.reseed(schedule.seed, number)
             loss = run_epoch(side_by_side, optimisers, order, schedule.precision, device)
             epoch = Epoch(number, loss, *validate(network, validation, schedule.precision, device))
             state.add(epoch, on_cpu(network), optimisers.states())
             on_epoch(state)
             left = (time.monotonic() - started) / (number - done) * (schedule.epochs - number)
-            report(f"epoch {number}/{schedule.epochs}, loss {loss:.4f}, validation: loss {epoch.validation_loss:.4f}, "
-                   f"characters {epoch.validation_character_accuracy:.2%}, whole captchas "
-                   f"{epoch.validation_exact_match:.2%}, {left:.0f} s left")
+            report(
+                f"epoch {number}/{schedule.epochs}, loss {loss:.4f}, validation: loss {epoch.validation_loss:.4f}, "
+                f"characters {epoch.validation_character_accuracy:.2%}, whole captchas "
+                f"{epoch.validation_exact_match:.2%}, {left:.0f} s left"
+            )
     return FittedNetwork(state.best, state.history)
 
 
-def check_parts(network: Network, train: Sequence[LabelledImages], validation: Sequence[LabelledImages]) -> None:
+def check_parts(
+    network: Network, train: Sequence[LabelledImages], validation: Sequence[LabelledImages]
+) -> None:
     """Raise ValueError where a split is empty, or has a text that the network cannot say."""
     for split, parts in (("train", train), ("validation", validation)):
         filled = [part for part in parts if len(part.labels)]
@@ -152,12 +175,16 @@ def check_parts(network: Network, train: Sequence[LabelledImages], validation: S
         for part in filled:
             labelled = (part.labels[:, :columns] > 0).sum()
             if not network.empty_positions and labelled != columns * len(part.labels):
-                raise ValueError(f"{split}: texts differ in length, but this network knows no empty position: choose "
-                                 "the architecture compact, ctc, heads or dense")
+                raise ValueError(
+                    f"{split}: texts differ in length, but this network knows no empty position: choose "
+                    "the architecture compact, ctc, heads or dense"
+                )
             needed = int(network.decoder.rows_needed(torch.from_numpy(part.labels)).max())
             if needed > columns:
-                raise ValueError(f"{split}: a text needs {needed} columns but the reader has {columns}: make the "
-                                 "captchas wider or their texts shorter (CTC: equal neighbours take one more)")
+                raise ValueError(
+                    f"{split}: a text needs {needed} columns but the reader has {columns}: make the "
+                    "captchas wider or their texts shorter (CTC: equal neighbours take one more)"
+                )
 
 
 def finished(history: Sequence[Epoch], schedule: Schedule) -> bool:
@@ -168,8 +195,13 @@ def finished(history: Sequence[Epoch], schedule: Schedule) -> bool:
     return best is not None and history[-1].epoch - best.epoch >= schedule.patience
 
 
-def run_epoch(networks: Replicas[Network], optimisers: Optimisers, steps: Iterator[tuple[Images, Labels]],
-              precision: str, device: torch.device) -> float:
+def run_epoch(
+    networks: Replicas[Network],
+    optimisers: Optimisers,
+    steps: Iterator[tuple[Images, Labels]],
+    precision: str,
+    device: torch.device,
+) -> float:
     """One pass over the training captchas; returns the mean loss.
 
     Raises ValueError where the loss or its gradient is not finite, before the weights take it in.
@@ -178,20 +210,27 @@ def run_epoch(networks: Replicas[Network], optimisers: Optimisers, steps: Iterat
     losses: list[float] = []
     for step, (images, labels) in enumerate(steps, 1):
         networks.network.zero_grad()
-        losses.append(networks.backward(loss_on(to_batch(images), torch.from_numpy(labels), precision, device),
-                                        len(images)))
+        losses.append(
+            networks.backward(
+                loss_on(to_batch(images), torch.from_numpy(labels), precision, device), len(images)
+            )
+        )
         norm = float(nn.utils.clip_grad_norm_(networks.network.parameters(), 1.0))
         if not math.isfinite(losses[-1] + norm):
-            raise ValueError(f"training diverged at step {step} of the epoch, learning rate "
-                             f"{optimisers.rate:.3g}: the loss is {losses[-1]:g}, the gradient's norm "
-                             f"{norm:g}; lower learning_rate, or set precision to fp32 (the last good weights "
-                             "are in .scratch)")
+            raise ValueError(
+                f"training diverged at step {step} of the epoch, learning rate "
+                f"{optimisers.rate:.3g}: the loss is {losses[-1]:g}, the gradient's norm "
+                f"{norm:g}; lower learning_rate, or set precision to fp32 (the last good weights "
+                "are in .scratch)"
+            )
         optimisers.step()
     networks.gather()
     return float(np.mean(losses))
 
 
-def loss_on(images: Tensor, labels: Tensor, precision: str, device: torch.device) -> LossOf[Network]:
+def loss_on(
+    images: Tensor, labels: Tensor, precision: str, device: torch.device
+) -> LossOf[Network]:
     """The loss of some rows of a batch, images (B, 3, H, W) and labels (B, T), as a function of network and rows."""
 
     def loss(network: Network, rows: slice) -> Tensor:
@@ -202,8 +241,9 @@ def loss_on(images: Tensor, labels: Tensor, precision: str, device: torch.device
     return loss
 
 
-def validate(network: Network, parts: Sequence[LabelledImages], precision: str,
-             device: torch.device) -> tuple[float, float, float]:
+def validate(
+    network: Network, parts: Sequence[LabelledImages], precision: str, device: torch.device
+) -> tuple[float, float, float]:
     """Mean loss, share of the characters read right, share of the captchas read whole."""
     reader = NetworkReader(network, precision=precision, device=device)
     loss = 0.0
@@ -213,7 +253,10 @@ def validate(network: Network, parts: Sequence[LabelledImages], precision: str,
             continue
         logits = reader.logits(part.images())
         labels = part.labels
-        loss += len(labels) * network.decoder.loss(torch.from_numpy(logits), torch.from_numpy(labels)).item()
+        loss += (
+            len(labels)
+            * network.decoder.loss(torch.from_numpy(logits), torch.from_numpy(labels)).item()
+        )
         total += scores(labels, network.decoder.decode(logits))
     right, characters, whole, rows = total.tolist()
     return loss / rows, right / characters, whole / rows
@@ -224,7 +267,9 @@ def calibration_temperature(reader: NetworkReader, parts: Sequence[LabelledImage
     filled = [part for part in parts if len(part.labels)]
     longest = max(part.labels.shape[1] for part in parts)
     logits = np.concatenate([reader.logits(part.images()) for part in filled])
-    labels = np.concatenate([np.pad(part.labels, ((0, 0), (0, longest - part.labels.shape[1]))) for part in filled])
+    labels = np.concatenate(
+        [np.pad(part.labels, ((0, 0), (0, longest - part.labels.shape[1]))) for part in filled]
+    )
     return reader.network.decoder.temperature(logits, labels)
 
 
@@ -238,7 +283,10 @@ def scores(labels: Labels, read: Readings) -> NDArray[np.int64]:
 
 def on_cpu(network: nn.Module) -> dict[str, Tensor]:
     """A copy of the weights."""
-    return {name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
+    return {
+        name: tensor.detach().cpu().clone().contiguous()
+        for name, tensor in network.state_dict().items()
+    }
 
 
 @contextmanager
@@ -248,7 +296,9 @@ def deterministic() -> Iterator[None]:
     before = torch.are_deterministic_algorithms_enabled()
     filled = settings.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
-    settings.fill_uninitialized_memory = False  # nothing here reads such memory, and filling it costs time
+    settings.fill_uninitialized_memory = (
+        False  # nothing here reads such memory, and filling it costs time
+    )
     try:
         yield
     finally:

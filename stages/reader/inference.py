@@ -33,8 +33,15 @@ class NetworkReader:
 
     slow = False
 
-    def __init__(self, network: Network, *, precision: str, device: torch.device, temperature: float = 1.0,
-                 denoiser: Callable[[Images], Images] = unchanged) -> None:
+    def __init__(
+        self,
+        network: Network,
+        *,
+        precision: str,
+        device: torch.device,
+        temperature: float = 1.0,
+        denoiser: Callable[[Images], Images] = unchanged,
+    ) -> None:
         self.network = fused(network).to(device)
         self.precision = precision
         self.device = device
@@ -55,7 +62,9 @@ class NetworkReader:
 
     def logits(self, images: Images) -> Floats:
         """Calibrated logits (n, S, A + 1)."""
-        logits: Floats = np.concatenate(map_batches(self._logits, batches_of(self.denoiser(images)), self.device))
+        logits: Floats = np.concatenate(
+            map_batches(self._logits, batches_of(self.denoiser(images)), self.device)
+        )
         return logits / np.float32(self.temperature)
 
     def _logits(self, images: Images) -> Floats:
@@ -70,10 +79,14 @@ class NetworkReader:
         decoder = self.network.decoder
         logits = self.logits(images)
         if not np.isfinite(logits).all():
-            raise ValueError("the reader's weights are too large, its numbers are not finite: train it again")
+            raise ValueError(
+                "the reader's weights are too large, its numbers are not finite: train it again"
+            )
         readings = decoder.decode(logits)
         likeliest = [decoder.likeliest_texts(one, top) if top else [] for one in logits]
-        return TextPrediction(readings, decoder.text_probability(logits, readings.labels), likeliest, logits)
+        return TextPrediction(
+            readings, decoder.text_probability(logits, readings.labels), likeliest, logits
+        )
 
     def columns(self, logits: Floats, labels: Labels) -> Ints:
         return self.network.decoder.columns(logits, labels)
@@ -110,7 +123,10 @@ def choose_device(device: str) -> torch.device:
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if (device == "cuda" and not torch.cuda.is_available()) or \
-            (device == "mps" and not torch.backends.mps.is_available()):
-        raise ValueError(f"device: {device} was asked for, but torch finds none: set it to auto or cpu")
+    if (device == "cuda" and not torch.cuda.is_available()) or (
+        device == "mps" and not torch.backends.mps.is_available()
+    ):
+        raise ValueError(
+            f"device: {device} was asked for, but torch finds none: set it to auto or cpu"
+        )
     return torch.device(device)

@@ -53,9 +53,15 @@ class Standardise(nn.Module):
         return standardised
 
 
-def block(channels: int, out: int, size: int = 3, stride: int | tuple[int, int] = 1) -> nn.Sequential:
+def block(
+    channels: int, out: int, size: int = 3, stride: int | tuple[int, int] = 1
+) -> nn.Sequential:
     """Convolution, batch normalisation, ReLU; the convolution needs no bias before a normalisation."""
-    return nn.Sequential(nn.Conv2d(channels, out, size, stride, size // 2, bias=False), nn.BatchNorm2d(out), nn.ReLU())
+    return nn.Sequential(
+        nn.Conv2d(channels, out, size, stride, size // 2, bias=False),
+        nn.BatchNorm2d(out),
+        nn.ReLU(),
+    )
 
 
 class Ctc(Network):
@@ -69,12 +75,17 @@ class Ctc(Network):
     def __init__(self, classes: int, features: nn.Sequential, channels: int) -> None:
         super().__init__()
         self.features = features
-        self.columns = nn.Sequential(nn.Conv2d(channels, channels, (1, 5), padding=(0, 2), bias=False),
-                                     nn.BatchNorm2d(channels), nn.ReLU())
+        self.columns = nn.Sequential(
+            nn.Conv2d(channels, channels, (1, 5), padding=(0, 2), bias=False),
+            nn.BatchNorm2d(channels),
+            nn.ReLU(),
+        )
         self.classifier = nn.Linear(channels, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        features = self.features(images).amax(2, keepdim=True)  # (B, channels, 1, W / 4): wherever the character stands
+        features = self.features(images).amax(
+            2, keepdim=True
+        )  # (B, channels, 1, W / 4): wherever the character stands
         logits: Tensor = self.classifier(self.columns(features).squeeze(2).transpose(1, 2))
         return logits.float()
 
@@ -166,8 +177,9 @@ class Dense(Network):
         return logits.view(len(images), self.positions, -1).float()
 
 
-def build_network(architecture: str, *, alphabet_size: int, height: int, width: int, channels: int,
-          positions: int) -> Network:
+def build_network(
+    architecture: str, *, alphabet_size: int, height: int, width: int, channels: int, positions: int
+) -> Network:
     """A network with undefined weights for images of height x width px: `initialise` it, or load weights into it.
 
     Raises ValueError on an unknown architecture or a size out of range.

@@ -28,16 +28,26 @@ class Muon(torch.optim.Optimizer):
     shows are learned as fast as the others (measured: docs/measurements.md, "What a reader learns").
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], learning_rate: float, *, weight_decay: float,
-                 momentum: float = 0.95) -> None:
-        super().__init__(parameters, {"lr": learning_rate, "weight_decay": weight_decay, "momentum": momentum})
+    def __init__(
+        self,
+        parameters: Iterable[nn.Parameter],
+        learning_rate: float,
+        *,
+        weight_decay: float,
+        momentum: float = 0.95,
+    ) -> None:
+        super().__init__(
+            parameters, {"lr": learning_rate, "weight_decay": weight_decay, "momentum": momentum}
+        )
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
         for group in self.param_groups:
             for parameter in group["params"]:
                 state = self.state[parameter]
-                mean = state["momentum"] = state["momentum"] if state else torch.zeros_like(parameter)
+                mean = state["momentum"] = (
+                    state["momentum"] if state else torch.zeros_like(parameter)
+                )
                 mean.mul_(group["momentum"]).add_(parameter.grad)
                 ahead = parameter.grad.add(mean, alpha=group["momentum"]).flatten(1)
                 size = max(1.0, ahead.shape[0] / ahead.shape[1]) ** 0.5
@@ -82,8 +92,10 @@ class Optimisers:
 
     def states(self) -> list[dict[str, Any]]:
         """All that the next step depends on, besides weights and gradients."""
-        return [{"optimiser": optimiser.state_dict(), "scheduler": scheduler.state_dict()}
-                for optimiser, scheduler in self.members]
+        return [
+            {"optimiser": optimiser.state_dict(), "scheduler": scheduler.state_dict()}
+            for optimiser, scheduler in self.members
+        ]
 
     def load(self, states: Sequence[dict[str, Any]]) -> None:
         for (optimiser, scheduler), state in zip(self.members, states, strict=True):
@@ -91,29 +103,49 @@ class Optimisers:
             scheduler.load_state_dict(state["scheduler"])
 
 
-def optimisers_of(network: nn.Module, name: str, *, learning_rate: float, weight_decay: float,
-                  steps: int) -> Optimisers:
+def optimisers_of(
+    network: nn.Module, name: str, *, learning_rate: float, weight_decay: float, steps: int
+) -> Optimisers:
     """The optimisers of a network over `steps` steps; `learning_rate` is the peak of AdamW's one cycle.
 
     With Muon, it and the AdamW beside it warm up for half as long and fall in a straight line.
     """
     steps += 1  # torch counts one before the first
     if name == ADAMW:
-        adamw = torch.optim.AdamW(decayed(network.parameters(), weight_decay), learning_rate, fused=True)
+        adamw = torch.optim.AdamW(
+            decayed(network.parameters(), weight_decay), learning_rate, fused=True
+        )
         return Optimisers([(adamw, OneCycleLR(adamw, learning_rate, steps))])
     kernels = [parameter for parameter in network.parameters() if parameter.ndim == 4]
     others = [parameter for parameter in network.parameters() if parameter.ndim != 4]
     made: list[tuple[torch.optim.Optimizer, float]] = [
-        (torch.optim.AdamW(decayed(others, weight_decay), learning_rate, fused=True), learning_rate)]
+        (torch.optim.AdamW(decayed(others, weight_decay), learning_rate, fused=True), learning_rate)
+    ]
     if kernels:
         rate = MUON_RATE * learning_rate
         made.append((Muon(kernels, rate, weight_decay=weight_decay), rate))
-    return Optimisers([(optimiser, OneCycleLR(optimiser, peak, steps, pct_start=0.15, anneal_strategy="linear",
-                                              cycle_momentum=False)) for optimiser, peak in made])
+    return Optimisers(
+        [
+            (
+                optimiser,
+                OneCycleLR(
+                    optimiser,
+                    peak,
+                    steps,
+                    pct_start=0.15,
+                    anneal_strategy="linear",
+                    cycle_momentum=False,
+                ),
+            )
+            for optimiser, peak in made
+        ]
+    )
 
 
 def decayed(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
     """Weights decay; biases and normalisations do not."""
     listed = list(parameters)
-    return [{"params": [p for p in listed if p.ndim > 1], "weight_decay": weight_decay},
-            {"params": [p for p in listed if p.ndim <= 1], "weight_decay": 0.0}]
+    return [
+        {"params": [p for p in listed if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in listed if p.ndim <= 1], "weight_decay": 0.0},
+    ]

@@ -14,8 +14,20 @@ from typing import Literal
 import torch
 
 # oneDNN, which makes the products on a CPU, may be held to older instructions. Any but these have bf16.
-WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
-BF16 = {"avx512_bf16", "amx_bf16", "bf16"}  # names in torch.cpu.get_capabilities(): two of x86, one of Arm
+WITHOUT_BF16 = (
+    "SSE41",
+    "AVX",
+    "AVX2",
+    "AVX2_VNNI",
+    "AVX2_VNNI_2",
+    "AVX512_CORE",
+    "AVX512_CORE_VNNI",
+)
+BF16 = {
+    "avx512_bf16",
+    "amx_bf16",
+    "bf16",
+}  # names in torch.cpu.get_capabilities(): two of x86, one of Arm
 
 
 def multiplies_bf16(device: torch.device) -> bool:
@@ -45,8 +57,9 @@ def processor(device: torch.device) -> str:
     return f"{kind} held to {held_to()}" if held_to() else kind
 
 
-def choose_precision(asked: str, device: torch.device, *,
-                     report: Callable[[str], None] = lambda line: None) -> Literal["bf16", "fp32"]:
+def choose_precision(
+    asked: str, device: torch.device, *, report: Callable[[str], None] = lambda line: None
+) -> Literal["bf16", "fp32"]:
     """bf16 or fp32 for auto, bf16 or fp32; `report` gets a line where bf16 was asked for and has to be emulated.
 
     Raises ValueError where the device has no bf16 at all.
@@ -56,10 +69,14 @@ def choose_precision(asked: str, device: torch.device, *,
         return "bf16" if native else "fp32"
     if asked == "bf16" and not native:
         if device.type == "mps" or (device.type == "cuda" and not torch.cuda.is_bf16_supported()):
-            raise ValueError(f"precision: bf16 was asked for, but {processor(device)} is not known to calculate in "
-                             "it: set it to auto or fp32")
-        report(f"warning: precision is bf16, which {processor(device)} has to emulate: where it was measured, training "
-               "took 2 to 9 times and reading 2 to 6 times as long as in fp32, which auto takes here")
+            raise ValueError(
+                f"precision: bf16 was asked for, but {processor(device)} is not known to calculate in "
+                "it: set it to auto or fp32"
+            )
+        report(
+            f"warning: precision is bf16, which {processor(device)} has to emulate: where it was measured, training "
+            "took 2 to 9 times and reading 2 to 6 times as long as in fp32, which auto takes here"
+        )
     return "bf16" if asked == "bf16" else "fp32"
 
 

@@ -18,7 +18,9 @@ class TextPrediction:
 
     readings: Readings
     probability: Doubles  # (n,) of each whole text, 0 to 1
-    top: list[list[tuple[tuple[int, ...], float]]]  # (n,) labels and probability of the likeliest texts, best first
+    top: list[
+        list[tuple[tuple[int, ...], float]]
+    ]  # (n,) labels and probability of the likeliest texts, best first
     logits: Floats | None = None  # (n, S, A + 1), where the reader has them
 
 

@@ -15,7 +15,10 @@ from stages.reader.decoding import softmax
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-TEMPERATURES = (0.05, 20.0)  # ends of the search; of a reader that is never wrong, the lower is "best"
+TEMPERATURES = (
+    0.05,
+    20.0,
+)  # ends of the search; of a reader that is never wrong, the lower is "best"
 
 
 def best_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
@@ -93,7 +96,9 @@ def _checked_ctc(logits: ArrayLike, labels: ArrayLike) -> tuple[Floats, Ints]:
 
 def _check_logits(z: Floats, y: NDArray[Any], axes: tuple[int, int]) -> None:
     if (z.ndim, y.ndim) != axes or len(y) != len(z) or not z.size or not np.isfinite(z).all():
-        raise ValueError(f"logits {z.shape} and labels {y.shape} should have {axes[0]} and {axes[1]} axes and as many "
-                         "rows, at least one; logits should be finite")
+        raise ValueError(
+            f"logits {z.shape} and labels {y.shape} should have {axes[0]} and {axes[1]} axes and as many "
+            "rows, at least one; logits should be finite"
+        )
     if y.size and (y.dtype.kind not in "iu" or not ((y >= 0) & (y < z.shape[-1])).all()):
         raise ValueError(f"labels should be whole numbers from 0 to {z.shape[-1] - 1}")

@@ -14,7 +14,9 @@ Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 
 
-def map_batches(function: Callable[[Batch], Result], batches: Iterable[Batch], device: torch.device) -> list[Result]:
+def map_batches(
+    function: Callable[[Batch], Result], batches: Iterable[Batch], device: torch.device
+) -> list[Result]:
     """What the function makes of each batch, in order; side by side on the CPU, one after another elsewhere."""
     workers = cores() if device.type == "cpu" else 1
     with one_thread_each(workers) as pool:
@@ -24,7 +26,10 @@ def map_batches(function: Callable[[Batch], Result], batches: Iterable[Batch], d
 @contextmanager
 def one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
     """A pool whose threads run Torch's operations on one core each, as does the caller inside the block."""
-    with one_thread(), ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with (
+        one_thread(),
+        ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
         yield pool
 
 

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 CLASSIFIER = "classifier."
 
 
-def transfer(network: nn.Module, weights: Mapping[str, Tensor], *, known: str, alphabet: str) -> int:
+def transfer(
+    network: nn.Module, weights: Mapping[str, Tensor], *, known: str, alphabet: str
+) -> int:
     """Fill a network for `alphabet` with the weights of one of the same architecture for the alphabet `known`.
 
     The classifier takes the rows of the characters that both know (and that of no character); other rows, and all of
@@ -19,24 +21,38 @@ def transfer(network: nn.Module, weights: Mapping[str, Tensor], *, known: str, a
     and the alphabets differ.
     """
     own = network.state_dict()
-    if known == alphabet and all(name in weights and own[name].shape == weights[name].shape for name in own):
+    if known == alphabet and all(
+        name in weights and own[name].shape == weights[name].shape for name in own
+    ):
         network.load_state_dict({name: weights[name] for name in own})
         return len(alphabet)
     trunk = {name for name in own if not name.startswith(CLASSIFIER)}
-    wrong = sorted(trunk ^ {name for name in weights if not name.startswith(CLASSIFIER)}) or \
-        sorted(name for name in trunk if own[name].shape != weights[name].shape)
+    wrong = sorted(trunk ^ {name for name in weights if not name.startswith(CLASSIFIER)}) or sorted(
+        name for name in trunk if own[name].shape != weights[name].shape
+    )
     if wrong:
-        raise ValueError(f"{wrong[0]} is missing or of another shape: architecture and channels of both readers should "
-                         "be the same")
+        raise ValueError(
+            f"{wrong[0]} is missing or of another shape: architecture and channels of both readers should "
+            "be the same"
+        )
     if not isinstance(network.classifier, nn.Linear):
-        raise ValueError("it knows another alphabet, or another number of positions: readers of the architectures "
-                         "compact, ctc, heads and dense can start from such a one")
+        raise ValueError(
+            "it knows another alphabet, or another number of positions: readers of the architectures "
+            "compact, ctc, heads and dense can start from such a one"
+        )
     filled = {name: weights[name] for name in trunk}
-    shared = [(alphabet.index(character) + 1, known.index(character) + 1) for character in alphabet
-              if character in known]
-    new, old = (torch.tensor(rows) for rows in zip((0, 0), *shared, strict=True))  # class 0 is no character
+    shared = [
+        (alphabet.index(character) + 1, known.index(character) + 1)
+        for character in alphabet
+        if character in known
+    ]
+    new, old = (
+        torch.tensor(rows) for rows in zip((0, 0), *shared, strict=True)
+    )  # class 0 is no character
     layer = set(own) - trunk
-    fits = all(name in weights and _same_shape(own[name], alphabet, weights[name], known) for name in layer)
+    fits = all(
+        name in weights and _same_shape(own[name], alphabet, weights[name], known) for name in layer
+    )
     for name in layer:
         mine = own[name].clone()
         if fits:

@@ -16,8 +16,12 @@ class Condition(Table):
 class Measures(Table):
     """What a rendering measures."""
 
-    contrast = Number("luma of the foreground less that of the background, -1 to 1", arrow="float32")
-    rmse = Number("root mean squared change of luma from the clean rendering, full scale = 1", arrow="float32")
+    contrast = Number(
+        "luma of the foreground less that of the background, -1 to 1", arrow="float32"
+    )
+    rmse = Number(
+        "root mean squared change of luma from the clean rendering, full scale = 1", arrow="float32"
+    )
     ssim = Number("structural similarity to the clean rendering, at most 1", arrow="float32")
 
 
@@ -31,7 +35,10 @@ class Rendering(Table):
     captcha = Whole("number of the captcha in its split, from 0", key=True, arrow="int32")
     condition = Whole("number of the condition, from 0, the clean one", key=True, arrow="int16")
     text = Text("the characters of the captcha")
-    glyphs = Several("id of each character's glyph in the source; empty for a captcha folder", arrow="list<int32>")
+    glyphs = Several(
+        "id of each character's glyph in the source; empty for a captcha folder",
+        arrow="list<int32>",
+    )
 
 
 class Palette(Table):

@@ -181,7 +181,9 @@ class ConfusionTests(Table):
     share = Number("share of the true character, under noise")
     low = Number("lower end of its interval")
     high = Number("upper end of its interval")
-    times_even = Number("how many times as often as it would be, were the misreadings of the character even")
+    times_even = Number(
+        "how many times as often as it would be, were the misreadings of the character even"
+    )
     clean_share = Number("share of the true character, clean")
     difference = Number("noisy less clean share")
     difference_low = Number("lower end of its interval")
@@ -263,7 +265,9 @@ class UnseenScores(Table):
     low = Number("lower end of its interval")
     high = Number("upper end of its interval")
     aupr = Number("average precision")
-    tpr_at_5 = Number("share of the anomalies beyond the threshold that 5 % of the normal validation glyphs exceed")
+    tpr_at_5 = Number(
+        "share of the anomalies beyond the threshold that 5 % of the normal validation glyphs exceed"
+    )
     tpr_low = Number("lower end of its interval")
     tpr_high = Number("upper end of its interval")
     false_alarms = Number("share of the normal test glyphs beyond that threshold")
@@ -341,7 +345,11 @@ class UnseenArrays:
     labels: NDArray[np.int64]  # (n,)
 
 
-SPACES = {"reader": "reader_space", "vae": "autoencoders", "vae_classified": "autoencoders"}  # part that makes each
+SPACES = {
+    "reader": "reader_space",
+    "vae": "autoencoders",
+    "vae_classified": "autoencoders",
+}  # part that makes each
 PARTS: dict[str, dict[str, type[Table]]] = {  # the tables of each part; one may be absent
     "saliency": {"saliency": SaliencyMeasures, "saliency_curves": SaliencyCurves,
                  "saliency_randomised": SaliencyRandomised},
@@ -356,5 +364,9 @@ PARTS: dict[str, dict[str, type[Table]]] = {  # the tables of each part; one may
                      "losses": GlyphLosses},
     "unseen": {"anomaly": UnseenScores},
 }  # fmt: skip
-ARRAYS: dict[str, type[Any]] = {"saliency": SaliencyArrays, "reader_space": ReaderSpaceArrays,
-                                "autoencoders": AutoencoderArrays, "unseen": UnseenArrays}
+ARRAYS: dict[str, type[Any]] = {
+    "saliency": SaliencyArrays,
+    "reader_space": ReaderSpaceArrays,
+    "autoencoders": AutoencoderArrays,
+    "unseen": UnseenArrays,
+}

@@ -128,8 +128,12 @@ class Calibration(OfReader):
     characters = Whole("characters that were read")
     accuracy = Number("share of them that are read right")
     confidence = Number("their mean confidence")
-    calibration_error = Number("expected calibration error: mean distance of accuracy from confidence over bins")
-    debiased = Number("root mean squared calibration error, without the share that is due to chance")
+    calibration_error = Number(
+        "expected calibration error: mean distance of accuracy from confidence over bins"
+    )
+    debiased = Number(
+        "root mean squared calibration error, without the share that is due to chance"
+    )
     brier_score = Number("mean squared distance of confidence from success")
 
 
@@ -162,7 +166,9 @@ class Associations(Table):
     strength = Number("0 to 1")
 
 
-FIGURE_TABLES: dict[str, type[Table]] = {  # by the name of the file in plots/figures, without its suffix
+FIGURE_TABLES: dict[
+    str, type[Table]
+] = {  # by the name of the file in plots/figures, without its suffix
     "accuracy": Accuracy,
     "characters": CharacterAccuracy,
     "colours": ColourAccuracy,

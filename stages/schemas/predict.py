@@ -85,7 +85,11 @@ class PredictionDetails(Record):
     @classmethod
     def from_json(cls, tree: object, where: str) -> Self:
         if isinstance(tree, Mapping):
-            by_noise = {name.removeprefix(BY_NOISE): share for name, share in tree.items() if name.startswith(BY_NOISE)}
+            by_noise = {
+                name.removeprefix(BY_NOISE): share
+                for name, share in tree.items()
+                if name.startswith(BY_NOISE)
+            }
             others = {name: value for name, value in tree.items() if not name.startswith(BY_NOISE)}
             tree = others | {"exact_match_by_noise": by_noise}
         return super().from_json(tree, where)

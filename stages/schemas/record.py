@@ -15,7 +15,9 @@ class Record:
     """
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid"}
-    remedy: ClassVar[str] = "it was written by another version; run `dvc repro -f`"  # ends the line of an error
+    remedy: ClassVar[str] = (
+        "it was written by another version; run `dvc repro -f`"  # ends the line of an error
+    )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -23,7 +25,10 @@ class Record:
     @classmethod
     def from_json(cls, tree: object, where: str) -> Self:
         """Raise ValueError, one line, where keys are missing or unknown, or a value has another type."""
-        from pydantic import TypeAdapter, ValidationError  # takes a moment: only for those who read records
+        from pydantic import (  # takes a moment: only for those who read records
+            TypeAdapter,
+            ValidationError,
+        )
 
         try:
             found: Self = TypeAdapter(cls).validate_python(tree)

@@ -102,7 +102,9 @@ class Contrasts(Table):
     standard_error = Number("its standard error")
     low = Number("lower end of its interval")
     high = Number("upper end of its interval")
-    simultaneous_low = Number("lower end of the interval that holds for all pairs of the factor at once")
+    simultaneous_low = Number(
+        "lower end of the interval that holds for all pairs of the factor at once"
+    )
     simultaneous_high = Number("upper end of that interval")
     probability = Number("share of the draws in which the difference is above 0")
     detectable = Number("smallest difference found with a power of 0.8")
@@ -377,8 +379,10 @@ class RunEstimates(Record):
     An estimate is its key (kind, then what it is of) followed by a list with one value per run, None where it has none.
     """
 
-    remedy: ClassVar[str] = ("expected what `python -m experiments.runs --collect` writes: restore it from git, or "
-                             "collect it again")
+    remedy: ClassVar[str] = (
+        "expected what `python -m experiments.runs --collect` writes: restore it from git, or "
+        "collect it again"
+    )
 
     parameters: Mapping[str, Any]
     dose: str

@@ -91,7 +91,9 @@ class Table:
         found: dict[str, Column] = {}
         for base in cls.__bases__:
             found |= getattr(base, "columns", {})
-        cls.columns = found | {name: column for name, column in vars(cls).items() if isinstance(column, Column)}
+        cls.columns = found | {
+            name: column for name, column in vars(cls).items() if isinstance(column, Column)
+        }
 
     @classmethod
     def names(cls) -> list[str]:
@@ -106,5 +108,7 @@ class Table:
         """Raise ValueError, one line, where the columns are not those declared, in their order."""
         found = list(names)
         if found != cls.names():
-            raise ValueError(f"{where}: expected the columns {', '.join(cls.names())}, got {', '.join(found)}: "
-                             "it was written by another version; run `dvc repro -f`")
+            raise ValueError(
+                f"{where}: expected the columns {', '.join(cls.names())}, got {', '.join(found)}: "
+                "it was written by another version; run `dvc repro -f`"
+            )

@@ -9,4 +9,10 @@ POOLED = "all"
 MISSED = "missed"
 """The character read where the reader gave none."""
 
-EXPLAIN_PARTS = ("saliency", "reader_space", "characters", "autoencoders", "unseen")  # what `explain` can make
+EXPLAIN_PARTS = (
+    "saliency",
+    "reader_space",
+    "characters",
+    "autoencoders",
+    "unseen",
+)  # what `explain` can make

@@ -22,7 +22,9 @@ class Examples:
     images: Glyphs
     labels: Ints  # (n,) index into the alphabet
     first: Ints  # (n,) the first row with the same image; the row itself if there is no earlier one
-    official: NDArray[np.uint8] | None  # (n,) the pool that the source assigns; None where it has no pools
+    official: (
+        NDArray[np.uint8] | None
+    )  # (n,) the pool that the source assigns; None where it has no pools
     where: str  # name of the source in errors
 
 
@@ -41,21 +43,31 @@ def first_rows(digests: Sequence[bytes]) -> Ints:
 
 def refuse_contradictions(first: Ints, labels: Sequence[str], names: Sequence[str]) -> None:
     """Raise ValueError with both labels where one image has two."""
-    refuse([f"{names[row]}: expected the label {labels[one]!r} of {names[one]}, which is the same image, got "
+    refuse(
+        [
+            f"{names[row]}: expected the label {labels[one]!r} of {names[one]}, which is the same image, got "
             f"{labels[row]!r}: correct or remove one"
-            for row, one in enumerate(first.tolist()) if labels[row] != labels[one]])
+            for row, one in enumerate(first.tolist())
+            if labels[row] != labels[one]
+        ]
+    )
 
 
-def refuse_leaks(first: Ints, official: NDArray[np.uint8], names: Sequence[str], where: str) -> None:
+def refuse_leaks(
+    first: Ints, official: NDArray[np.uint8], names: Sequence[str], where: str
+) -> None:
     """Raise ValueError with the number of images that are in two pools: a test glyph must not be a training glyph."""
     leaks = np.flatnonzero(official != official[first])
     if len(leaks):
-        raise ValueError(f"{where}: expected no image in two pools, got {len(leaks)}, as {names[leaks[0]]}, which is "
-                         f"{names[first[leaks[0]]]} again: remove them from one pool, best from train")
+        raise ValueError(
+            f"{where}: expected no image in two pools, got {len(leaks)}, as {names[leaks[0]]}, which is "
+            f"{names[first[leaks[0]]]} again: remove them from one pool, best from train"
+        )
 
 
-def pools_of(found: Examples, alphabet: str, validation: float, test: float, *,
-             rng: np.random.Generator) -> NDArray[np.uint8]:
+def pools_of(
+    found: Examples, alphabet: str, validation: float, test: float, *, rng: np.random.Generator
+) -> NDArray[np.uint8]:
     """The pool of each example, (n,): the source's own pool if it has one. Equal images share a pool.
 
     `validation` and `test` are shares of the distinct images per class. Where the source has pools but no validation
@@ -69,10 +81,16 @@ def pools_of(found: Examples, alphabet: str, validation: float, test: float, *,
     counts = np.bincount(found.labels[distinct], minlength=len(alphabet))
     if (counts < least).any():
         scarce = int(counts.argmin())
-        drawn = "each of train, validation and test" if found.official is None else "train and validation each"
-        raise ValueError(f"{found.where}: class {alphabet[scarce]!r} has {counts[scarce]} different image(s) to split, "
-                         f"expected at least {least}, so that {drawn} gets one: add images of it, or remove it from "
-                         "glyphs.alphabet")
+        drawn = (
+            "each of train, validation and test"
+            if found.official is None
+            else "train and validation each"
+        )
+        raise ValueError(
+            f"{found.where}: class {alphabet[scarce]!r} has {counts[scarce]} different image(s) to split, "
+            f"expected at least {least}, so that {drawn} gets one: add images of it, or remove it from "
+            "glyphs.alphabet"
+        )
     characters = np.array(list(alphabet))[found.labels[distinct]]
     pool = np.zeros(len(found.first), np.uint8) if found.official is None else found.official.copy()
     if found.official is None:

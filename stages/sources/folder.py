@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stages.captcha.glyphs import POOLS, Glyphs, centre, require_characters
-from stages.sources.examples import Examples, digest, first_rows, refuse_contradictions, refuse_leaks
+from stages.sources.examples import (
+    Examples,
+    digest,
+    first_rows,
+    refuse_contradictions,
+    refuse_leaks,
+)
 from stages.sources.images import border_median, listing, read_each, read_image
 
 Gray = NDArray[np.uint8]  # (H, W)
@@ -46,14 +52,21 @@ def read_folder(folder: Path, alphabet: str) -> Examples:
     refuse_contradictions(first, [alphabet[label] for label in labels], names)
     split = np.array(official, np.uint8)
     refuse_leaks(first, split, names, str(folder))
-    return Examples(np.stack([glyph for glyph, _ in read]), np.array(labels, np.int64), first,
-                    split if "test" in pools else None, str(folder))
+    return Examples(
+        np.stack([glyph for glyph, _ in read]),
+        np.array(labels, np.int64),
+        first,
+        split if "test" in pools else None,
+        str(folder),
+    )
 
 
 def _pools(folder: Path) -> dict[str, Path]:
     """The folders of the pools by name, in the order of POOLS; without pools, the folder itself as ""."""
     if not folder.is_dir():
-        raise ValueError(f"{folder}: expected a folder with one sub-folder a class, got a file: correct glyphs.path")
+        raise ValueError(
+            f"{folder}: expected a folder with one sub-folder a class, got a file: correct glyphs.path"
+        )
     inside = {entry.name: entry for entry in filter(Path.is_dir, listing(folder))}
     if not inside.keys() & set(POOLS):
         return {"": folder}
@@ -61,8 +74,10 @@ def _pools(folder: Path) -> dict[str, Path]:
     foreign = next((name for name in inside if name not in POOLS), None)
     if lacking or foreign:
         got = f"no {lacking}" if lacking else f"{foreign!r}"
-        raise ValueError(f"{folder} has {', '.join(inside)}: expected the sub-folders train and test, perhaps "
-                         f"validation, and no other, or else one a class; got {got}: add, rename or remove it")
+        raise ValueError(
+            f"{folder} has {', '.join(inside)}: expected the sub-folders train and test, perhaps "
+            f"validation, and no other, or else one a class; got {got}: add, rename or remove it"
+        )
     return {name: inside[name] for name in POOLS if name in inside}
 
 
@@ -72,28 +87,38 @@ def _classes(folder: Path) -> Classes:
     for entry in filter(Path.is_dir, listing(folder)):
         character = unicodedata.normalize("NFC", entry.name)
         if len(character) != 1:
-            raise ValueError(f"{entry}: expected a sub-folder named by one character, got {character!r}: rename it")
+            raise ValueError(
+                f"{entry}: expected a sub-folder named by one character, got {character!r}: rename it"
+            )
         classes.setdefault(character, []).append(entry)
     if not classes:
-        raise ValueError(f"{folder} has no sub-folders: expected one for each character, with its images inside")
+        raise ValueError(
+            f"{folder} has no sub-folders: expected one for each character, with its images inside"
+        )
     return classes
 
 
 def _check_classes(alphabet: str, folder: Path, classes: dict[str, Classes]) -> None:
     """Raise ValueError where a character of the alphabet is missing, or missing in some of the pools."""
-    require_characters(alphabet, {character for there in classes.values() for character in there}, str(folder))
+    require_characters(
+        alphabet, {character for there in classes.values() for character in there}, str(folder)
+    )
     for character in alphabet:
         having = [name for name in classes if character in classes[name]]
         for name in (name for name in classes if name not in having):
-            raise ValueError(f"{folder / name} has no class {character!r}, which {folder / having[0]} has: add images "
-                             "of it, or remove it from glyphs.alphabet")
+            raise ValueError(
+                f"{folder / name} has no class {character!r}, which {folder / having[0]} has: add images "
+                "of it, or remove it from glyphs.alphabet"
+            )
 
 
 def _files(sub_folders: list[Path], character: str) -> list[Path]:
     files = [path for sub_folder in sub_folders for path in listing(sub_folder)]
     if not files:
-        raise ValueError(f"{sub_folders[0]} is empty: put images of {character!r} there, or remove it from "
-                         "glyphs.alphabet")
+        raise ValueError(
+            f"{sub_folders[0]} is empty: put images of {character!r} there, or remove it from "
+            "glyphs.alphabet"
+        )
     return files
 
 
@@ -106,7 +131,9 @@ def _read_glyph(path: Path) -> tuple[Glyphs, bytes]:
     """The glyph in an image file, and the digest of the whole image: `centre` removes its size and position."""
     picture = read_image(path)
     try:
-        return centre(ink_of_picture(np.asarray(Image.fromarray(picture).convert("L")))), digest(picture)
+        return centre(ink_of_picture(np.asarray(Image.fromarray(picture).convert("L")))), digest(
+            picture
+        )
     except ValueError as error:
         raise ValueError(f"{path}: {error}: replace or remove it") from None
 

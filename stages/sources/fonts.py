@@ -24,7 +24,10 @@ TEX_FACES = ("cmr10", "cmb10", "cmss10", "cmtt10", "cmti10")
 FINE = 4  # rendered px a px of the glyph
 SIZE = SIDE * FINE  # px, of the font; capitals are about 20 px then
 WIDEST = BOX + 4  # px; wider letters (W, Щ) are squeezed, so that they stay as tall as the others
-WEIGHTS = (1, 5)  # px, the pen that goes over the fine rendering: as drawn, and half a glyph's px more on each side
+WEIGHTS = (
+    1,
+    5,
+)  # px, the pen that goes over the fine rendering: as drawn, and half a glyph's px more on each side
 WIDTHS = (0.85, 1.0, 1.15)
 SLANTS = (-0.15, 0.0, 0.15)  # px to the right per px upwards
 
@@ -50,23 +53,33 @@ def render_fonts(alphabet: str) -> tuple[Glyphs, Ints, Ints]:
     return np.stack(images), np.array(labels, np.int64), np.array(owners, np.int64)
 
 
-def assign_faces(faces: Ints, validation: float, test: float, *, rng: np.random.Generator) -> NDArray[np.uint8]:
+def assign_faces(
+    faces: Ints, validation: float, test: float, *, rng: np.random.Generator
+) -> NDArray[np.uint8]:
     """The pool of each glyph, (n,). All glyphs of a face share a pool; validation and test are shares of the faces."""
     return assign_pools(np.zeros(faces.max() + 1), validation, test, rng=rng)[faces]
 
 
 def faces_for(alphabet: str) -> list[Path]:
     """The files of the faces that have the whole alphabet. Raises ValueError if there are fewer faces than pools."""
-    having = {path: {character for character in alphabet if has(path, character)} for path in text_faces()}
-    scarcest = min(alphabet, key=lambda character: sum(character in known for known in having.values()))
+    having = {
+        path: {character for character in alphabet if has(path, character)} for path in text_faces()
+    }
+    scarcest = min(
+        alphabet, key=lambda character: sum(character in known for known in having.values())
+    )
     count = sum(scarcest in known for known in having.values())
     if count < len(POOLS):
-        raise ValueError(f"glyphs.alphabet: {scarcest!r} is in {count} of matplotlib's {len(having)} faces, expected "
-                         f"at least {len(POOLS)}, so that each pool gets its own: remove it, or take another source")
+        raise ValueError(
+            f"glyphs.alphabet: {scarcest!r} is in {count} of matplotlib's {len(having)} faces, expected "
+            f"at least {len(POOLS)}, so that each pool gets its own: remove it, or take another source"
+        )
     complete = [path for path, known in having.items() if len(known) == len(alphabet)]
     if len(complete) < len(POOLS):
-        raise ValueError(f"glyphs.alphabet: {len(complete)} faces of matplotlib have all of {alphabet!r}, expected at "
-                         f"least {len(POOLS)}: remove characters, {scarcest!r} first")
+        raise ValueError(
+            f"glyphs.alphabet: {len(complete)} faces of matplotlib have all of {alphabet!r}, expected at "
+            f"least {len(POOLS)}: remove characters, {scarcest!r} first"
+        )
     return complete
 
 
@@ -75,7 +88,9 @@ def text_faces() -> list[Path]:
     from matplotlib import get_data_path  # imported here: the other sources need no matplotlib
 
     folder = Path(get_data_path(), "fonts", "ttf")
-    return [path for face in (*UNICODE_FACES, *TEX_FACES) if (path := folder / f"{face}.ttf").is_file()]
+    return [
+        path for face in (*UNICODE_FACES, *TEX_FACES) if (path := folder / f"{face}.ttf").is_file()
+    ]
 
 
 def has(face: Path, character: str) -> bool:
@@ -90,7 +105,9 @@ def has(face: Path, character: str) -> bool:
 def _draw(font: ImageFont.FreeTypeFont, character: str) -> Image.Image:
     """A character's ink, 255 on 0, cropped."""
     mask = font.getmask(character, mode="L")
-    drawn = Image.frombytes("L", mask.size, bytes(mask)) if all(mask.size) else Image.new("L", (1, 1))
+    drawn = (
+        Image.frombytes("L", mask.size, bytes(mask)) if all(mask.size) else Image.new("L", (1, 1))
+    )
     if (box := drawn.getbbox()) is None:
         raise ValueError(f"glyphs.alphabet: {character!r} leaves no ink: remove it")
     return drawn.crop(box)
@@ -99,8 +116,10 @@ def _draw(font: ImageFont.FreeTypeFont, character: str) -> Image.Image:
 def _variants(drawn: Image.Image, scale: float) -> list[NDArray[np.uint8]]:
     """Glyphs (28, 28) of a character in several weights, widths and slants; `scale` in px of the glyph per fine px."""
     inked = [_thicken(drawn, weight) for weight in WEIGHTS]
-    return [centre(_slant(ink, width, slant, WIDEST / scale), scale=scale)
-            for ink, width, slant in product(inked, WIDTHS, SLANTS)]
+    return [
+        centre(_slant(ink, width, slant, WIDEST / scale), scale=scale)
+        for ink, width, slant in product(inked, WIDTHS, SLANTS)
+    ]
 
 
 def _thicken(drawn: Image.Image, weight: int) -> Image.Image:
@@ -117,6 +136,11 @@ def _slant(ink: Image.Image, width: float, slant: float, widest: float) -> NDArr
     stretch = width * min(1, max(widest - shear, widest / 2) / (max(WIDTHS) * ink.width))
     shift = shear if slant > 0 else 0.0  # of the top row
     # From an output pixel (x, y) to the input's column: (x - shift + slant y) / stretch
-    return np.asarray(ink.transform((round(ink.width * stretch + shear), ink.height), Image.Transform.AFFINE,
-                                    (1 / stretch, slant / stretch, -shift / stretch, 0, 1, 0),
-                                    Image.Resampling.BICUBIC))
+    return np.asarray(
+        ink.transform(
+            (round(ink.width * stretch + shear), ink.height),
+            Image.Transform.AFFINE,
+            (1 / stretch, slant / stretch, -shift / stretch, 0, 1, 0),
+            Image.Resampling.BICUBIC,
+        )
+    )

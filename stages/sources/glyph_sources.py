@@ -46,8 +46,16 @@ Loader = Callable[[Wanted, np.random.Generator], GlyphSet]
 Reading = Callable[[Wanted], Examples]
 
 
-def load_glyphs(source: str, path: str, *, alphabet: str, emnist_split: str, validation: float, test: float,
-                rng: np.random.Generator) -> GlyphSet:
+def load_glyphs(
+    source: str,
+    path: str,
+    *,
+    alphabet: str,
+    emnist_split: str,
+    validation: float,
+    test: float,
+    rng: np.random.Generator,
+) -> GlyphSet:
     """The alphabet's glyphs of a source, in the same order on every machine, split into pools.
 
     `validation` and `test` are shares of each class; for fonts, of the faces. mnist, emnist, and folders with train and
@@ -76,7 +84,9 @@ def _digits(wanted: Wanted) -> Examples:
     """The 1,797 digits inside scikit-learn (Alpaydin & Kaynak 1998, UCI), drawn with a pen again."""
     package = find_spec("sklearn")  # its file alone: to import it, for load_digits, takes a second
     folder = Path((package.submodule_search_locations or [""])[0]) if package else Path()
-    rows = np.loadtxt(folder / "datasets" / "data" / "digits.csv.gz", delimiter=",")  # (n, 65): 8 x 8, then the digit
+    rows = np.loadtxt(
+        folder / "datasets" / "data" / "digits.csv.gz", delimiter=","
+    )  # (n, 65): 8 x 8, then the digit
     characters = rows[:, -1].astype(int).astype(str)
     require_characters(wanted.alphabet, characters, "glyphs.source digits")
     labels = labels_of(characters, wanted.alphabet)
@@ -90,8 +100,10 @@ def _mnist(wanted: Wanted) -> Examples:
 
 
 def _emnist(wanted: Wanted) -> Examples:
-    return _official("emnist", *read_emnist(_home(wanted), wanted.alphabet, wanted.emnist_split,
-                                            download=not wanted.path))
+    return _official(
+        "emnist",
+        *read_emnist(_home(wanted), wanted.alphabet, wanted.emnist_split, download=not wanted.path),
+    )
 
 
 def _home(wanted: Wanted) -> Path:
@@ -113,7 +125,9 @@ def _folder(wanted: Wanted) -> Examples:
 
 def _stated(wanted: Wanted, source: str) -> Path:
     if not wanted.path:
-        raise ValueError(f"glyphs.path is empty: glyphs.source {source} needs the path of a {source}")
+        raise ValueError(
+            f"glyphs.path is empty: glyphs.source {source} needs the path of a {source}"
+        )
     return resolve(wanted.path)
 
 
@@ -123,12 +137,14 @@ def _fonts(wanted: Wanted, rng: np.random.Generator) -> GlyphSet:
     return GlyphSet(images, labels, pool, wanted.alphabet)
 
 
-SOURCES: Mapping[str, Loader] = MappingProxyType({
-    "digits": _pooled(_digits),
-    "mnist": _pooled(_mnist),
-    "emnist": _pooled(_emnist),
-    "csv": _pooled(_csv),
-    "folder": _pooled(_folder),
-    "fonts": _fonts,
-})
+SOURCES: Mapping[str, Loader] = MappingProxyType(
+    {
+        "digits": _pooled(_digits),
+        "mnist": _pooled(_mnist),
+        "emnist": _pooled(_emnist),
+        "csv": _pooled(_csv),
+        "folder": _pooled(_folder),
+        "fonts": _fonts,
+    }
+)
 BUILT_IN = ("digits", "fonts")  # those that need neither files nor a download

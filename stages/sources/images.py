@@ -18,7 +18,21 @@ Read = TypeVar("Read")
 
 MEGAPIXELS = 64  # at most, as the file's header declares them
 # Decoders that only decode and identify their files: EPS would run Ghostscript, and TGA accepts nearly any file.
-FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "TIFF", "PPM", "PCX", "ICO", "JPEG2000", "AVIF", "QOI")
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "BMP",
+    "DIB",
+    "GIF",
+    "WEBP",
+    "TIFF",
+    "PPM",
+    "PCX",
+    "ICO",
+    "JPEG2000",
+    "AVIF",
+    "QOI",
+)
 REMEDY = "replace it by a PNG or JPEG, or remove it"
 
 
@@ -35,8 +49,10 @@ def resolve(path: str) -> Path:
     """
     found = Path(os.path.abspath(root() / os.path.expanduser(path)))
     if not found.exists():
-        raise ValueError(f"{found} does not exist: correct the path {path!r} in params.yaml (a relative one starts at "
-                         "the root of the repository)")
+        raise ValueError(
+            f"{found} does not exist: correct the path {path!r} in params.yaml (a relative one starts at "
+            "the root of the repository)"
+        )
     return found
 
 
@@ -53,15 +69,21 @@ def read_image(path: Path) -> Picture:
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Pillow, on metadata (not used here) and on size (checked here)
+            warnings.simplefilter(
+                "ignore"
+            )  # of Pillow, on metadata (not used here) and on size (checked here)
             return _decode(path)
     except FileNotFoundError:
-        raise ValueError(f"{path}: expected an image, but the file does not exist: correct its name") from None
+        raise ValueError(
+            f"{path}: expected an image, but the file does not exist: correct its name"
+        ) from None
     except _RefusalError as error:
         raise ValueError(f"{path}: {error}: {REMEDY}") from None
     except Exception as error:  # a damaged file can make a decoder raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"{path}: expected an image, could not decode it ({reason[:120]}): {REMEDY}") from None
+        raise ValueError(
+            f"{path}: expected an image, could not decode it ({reason[:120]}): {REMEDY}"
+        ) from None
 
 
 class _RefusalError(Exception):
@@ -75,7 +97,9 @@ def _decode(path: Path) -> Picture:
     try:
         image = Image.open(path, formats=[name for name in FORMATS if name in Image.OPEN])
     except UnidentifiedImageError:
-        raise _RefusalError("expected an image (PNG, JPEG, GIF, BMP, WebP, TIFF …), got something else") from None
+        raise _RefusalError(
+            "expected an image (PNG, JPEG, GIF, BMP, WebP, TIFF …), got something else"
+        ) from None
     except Image.DecompressionBombError:
         raise _RefusalError(f"expected at most {MEGAPIXELS} megapixels, got far more") from None
     with image:
@@ -91,8 +115,10 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         return image
     values = np.asarray(image)
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
-        raise _RefusalError(f"expected 8 or 16 bits a channel, got {image.mode} from {values.min()} to "
-                            f"{values.max()}")
+        raise _RefusalError(
+            f"expected 8 or 16 bits a channel, got {image.mode} from {values.min()} to "
+            f"{values.max()}"
+        )
     return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
 
 

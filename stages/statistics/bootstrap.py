@@ -42,7 +42,9 @@ def cluster_weights(clusters: NDArray[Any], draws: int, *, rng: np.random.Genera
     return weights
 
 
-def resampled_shares(right: Floats, seen: Floats, draws: int, *, rng: np.random.Generator) -> Floats:
+def resampled_shares(
+    right: Floats, seen: Floats, draws: int, *, rng: np.random.Generator
+) -> Floats:
     """Shares (1 + B, L) of what is read right at L levels, the sample's own first; clusters' sums of right and seen are
     (G, L).
 
@@ -57,7 +59,9 @@ def resampled_shares(right: Floats, seen: Floats, draws: int, *, rng: np.random.
         if not len(missing):
             return np.asarray(sums[:, :L] / sums[:, L:])
         sums[missing] = index_counts(G, len(missing), rng=rng).astype(np.float64) @ both
-    raise ValueError("resampled clusters leave some level without a character: show more captchas at each level")
+    raise ValueError(
+        "resampled clusters leave some level without a character: show more captchas at each level"
+    )
 
 
 def draws_in_parts(draws: int, most: int) -> Iterator[int]:

@@ -19,8 +19,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Equal = Literal["mass", "width"]  # what the bins have in common: rows, or their length on [0, 1]
 
-BINS = 15                    # as Guo et al. (2017)
-WEIGHTS_IN_MEMORY = 2_000_000            # weights of a bootstrap in memory at a time
+BINS = 15  # as Guo et al. (2017)
+WEIGHTS_IN_MEMORY = 2_000_000  # weights of a bootstrap in memory at a time
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class ReliabilityCurve:
     """Bins with at least one row, from the least confidence to the most; K of them."""
 
     confidence: Floats  # (K,) mean
-    accuracy: Floats    # (K,)
-    count: Ints         # (K,)
+    accuracy: Floats  # (K,)
+    count: Ints  # (K,)
 
 
 @dataclass(frozen=True)
 class Selection:
     """Answering from a confidence on."""
 
-    coverage: float   # share answered
-    accuracy: float   # of these; NaN where none is
+    coverage: float  # share answered
+    accuracy: float  # of these; NaN where none is
     threshold: float  # the least confidence answered; infinite where none is
 
 
@@ -51,7 +51,7 @@ class Group:
     accuracy: float
     confidence: float  # mean
     ece: float
-    rms: float         # without the bias of few rows
+    rms: float  # without the bias of few rows
     brier: float
 
 
@@ -63,7 +63,9 @@ def bin_of(confidence: ArrayLike, bins: int = BINS, equal: Equal = "mass") -> In
     """
     p, _ = _checked(confidence, np.zeros(np.shape(confidence)))
     if bins < 1 or equal not in ("mass", "width"):
-        raise ValueError(f"bins should be 1 or more of equal mass or width, got {bins} of equal {equal}")
+        raise ValueError(
+            f"bins should be 1 or more of equal mass or width, got {bins} of equal {equal}"
+        )
     if equal == "width":
         return np.searchsorted(np.linspace(0, 1, bins + 1)[1:-1], p).astype(np.int64)
     _, value, count = np.unique(p, return_inverse=True, return_counts=True)
@@ -72,8 +74,9 @@ def bin_of(confidence: ArrayLike, bins: int = BINS, equal: Equal = "mass") -> In
     return found
 
 
-def reliability_curve(confidence: ArrayLike, success: ArrayLike, bins: int = BINS,
-                      equal: Equal = "mass") -> ReliabilityCurve:
+def reliability_curve(
+    confidence: ArrayLike, success: ArrayLike, bins: int = BINS, equal: Equal = "mass"
+) -> ReliabilityCurve:
     """Accuracy beside mean confidence, by bin; on the diagonal where calibrated.
 
     confidence (N,) in [0, 1], success (N,) of 0 and 1, N >= 1. Raises ValueError on anything else, as all that follow.
@@ -86,8 +89,9 @@ def reliability_curve(confidence: ArrayLike, success: ArrayLike, bins: int = BIN
     return ReliabilityCurve(mean, accuracy, count[held].astype(np.int64))
 
 
-def expected_calibration_error(confidence: ArrayLike, success: ArrayLike, bins: int = BINS,
-                               equal: Equal = "mass") -> float:
+def expected_calibration_error(
+    confidence: ArrayLike, success: ArrayLike, bins: int = BINS, equal: Equal = "mass"
+) -> float:
     """ECE, the mean distance of accuracy from confidence over bins: Naeini, Cooper & Hauskrecht (2015); Guo et al.
     (2017).
 
@@ -98,13 +102,16 @@ def expected_calibration_error(confidence: ArrayLike, success: ArrayLike, bins: 
     return float(curve.count @ np.abs(curve.accuracy - curve.confidence) / curve.count.sum())
 
 
-def rms_calibration_error(confidence: ArrayLike, success: ArrayLike, bins: int = BINS, equal: Equal = "mass") -> float:
+def rms_calibration_error(
+    confidence: ArrayLike, success: ArrayLike, bins: int = BINS, equal: Equal = "mass"
+) -> float:
     """Root of `squared_calibration_error`, 0 where that is negative."""
     return sqrt(max(0.0, squared_calibration_error(confidence, success, bins, equal)))
 
 
-def squared_calibration_error(confidence: ArrayLike, success: ArrayLike, bins: int = BINS,
-                              equal: Equal = "mass") -> float:
+def squared_calibration_error(
+    confidence: ArrayLike, success: ArrayLike, bins: int = BINS, equal: Equal = "mass"
+) -> float:
     """The mean squared distance of accuracy from confidence over bins, less what chance adds; may be negative.
 
     Bröcker (2012), Climate Dynamics 39:655; Kumar, Liang & Ma (2019), section 4. Unbiased for independent rows. A bin
@@ -124,14 +131,22 @@ def brier_score(confidence: ArrayLike, success: ArrayLike) -> float:
     return float(np.square(p - y).mean())
 
 
-def calibration_by_group(confidence: ArrayLike, success: ArrayLike, noise: ArrayLike, level: ArrayLike,
-                         bins: int = BINS, equal: Equal = "mass") -> list[Group]:
+def calibration_by_group(
+    confidence: ArrayLike,
+    success: ArrayLike,
+    noise: ArrayLike,
+    level: ArrayLike,
+    bins: int = BINS,
+    equal: Equal = "mass",
+) -> list[Group]:
     """One row for each noise (N,) and level (N,) that occur together, sorted."""
     p, y = _checked(confidence, success)
     kind = np.asarray(noise)
     dose = np.asarray(level, dtype=np.float64)
     if kind.shape != p.shape or dose.shape != p.shape:
-        raise ValueError(f"noise {kind.shape} and level {dose.shape} should have a value for each of {len(p)} rows")
+        raise ValueError(
+            f"noise {kind.shape} and level {dose.shape} should have a value for each of {len(p)} rows"
+        )
     (kinds, i), (doses, j) = (np.unique(values, return_inverse=True) for values in (kind, dose))
     code = i * len(doses) + j
     order = np.argsort(code, kind="stable")
@@ -139,9 +154,18 @@ def calibration_by_group(confidence: ArrayLike, success: ArrayLike, noise: Array
     for rows in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
         a = p[rows]
         b = y[rows]
-        groups.append(Group(str(kinds[i[rows[0]]]), float(doses[j[rows[0]]]), len(rows), float(b.mean()),
-                            float(a.mean()), expected_calibration_error(a, b, bins, equal),
-                            rms_calibration_error(a, b, bins, equal), brier_score(a, b)))
+        groups.append(
+            Group(
+                str(kinds[i[rows[0]]]),
+                float(doses[j[rows[0]]]),
+                len(rows),
+                float(b.mean()),
+                float(a.mean()),
+                expected_calibration_error(a, b, bins, equal),
+                rms_calibration_error(a, b, bins, equal),
+                brier_score(a, b),
+            )
+        )
     return groups
 
 
@@ -149,7 +173,11 @@ def selection(confidence: ArrayLike, success: ArrayLike, threshold: float) -> Se
     """What answering from a given confidence on comes to, such as one that was chosen on other captchas."""
     p, y = _checked(confidence, success)
     answered = p >= threshold
-    return Selection(float(answered.mean()), float(y[answered].mean()) if answered.any() else np.nan, float(threshold))
+    return Selection(
+        float(answered.mean()),
+        float(y[answered].mean()) if answered.any() else np.nan,
+        float(threshold),
+    )
 
 
 def coverage_at(confidence: ArrayLike, success: ArrayLike, accuracy: float = 0.99) -> Selection:
@@ -161,9 +189,17 @@ def coverage_at(confidence: ArrayLike, success: ArrayLike, accuracy: float = 0.9
     return selection(p, y, p[order][answered - 1] if answered else inf)
 
 
-def coverage_interval(confidence: ArrayLike, success: ArrayLike, captcha: ArrayLike, accuracy: float = 0.99, *,
-                      error_ratio: Callable[[Floats], float] | None = None, level: float = 0.95, draws: int = 1000,
-                      rng: np.random.Generator) -> tuple[float, float, float]:
+def coverage_interval(
+    confidence: ArrayLike,
+    success: ArrayLike,
+    captcha: ArrayLike,
+    accuracy: float = 0.99,
+    *,
+    error_ratio: Callable[[Floats], float] | None = None,
+    level: float = 0.95,
+    draws: int = 1000,
+    rng: np.random.Generator,
+) -> tuple[float, float, float]:
     """The coverage of `coverage_at` with percentiles over resamples of whole captchas: Field & Welsh (2007).
 
     captcha (N,) labels, G >= 2: the renderings of one captcha come and go together. The threshold is chosen anew in
@@ -178,8 +214,10 @@ def coverage_interval(confidence: ArrayLike, success: ArrayLike, captcha: ArrayL
     labels, index = np.unique(np.asarray(captcha), return_inverse=True)
     G = len(labels)
     if index.shape != p.shape or G < 2 or draws < 1:
-        raise ValueError(f"coverage_interval: expected a captcha for each of {len(p)} rows, two captchas at least and "
-                         f"a draw, got {index.shape}, {G} and {draws}")
+        raise ValueError(
+            f"coverage_interval: expected a captcha for each of {len(p)} rows, two captchas at least and "
+            f"a draw, got {index.shape}, {G} and {draws}"
+        )
     order, ends = _ranked(p)
     drawn: list[float] = []
     while len(drawn) < draws:
@@ -191,8 +229,10 @@ def coverage_interval(confidence: ArrayLike, success: ArrayLike, captcha: ArrayL
     found = coverage_at(p, y, accuracy)
     excess = np.where(p >= found.threshold, y - accuracy, 0.0)
     wider = (error_ratio(excess) if error_ratio else 1.0) - 1
-    low, high = (min(1.0, max(0.0, end + wider * (end - found.coverage)))
-                 for end in (drawn[floor(tail)], drawn[ceil(draws - 1 - tail)]))
+    low, high = (
+        min(1.0, max(0.0, end + wider * (end - found.coverage)))
+        for end in (drawn[floor(tail)], drawn[ceil(draws - 1 - tail)])
+    )
     return found.coverage, low, high
 
 
@@ -206,7 +246,9 @@ def _most(weights: Ints, right: Floats, ends: Ints, accuracy: float) -> Ints:
     """The most rows that can be answered at an accuracy, (B,); weights (B, N) and right (N,) from the surest."""
     answered = np.cumsum(weights, axis=1)[:, ends]
     hits = np.cumsum(weights * right.astype(np.int64), axis=1)[:, ends]
-    good = hits / np.maximum(answered, 1) >= accuracy  # a ratio of counts rounds as the decimal does: 99 / 100 is 0.99
+    good = (
+        hits / np.maximum(answered, 1) >= accuracy
+    )  # a ratio of counts rounds as the decimal does: 99 / 100 is 0.99
     most: Ints = np.where(good, answered, 0).max(axis=1)
     return most
 
@@ -215,7 +257,9 @@ def _checked(confidence: ArrayLike, success: ArrayLike) -> tuple[Floats, Floats]
     p = np.asarray(confidence, dtype=np.float64)
     y = np.asarray(success, dtype=np.float64)
     if p.ndim != 1 or p.shape != y.shape or not len(p):
-        raise ValueError(f"confidence {p.shape} and success {y.shape} should be alike (N,) with a row at least")
+        raise ValueError(
+            f"confidence {p.shape} and success {y.shape} should be alike (N,) with a row at least"
+        )
     if not ((p >= 0) & (p <= 1)).all():
         raise ValueError(f"confidence should be from 0 to 1, got {p[~((p >= 0) & (p <= 1))][0]}")
     if not np.isin(y, (0, 1)).all():

@@ -57,39 +57,70 @@ def class_report(truth: NDArray[Any], guess: NDArray[Any], alphabet_size: int) -
     right = np.bincount(truth[truth == guess], minlength=alphabet_size + 1)[1:]
     support = np.bincount(truth, minlength=alphabet_size + 1)[1:]
     predicted = np.bincount(guess, minlength=alphabet_size + 1)[1:]
-    return ClassReport(_share(right, predicted), _share(right, support), _share(2 * right, support + predicted),
-                       support, predicted, float(right.sum() / len(truth)))
+    return ClassReport(
+        _share(right, predicted),
+        _share(right, support),
+        _share(2 * right, support + predicted),
+        support,
+        predicted,
+        float(right.sum() / len(truth)),
+    )
 
 
 def check_labels(truth: NDArray[Any], guess: NDArray[Any], alphabet_size: int) -> None:
     if truth.ndim != 1 or truth.shape != guess.shape or not len(truth):
-        raise ValueError(f"class_report: truth {truth.shape} and guess {guess.shape} should be alike (m,), m >= 1")
+        raise ValueError(
+            f"class_report: truth {truth.shape} and guess {guess.shape} should be alike (m,), m >= 1"
+        )
     for name, labels, least in (("truth", truth, 1), ("guess", guess, 0)):
         if not np.issubdtype(labels.dtype, np.integer):
-            raise ValueError(f"class_report: {name} should be labels, whole numbers, got {labels.dtype}: encode it")
+            raise ValueError(
+                f"class_report: {name} should be labels, whole numbers, got {labels.dtype}: encode it"
+            )
         if labels.min() < least or labels.max() > alphabet_size:
-            raise ValueError(f"class_report: {name} should lie from {least} to {alphabet_size}, the alphabet's size, "
-                             f"got {labels.min()} to {labels.max()}: take the rows of true characters alone")
+            raise ValueError(
+                f"class_report: {name} should lie from {least} to {alphabet_size}, the alphabet's size, "
+                f"got {labels.min()} to {labels.max()}: take the rows of true characters alone"
+            )
 
 
 def _share(part: Ints, whole: Ints) -> Floats:
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
-def macro_scores(truth: NDArray[Any], guess: NDArray[Any], captcha: NDArray[Any], alphabet_size: int,
-                 confidence: float = 0.95, *, glyphs: NDArray[Any] | None = None) -> dict[str, float]:
+def macro_scores(
+    truth: NDArray[Any],
+    guess: NDArray[Any],
+    captcha: NDArray[Any],
+    alphabet_size: int,
+    confidence: float = 0.95,
+    *,
+    glyphs: NDArray[Any] | None = None,
+) -> dict[str, float]:
     """Macro precision, recall and F1, and the interval of the last, as metrics; captcha and glyphs (m,) are shared.
 
     Raises ValueError as class_report and f1_interval do.
     """
     report = class_report(truth, guess, alphabet_size)
     low, high = f1_interval(truth, guess, captcha, report, confidence, glyphs=glyphs)
-    return {"macro_precision": report.macro_precision, "macro_recall": report.macro_recall,
-            "macro_f1": report.macro_f1, "macro_f1_low": low, "macro_f1_high": high}
+    return {
+        "macro_precision": report.macro_precision,
+        "macro_recall": report.macro_recall,
+        "macro_f1": report.macro_f1,
+        "macro_f1_low": low,
+        "macro_f1_high": high,
+    }
 
 
-def f1_interval(truth: NDArray[Any], guess: NDArray[Any], captcha: NDArray[Any], report: ClassReport,
-                confidence: float = 0.95, *, glyphs: NDArray[Any] | None = None) -> tuple[float, float]:
+def f1_interval(
+    truth: NDArray[Any],
+    guess: NDArray[Any],
+    captcha: NDArray[Any],
+    report: ClassReport,
+    confidence: float = 0.95,
+    *,
+    glyphs: NDArray[Any] | None = None,
+) -> tuple[float, float]:
     """Interval (low, high) of the macro F1, where characters may err together that share a captcha or a glyph.
 
     The variance is the delta method's (see `clustered`). The interval is Wilson's at the size of sample that would give
@@ -100,17 +131,25 @@ def f1_interval(truth: NDArray[Any], guess: NDArray[Any], captcha: NDArray[Any],
     """
     captcha = np.asarray(captcha)
     if captcha.shape != np.shape(truth):
-        raise ValueError(f"f1_interval: captcha {captcha.shape} and truth {np.shape(truth)} should be alike (m,)")
+        raise ValueError(
+            f"f1_interval: captcha {captcha.shape} and truth {np.shape(truth)} should be alike (m,)"
+        )
     if not 0 < confidence < 1:
         raise ValueError(f"f1_interval: confidence should lie between 0 and 1, got {confidence}")
     m = len(captcha)
     G = fewest_clusters(captcha, glyphs)
     macro = report.macro_f1
     if G < 2:
-        raise ValueError(f"f1_interval: an interval needs at least two captchas, got {G}: take more")
+        raise ValueError(
+            f"f1_interval: an interval needs at least two captchas, got {G}: take more"
+        )
     scores = _influence(np.asarray(truth), np.asarray(guess), report)[:, None]
     variance = float(covariance_of_means(scores, captcha, glyphs)[0, 0])
-    return wilson(macro, independent_size(macro * (1 - macro), variance, m, G), float(stdtrit(G - 1, (1 + confidence) / 2)))
+    return wilson(
+        macro,
+        independent_size(macro * (1 - macro), variance, m, G),
+        float(stdtrit(G - 1, (1 + confidence) / 2)),
+    )
 
 
 def _influence(truth: NDArray[Any], guess: NDArray[Any], report: ClassReport) -> Floats:
@@ -119,7 +158,9 @@ def _influence(truth: NDArray[Any], guess: NDArray[Any], report: ClassReport) ->
     F1 = 2 right / (support + predicted): a row moves it through its true character and through the one it was read as.
     """
     size = report.support + report.predicted
-    weight = np.concatenate([[0.0], np.divide(1, size, out=np.zeros(len(size)), where=size > 0)])  # (1 + A,)
+    weight = np.concatenate(
+        [[0.0], np.divide(1, size, out=np.zeros(len(size)), where=size > 0)]
+    )  # (1 + A,)
     own = np.concatenate([[0.0], report.f1]) * weight
     found: Floats = 2 * weight[truth] * (truth == guess) - own[truth] - own[guess]
     return found / len(report.f1)

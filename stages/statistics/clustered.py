@@ -74,7 +74,9 @@ def sandwich(bread: Floats, meat: Floats, *, rows: int, clusters: int) -> Floats
     return np.asarray(factor * bread @ meat @ bread.T)
 
 
-def covariance_of_means(scores: NDArray[Any], captcha: NDArray[Any], glyphs: NDArray[Any] | None = None) -> Floats:
+def covariance_of_means(
+    scores: NDArray[Any], captcha: NDArray[Any], glyphs: NDArray[Any] | None = None
+) -> Floats:
     """Covariance (M, M) of M statistics by the scores (N, M) that N observations add to them, each column of sum 0.
 
     captcha (N,) labels; glyphs (N, T) or (N,) ids, UNKNOWN where there is none. Captchas alone count where no glyph is
@@ -86,14 +88,23 @@ def covariance_of_means(scores: NDArray[Any], captcha: NDArray[Any], glyphs: NDA
     scores = np.asarray(scores, np.float64)
     captcha = np.asarray(captcha)
     glyphs = glyph_columns(glyphs, len(captcha))
-    if scores.ndim != 2 or captcha.ndim != 1 or len(scores) != len(captcha) or len(glyphs) != len(captcha):
-        raise ValueError(f"covariance_of_means: scores {scores.shape}, captcha {captcha.shape} and glyphs "
-                         f"{glyphs.shape} should be (N, M), (N,) and (N, T)")
+    if (
+        scores.ndim != 2
+        or captcha.ndim != 1
+        or len(scores) != len(captcha)
+        or len(glyphs) != len(captcha)
+    ):
+        raise ValueError(
+            f"covariance_of_means: scores {scores.shape}, captcha {captcha.shape} and glyphs "
+            f"{glyphs.shape} should be (N, M), (N,) and (N, T)"
+        )
     if not np.isfinite(scores).all():
         raise ValueError("covariance_of_means: scores should be finite")
     index = np.unique(captcha, return_inverse=True)[1]
     if not len(index) or index.max() < 1:
-        raise ValueError(f"covariance_of_means: at least two captchas are needed, got {len(np.unique(index))}")
+        raise ValueError(
+            f"covariance_of_means: at least two captchas are needed, got {len(np.unique(index))}"
+        )
     by_captcha = covariance_of_sums(sums_by_cluster(scores, index))
     row, column = np.nonzero(glyphs != UNKNOWN)
     glyph = np.unique(glyphs[row, column], return_inverse=True)[1]
@@ -105,7 +116,9 @@ def covariance_of_means(scores: NDArray[Any], captcha: NDArray[Any], glyphs: NDA
     return _repaired(by_captcha + by_glyph - by_both, np.diag(by_captcha))
 
 
-def variance_of_mean(values: Floats, captcha: NDArray[Any], glyphs: NDArray[Any] | None = None) -> float:
+def variance_of_mean(
+    values: Floats, captcha: NDArray[Any], glyphs: NDArray[Any] | None = None
+) -> float:
     """Of the mean of values (N,), by captcha and glyph as `covariance_of_means` has them."""
     return float(covariance_of_means(mean_scores(values)[:, None], captcha, glyphs)[0, 0])
 

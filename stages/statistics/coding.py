@@ -17,12 +17,19 @@ from itertools import product
 import numpy as np
 
 from stages.statistics.arrays import Floats, Ints
-from stages.statistics.design_matrix import CONSTANT, Design, DesignColumn, Dropped, Piece, Variables
+from stages.statistics.design_matrix import (
+    CONSTANT,
+    Design,
+    DesignColumn,
+    Dropped,
+    Piece,
+    Variables,
+)
 from stages.statistics.formulas import FormulaPart, Term
 from stages.statistics.moments import Moments, independent, total_of
 
 MOMENT_ROWS = 4096  # of X at a time
-SAMPLE = 1000       # values that are looked at before all are
+SAMPLE = 1000  # values that are looked at before all are
 
 
 def build_design(terms: Sequence[Term], variables: Variables) -> Design:
@@ -53,7 +60,9 @@ def build_design(terms: Sequence[Term], variables: Variables) -> Design:
         if (coding.rows == 0).any():
             incomplete.add(_text(identified))
     centred = frozenset(part.variable for term in terms for part in term if part.centred)
-    design = Design(tuple(columns), tuple(pieces), references, tuple(dict.fromkeys(dropped)), centred)
+    design = Design(
+        tuple(columns), tuple(pieces), references, tuple(dict.fromkeys(dropped)), centred
+    )
     return _of_full_rank(design, incomplete, variables) if incomplete else design
 
 
@@ -61,14 +70,18 @@ def _refuse_functions_of_factors(term: Term, variables: Variables) -> None:
     for part in term:
         if (part.order or part.centred) and part.variable in variables.factors:
             function = "center" if part.centred else "poly"
-            raise ValueError(f"term {function}({part.variable}): {part.variable} is a factor: expected a number "
-                             f"({', '.join(variables.numbers)})")
+            raise ValueError(
+                f"term {function}({part.variable}): {part.variable} is a factor: expected a number "
+                f"({', '.join(variables.numbers)})"
+            )
 
 
 def _of_full_rank(design: Design, incomplete: set[str], variables: Variables) -> Design:
     """A design without the columns of incomplete terms that are combinations of others, since a cell has no rows."""
-    blocks = (design.block(variables, slice(start, start + MOMENT_ROWS))
-              for start in range(0, variables.rows, MOMENT_ROWS))
+    blocks = (
+        design.block(variables, slice(start, start + MOMENT_ROWS))
+        for start in range(0, variables.rows, MOMENT_ROWS)
+    )
     total = total_of(Moments.of(X, X[:, 0]) for X in blocks)
     lost = [k for k in independent(total)[1] if design.columns[k].term in incomplete]
     if not lost:
@@ -77,10 +90,17 @@ def _of_full_rank(design: Design, incomplete: set[str], variables: Variables) ->
     moved = np.full(len(design.columns) + 1, -1, dtype=np.int64)  # the last is of -1, no column
     moved[retained] = np.arange(len(retained))
     reason = "cannot be told for {}, since another cell has no rows"
-    dropped = [Dropped(design.columns[k].term, reason.format(design.columns[k].category)) for k in lost]
+    dropped = [
+        Dropped(design.columns[k].term, reason.format(design.columns[k].category)) for k in lost
+    ]
     pieces = tuple(replace(piece, place=moved[piece.place]) for piece in design.pieces)
-    return Design(tuple(design.columns[k] for k in retained), pieces, design.references, (*design.dropped, *dropped),
-                  design.centred)
+    return Design(
+        tuple(design.columns[k] for k in retained),
+        pieces,
+        design.references,
+        (*design.dropped, *dropped),
+        design.centred,
+    )
 
 
 def _text(term: Term) -> str:
@@ -98,12 +118,20 @@ def _keys(parts: Iterable[FormulaPart]) -> set[tuple[str, bool]]:
     return {part.key for part in parts}
 
 
-def _identified(term: Term, terms: Sequence[Term], variables: Variables) -> tuple[Term | None, list[Dropped]]:
+def _identified(
+    term: Term, terms: Sequence[Term], variables: Variables
+) -> tuple[Term | None, list[Dropped]]:
     """The term with the highest orders that the rows identify (None where they identify nothing), and what it lost."""
     for part in term:
         factor = variables.factors.get(part.variable)
-        if factor is not None and len(factor.categories) == 1 and _margin_is_coded(part, term, terms):
-            return None, [Dropped(_text(term), f"has one value in this run ({factor.categories[0]})")]
+        if (
+            factor is not None
+            and len(factor.categories) == 1
+            and _margin_is_coded(part, term, terms)
+        ):
+            return None, [
+                Dropped(_text(term), f"has one value in this run ({factor.categories[0]})")
+            ]
     parts = list(term)
     lost = []
     for i, part in enumerate(parts):
@@ -115,17 +143,25 @@ def _identified(term: Term, terms: Sequence[Term], variables: Variables) -> tupl
         if part.order > most:
             parts[i] = replace(part, order=most)
             orders = " and ".join(map(str, range(most + 1, part.order + 1)))
-            lost.append(Dropped(f"order {orders} of {part.text}", f"cannot be told, since {part.variable} {why}"))
+            lost.append(
+                Dropped(
+                    f"order {orders} of {part.text}", f"cannot be told, since {part.variable} {why}"
+                )
+            )
     return tuple(parts), lost
 
 
-def _highest_order(part: FormulaPart, term: Term, terms: Sequence[Term], variables: Variables) -> tuple[int, str]:
+def _highest_order(
+    part: FormulaPart, term: Term, terms: Sequence[Term], variables: Variables
+) -> tuple[int, str]:
     """The highest order of a polynomial of this number that the rows identify, and why no higher: n values identify
     n - 1 orders beside a constant, which may be of all rows or of each category of a factor."""
     number = variables.numbers[part.variable]
     wanted = max(part.order, 1)
     if not number.any():
-        return 0, f"is 0 in every row, as {part.variable} is" if len(term) > 1 else "has one value in this run (0)"
+        return 0, f"is 0 in every row, as {part.variable} is" if len(
+            term
+        ) > 1 else "has one value in this run (0)"
     has_it = variables.dosed(part.variable) if part.centred else np.ones(variables.rows, bool)
     number = number[has_it]
     limits = [(wanted, "")]
@@ -135,9 +171,16 @@ def _highest_order(part: FormulaPart, term: Term, terms: Sequence[Term], variabl
         limits.append((values - 1, one if values == 1 else f"has {values} values in this run"))
     for name in _confounding_factors(term, terms, variables):
         codes = variables.factors[name].codes[has_it]
-        values = max(_distinct(number[codes == code], wanted + 1) for code in range(codes.max() + 1))
+        values = max(
+            _distinct(number[codes == code], wanted + 1) for code in range(codes.max() + 1)
+        )
         one = f"has one value within each {name}, which already says it (see noise.steps)"
-        limits.append((values - 1, one if values == 1 else f"has {values} values within each {name} (see noise.steps)"))
+        limits.append(
+            (
+                values - 1,
+                one if values == 1 else f"has {values} values within each {name} (see noise.steps)",
+            )
+        )
     return min(limits, key=lambda limit: limit[0])
 
 
@@ -145,8 +188,13 @@ def _confounding_factors(term: Term, terms: Sequence[Term], variables: Variables
     """The factors, in the formula by themselves, with which a number in `term` could be confounded."""
     alone = [other[0].variable for other in terms if len(other) == 1]
     own = {part.variable for part in term}
-    return [name for name in alone if name in variables.factors and len(variables.factors[name].categories) > 1
-            and (len(term) == 1 or name in own)]
+    return [
+        name
+        for name in alone
+        if name in variables.factors
+        and len(variables.factors[name].categories) > 1
+        and (len(term) == 1 or name in own)
+    ]
 
 
 def _distinct(values: Floats, most: int) -> int:
@@ -164,8 +212,11 @@ class TermCoding:
         self.factors = tuple(part.variable for part in term if part.variable in variables.factors)
         self.numbers = [part for part in term if part.variable in variables.numbers]
         self.sizes = tuple(len(variables.factors[name].categories) for name in self.factors)
-        self.contrasted = {part.variable for part in term
-                           if part.variable in variables.factors and _margin_is_coded(part, term, terms)}
+        self.contrasted = {
+            part.variable
+            for part in term
+            if part.variable in variables.factors and _margin_is_coded(part, term, terms)
+        }
         self.dropped: list[Dropped] = []
         self.references: dict[str, str] = {}
         self.rows, self.nonzero_rows = self._counts()
@@ -178,11 +229,16 @@ class TermCoding:
         cell = np.ravel_multi_index(codes, self.sizes)
         nonzero = np.ones(self.variables.rows, bool)
         for part in self.numbers:
-            nonzero &= (self.variables.dosed(part.variable) if part.centred
-                        else self.variables.numbers[part.variable] != 0)
+            nonzero &= (
+                self.variables.dosed(part.variable)
+                if part.centred
+                else self.variables.numbers[part.variable] != 0
+            )
         count = int(np.prod(self.sizes))
-        return (np.bincount(cell, minlength=count).reshape(self.sizes),
-                np.bincount(cell[nonzero], minlength=count).reshape(self.sizes))
+        return (
+            np.bincount(cell, minlength=count).reshape(self.sizes),
+            np.bincount(cell[nonzero], minlength=count).reshape(self.sizes),
+        )
 
     def pieces(self, first: int) -> Iterator[tuple[Piece, list[DesignColumn]]]:
         """A piece and its columns, from index `first` of X, for each product of the polynomials' orders."""
@@ -192,16 +248,26 @@ class TermCoding:
             columns: list[DesignColumn] = []
             for cell in cells:
                 place[cell] = first + len(columns)
-                columns.append(DesignColumn(_text(self.term), self._category(cell, orders), self._label(cell, orders)))
+                columns.append(
+                    DesignColumn(
+                        _text(self.term), self._category(cell, orders), self._label(cell, orders)
+                    )
+                )
             first += len(columns)
-            numbers = tuple((part.variable, self._polynomial(part, order))
-                            for part, order in zip(self.numbers, orders, strict=True))
+            numbers = tuple(
+                (part.variable, self._polynomial(part, order))
+                for part, order in zip(self.numbers, orders, strict=True)
+            )
             if columns:
                 yield self._without_undosed(Piece(self.factors, place, numbers)), columns
 
     def _without_undosed(self, piece: Piece) -> Piece:
         """A piece with no column in rows that have no dose, where a dose in it is centred."""
-        doses = [part.variable for part in self.numbers if part.centred and part.variable in self.variables.doses]
+        doses = [
+            part.variable
+            for part in self.numbers
+            if part.centred and part.variable in self.variables.doses
+        ]
         for number in doses:
             factor, category = self.variables.doses[number]
             categories = self.variables.factors[factor].categories
@@ -220,9 +286,13 @@ class TermCoding:
     def _coded_cells(self) -> list[tuple[int, ...]]:
         """The cells that have a column each."""
         found = []
-        for cell in product(*(self._coded_categories(axis, name) for axis, name in enumerate(self.factors))):
+        for cell in product(
+            *(self._coded_categories(axis, name) for axis, name in enumerate(self.factors))
+        ):
             if not self.rows[cell]:
-                self.dropped.append(Dropped(_text(self.term), f"has no rows for {self._category(cell, ())}"))
+                self.dropped.append(
+                    Dropped(_text(self.term), f"has no rows for {self._category(cell, ())}")
+                )
             elif self.nonzero_rows[cell]:  # a clean rendering has level 0: no slope for "none"
                 found.append(cell)
         sum_to_constant = not self.numbers and len(self.factors) > 1 and not self.contrasted
@@ -242,9 +312,15 @@ class TermCoding:
         return [code for code in codes if code != reference]
 
     def _category(self, cell: tuple[int, ...], orders: tuple[int, ...]) -> str:
-        words = [f"order {order}" for part, order in zip(self.numbers, orders, strict=False) if part.order]
-        words += [self.variables.factors[name].categories[code]
-                  for name, code in zip(self.factors, cell, strict=True)]
+        words = [
+            f"order {order}"
+            for part, order in zip(self.numbers, orders, strict=False)
+            if part.order
+        ]
+        words += [
+            self.variables.factors[name].categories[code]
+            for name, code in zip(self.factors, cell, strict=True)
+        ]
         return " × ".join(words)
 
     def _label(self, cell: tuple[int, ...], orders: tuple[int, ...]) -> str:
@@ -257,7 +333,9 @@ class TermCoding:
                 speaks = len(self.term) > 1 and len(category) > 1 and not category.isdecimal()
                 words.append(category if speaks else f"{part.variable} {category}")
             else:
-                words.append(f"{part.variable} (order {order[part]})" if part.order else part.variable)
+                words.append(
+                    f"{part.variable} (order {order[part]})" if part.order else part.variable
+                )
         return " × ".join(words)
 
     def _polynomial(self, part: FormulaPart, order: int) -> Floats:
@@ -285,7 +363,9 @@ def orthogonal(x: Floats, order: int) -> list[Floats]:
         p = np.polyval(now, values)
         norm = float(weights @ p**2)
         centre = float(weights @ (values * p**2)) / norm
-        following = np.polysub(np.polymul([1.0, -centre], now), norm / norm_before * before if found else np.zeros(1))
+        following = np.polysub(
+            np.polymul([1.0, -centre], now), norm / norm_before * before if found else np.zeros(1)
+        )
         before = now
         now = following
         norm_before = norm

@@ -25,14 +25,17 @@ class Cells:
     """M cells. Means are shares, of characters or of whole captchas."""
 
     keys: tuple[tuple[str, str, float], ...]  # (M,) reader, noise and level
-    mean: Floats        # (M,)
-    rows: Floats        # (M,) observations
+    mean: Floats  # (M,)
+    rows: Floats  # (M,) observations
     covariance: Floats  # (M, M) of the means
 
     def of(self, reader: str, noise: str) -> tuple[Ints, Floats]:
         """The cells (L,) of a reader under a noise type by ascending level, the clean one first, and their levels."""
-        levels = {level: m for m, (whose, kind, level) in enumerate(self.keys)
-                  if whose == reader and kind in (noise, CLEAN)}
+        levels = {
+            level: m
+            for m, (whose, kind, level) in enumerate(self.keys)
+            if whose == reader and kind in (noise, CLEAN)
+        }
         return np.array([levels[level] for level in sorted(levels)]), np.array(sorted(levels))
 
     def draw(self, draws: int, *, rng: np.random.Generator) -> Floats:
@@ -47,8 +50,16 @@ class Cells:
         return np.concatenate([self.mean[None], np.clip(drawn, 0, 1)])
 
 
-def cell_means(success: NDArray[Any], reader: Factor, noise: Factor, level: NDArray[Any], *, unit: NDArray[Any],
-               captcha: NDArray[Any], glyphs: NDArray[Any]) -> Cells:
+def cell_means(
+    success: NDArray[Any],
+    reader: Factor,
+    noise: Factor,
+    level: NDArray[Any],
+    *,
+    unit: NDArray[Any],
+    captcha: NDArray[Any],
+    glyphs: NDArray[Any],
+) -> Cells:
     """The cells that occur among N observations of 0 or 1.
 
     unit (N,) is what comes back in the cells with the same captcha and
@@ -69,8 +80,14 @@ def cell_means(success: NDArray[Any], reader: Factor, noise: Factor, level: NDAr
     rows = np.bincount(cell, minlength=M).astype(np.float64)
     mean = np.bincount(cell, success, M) / rows
     scores = np.bincount(index * M + cell, (success - mean[cell]) / rows[cell], U * M).reshape(U, M)
-    keys = tuple((readers[code // len(levels) // len(noises)], noises[code // len(levels) % len(noises)],
-                  float(levels[code % len(levels)])) for code in cells.tolist())
+    keys = tuple(
+        (
+            readers[code // len(levels) // len(noises)],
+            noises[code // len(levels) % len(noises)],
+            float(levels[code % len(levels)]),
+        )
+        for code in cells.tolist()
+    )
     covariance = covariance_of_means(scores, np.asarray(captcha)[start], np.asarray(glyphs)[start])
     for m in np.flatnonzero((mean == 0) | (mean == 1)):
         G = fewest_clusters(np.asarray(captcha)[cell == m], np.asarray(glyphs)[cell == m])

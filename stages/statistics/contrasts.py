@@ -17,7 +17,7 @@ from scipy import special
 from stages.statistics.arrays import Floats, Ints
 
 T_DRAWS = 10_000  # of the multivariate t; a 95 % quantile is then known to about 1 %
-POWER = 0.8     # with which a difference is called detectable
+POWER = 0.8  # with which a difference is called detectable
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Means:
     """Effects of the categories of one factor, with the covariances that their errors may have (see Inference)."""
 
     categories: tuple[str, ...]
-    effects: Floats                    # (M,)
-    covariances: tuple[Floats, ...]    # (M, M) each; the largest variance of a difference counts
+    effects: Floats  # (M,)
+    covariances: tuple[Floats, ...]  # (M, M) each; the largest variance of a difference counts
     df: int
 
     def standard_error(self, weights: Floats) -> Floats:
@@ -44,13 +44,13 @@ class Contrast:
     b: str
     difference: float
     standard_error: float
-    low: float                # NaN with no standard error, as what follows
+    low: float  # NaN with no standard error, as what follows
     high: float
     simultaneous_low: float
     simultaneous_high: float
-    probability: float        # that the difference is above 0
-    detectable: float         # smallest difference that is found with a power of 80 %
-    equivalence: float        # bound b such that the equivalence test holds the difference within ±b
+    probability: float  # that the difference is above 0
+    detectable: float  # smallest difference that is found with a power of 80 %
+    equivalence: float  # bound b such that the equivalence test holds the difference within ±b
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Rank:
 
     category: str
     rank: int
-    low: int      # simultaneous bounds
+    low: int  # simultaneous bounds
     high: int
     first: float  # probability of the largest effect
 
@@ -76,12 +76,22 @@ def contrasts(means: Means, *, confidence: float, rng: np.random.Generator) -> l
     both = special.stdtrit(means.df, confidence)  # of the two one-sided tests (Schuirmann 1987)
     probability = special.stdtr(means.df, difference / known)
     power = special.stdtrit(means.df, POWER)
-    return [Contrast(means.categories[a], means.categories[b], float(difference[i]), float(error[i]),
-                     float(difference[i] - t * known[i]), float(difference[i] + t * known[i]),
-                     float(difference[i] - critical * known[i]), float(difference[i] + critical * known[i]),
-                     float(probability[i]), float((t + power) * known[i]),
-                     float(abs(difference[i]) + both * known[i]))
-            for i, (a, b) in enumerate(pairs)]
+    return [
+        Contrast(
+            means.categories[a],
+            means.categories[b],
+            float(difference[i]),
+            float(error[i]),
+            float(difference[i] - t * known[i]),
+            float(difference[i] + t * known[i]),
+            float(difference[i] - critical * known[i]),
+            float(difference[i] + critical * known[i]),
+            float(probability[i]),
+            float((t + power) * known[i]),
+            float(abs(difference[i]) + both * known[i]),
+        )
+        for i, (a, b) in enumerate(pairs)
+    ]
 
 
 def ranks(means: Means, *, confidence: float, rng: np.random.Generator) -> list[Rank]:
@@ -99,8 +109,16 @@ def ranks(means: Means, *, confidence: float, rng: np.random.Generator) -> list[
     drawn = means.effects + draws(means, rng=rng)
     first = np.bincount(drawn.argmax(axis=1), minlength=M) / len(drawn)
     place = 1 + (means.effects[None, :] > means.effects[:, None]).sum(axis=1)
-    return [Rank(category, int(place[i]), 1 + int(ahead[:, i].sum()), M - int(ahead[i].sum()), float(first[i]))
-            for i, category in enumerate(means.categories)]
+    return [
+        Rank(
+            category,
+            int(place[i]),
+            1 + int(ahead[:, i].sum()),
+            M - int(ahead[i].sum()),
+            float(first[i]),
+        )
+        for i, category in enumerate(means.categories)
+    ]
 
 
 def simultaneous(means: Means, confidence: float, *, rng: np.random.Generator) -> float:
@@ -152,7 +170,9 @@ def _root(means: Means) -> Floats:
 
 
 def _pairs(M: int) -> Ints:
-    return np.array([(a, b) for a in range(M) for b in range(a + 1, M)], dtype=np.int64).reshape(-1, 2)
+    return np.array([(a, b) for a in range(M) for b in range(a + 1, M)], dtype=np.int64).reshape(
+        -1, 2
+    )
 
 
 def _weights(pairs: Ints, M: int) -> Floats:

@@ -37,14 +37,21 @@ class Corruption:
 
     reader: str
     noises: tuple[str, ...]
-    clean: float            # share of characters not read right, without noise
-    error: float            # the same under noise, mean over levels and types
-    ratio: Ratio            # CE, or mCE over several
+    clean: float  # share of characters not read right, without noise
+    error: float  # the same under noise, mean over levels and types
+    ratio: Ratio  # CE, or mCE over several
     relative: Ratio
 
 
-def corruptions(cells: Cells, groups: Sequence[tuple[str, ...]], baseline: str, *, confidence: float, draws: int,
-                rng: np.random.Generator) -> list[Corruption]:
+def corruptions(
+    cells: Cells,
+    groups: Sequence[tuple[str, ...]],
+    baseline: str,
+    *,
+    confidence: float,
+    draws: int,
+    rng: np.random.Generator,
+) -> list[Corruption]:
     """Every reader over every group of noise types (of one type: CE; of several: mCE).
 
     cells are of character accuracy; their means are drawn jointly, so that the ratios are paired. Raises ValueError
@@ -56,25 +63,42 @@ def corruptions(cells: Cells, groups: Sequence[tuple[str, ...]], baseline: str, 
     wrong = 1 - cells.draw(draws, rng=rng)  # (1 + B, M)
     noises = dict.fromkeys(chain.from_iterable(groups))
     errors = {pair: wrong[:, cells.of(*pair)[0]] for pair in product(readers, noises)}
-    return [_over(reader, group, errors, baseline, confidence) for group, reader in product(groups, readers)]
+    return [
+        _over(reader, group, errors, baseline, confidence)
+        for group, reader in product(groups, readers)
+    ]
 
 
-def _over(reader: str, noises: tuple[str, ...], errors: Mapping[tuple[str, str], Floats], baseline: str,
-          confidence: float) -> Corruption:
+def _over(
+    reader: str,
+    noises: tuple[str, ...],
+    errors: Mapping[tuple[str, str], Floats],
+    baseline: str,
+    confidence: float,
+) -> Corruption:
     ratios = []
     relatives = []
     for noise in noises:
         own = errors[reader, noise]
         other = errors[baseline, noise]
         ratios.append(_ratio(own[:, 1:].sum(axis=1), other[:, 1:].sum(axis=1)))
-        relatives.append(_ratio((own[:, 1:] - own[:, :1]).sum(axis=1), (other[:, 1:] - other[:, :1]).sum(axis=1)))
-    return Corruption(reader, noises, float(errors[reader, noises[0]][0, 0]),
-                      float(np.mean([errors[reader, noise][0, 1:].mean() for noise in noises])),
-                      _interval(np.mean(ratios, axis=0), confidence), _interval(np.mean(relatives, axis=0), confidence))
+        relatives.append(
+            _ratio((own[:, 1:] - own[:, :1]).sum(axis=1), (other[:, 1:] - other[:, :1]).sum(axis=1))
+        )
+    return Corruption(
+        reader,
+        noises,
+        float(errors[reader, noises[0]][0, 0]),
+        float(np.mean([errors[reader, noise][0, 1:].mean() for noise in noises])),
+        _interval(np.mean(ratios, axis=0), confidence),
+        _interval(np.mean(relatives, axis=0), confidence),
+    )
 
 
 def _ratio(own: Floats, other: Floats) -> Floats:
-    return np.divide(own, other, out=np.full_like(own, np.nan), where=np.abs(other) > NEGLIGIBLE_ERROR)
+    return np.divide(
+        own, other, out=np.full_like(own, np.nan), where=np.abs(other) > NEGLIGIBLE_ERROR
+    )
 
 
 def _interval(values: Floats, confidence: float) -> Ratio:

@@ -24,7 +24,7 @@ CONSTANT = "constant"
 class Factor:
     """A categorical variable; its first category is the reference."""
 
-    codes: Codes                 # (N,) indices of categories, each of which occurs
+    codes: Codes  # (N,) indices of categories, each of which occurs
     categories: tuple[str, ...]
 
 
@@ -35,7 +35,9 @@ class Variables:
     factors: Mapping[str, Factor]
     numbers: Mapping[str, Floats]  # (N,) each
     rows: int
-    doses: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # number: factor and category of rows without it
+    doses: Mapping[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # number: factor and category of rows without it
 
     @property
     def names(self) -> list[str]:
@@ -52,18 +54,24 @@ class Variables:
 
     def take(self, order: Ints) -> Variables:
         """Some rows, or all in another order."""
-        return Variables({name: Factor(factor.codes[order], factor.categories)
-                          for name, factor in self.factors.items()},
-                         {name: values[order] for name, values in self.numbers.items()}, len(order), self.doses)
+        return Variables(
+            {
+                name: Factor(factor.codes[order], factor.categories)
+                for name, factor in self.factors.items()
+            },
+            {name: values[order] for name, values in self.numbers.items()},
+            len(order),
+            self.doses,
+        )
 
 
 @dataclass(frozen=True)
 class DesignColumn:
     """What one column of X stands for."""
 
-    term: str      # constant, level, noise, level:noise, poly(level) …
+    term: str  # constant, level, noise, level:noise, poly(level) …
     category: str  # of the term's factors, the order of its polynomial; "" where it has neither
-    label: str     # as a person would say it: noise fog, fog × level
+    label: str  # as a person would say it: noise fog, fog × level
 
     @property
     def name(self) -> str:
@@ -75,7 +83,7 @@ class Dropped:
     """A term, or part of one, that the rows of this run do not identify."""
 
     term: str
-    reason: str    # ends the sentence "noise …"
+    reason: str  # ends the sentence "noise …"
 
 
 @dataclass(frozen=True)
@@ -84,19 +92,21 @@ class Piece:
     the others are 0."""
 
     factors: tuple[str, ...]
-    place: Ints                              # index of X's column by the factors' codes; -1 where there is none
-    numbers: tuple[tuple[str, Floats], ...]  # with the polynomial that is taken of each, its highest order first
+    place: Ints  # index of X's column by the factors' codes; -1 where there is none
+    numbers: tuple[
+        tuple[str, Floats], ...
+    ]  # with the polynomial that is taken of each, its highest order first
 
 
 @dataclass(frozen=True)
 class Design:
     """A regression's right-hand side, the constant first."""
 
-    columns: tuple[DesignColumn, ...]      # (K,)
+    columns: tuple[DesignColumn, ...]  # (K,)
     pieces: tuple[Piece, ...]
-    references: Mapping[str, str]    # by term that is coded against a category
+    references: Mapping[str, str]  # by term that is coded against a category
     dropped: tuple[Dropped, ...]
-    centred: frozenset[str]          # numbers that are less their mean somewhere
+    centred: frozenset[str]  # numbers that are less their mean somewhere
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -136,8 +146,10 @@ def make_factor(name: str, codes: Codes, categories: Sequence[str], reference: s
     present = [int(code) for code in np.flatnonzero(np.bincount(codes, minlength=len(categories)))]
     occurring = [categories[code] for code in present]
     if len(occurring) > 1 and reference not in occurring:
-        raise ValueError(f"regression.references.{name}: {reference!r} does not occur in the predictions, which have "
-                         f"{', '.join(occurring)}: set it to one of them")
+        raise ValueError(
+            f"regression.references.{name}: {reference!r} does not occur in the predictions, which have "
+            f"{', '.join(occurring)}: set it to one of them"
+        )
     order = sorted(present, key=lambda code: categories[code] != reference)
     recode = np.zeros(len(categories), dtype=np.min_scalar_type(len(categories)))
     recode[order] = np.arange(len(order))

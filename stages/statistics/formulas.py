@@ -42,11 +42,18 @@ Term = tuple[FormulaPart, ...]
 
 def terms_of(chosen: Any, variables: Collection[str]) -> dict[str, list[Term]]:
     """The terms of every specification and check that the parameters of regression have."""
-    return {name: parse_formula(formula, variables, {"dose": chosen.dose}, f"regression.{section}.{name}")
-            for section in ("specifications", "checks") for name, formula in getattr(chosen, section).items()}
+    return {
+        name: parse_formula(
+            formula, variables, {"dose": chosen.dose}, f"regression.{section}.{name}"
+        )
+        for section in ("specifications", "checks")
+        for name, formula in getattr(chosen, section).items()
+    }
 
 
-def parse_formula(formula: str, variables: Collection[str], aliases: Mapping[str, str], where: str) -> list[Term]:
+def parse_formula(
+    formula: str, variables: Collection[str], aliases: Mapping[str, str], where: str
+) -> list[Term]:
     """The terms of a formula in their order, without the constant.
 
     `variables` are the names that there are; `aliases` maps other words to them. Raises ValueError, beginning with
@@ -55,14 +62,22 @@ def parse_formula(formula: str, variables: Collection[str], aliases: Mapping[str
     try:
         parsed = Formula(formula, _ordering="none")
     except (FormulaicError, SyntaxError) as error:
-        raise ValueError(f"{where}: {formula!r} is no formula: {str(error).splitlines()[0]}") from None
+        raise ValueError(
+            f"{where}: {formula!r} is no formula: {str(error).splitlines()[0]}"
+        ) from None
     if not isinstance(parsed, SimpleFormula) and not hasattr(parsed, "lhs"):
-        raise ValueError(f"{where}: {formula!r} is no formula: expected one right-hand side, without |")
+        raise ValueError(
+            f"{where}: {formula!r} is no formula: expected one right-hand side, without |"
+        )
     if not isinstance(parsed, SimpleFormula):
-        raise ValueError(f"{where}: {formula!r}: give the right-hand side alone: what is explained is success")
+        raise ValueError(
+            f"{where}: {formula!r}: give the right-hand side alone: what is explained is success"
+        )
     texts = [_factors(term) for term in parsed]
     if ["1"] not in texts:
-        raise ValueError(f"{where}: {formula!r} leaves out the constant: R² and the references need it")
+        raise ValueError(
+            f"{where}: {formula!r} leaves out the constant: R² and the references need it"
+        )
     terms = [_term(text, variables, aliases, where) for text in texts if text != ["1"]]
     if not terms:
         raise ValueError(f"{where}: {formula!r} has no variable: there are {', '.join(variables)}")
@@ -73,18 +88,26 @@ def _factors(term: Any) -> list[str]:
     return [factor.expr for factor in term.factors]
 
 
-def _term(texts: list[str], variables: Collection[str], aliases: Mapping[str, str], where: str) -> Term:
+def _term(
+    texts: list[str], variables: Collection[str], aliases: Mapping[str, str], where: str
+) -> Term:
     return tuple(dict.fromkeys(_part(text, variables, aliases, where) for text in texts))
 
 
-def _part(text: str, variables: Collection[str], aliases: Mapping[str, str], where: str) -> FormulaPart:
+def _part(
+    text: str, variables: Collection[str], aliases: Mapping[str, str], where: str
+) -> FormulaPart:
     called = CALL.fullmatch(text)
     name = called[2] if called else text
     variable = aliases.get(name, name)
     if variable not in variables:
         if not re.fullmatch(r"\w+", name):
-            raise ValueError(f"{where}: {text!r}: expected a variable, poly(number, order) or center(number)")
-        raise ValueError(f"{where}: no variable {name!r}: there are {', '.join([*variables, *aliases])}")
+            raise ValueError(
+                f"{where}: {text!r}: expected a variable, poly(number, order) or center(number)"
+            )
+        raise ValueError(
+            f"{where}: no variable {name!r}: there are {', '.join([*variables, *aliases])}"
+        )
     if not called:
         return FormulaPart(variable)
     if called[1] == "center":
@@ -92,5 +115,7 @@ def _part(text: str, variables: Collection[str], aliases: Mapping[str, str], whe
             raise ValueError(f"{where}: {text!r}: center takes a number alone; poly takes an order")
         return FormulaPart(variable, centred=True)
     if not called[3] or not 1 <= int(called[3]) <= HIGHEST:
-        raise ValueError(f"{where}: {text!r}: expected poly(number, order) with an order from 1 to {HIGHEST}")
+        raise ValueError(
+            f"{where}: {text!r}: expected poly(number, order) with an order from 1 to {HIGHEST}"
+        )
     return FormulaPart(variable, int(called[3]))

@@ -16,41 +16,54 @@ MOST_INFLUENTIAL = 1000  # clusters of which `Influence` tells
 class Influence:
     """The M clusters that move the estimates most, at most MOST_INFLUENTIAL, in the order of `distance`."""
 
-    cluster: Ints     # (M,) labels
-    rows: Ints        # (M,)
+    cluster: Ints  # (M,) labels
+    rows: Ints  # (M,)
     leverage: Floats  # (M,) tr H_g
     distance: Floats  # (M,) Cook's: w_g'w_g over K s²
-    moved: Floats     # (M, K) beta - beta_(-g)
+    moved: Floats  # (M, K) beta - beta_(-g)
 
     def merged(self, other: Influence) -> Influence:
         """The most influential of both."""
-        order = np.argsort(-np.concatenate([self.distance, other.distance]), kind="stable")[:MOST_INFLUENTIAL]
-        return Influence(*(np.concatenate([getattr(self, name), getattr(other, name)])[order] for name in vars(self)))
+        order = np.argsort(-np.concatenate([self.distance, other.distance]), kind="stable")[
+            :MOST_INFLUENTIAL
+        ]
+        return Influence(
+            *(
+                np.concatenate([getattr(self, name), getattr(other, name)])[order]
+                for name in vars(self)
+            )
+        )
 
 
 @dataclass(frozen=True)
 class LeaveOut:
     """What changes where one row, or one cluster, is left out; clusters are named by their labels."""
 
-    predicted_r2: float            # leave-one-out predicted R²: 1 - PRESS / total (Allen 1974)
+    predicted_r2: float  # leave-one-out predicted R²: 1 - PRESS / total (Allen 1974)
     press: float
-    out_of_cluster_r2: float       # the same, each row predicted by the fit without its cluster
-    leverage_one: int              # rows of leverage 1, which alone identify a coefficient: no other row predicts them
-    cook: float                    # greatest Cook's distance of a row, and the row's cluster
+    out_of_cluster_r2: float  # the same, each row predicted by the fit without its cluster
+    leverage_one: (
+        int  # rows of leverage 1, which alone identify a coefficient: no other row predicts them
+    )
+    cook: float  # greatest Cook's distance of a row, and the row's cluster
     cook_cluster: int
-    singular: int                  # clusters without which X has no full rank
-    lowest: Floats                 # (K,) least estimate over the fits without one cluster, and the cluster
+    singular: int  # clusters without which X has no full rank
+    lowest: Floats  # (K,) least estimate over the fits without one cluster, and the cluster
     lowest_cluster: Ints
     highest: Floats
     highest_cluster: Ints
     sizes: tuple[int, float, int]  # rows per cluster: least, mean, greatest
-    leverage_max: float            # of a cluster, tr H_g; their mean is K / G
+    leverage_max: float  # of a cluster, tr H_g; their mean is K / G
     leverage_cluster: int
-    leverage_cv: float             # their standard deviation over their mean
-    partial_max: Floats            # (K,) greatest partial leverage of a cluster; their mean is 1 / G
+    leverage_cv: float  # their standard deviation over their mean
+    partial_max: Floats  # (K,) greatest partial leverage of a cluster; their mean is 1 / G
     partial_cluster: Ints
-    effective_clusters: Floats     # (K,) G* at correlation 0 within clusters (Carter, Schnepel & Steigerwald 2017)
-    effective_clusters_equal: Floats  # (K,) G* at correlation 1; NaN where the regressor's weights cancel in clusters
+    effective_clusters: (
+        Floats  # (K,) G* at correlation 0 within clusters (Carter, Schnepel & Steigerwald 2017)
+    )
+    effective_clusters_equal: (
+        Floats  # (K,) G* at correlation 1; NaN where the regressor's weights cancel in clusters
+    )
     influence: Influence
 
 
@@ -111,20 +124,23 @@ class ClustersLeftOut:
     def __init__(self, root: Floats) -> None:
         K = len(root)
         self.root = root
-        self.weight_squares = np.square(root).sum(axis=1)  # (K,) over all rows: the diagonal of (X'X)^-1
-        self.error_squares = 0.0                           # of rows predicted without their cluster
+        self.weight_squares = np.square(root).sum(
+            axis=1
+        )  # (K,) over all rows: the diagonal of (X'X)^-1
+        self.error_squares = 0.0  # of rows predicted without their cluster
         self.smallest = 0
         self.largest = 0
         self.leverage = Greatest(1)
         self.leverage_squares = 0.0
-        self.partial = Greatest(K)                         # partial leverage: a cluster's share in weight_squares
+        self.partial = Greatest(K)  # partial leverage: a cluster's share in weight_squares
         self.partial_squares = np.zeros(K)
-        self.joint = np.zeros(K)                           # of squares of the clusters' sums of weights
+        self.joint = np.zeros(K)  # of squares of the clusters' sums of weights
         self.joint_squares = np.zeros(K)
-        self.fall = Greatest(K)                            # beta - beta_(-g)
-        self.rise = Greatest(K)                            # beta_(-g) - beta
-        self.influence = Influence(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0),
-                                   np.empty((0, K)))
+        self.fall = Greatest(K)  # beta - beta_(-g)
+        self.rise = Greatest(K)  # beta_(-g) - beta
+        self.influence = Influence(
+            np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0), np.empty(0), np.empty((0, K))
+        )
 
     def add(self, batch: ClusterBatch, w: Floats) -> None:
         """w (g, K)."""
@@ -139,7 +155,8 @@ class ClustersLeftOut:
         self.leverage_squares += float(batch.leverage @ batch.leverage)
         self._add_weights(batch)
         self.influence = self.influence.merged(
-            Influence(batch.label, np.full(g, m), batch.leverage, np.square(w).sum(axis=1), moved))
+            Influence(batch.label, np.full(g, m), batch.leverage, np.square(w).sum(axis=1), moved)
+        )
 
     def _add_weights(self, batch: ClusterBatch) -> None:
         rows = batch.Z.reshape(-1, len(self.root)) @ self.root.T  # of X (X'X)^-1
@@ -159,7 +176,9 @@ class ClustersLeftOut:
         """NaN where weights cancel within every cluster: what is left is rounding."""
         measured = self.joint > 1e-9 * G * self.weight_squares
         unknown = np.full(len(self.joint), np.nan)
-        return np.asarray(np.divide(np.square(self.joint), self.joint_squares, out=unknown, where=measured))
+        return np.asarray(
+            np.divide(np.square(self.joint), self.joint_squares, out=unknown, where=measured)
+        )
 
 
 class LeaveOutSums:
@@ -173,20 +192,32 @@ class LeaveOutSums:
         self.rows.add(batch)
         self.clusters.add(batch, w)
 
-    def result(self, beta: Floats, jackknife: Jackknife, *, total: float, N: int, G: int, variance: float) -> LeaveOut:
+    def result(
+        self, beta: Floats, jackknife: Jackknife, *, total: float, N: int, G: int, variance: float
+    ) -> LeaveOut:
         """total is the sum of squares of y about its mean; variance is s², 0 of a fit without residuals."""
         rows = self.rows
         clusters = self.clusters
         scale = len(beta) * variance if variance > 0 else 1.0
         return LeaveOut(
-            predicted_r2=1 - rows.press / total, press=rows.press,
-            out_of_cluster_r2=1 - clusters.error_squares / total, leverage_one=rows.leverage_one,
-            cook=float(rows.cook.value[0]) / scale, cook_cluster=int(rows.cook.cluster[0]), singular=jackknife.singular,
-            lowest=beta - clusters.fall.value, lowest_cluster=clusters.fall.cluster,
-            highest=beta + clusters.rise.value, highest_cluster=clusters.rise.cluster,
-            sizes=(clusters.smallest, N / G, clusters.largest), leverage_max=float(clusters.leverage.value[0]),
-            leverage_cluster=int(clusters.leverage.cluster[0]), leverage_cv=clusters.leverage_cv(G),
-            partial_max=clusters.partial.value, partial_cluster=clusters.partial.cluster,
+            predicted_r2=1 - rows.press / total,
+            press=rows.press,
+            out_of_cluster_r2=1 - clusters.error_squares / total,
+            leverage_one=rows.leverage_one,
+            cook=float(rows.cook.value[0]) / scale,
+            cook_cluster=int(rows.cook.cluster[0]),
+            singular=jackknife.singular,
+            lowest=beta - clusters.fall.value,
+            lowest_cluster=clusters.fall.cluster,
+            highest=beta + clusters.rise.value,
+            highest_cluster=clusters.rise.cluster,
+            sizes=(clusters.smallest, N / G, clusters.largest),
+            leverage_max=float(clusters.leverage.value[0]),
+            leverage_cluster=int(clusters.leverage.cluster[0]),
+            leverage_cv=clusters.leverage_cv(G),
+            partial_max=clusters.partial.value,
+            partial_cluster=clusters.partial.cluster,
             effective_clusters=1 / clusters.partial_squares,
             effective_clusters_equal=clusters.effective_clusters_equal(G),
-            influence=replace(clusters.influence, distance=clusters.influence.distance / scale))
+            influence=replace(clusters.influence, distance=clusters.influence.distance / scale),
+        )

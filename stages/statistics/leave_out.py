@@ -25,7 +25,7 @@ from stages.statistics.arrays import Floats, Ints
 from stages.statistics.clustered import run_starts
 
 SAFE_LEVERAGE = 0.9  # tr H_g below which no eigenvalue of I - H_g is near 0, since none of H_g exceeds the trace
-SINGULAR = 1e-10     # an eigenvalue of I - H_g below it is 0 but for rounding
+SINGULAR = 1e-10  # an eigenvalue of I - H_g below it is 0 but for rounding
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class ClusterBatch:
     """g clusters of m rows each."""
 
     label: Ints  # (g,)
-    Z: Floats    # (g, m, K)
-    e: Floats    # (g, m)
+    Z: Floats  # (g, m, K)
+    e: Floats  # (g, m)
 
     @cached_property
     def score(self) -> Floats:

@@ -16,13 +16,19 @@ from stages.statistics.leave_out import cluster_batches
 from stages.statistics.moments import Moments
 from stages.statistics.significance import Inference
 
-MOST_ROUNDS = 50             # of Newton's method; a dozen are many where there is an estimate
-CONVERGED = 1e-10            # root mean square change of the log-odds in a round below which the estimate stands
+MOST_ROUNDS = 50  # of Newton's method; a dozen are many where there is an estimate
+CONVERGED = (
+    1e-10  # root mean square change of the log-odds in a round below which the estimate stands
+)
 LIKELIHOOD_ROUNDING = 1e-12  # relative: a smaller fall of the log-likelihood is rounding
-NEGLIGIBLE_GAIN = 1e-6       # of log-likelihood in a round: no estimate that exists moves on for less, see _maximum
-RUNAWAY_ROUNDS = 3           # rounds in a row that move the estimate for nothing
-MOVING_SHARE = 1e-3          # of the greatest move of a column in a round: below it, a column follows others
-NAMED_COLUMNS = 5            # that an error names
+NEGLIGIBLE_GAIN = (
+    1e-6  # of log-likelihood in a round: no estimate that exists moves on for less, see _maximum
+)
+RUNAWAY_ROUNDS = 3  # rounds in a row that move the estimate for nothing
+MOVING_SHARE = (
+    1e-3  # of the greatest move of a column in a round: below it, a column follows others
+)
+NAMED_COLUMNS = 5  # that an error names
 
 
 @dataclass(frozen=True)
@@ -30,11 +36,11 @@ class Logit(Inference):
     """A logistic regression and its inference, with CV1 errors; see Inference for t, p, intervals and tests."""
 
     names: tuple[str, ...]  # (K,) of the columns of X
-    observations: int       # N
-    clusters: int           # G
+    observations: int  # N
+    clusters: int  # G
     log_likelihood: float
-    root: Floats            # (K, K) L'^-1, for which X'X = L L'
-    information: Floats     # (K, K) in the coordinates of Z = X root
+    root: Floats  # (K, K) L'^-1, for which X'X = L L'
+    information: Floats  # (K, K) in the coordinates of Z = X root
 
 
 @dataclass(frozen=True)
@@ -42,7 +48,7 @@ class Likelihood:
     """The log-likelihood at one estimate and its derivatives, in the coordinates of Z."""
 
     value: float
-    score: Floats        # (K,)
+    score: Floats  # (K,)
     information: Floats  # (K, K) minus the second derivative
 
 
@@ -60,22 +66,37 @@ def fit_logit(blocks: Blocks, names: Sequence[str], *, rounds: int = MOST_ROUNDS
     gamma, found = _maximum(blocks, root, total, names, rounds)
     N = total.rows
     covariance, G = _clustered(blocks, root, gamma, found.information, N)
-    return Logit(beta=root @ gamma, df=G - 1, covariances=(covariance,), covariances_cv1=(covariance,),
-                 names=tuple(names), observations=N, clusters=G, log_likelihood=found.value, root=root,
-                 information=found.information)
+    return Logit(
+        beta=root @ gamma,
+        df=G - 1,
+        covariances=(covariance,),
+        covariances_cv1=(covariance,),
+        names=tuple(names),
+        observations=N,
+        clusters=G,
+        log_likelihood=found.value,
+        root=root,
+        information=found.information,
+    )
 
 
 def clustered_too(fit: Logit, second: Blocks, both: Blocks) -> Logit:
     """The same estimate with errors that may correlate within either of two dimensions, as least_squares.two_way has
     them: the rows in clusters of the second, and of the intersection of both."""
     gamma = np.asarray(np.linalg.solve(fit.root, fit.beta), np.float64)
-    (other, G), (crossed, _) = (_clustered(blocks, fit.root, gamma, fit.information, fit.observations)
-                                for blocks in (second, both))
+    (other, G), (crossed, _) = (
+        _clustered(blocks, fit.root, gamma, fit.information, fit.observations)
+        for blocks in (second, both)
+    )
     covariances = fit.covariance + other - crossed, fit.covariance, other
-    return replace(fit, df=min(fit.clusters, G) - 1, covariances=covariances, covariances_cv1=covariances)
+    return replace(
+        fit, df=min(fit.clusters, G) - 1, covariances=covariances, covariances_cv1=covariances
+    )
 
 
-def _clustered(blocks: Blocks, root: Floats, gamma: Floats, information: Floats, N: int) -> tuple[Floats, int]:
+def _clustered(
+    blocks: Blocks, root: Floats, gamma: Floats, information: Floats, N: int
+) -> tuple[Floats, int]:
     """CV1 (K, K) in the clusters of these blocks, and their number G."""
     meat, G = _meat(blocks, root, gamma)
     return sandwich(root @ np.linalg.inv(information), meat, rows=N, clusters=G), G
@@ -83,12 +104,15 @@ def _clustered(blocks: Blocks, root: Floats, gamma: Floats, information: Floats,
 
 def _binary(y: Floats) -> Floats:
     if not ((y == 0) | (y == 1)).all():
-        raise ValueError(f"logit: expected an outcome of 0 and 1, got {y[(y != 0) & (y != 1)][0]:g}")
+        raise ValueError(
+            f"logit: expected an outcome of 0 and 1, got {y[(y != 0) & (y != 1)][0]:g}"
+        )
     return y
 
 
-def _maximum(blocks: Blocks, root: Floats, total: Moments, names: Sequence[str],
-             rounds: int) -> tuple[Floats, Likelihood]:
+def _maximum(
+    blocks: Blocks, root: Floats, total: Moments, names: Sequence[str], rounds: int
+) -> tuple[Floats, Likelihood]:
     """The estimate gamma (K,) for Z, beta = root gamma, and the likelihood there.
 
     Where there is none, the likelihood rises ever less while the log-odds of some rows go on by 1 a round. An estimate
@@ -96,8 +120,11 @@ def _maximum(blocks: Blocks, root: Floats, total: Moments, names: Sequence[str],
     """
     gamma = np.zeros(len(names))
     idle = 0
-    here = Likelihood(-total.rows * float(np.log(2)), root.T @ (total.Xy - total.XX[0] / 2),
-                      np.eye(len(names)) / 4)  # at gamma = 0, where p = 1/2 in every row
+    here = Likelihood(
+        -total.rows * float(np.log(2)),
+        root.T @ (total.Xy - total.XX[0] / 2),
+        np.eye(len(names)) / 4,
+    )  # at gamma = 0, where p = 1/2 in every row
     for _ in range(rounds):
         step = np.asarray(np.linalg.solve(here.information, here.score), dtype=np.float64)
         length = float(np.linalg.norm(step))
@@ -111,7 +138,9 @@ def _maximum(blocks: Blocks, root: Floats, total: Moments, names: Sequence[str],
     raise ValueError(f"logit: {moving} still changed after {rounds} rounds: no estimate")
 
 
-def _risen(blocks: Blocks, root: Floats, gamma: Floats, step: Floats, value: float) -> tuple[Floats, Likelihood]:
+def _risen(
+    blocks: Blocks, root: Floats, gamma: Floats, step: Floats, value: float
+) -> tuple[Floats, Likelihood]:
     """The estimate a step further, the step halved until the likelihood does not fall."""
     there = _likelihood(blocks, root, gamma + step)
     while there.value < value - LIKELIHOOD_ROUNDING * abs(value):
@@ -149,11 +178,20 @@ def _meat(blocks: Blocks, root: Floats, gamma: Floats) -> tuple[Floats, int]:
 def _moving(step: Floats, total: Moments, names: Sequence[str]) -> list[str]:
     """The names of the columns that move the log-odds in a step of beta (K,), a column's typical value counted."""
     move = np.abs(step) * np.sqrt(np.diag(total.XX))
-    found = [name for name, size in zip(names, move, strict=True) if size > MOVING_SHARE * move.max()]
-    return found if len(found) <= NAMED_COLUMNS else [*found[:NAMED_COLUMNS], f"{len(found) - NAMED_COLUMNS} more"]
+    found = [
+        name for name, size in zip(names, move, strict=True) if size > MOVING_SHARE * move.max()
+    ]
+    return (
+        found
+        if len(found) <= NAMED_COLUMNS
+        else [*found[:NAMED_COLUMNS], f"{len(found) - NAMED_COLUMNS} more"]
+    )
 
 
 def _separated(names: Sequence[str]) -> str:
-    complaint = f"{names[0]} tells success from failure by itself" if len(names) == 1 else (
-        f"{', '.join(names[:-1])} and {names[-1]} tell success from failure by themselves")
+    complaint = (
+        f"{names[0]} tells success from failure by itself"
+        if len(names) == 1
+        else (f"{', '.join(names[:-1])} and {names[-1]} tell success from failure by themselves")
+    )
     return f"logit: {complaint} (always or never right in some of the rows): no estimate"

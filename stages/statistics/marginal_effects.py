@@ -26,14 +26,16 @@ class Effect:
     """What a variable changes in the probability of success, on average."""
 
     variable: str
-    category: str          # instead of the first category; "" of a number, whose effect is per unit
+    category: str  # instead of the first category; "" of a number, whose effect is per unit
     estimate: float
     standard_error: float
-    low: float             # of the confidence interval; NaN with no standard error
+    low: float  # of the confidence interval; NaN with no standard error
     high: float
 
 
-Link = Callable[[Floats], tuple[Floats, Floats, Floats]]  # of X beta: the probability, its first and second derivative
+Link = Callable[
+    [Floats], tuple[Floats, Floats, Floats]
+]  # of X beta: the probability, its first and second derivative
 
 
 def _logistic(log_odds: Floats) -> tuple[Floats, Floats, Floats]:
@@ -55,12 +57,19 @@ class FactorEffects:
 
     variable: str
     categories: tuple[str, ...]  # of a factor, the first of which has no effect; "" of a number
-    effects: Floats              # (M,)
-    gradients: Floats            # (M, K)
+    effects: Floats  # (M,)
+    gradients: Floats  # (M, K)
 
 
-def average_effects(design: Design, variables: Variables, fit: Inference, *, link: Literal["logit", "identity"],
-                    confidence: float, rows: int = BLOCK_ROWS) -> list[Effect]:
+def average_effects(
+    design: Design,
+    variables: Variables,
+    fit: Inference,
+    *,
+    link: Literal["logit", "identity"],
+    confidence: float,
+    rows: int = BLOCK_ROWS,
+) -> list[Effect]:
     """The average effect of each variable of a design, in the order of its terms, over rows that exist; see effects_of.
 
     Errors by the delta method, the rows taken as given (Stata's margins), with the covariances and degrees of freedom
@@ -71,7 +80,9 @@ def average_effects(design: Design, variables: Variables, fit: Inference, *, lin
     effects = []
     gradients = []
     for one in found:
-        first = int(one.variable in variables.factors)  # the category that the others are compared with
+        first = int(
+            one.variable in variables.factors
+        )  # the category that the others are compared with
         keys += [(one.variable, category) for category in one.categories[first:]]
         effects.append(one.effects[first:])
         gradients.append(one.gradients[first:])
@@ -79,15 +90,28 @@ def average_effects(design: Design, variables: Variables, fit: Inference, *, lin
         return []
     effect = np.concatenate(effects)
     gradient = np.concatenate(gradients)
-    inference = Inference(effect, fit.df, tuple(gradient @ V @ gradient.T for V in fit.covariances),
-                          tuple(gradient @ V @ gradient.T for V in fit.covariances_cv1))
-    return [Effect(variable, category, float(estimate), float(error), float(low), float(high))
-            for (variable, category), estimate, error, (low, high)
-            in zip(keys, effect, inference.standard_error, inference.interval(confidence), strict=True)]
+    inference = Inference(
+        effect,
+        fit.df,
+        tuple(gradient @ V @ gradient.T for V in fit.covariances),
+        tuple(gradient @ V @ gradient.T for V in fit.covariances_cv1),
+    )
+    return [
+        Effect(variable, category, float(estimate), float(error), float(low), float(high))
+        for (variable, category), estimate, error, (low, high) in zip(
+            keys, effect, inference.standard_error, inference.interval(confidence), strict=True
+        )
+    ]
 
 
-def effects_of(design: Design, variables: Variables, beta: Floats, *, link: Literal["logit", "identity"],
-               rows: int = BLOCK_ROWS) -> list[FactorEffects]:
+def effects_of(
+    design: Design,
+    variables: Variables,
+    beta: Floats,
+    *,
+    link: Literal["logit", "identity"],
+    rows: int = BLOCK_ROWS,
+) -> list[FactorEffects]:
     """The average effect of each variable of a design, in the order of its terms.
 
     Of a factor's category: the mean over all rows of P(the row with that category) - P(the same with the first), what
@@ -96,12 +120,22 @@ def effects_of(design: Design, variables: Variables, beta: Floats, *, link: Lite
     category; so it is of cells that exist. Of a number: the mean of dP/d(number), of the exact derivative of X; of a
     dose over the rows that have it.
     """
-    treatments = {factor: category for factor, category in variables.doses.values()
-                  if category in variables.factors[factor].categories}
+    treatments = {
+        factor: category
+        for factor, category in variables.doses.values()
+        if category in variables.factors[factor].categories
+    }
     names = _names(design)
     function = LINKS[link]
-    sums = {name: np.zeros((len(variables.factors[name].categories) if name in variables.factors else 1,
-                            len(beta) + 1)) for name in names}
+    sums = {
+        name: np.zeros(
+            (
+                len(variables.factors[name].categories) if name in variables.factors else 1,
+                len(beta) + 1,
+            )
+        )
+        for name in names
+    }
     counts = {name: np.zeros(len(sums[name])) for name in names}
     slopes = {name: _derivative(design, name) for name in names if name in variables.numbers}
     for part in _parts(variables, rows):
@@ -115,7 +149,10 @@ def effects_of(design: Design, variables: Variables, beta: Floats, *, link: Lite
                 rows_of = np.full(len(sums[name]), part.rows)
             sums[name] += found
             counts[name] += rows_of
-    return [_effects(name, variables, sums[name] / np.maximum(counts[name], 1)[:, None]) for name in names]
+    return [
+        _effects(name, variables, sums[name] / np.maximum(counts[name], 1)[:, None])
+        for name in names
+    ]
 
 
 def _effects(name: str, variables: Variables, means: Floats) -> FactorEffects:
@@ -128,18 +165,28 @@ def _effects(name: str, variables: Variables, means: Floats) -> FactorEffects:
 
 def _names(design: Design) -> list[str]:
     """The variables of a design, in the order of its terms."""
-    return list(dict.fromkeys(part.removeprefix("poly(").removesuffix(")")
-                              for term in design.terms for part in term.split(":")))
+    return list(
+        dict.fromkeys(
+            part.removeprefix("poly(").removesuffix(")")
+            for term in design.terms
+            for part in term.split(":")
+        )
+    )
 
 
 def _parts(variables: Variables, rows: int) -> Iterator[Variables]:
     """Blocks of the rows, as views."""
     for start in range(0, variables.rows, rows):
         part = slice(start, min(start + rows, variables.rows))
-        yield Variables({name: Factor(factor.codes[part], factor.categories)
-                         for name, factor in variables.factors.items()},
-                        {name: values[part] for name, values in variables.numbers.items()}, part.stop - start,
-                        variables.doses)
+        yield Variables(
+            {
+                name: Factor(factor.codes[part], factor.categories)
+                for name, factor in variables.factors.items()
+            },
+            {name: values[part] for name, values in variables.numbers.items()},
+            part.stop - start,
+            variables.doses,
+        )
 
 
 def _margins(design: Design, part: Variables, name: str, beta: Floats, link: Link) -> Floats:
@@ -155,13 +202,18 @@ def _margins(design: Design, part: Variables, name: str, beta: Floats, link: Lin
     return found
 
 
-def _treated(design: Design, part: Variables, name: str, without: str, beta: Floats,
-             link: Link) -> tuple[Floats, Floats]:
+def _treated(
+    design: Design, part: Variables, name: str, without: str, beta: Floats, link: Link
+) -> tuple[Floats, Floats]:
     """(categories, 1 + K): by category sums over its rows of P - P(without treatment and doses) and the derivatives of
     that by beta, and how many rows these are."""
     factor = part.factors[name]
     absent = Factor(np.full_like(factor.codes, factor.categories.index(without)), factor.categories)
-    doses = {number: np.zeros(part.rows) for number, (treatment, _) in part.doses.items() if treatment == name}
+    doses = {
+        number: np.zeros(part.rows)
+        for number, (treatment, _) in part.doses.items()
+        if treatment == name
+    }
     bare = replace(part, factors={**part.factors, name: absent}, numbers={**part.numbers, **doses})
     found = np.zeros((len(factor.categories), len(beta) + 1))
     for sign, one in ((1, part), (-1, bare)):
@@ -173,8 +225,9 @@ def _treated(design: Design, part: Variables, name: str, without: str, beta: Flo
     return found, np.bincount(factor.codes, minlength=len(factor.categories)).astype(np.float64)
 
 
-def _slope(design: Design, derivative: Design, part: Variables, number: str, beta: Floats,
-           link: Link) -> tuple[Floats, Floats]:
+def _slope(
+    design: Design, derivative: Design, part: Variables, number: str, beta: Floats, link: Link
+) -> tuple[Floats, Floats]:
     """(1, 1 + K): sums of dP/d(number) and its derivatives by beta over the rows that have it, and how many these
     are."""
     here = part.dosed(number)
@@ -183,7 +236,9 @@ def _slope(design: Design, derivative: Design, part: Variables, number: str, bet
     D[:, 0] = 0  # the constant
     _, slope, bend = link(X @ beta)
     rise = D @ beta
-    return np.concatenate([[slope @ rise], slope @ D + (bend * rise) @ X])[None], np.array([here.sum()], np.float64)
+    return np.concatenate([[slope @ rise], slope @ D + (bend * rise) @ X])[None], np.array(
+        [here.sum()], np.float64
+    )
 
 
 def _derivative(design: Design, number: str) -> Design:
@@ -192,7 +247,9 @@ def _derivative(design: Design, number: str) -> Design:
     for piece in design.pieces:
         own = [polynomial for name, polynomial in piece.numbers if name == number]
         if own:
-            others = tuple((name, polynomial) for name, polynomial in piece.numbers if name != number)
+            others = tuple(
+                (name, polynomial) for name, polynomial in piece.numbers if name != number
+            )
             slope = np.asarray(np.polyder(reduce(_product, own)), dtype=np.float64)
             pieces.append(replace(piece, numbers=(*others, (number, slope))))
     return replace(design, pieces=tuple(pieces))

@@ -21,7 +21,7 @@ class Moments:
 
     XX: Floats  # (K, K) X'X
     Xy: Floats  # (K,) X'y
-    yy: float   # y'y
+    yy: float  # y'y
     rows: int
 
     @classmethod
@@ -29,7 +29,9 @@ class Moments:
         return cls(X.T @ X, y @ X, float(y @ y), len(y))
 
     def __add__(self, other: Moments) -> Moments:
-        return Moments(self.XX + other.XX, self.Xy + other.Xy, self.yy + other.yy, self.rows + other.rows)
+        return Moments(
+            self.XX + other.XX, self.Xy + other.Xy, self.yy + other.yy, self.rows + other.rows
+        )
 
     def select(self, columns: Sequence[int]) -> Moments:
         """The cross-products of some of the columns."""
@@ -65,8 +67,10 @@ def refuse_collinear(moments: Moments, names: Sequence[str]) -> None:
     free, combined = independent(moments)
     if combined:
         found = [_dependence(j, others, names) for j, others in combined.items()]
-        raise ValueError(f"X has {len(names)} columns but rank {len(free)} ({'; '.join(found)}): "
-                         "drop a collinear regressor")
+        raise ValueError(
+            f"X has {len(names)} columns but rank {len(free)} ({'; '.join(found)}): "
+            "drop a collinear regressor"
+        )
 
 
 def _dependence(column: int, others: Sequence[int], names: Sequence[str]) -> str:

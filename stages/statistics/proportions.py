@@ -14,8 +14,13 @@ from stages.statistics.clustered import fewest_clusters, variance_of_mean
 NO_VARIANCE = 1e-12  # a variance of a share below this over N is none
 
 
-def clustered_proportion(success: NDArray[Any], captcha: NDArray[Any], glyphs: NDArray[Any] | None = None, *,
-                         confidence: float = 0.95) -> tuple[float, float, float]:
+def clustered_proportion(
+    success: NDArray[Any],
+    captcha: NDArray[Any],
+    glyphs: NDArray[Any] | None = None,
+    *,
+    confidence: float = 0.95,
+) -> tuple[float, float, float]:
     """The share of successes and its interval, where observations may agree that share a captcha or a glyph.
 
     Wilson's (1927) interval, with the effective sample size N / deff in the place of N and Student's t with G - 1
@@ -32,26 +37,38 @@ def clustered_proportion(success: NDArray[Any], captcha: NDArray[Any], glyphs: N
     success = np.asarray(success, float)
     captcha = np.asarray(captcha)
     if success.ndim != 1 or success.shape != captcha.shape:
-        raise ValueError(f"clustered_proportion: success {success.shape} and captcha {captcha.shape} "
-                         "should be alike (N,)")
+        raise ValueError(
+            f"clustered_proportion: success {success.shape} and captcha {captcha.shape} "
+            "should be alike (N,)"
+        )
     if not np.isin(success, (0, 1)).all():
-        raise ValueError(f"clustered_proportion: success should be 0 or 1, got {success[~np.isin(success, (0, 1))][0]}")
+        raise ValueError(
+            f"clustered_proportion: success should be 0 or 1, got {success[~np.isin(success, (0, 1))][0]}"
+        )
     if not 0 < confidence < 1:
-        raise ValueError(f"clustered_proportion: confidence should lie between 0 and 1, got {confidence}")
+        raise ValueError(
+            f"clustered_proportion: confidence should lie between 0 and 1, got {confidence}"
+        )
     G = fewest_clusters(captcha, glyphs)
     if G < 2:
-        raise ValueError(f"clustered_proportion: an interval needs at least two captchas, got {G}: take more")
+        raise ValueError(
+            f"clustered_proportion: an interval needs at least two captchas, got {G}: take more"
+        )
     estimate = float(success.mean())
     t = float(stdtrit(G - 1, (1 + confidence) / 2))
     return estimate, *wilson(estimate, effective_size(success, captcha, glyphs), t)
 
 
-def effective_size(success: NDArray[Any], captcha: NDArray[Any], glyphs: NDArray[Any] | None = None) -> float:
+def effective_size(
+    success: NDArray[Any], captcha: NDArray[Any], glyphs: NDArray[Any] | None = None
+) -> float:
     """N / deff of the mean of success (N,)."""
     N = len(success)
     p = float(success.mean())
     variance = variance_of_mean(success, captcha, glyphs)
-    return independent_size(p * (1 - p) * N / (N - 1), variance, N, fewest_clusters(captcha, glyphs))
+    return independent_size(
+        p * (1 - p) * N / (N - 1), variance, N, fewest_clusters(captcha, glyphs)
+    )
 
 
 def independent_size(spread: float, variance: float, N: int, G: int) -> float:
@@ -63,4 +80,6 @@ def wilson(p: float, n: float, t: float) -> tuple[float, float]:
     """Wilson's score interval of a share p of n at the critical value t."""
     centre = (p + t**2 / (2 * n)) / (1 + t**2 / n)
     half = t / (1 + t**2 / n) * sqrt(p * (1 - p) / n + t**2 / (4 * n**2))
-    return 0.0 if p == 0 else max(0.0, centre - half), 1.0 if p == 1 else min(1.0, centre + half)  # exactly
+    return 0.0 if p == 0 else max(0.0, centre - half), 1.0 if p == 1 else min(
+        1.0, centre + half
+    )  # exactly

@@ -26,15 +26,24 @@ class Randomisation:
     p: float
 
 
-def randomisation(success: NDArray[np.uint8], captcha: Ints, condition: Ints, category: Ints, *, part: int,
-                  rng: np.random.Generator) -> Randomisation | None:
+def randomisation(
+    success: NDArray[np.uint8],
+    captcha: Ints,
+    condition: Ints,
+    category: Ints,
+    *,
+    part: int,
+    rng: np.random.Generator,
+) -> Randomisation | None:
     """All (N,): the outcome of each row, its rendering (captcha and condition), and the category dealt to that.
 
     Captchas come in parts of `part`, by their number. None where one category was dealt, or all renderings of a
     condition and part are read alike. Raises ValueError where rows of one rendering differ in category: then it was not
     dealt to renderings.
     """
-    keys, first, rendering = np.unique(np.stack([condition, captcha]), axis=1, return_index=True, return_inverse=True)
+    keys, first, rendering = np.unique(
+        np.stack([condition, captcha]), axis=1, return_index=True, return_inverse=True
+    )
     rendering = rendering.ravel()
     assigned = category[first]
     if (assigned[rendering] != category).any():

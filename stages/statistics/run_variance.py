@@ -23,7 +23,7 @@ from stages.statistics.sample import Sample
 class TrainingRuns:
     """Of which training run, and of which reader, each row is."""
 
-    run: Ints     # (N,) indices of the runs of all readers
+    run: Ints  # (N,) indices of the runs of all readers
     reader: Ints  # (N,) indices of the readers
 
     def take(self, order: Ints) -> TrainingRuns:
@@ -33,11 +33,15 @@ class TrainingRuns:
         """The runs of each reader. Raises ValueError where one has a single run."""
         found = [np.unique(self.run[self.reader == reader]) for reader in np.unique(self.reader)]
         if min(map(len, found)) < 2:
-            raise ValueError("a variance between training runs needs two runs of each reader at least")
+            raise ValueError(
+                "a variance between training runs needs two runs of each reader at least"
+            )
         return found
 
 
-def between_runs(sample: Sample, design: Design, fit: Fit, runs: TrainingRuns) -> tuple[Floats, int]:
+def between_runs(
+    sample: Sample, design: Design, fit: Fit, runs: TrainingRuns
+) -> tuple[Floats, int]:
     """V(run) - V(captcha x run), (K, K), and the fewest runs of a reader; sample is sorted by captcha (or another first
     way of clustering), `runs` are of its rows. One pass over blocks of rows."""
     groups = runs.readers()

@@ -27,9 +27,19 @@ from stages.statistics.sample import Sample
 from stages.statistics.shares import whole_captchas
 from stages.statistics.thresholds import level_at
 
-READ = (Predictions.captcha, Predictions.condition, Predictions.level, Predictions.text, Predictions.reading,
-        Predictions.success)  # the columns behind accuracies
-FREE = ("seed", "precision", "device")  # parameters of a reader that are ignored when studies are compared
+READ = (
+    Predictions.captcha,
+    Predictions.condition,
+    Predictions.level,
+    Predictions.text,
+    Predictions.reading,
+    Predictions.success,
+)  # the columns behind accuracies
+FREE = (
+    "seed",
+    "precision",
+    "device",
+)  # parameters of a reader that are ignored when studies are compared
 
 Key = tuple[str, ...]
 
@@ -59,7 +69,10 @@ class RunSpread:
         return {Coefficients.sd_between_runs: self.sd, Coefficients.runs: self.runs}
 
 
-EMPTY: dict[str, str] = {Coefficients.sd_between_runs: "", Coefficients.runs: ""}  # cells where it is unknown
+EMPTY: dict[str, str] = {
+    Coefficients.sd_between_runs: "",
+    Coefficients.runs: "",
+}  # cells where it is unknown
 
 
 @dataclass(frozen=True)
@@ -80,22 +93,39 @@ class PerRun:
         found = self.spread(key)
         return EMPTY if found is None else found.cells()
 
-    def combination(self, specification: str, reader: str,
-                    weights: Mapping[tuple[str, str], float]) -> Mapping[str, Any]:
+    def combination(
+        self, specification: str, reader: str, weights: Mapping[tuple[str, str], float]
+    ) -> Mapping[str, Any]:
         """The same columns, of a combination of coefficients: `weights` by term and category."""
-        keys = {coefficient(specification, reader, *column): weight for column, weight in weights.items() if weight}
+        keys = {
+            coefficient(specification, reader, *column): weight
+            for column, weight in weights.items()
+            if weight
+        }
         if not keys or not keys.keys() <= self.estimates.keys():
             return EMPTY
         values = sum(weight * np.array(self.estimates[key]) for key, weight in keys.items())
         found = run_spread([float(value) for value in np.atleast_1d(values)])
         return EMPTY if found is None else found.cells()
 
-    def known(self, formulas: Mapping[str, str], dose: str, references: Mapping[str, str]) -> PerRun:
+    def known(
+        self, formulas: Mapping[str, str], dose: str, references: Mapping[str, str]
+    ) -> PerRun:
         """Without the coefficients of specifications that are others here; with another dose or reference all are."""
         same_settings = self.dose == dose and self.references == references
-        same = {name for name, formula in formulas.items() if same_settings and self.formulas.get(name) == formula}
-        return replace(self, estimates={key: values for key, values in self.estimates.items()
-                                        if key[0] != "coefficient" or key[1] in same})
+        same = {
+            name
+            for name, formula in formulas.items()
+            if same_settings and self.formulas.get(name) == formula
+        }
+        return replace(
+            self,
+            estimates={
+                key: values
+                for key, values in self.estimates.items()
+                if key[0] != "coefficient" or key[1] in same
+            },
+        )
 
 
 NONE = PerRun({}, {}, "", {})
@@ -109,17 +139,25 @@ def run_spread(values: Sequence[float]) -> RunSpread | None:
 
 def join_runs(runs: Sequence[Mapping[Key, float]]) -> dict[Key, tuple[float, ...]]:
     """The estimates of each run by quantity; one that a run lacks is left out."""
-    return {key: tuple(run[key] for run in runs) for key in runs[0] if all(key in run for run in runs)} if runs else {}
+    return (
+        {key: tuple(run[key] for run in runs) for key in runs[0] if all(key in run for run in runs)}
+        if runs
+        else {}
+    )
 
 
-def coefficients_of(specification: str, reader: str, terms: Sequence[Term], sample: Sample) -> dict[Key, float]:
+def coefficients_of(
+    specification: str, reader: str, terms: Sequence[Term], sample: Sample
+) -> dict[Key, float]:
     """The coefficients of a regression without their errors: one pass over the rows, in any order."""
     design = build_design(terms, sample.variables)
     total = cross.total_of(cross.Moments.of(X, y) for X, y, _ in sample.blocks(design)())
     cross.refuse_collinear(total, design.names)
     beta = cross.solve(total)[0]
-    return {coefficient(specification, reader, column.term, column.category): float(value)
-            for column, value in zip(design.columns, beta, strict=True)}
+    return {
+        coefficient(specification, reader, column.term, column.category): float(value)
+        for column, value in zip(design.columns, beta, strict=True)
+    }
 
 
 def accuracies_of(reader: str, predictions: pa.Table) -> dict[Key, float]:
@@ -128,7 +166,9 @@ def accuracies_of(reader: str, predictions: pa.Table) -> dict[Key, float]:
     whole = rows.drop_duplicates([Predictions.captcha, Predictions.condition])
     found = {}
     for name, clean in (("clean", True), (POOLED, False)):
-        own, texts = (table[table[Predictions.level] == 0] if clean else table for table in (rows, whole))
+        own, texts = (
+            table[table[Predictions.level] == 0] if clean else table for table in (rows, whole)
+        )
         found[accuracy(reader, "characters", name)] = float(own[Predictions.success].mean())
         right = texts[Predictions.text] == texts[Predictions.reading]
         found[accuracy(reader, "captchas", name)] = float(right.mean())
@@ -142,12 +182,19 @@ def thresholds_of(reader: str, whole: Cells, shares: Sequence[float]) -> dict[Ke
         cells, levels = whole.of(reader, noise)
         for share in shares:
             level = level_at(whole.mean[cells][None], levels, share)[0]
-            found[threshold(reader, noise, share)] = float(level) if level > 0 else math.nan  # 0 is a bound
+            found[threshold(reader, noise, share)] = (
+                float(level) if level > 0 else math.nan
+            )  # 0 is a bound
     return found
 
 
-def runs_apart(predictions: Mapping[str, pa.Table], groups: Mapping[str, Sequence[str]], readers: Mapping[str, Any],
-               terms: Mapping[str, Sequence[Term]], chosen: Any) -> Iterator[dict[Key, float]]:
+def runs_apart(
+    predictions: Mapping[str, pa.Table],
+    groups: Mapping[str, Sequence[str]],
+    readers: Mapping[str, Any],
+    terms: Mapping[str, Sequence[Term]],
+    chosen: Any,
+) -> Iterator[dict[Key, float]]:
     """For each r the estimates of the r-th run of each reader that has several, and, where all have, of these together:
     as many as the fewest runs of a reader.
 
@@ -157,14 +204,20 @@ def runs_apart(predictions: Mapping[str, pa.Table], groups: Mapping[str, Sequenc
     for r in range(min(map(len, several.values()))):
         found: dict[Key, float] = {}
         if len(several) == len(groups):
-            sample = sample_of({runs[r]: predictions[runs[r]] for runs in groups.values()}, groups, readers,
-                               chosen.references)
+            sample = sample_of(
+                {runs[r]: predictions[runs[r]] for runs in groups.values()},
+                groups,
+                readers,
+                chosen.references,
+            )
             for name in terms:
                 found |= coefficients_of(name, POOLED, terms[name], sample)
         for reader, runs in several.items():
             own = {runs[r]: predictions[runs[r]]}
             sample = sample_of(own, groups, readers, chosen.references)
-            found |= coefficients_of(chosen.by_reader, reader, without_readers(terms[chosen.by_reader]), sample)
+            found |= coefficients_of(
+                chosen.by_reader, reader, without_readers(terms[chosen.by_reader]), sample
+            )
             found |= accuracies_of(reader, predictions[runs[r]])
             found |= thresholds_of(reader, whole_captchas(own, sample.variables), chosen.thresholds)
         yield found
@@ -173,20 +226,32 @@ def runs_apart(predictions: Mapping[str, pa.Table], groups: Mapping[str, Sequenc
 def compared(params: Any, readers: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """The parameters that must be alike for runs of another study to say how far these estimates move."""
     captcha = {name: value for name, value in _plain(params.captcha).items() if name != "test"}
-    own = {name: {key: value for key, value in _plain(params.readers[name]).items() if key not in FREE}
-           for name in readers}
-    return {"glyphs": _plain(params.glyphs), "captcha": captcha, "colour": _plain(params.colour),
-            "noise": _plain(params.noise), "readers": own}
+    own = {
+        name: {key: value for key, value in _plain(params.readers[name]).items() if key not in FREE}
+        for name in readers
+    }
+    return {
+        "glyphs": _plain(params.glyphs),
+        "captcha": captcha,
+        "colour": _plain(params.colour),
+        "noise": _plain(params.noise),
+        "readers": own,
+    }
 
 
 def _plain(section: Any) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(section).items()}
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in asdict(section).items()
+    }
 
 
 def run_estimates(found: PerRun, parameters: Mapping[str, Any]) -> RunEstimates:
     """As experiments/runs.json holds it: a list per quantity, with None where a run has no estimate."""
     estimates = [_line(key, values) for key, values in found.estimates.items()]
-    return RunEstimates(parameters, found.dose, dict(found.references), dict(found.formulas), estimates)
+    return RunEstimates(
+        parameters, found.dose, dict(found.references), dict(found.formulas), estimates
+    )
 
 
 def _line(key: Key, values: Sequence[float]) -> list[str | Sequence[float | None]]:
@@ -196,8 +261,11 @@ def _line(key: Key, values: Sequence[float]) -> list[str | Sequence[float | None
 def text_of(tree: Mapping[str, Any]) -> str:
     """The file, one estimate per line; `tree` is the record's JSON."""
     lines = ",\n".join("    " + json.dumps(line, ensure_ascii=False) for line in tree["estimates"])
-    head = json.dumps({name: value for name, value in tree.items() if name != "estimates"}, indent=2,
-                      ensure_ascii=False)
+    head = json.dumps(
+        {name: value for name, value in tree.items() if name != "estimates"},
+        indent=2,
+        ensure_ascii=False,
+    )
     return head.removesuffix("\n}") + f',\n  "estimates": [\n{lines}\n  ]\n}}\n'
 
 
@@ -213,4 +281,6 @@ def from_json(tree: object, where: str) -> tuple[PerRun, Mapping[str, Any]]:
 def _estimate(line: Sequence[str | Sequence[float | None]]) -> tuple[Key, tuple[float, ...]]:
     """The key of a quantity and its values by run, from a line of the file."""
     *key, values = line
-    return tuple(map(str, key)), tuple(math.nan if value is None else float(value) for value in values)
+    return tuple(map(str, key)), tuple(
+        math.nan if value is None else float(value) for value in values
+    )

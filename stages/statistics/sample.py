@@ -20,7 +20,7 @@ class Sample:
 
     variables: Variables
     success: NDArray[np.uint8]  # (N,) 0 or 1
-    cluster: Ints               # (N,)
+    cluster: Ints  # (N,)
 
     @property
     def rows(self) -> int:
@@ -45,7 +45,12 @@ class Sample:
 
         def blocks() -> Iterator[Block]:
             for rows in slices:
-                yield design.block(self.variables, rows), self.success[rows].astype(np.float64), self.cluster[rows]
+                yield (
+                    design.block(self.variables, rows),
+                    self.success[rows].astype(np.float64),
+                    self.cluster[rows],
+                )
+
         return blocks
 
 

@@ -19,12 +19,25 @@ from stages.statistics.observations import stacked
 
 def whole_captchas(predictions: Mapping[str, pa.Table], variables: Variables) -> Cells:
     """The share of captchas read whole in every cell of the design."""
-    first = np.flatnonzero(stacked(predictions, Predictions.position, np.int64) == 0)  # a row a rendering
-    exact = np.concatenate([pc.equal(table[Predictions.text], table[Predictions.reading]).to_numpy(zero_copy_only=False)
-                            for table in predictions.values()])
+    first = np.flatnonzero(
+        stacked(predictions, Predictions.position, np.int64) == 0
+    )  # a row a rendering
+    exact = np.concatenate(
+        [
+            pc.equal(table[Predictions.text], table[Predictions.reading]).to_numpy(
+                zero_copy_only=False
+            )
+            for table in predictions.values()
+        ]
+    )
     captcha = stacked(predictions, Predictions.captcha, np.int64)
-    return _cells(exact[first], variables.take(first), captcha[first], captcha[first],
-                    glyphs_of(predictions, captcha)[first])
+    return _cells(
+        exact[first],
+        variables.take(first),
+        captcha[first],
+        captcha[first],
+        glyphs_of(predictions, captcha)[first],
+    )
 
 
 def character_cells(predictions: Mapping[str, pa.Table], variables: Variables) -> Cells:
@@ -38,16 +51,29 @@ def character_cells(predictions: Mapping[str, pa.Table], variables: Variables) -
 
 def glyphs_of(predictions: Mapping[str, pa.Table], captcha: NDArray[np.int64]) -> NDArray[np.int64]:
     """The glyphs (N, T) of each row's whole captcha, -1 where unknown or absent."""
-    position, glyph = (stacked(predictions, name, np.int64) for name in (Predictions.position, Predictions.glyph))
+    position, glyph = (
+        stacked(predictions, name, np.int64) for name in (Predictions.position, Predictions.glyph)
+    )
     index = np.unique(captcha, return_inverse=True)[1]
     texts = np.full((index.max() + 1, position.max() + 1), -1)
     texts[index, position] = glyph
     return np.asarray(texts[index])
 
 
-def _cells(success: NDArray[Any], variables: Variables, unit: NDArray[Any], captcha: NDArray[Any],
-             glyphs: NDArray[Any]) -> Cells:
+def _cells(
+    success: NDArray[Any],
+    variables: Variables,
+    unit: NDArray[Any],
+    captcha: NDArray[Any],
+    glyphs: NDArray[Any],
+) -> Cells:
     """The cells of N observations; `unit`, `captcha` and `glyphs` as cell_means has them."""
-    return cell_means(success, variables.factors[FormulaVariables.reader],
-                      variables.factors[FormulaVariables.noise], variables.numbers[FormulaVariables.level],
-                      unit=unit, captcha=captcha, glyphs=glyphs)
+    return cell_means(
+        success,
+        variables.factors[FormulaVariables.reader],
+        variables.factors[FormulaVariables.noise],
+        variables.numbers[FormulaVariables.level],
+        unit=unit,
+        captcha=captcha,
+        glyphs=glyphs,
+    )

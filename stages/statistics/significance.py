@@ -19,7 +19,7 @@ class Test:
 
     __test__ = False  # pytest should not take it for one of its own
 
-    F: float   # Wald's statistic over the number of coefficients
+    F: float  # Wald's statistic over the number of coefficients
     df1: int
     df2: int
     log_p: float  # natural logarithm
@@ -33,9 +33,11 @@ class Inference:
     interval are NaN.
     """
 
-    beta: Floats                         # (K,)
-    df: int                              # degrees of freedom
-    covariances: tuple[Floats, ...]      # (K, K) each, the headline's; several with two ways of clustering
+    beta: Floats  # (K,)
+    df: int  # degrees of freedom
+    covariances: tuple[
+        Floats, ...
+    ]  # (K, K) each, the headline's; several with two ways of clustering
     covariances_cv1: tuple[Floats, ...]  # the same with CV1
 
     @property
@@ -76,8 +78,10 @@ class Inference:
         q = len(columns)
         if q > self.df or not (self.standard_error[chosen] > 0).all():
             return None
-        statistics = [_quadratic(self.beta[chosen], covariance[np.ix_(chosen, chosen)])
-                      for covariance in self.covariances]
+        statistics = [
+            _quadratic(self.beta[chosen], covariance[np.ix_(chosen, chosen)])
+            for covariance in self.covariances
+        ]
         measured = [statistic for statistic in statistics if statistic is not None]
         if not measured:
             return None
@@ -144,6 +148,11 @@ def log_upper_p(F: float, df1: int, df2: int) -> float:
 
 def _log_incomplete_beta(a: float, b: float, x: Floats) -> Floats:
     """Natural logarithm of I_x(a, b), x small."""
-    series: Floats = (a * np.log(x) + b * np.log1p(-x) - np.log(a) - special.betaln(a, b)
-                      + np.log(special.hyp2f1(a + b, 1, a + 1, x)))
+    series: Floats = (
+        a * np.log(x)
+        + b * np.log1p(-x)
+        - np.log(a)
+        - special.betaln(a, b)
+        + np.log(special.hyp2f1(a + b, 1, a + 1, x))
+    )
     return series

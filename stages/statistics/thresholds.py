@@ -20,7 +20,7 @@ from scipy.interpolate import PchipInterpolator
 from stages.statistics.arrays import Floats
 
 HALVINGS = 50  # of the bracket: to the last digit of a float
-STEEP = 0.8    # share of the clean accuracy: a fall by so much between two tested levels leaves no slope to interpolate
+STEEP = 0.8  # share of the clean accuracy: a fall by so much between two tested levels leaves no slope to interpolate
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,9 @@ class DoseResponse:
     area: ThresholdEstimate  # mean observed share over the levels, by trapezoids
 
 
-def dose_response(shares: ArrayLike, levels: ArrayLike, *, targets: Sequence[float],
-                  confidence: float) -> DoseResponse:
+def dose_response(
+    shares: ArrayLike, levels: ArrayLike, *, targets: Sequence[float], confidence: float
+) -> DoseResponse:
     """Thresholds and area of one curve with their intervals.
 
     shares (1 + B, L) in [0, 1]: of what is read right at each level, the study's own first, then B draws that vary as
@@ -71,14 +72,20 @@ def dose_response(shares: ArrayLike, levels: ArrayLike, *, targets: Sequence[flo
     levels = np.asarray(levels, np.float64)
     _check(shares, levels, targets, confidence)
     areas = area_under_accuracy(shares, levels)
-    return DoseResponse(tuple(_threshold(shares, levels, target, confidence) for target in targets),
-                        ThresholdEstimate(float(areas[0]), *interval(areas, areas, confidence)))
+    return DoseResponse(
+        tuple(_threshold(shares, levels, target, confidence) for target in targets),
+        ThresholdEstimate(float(areas[0]), *interval(areas, areas, confidence)),
+    )
 
 
 def _threshold(shares: Floats, levels: Floats, target: float, confidence: float) -> Threshold:
     found = level_at(shares, levels, target)
-    return Threshold(target, float(found[0]), *interval(*ends(found, shares, levels), confidence),
-                     reached=float(np.isfinite(found[1:]).mean()))
+    return Threshold(
+        target,
+        float(found[0]),
+        *interval(*ends(found, shares, levels), confidence),
+        reached=float(np.isfinite(found[1:]).mean()),
+    )
 
 
 def ends(found: Floats, shares: Floats, levels: Floats) -> tuple[Floats, Floats]:
@@ -102,10 +109,13 @@ def level_at(shares: Floats, levels: Floats, target: float) -> Floats:
     inside = np.flatnonzero((falling[:, 0] > target) & (falling[:, -1] <= target))
     if len(inside):
         start = bracket[inside]
-        cubic = PchipInterpolator(levels, falling[inside], axis=1).c  # (4, L - 1, B), highest power first
+        cubic = PchipInterpolator(
+            levels, falling[inside], axis=1
+        ).c  # (4, L - 1, B), highest power first
         pieces = cubic[:, start, np.arange(len(inside))]
-        found[inside] = levels[start] + _crossing(pieces - np.array([0, 0, 0, target])[:, None],
-                                              levels[start + 1] - levels[start])
+        found[inside] = levels[start] + _crossing(
+            pieces - np.array([0, 0, 0, target])[:, None], levels[start + 1] - levels[start]
+        )
     return found
 
 
@@ -131,8 +141,10 @@ def isotonic(values: Floats) -> Floats:
     falling = np.empty_like(values)
     for i in range(L):
         last = np.arange(i, L)
-        greatest = [((sums[:, last + 1] - sums[:, [start]]) / (last + 1 - start)).max(axis=1)
-                    for start in range(i + 1)]
+        greatest = [
+            ((sums[:, last + 1] - sums[:, [start]]) / (last + 1 - start)).max(axis=1)
+            for start in range(i + 1)
+        ]
         falling[:, i] = np.min(greatest, axis=0)
     return falling
 
@@ -147,8 +159,10 @@ def percentiles(drawn: Floats, confidence: float) -> tuple[float, float]:
 
 def interval(low: Floats, high: Floats, confidence: float) -> tuple[float, float]:
     """Percentiles of lower and upper ends (1 + B,), the study's own first, which the interval always holds."""
-    return (min(float(low[0]), percentiles(low[1:], confidence)[0]),
-            max(float(high[0]), percentiles(high[1:], confidence)[1]))
+    return (
+        min(float(low[0]), percentiles(low[1:], confidence)[0]),
+        max(float(high[0]), percentiles(high[1:], confidence)[1]),
+    )
 
 
 def area_under_accuracy(shares: Floats, levels: Floats) -> Floats:
@@ -158,9 +172,13 @@ def area_under_accuracy(shares: Floats, levels: Floats) -> Floats:
 
 def _check(shares: Floats, levels: Floats, targets: Sequence[float], confidence: float) -> None:
     if levels.ndim != 1 or len(levels) < 2 or levels[0] != 0 or not (np.diff(levels) > 0).all():
-        raise ValueError("dose_response: levels should ascend from 0, the clean rendering, to at least one more")
+        raise ValueError(
+            "dose_response: levels should ascend from 0, the clean rendering, to at least one more"
+        )
     if shares.ndim != 2 or shares.shape[1] != len(levels) or len(shares) < 2:
-        raise ValueError(f"dose_response: shares {shares.shape} should be (1 + draws, {len(levels)})")
+        raise ValueError(
+            f"dose_response: shares {shares.shape} should be (1 + draws, {len(levels)})"
+        )
     if not ((shares >= 0) & (shares <= 1)).all():
         raise ValueError("dose_response: shares should lie between 0 and 1")
     if not targets or not all(0 < target < 1 for target in targets):

@@ -69,7 +69,9 @@ def coefficients(regression: Regression, confidence: float, runs: PerRun) -> lis
     ends = fit.interval(confidence)
     holm = regression.adjusted_p("holm")
     benjamini_hochberg = regression.adjusted_p("fdr_bh")
-    inflation = [math.nan, *cross.variance_inflation(fit.moments)] if len(fit.names) > 1 else [math.nan]
+    inflation = (
+        [math.nan, *cross.variance_inflation(fit.moments)] if len(fit.names) > 1 else [math.nan]
+    )
     rows: list[Row] = []
     for k, column in enumerate(regression.columns):
         log_p = float(fit.log_p[k])
@@ -89,16 +91,27 @@ def coefficients(regression: Regression, confidence: float, runs: PerRun) -> lis
             Coefficients.high: blank_if_nan(ends[k, 1]),
             Coefficients.p_holm: blank_if_nan(holm[k]),
             Coefficients.p_bh: blank_if_nan(benjamini_hochberg[k]),
-            Coefficients.p_wild: "" if regression.wild is None else blank_if_nan(regression.wild[k]),
+            Coefficients.p_wild: ""
+            if regression.wild is None
+            else blank_if_nan(regression.wild[k]),
             Coefficients.vif: blank_if_nan(inflation[k]),
         }
-        between = runs.cells(coefficient(regression.specification, regression.reader, column.term, column.category))
+        between = runs.cells(
+            coefficient(regression.specification, regression.reader, column.term, column.category)
+        )
         rows.append({**row, **_without_clusters(regression, k), **between})
     return rows
 
 
-def cost_row(reader: str, noise: str, value: float, error: float, ends: tuple[float, float], rank: Rank,
-         between: Mapping[str, CellValue]) -> Row:
+def cost_row(
+    reader: str,
+    noise: str,
+    value: float,
+    error: float,
+    ends: tuple[float, float],
+    rank: Rank,
+    between: Mapping[str, CellValue],
+) -> Row:
     """Clean accuracy less the mean accuracy under a noise type, a share."""
     return {
         Costs.reader: reader,
@@ -115,7 +128,9 @@ def cost_row(reader: str, noise: str, value: float, error: float, ends: tuple[fl
     }
 
 
-def contrast_row(factor: str, reader: str, found: Contrast, between: Mapping[str, CellValue]) -> Row:
+def contrast_row(
+    factor: str, reader: str, found: Contrast, between: Mapping[str, CellValue]
+) -> Row:
     """Success under category a less that under b."""
     return {
         Contrasts.factor: factor,
@@ -157,31 +172,37 @@ def _without_clusters(regression: Regression, k: int) -> Row:
 
 def joint_test_rows(regression: Regression) -> list[Row]:
     """One row per term: the joint test that it has no effect, and what adjusted R² loses without it."""
-    return [{
-        JointTests.specification: regression.specification,
-        JointTests.reader: regression.reader,
-        JointTests.term: term,
-        JointTests.F: "" if test is None else test.F,
-        JointTests.df1: "" if test is None else test.df1,
-        JointTests.df2: "" if test is None else test.df2,
-        JointTests.p: "" if test is None else math.exp(test.log_p),
-        JointTests.minus_log10_p: "" if test is None else minus_log10(test.log_p),
-        JointTests.adjusted_r2_lost: regression.lost[term],
-    } for term, test in regression.tests.items()]
+    return [
+        {
+            JointTests.specification: regression.specification,
+            JointTests.reader: regression.reader,
+            JointTests.term: term,
+            JointTests.F: "" if test is None else test.F,
+            JointTests.df1: "" if test is None else test.df1,
+            JointTests.df2: "" if test is None else test.df2,
+            JointTests.p: "" if test is None else math.exp(test.log_p),
+            JointTests.minus_log10_p: "" if test is None else minus_log10(test.log_p),
+            JointTests.adjusted_r2_lost: regression.lost[term],
+        }
+        for term, test in regression.tests.items()
+    ]
 
 
 def category_rows(found: Sequence[WithoutCategory]) -> list[Row]:
-    return [{
-        Categories.factor: one.factor,
-        Categories.category: one.category,
-        Categories.rows: one.rows,
-        Categories.adjusted_r2: blank_if_nan(one.adjusted_r2),
-        Categories.moved: one.moved,
-        Categories.before: blank_if_nan(one.before),
-        Categories.after: blank_if_nan(one.after),
-        Categories.errors: blank_if_nan(one.errors),
-        Categories.outside: "; ".join(one.out_of_range),
-    } for one in found]
+    return [
+        {
+            Categories.factor: one.factor,
+            Categories.category: one.category,
+            Categories.rows: one.rows,
+            Categories.adjusted_r2: blank_if_nan(one.adjusted_r2),
+            Categories.moved: one.moved,
+            Categories.before: blank_if_nan(one.before),
+            Categories.after: blank_if_nan(one.after),
+            Categories.errors: blank_if_nan(one.errors),
+            Categories.outside: "; ".join(one.out_of_range),
+        }
+        for one in found
+    ]
 
 
 def influence(regression: Regression) -> list[Row]:
@@ -194,14 +215,16 @@ def influence(regression: Regression) -> list[Row]:
         if found.moved is not None:
             shift = np.divide(found.moved[m], error, out=np.zeros_like(error), where=error > 0)
         k = int(np.abs(shift[1:]).argmax()) + 1 if len(shift) > 1 else 0
-        rows.append({
-            ClusterInfluence.cluster: str(cluster),
-            ClusterInfluence.rows: int(found.rows[m]),
-            ClusterInfluence.leverage: float(found.leverage[m]),
-            ClusterInfluence.distance: float(found.distance[m]),
-            ClusterInfluence.moves: regression.fit.names[k],
-            ClusterInfluence.by_errors: float(shift[k]),
-        })
+        rows.append(
+            {
+                ClusterInfluence.cluster: str(cluster),
+                ClusterInfluence.rows: int(found.rows[m]),
+                ClusterInfluence.leverage: float(found.leverage[m]),
+                ClusterInfluence.distance: float(found.distance[m]),
+                ClusterInfluence.moves: regression.fit.names[k],
+                ClusterInfluence.by_errors: float(shift[k]),
+            }
+        )
     return rows
 
 
@@ -209,43 +232,58 @@ def correlation_rows(regression: Regression) -> list[Row]:
     """Pearson's r of every ordered pair of regressors, so that they make a square."""
     names = [column.label for column in regression.columns[1:]]
     r = cross.correlations(regression.fit.moments)
-    return [{Correlations.a: a, Correlations.b: b, Correlations.r: float(r[i, j])}
-            for i, a in enumerate(names) for j, b in enumerate(names)]
+    return [
+        {Correlations.a: a, Correlations.b: b, Correlations.r: float(r[i, j])}
+        for i, a in enumerate(names)
+        for j, b in enumerate(names)
+    ]
 
 
 def added_variable_rows(regression: Regression, plots: Sequence[AddedVariable]) -> list[Row]:
     rows: list[Row] = []
     for k, (column, plot) in enumerate(zip(regression.columns[1:], plots, strict=True), start=1):
-        rows += [{
-            AddedVariables.term: column.term,
-            AddedVariables.category: column.category,
-            AddedVariables.label: column.label,
-            AddedVariables.x: float(x),
-            AddedVariables.y: float(y),
-            AddedVariables.rows: int(count),
-            AddedVariables.line: float(regression.fit.beta[k] * x),
-        } for x, y, count in zip(plot.x, plot.y, plot.rows, strict=True)]
+        rows += [
+            {
+                AddedVariables.term: column.term,
+                AddedVariables.category: column.category,
+                AddedVariables.label: column.label,
+                AddedVariables.x: float(x),
+                AddedVariables.y: float(y),
+                AddedVariables.rows: int(count),
+                AddedVariables.line: float(regression.fit.beta[k] * x),
+            }
+            for x, y, count in zip(plot.x, plot.y, plot.rows, strict=True)
+        ]
     return rows
 
 
 def marginal_effects(model: str, effects: Sequence[Effect]) -> list[Row]:
-    return [{
-        MarginalEffects.model: model,
-        MarginalEffects.variable: effect.variable,
-        MarginalEffects.category: effect.category,
-        MarginalEffects.estimate: effect.estimate,
-        MarginalEffects.standard_error: effect.standard_error,
-        MarginalEffects.low: blank_if_nan(effect.low),
-        MarginalEffects.high: blank_if_nan(effect.high),
-    } for effect in effects]
+    return [
+        {
+            MarginalEffects.model: model,
+            MarginalEffects.variable: effect.variable,
+            MarginalEffects.category: effect.category,
+            MarginalEffects.estimate: effect.estimate,
+            MarginalEffects.standard_error: effect.standard_error,
+            MarginalEffects.low: blank_if_nan(effect.low),
+            MarginalEffects.high: blank_if_nan(effect.high),
+        }
+        for effect in effects
+    ]
 
 
 def linear_effects(regression: Regression, variables: Variables, confidence: float) -> list[Row]:
-    return marginal_effects("linear", average_effects(regression.design, variables, regression.fit, link="identity",
-                                                      confidence=confidence))
+    return marginal_effects(
+        "linear",
+        average_effects(
+            regression.design, variables, regression.fit, link="identity", confidence=confidence
+        ),
+    )
 
 
-def logit_effects(regression: Regression, sample: Sample, labels: Sequence[Ints], confidence: float) -> list[Row]:
+def logit_effects(
+    regression: Regression, sample: Sample, labels: Sequence[Ints], confidence: float
+) -> list[Row]:
     """Of the logit of the same formula on the same rows; labels (N,) of each dimension of clustering, one or two.
 
     Raises ValueError where there is no logit.
@@ -254,12 +292,19 @@ def logit_effects(regression: Regression, sample: Sample, labels: Sequence[Ints]
     design = regression.design
     logit = fit_logit(ordered.blocks(design), design.names)
     if len(labels) == 2:
-        logit = clustered_too(logit, *(sample.by(found).blocks(design) for found in (labels[1], intersection(*labels))))
-    return marginal_effects("logit", average_effects(design, ordered.variables, logit, link="logit",
-                                                     confidence=confidence))
+        logit = clustered_too(
+            logit,
+            *(sample.by(found).blocks(design) for found in (labels[1], intersection(*labels))),
+        )
+    return marginal_effects(
+        "logit",
+        average_effects(design, ordered.variables, logit, link="logit", confidence=confidence),
+    )
 
 
-def headline_diagnostics(regression: Regression, sample: Sample, confidence: float) -> dict[type[Table], list[Row]]:
+def headline_diagnostics(
+    regression: Regression, sample: Sample, confidence: float
+) -> dict[type[Table], list[Row]]:
     """The tables about one regression; `sample` are its rows, sorted by their first dimension of clustering."""
     design = regression.design
     fit = regression.fit
@@ -271,54 +316,66 @@ def headline_diagnostics(regression: Regression, sample: Sample, confidence: flo
     }
 
 
-def threshold_rows(curves: Mapping[tuple[str, str], DoseResponse],
-               between: Callable[[str, str, float], Mapping[str, Any]]) -> list[Row]:
+def threshold_rows(
+    curves: Mapping[tuple[str, str], DoseResponse],
+    between: Callable[[str, str, float], Mapping[str, Any]],
+) -> list[Row]:
     """One row per reader, noise and share of the captchas; `level` is blank where it is not reached, and so is each
     end.
 
     `between` gives sd_between_runs and runs of a reader, noise and share.
     """
-    return [{
-        Thresholds.reader: reader,
-        Thresholds.noise: noise,
-        Thresholds.share: one.share,
-        Thresholds.level: blank_if_nan(one.level),
-        Thresholds.low: blank_if_nan(one.low),
-        Thresholds.high: blank_if_nan(one.high),
-        Thresholds.reached: one.reached,
-        Thresholds.first: blank_if_nan(one.first),
-        **between(reader, noise, one.share),
-    } for (reader, noise), curve in curves.items() for one in curve.thresholds]
+    return [
+        {
+            Thresholds.reader: reader,
+            Thresholds.noise: noise,
+            Thresholds.share: one.share,
+            Thresholds.level: blank_if_nan(one.level),
+            Thresholds.low: blank_if_nan(one.low),
+            Thresholds.high: blank_if_nan(one.high),
+            Thresholds.reached: one.reached,
+            Thresholds.first: blank_if_nan(one.first),
+            **between(reader, noise, one.share),
+        }
+        for (reader, noise), curve in curves.items()
+        for one in curve.thresholds
+    ]
 
 
 def areas(found: Mapping[tuple[str, str], DoseResponse]) -> list[Row]:
     """One row per reader and noise: the area under its curve."""
-    return [{
-        Areas.reader: reader,
-        Areas.noise: noise,
-        Areas.area: one.area.value,
-        Areas.low: one.area.low,
-        Areas.high: one.area.high,
-    } for (reader, noise), one in found.items()]
+    return [
+        {
+            Areas.reader: reader,
+            Areas.noise: noise,
+            Areas.area: one.area.value,
+            Areas.low: one.area.low,
+            Areas.high: one.area.high,
+        }
+        for (reader, noise), one in found.items()
+    ]
 
 
 def corruption_rows(found: Sequence[Corruption], seen: Mapping[str, Sequence[str]]) -> list[Row]:
     """One row per reader and noise type (CE), and per reader and group of types (mCE); `seen` are the types that a
     reader trained on."""
-    return [{
-        CorruptionErrors.reader: one.reader,
-        CorruptionErrors.noise: "+".join(one.noises),
-        CorruptionErrors.types: len(one.noises),
-        CorruptionErrors.seen: _share_seen(one.noises, seen[one.reader]),
-        CorruptionErrors.clean_error: one.clean,
-        CorruptionErrors.error: one.error,
-        CorruptionErrors.ratio: blank_if_nan(one.ratio.value),
-        CorruptionErrors.ratio_low: blank_if_nan(one.ratio.low),
-        CorruptionErrors.ratio_high: blank_if_nan(one.ratio.high),
-        CorruptionErrors.relative: blank_if_nan(one.relative.value),
-        CorruptionErrors.relative_low: blank_if_nan(one.relative.low),
-        CorruptionErrors.relative_high: blank_if_nan(one.relative.high),
-    } for one in found]
+    return [
+        {
+            CorruptionErrors.reader: one.reader,
+            CorruptionErrors.noise: "+".join(one.noises),
+            CorruptionErrors.types: len(one.noises),
+            CorruptionErrors.seen: _share_seen(one.noises, seen[one.reader]),
+            CorruptionErrors.clean_error: one.clean,
+            CorruptionErrors.error: one.error,
+            CorruptionErrors.ratio: blank_if_nan(one.ratio.value),
+            CorruptionErrors.ratio_low: blank_if_nan(one.ratio.low),
+            CorruptionErrors.ratio_high: blank_if_nan(one.ratio.high),
+            CorruptionErrors.relative: blank_if_nan(one.relative.value),
+            CorruptionErrors.relative_low: blank_if_nan(one.relative.low),
+            CorruptionErrors.relative_high: blank_if_nan(one.relative.high),
+        }
+        for one in found
+    ]
 
 
 def _share_seen(noises: Sequence[str], seen: Sequence[str]) -> str:
@@ -352,15 +409,21 @@ def summary(regression: Regression, rows: Sequence[Row]) -> FitSummary:
         dropped=[DroppedTerm(one.term, one.reason) for one in regression.design.dropped],
         without_standard_error=unmeasured(regression),
         cluster_rows=ClusterRows(least, mean, most),
-        cluster_leverage=ClusterLeverage(mean=len(fit.names) / fit.clusters, most=left.leverage_max,
-                                         of=str(left.leverage_cluster), coefficient_of_variation=left.leverage_cv),
+        cluster_leverage=ClusterLeverage(
+            mean=len(fit.names) / fit.clusters,
+            most=left.leverage_max,
+            of=str(left.leverage_cluster),
+            coefficient_of_variation=left.leverage_cv,
+        ),
         effective_clusters=float(left.effective_clusters[1:].min(initial=np.inf)),
         effective_clusters_equal=_least_finite(left.effective_clusters_equal[1:]),
         largest_cook=LargestCook(distance=left.cook, of=str(left.cook_cluster)),
         singular_clusters=left.singular,
         lonely_rows=left.leverage_one,
         condition_number=cross.condition_number(fit.moments),
-        largest_vif=float(cross.variance_inflation(fit.moments).max()) if len(fit.names) > 1 else 1.0,
+        largest_vif=float(cross.variance_inflation(fit.moments).max())
+        if len(fit.names) > 1
+        else 1.0,
         fitted_outside=fit.out_of_range / fit.observations,
         reset=None if regression.reset is None else _reset(regression.reset),
         confirmed_by=["linearmodels", "statsmodels"] if regression.confirmed else [],
@@ -380,4 +443,8 @@ def _least_finite(values: Floats) -> float | None:
 
 def unmeasured(regression: Regression) -> list[str]:
     """Names of the coefficients on which all clusters agree exactly."""
-    return [name for name, error in zip(regression.fit.names, regression.fit.standard_error, strict=True) if error == 0]
+    return [
+        name
+        for name, error in zip(regression.fit.names, regression.fit.standard_error, strict=True)
+        if error == 0
+    ]

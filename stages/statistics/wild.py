@@ -15,9 +15,11 @@ from stages.statistics.clustered import run_starts
 from stages.statistics.least_squares import Blocks
 from stages.statistics.moments import Moments
 
-WEBB = np.sqrt([0.5, 1.0, 1.5])  # Webb (2023), Canadian J. of Economics 56:839: six points, these and their negatives
-ALL_SIGNS = range(10, 14)        # clusters for which every one of the 2^G signs is drawn, once
-TIE = 1e-9                       # of |t|: a draw that repeats the estimate counts as no smaller
+WEBB = np.sqrt(
+    [0.5, 1.0, 1.5]
+)  # Webb (2023), Canadian J. of Economics 56:839: six points, these and their negatives
+ALL_SIGNS = range(10, 14)  # clusters for which every one of the 2^G signs is drawn, once
+TIE = 1e-9  # of |t|: a draw that repeats the estimate counts as no smaller
 
 
 def cluster_moments(blocks: Blocks) -> list[Moments]:
@@ -25,8 +27,10 @@ def cluster_moments(blocks: Blocks) -> list[Moments]:
     found = []
     for X, y, cluster in blocks():
         starts = run_starts(cluster)
-        found += [Moments.of(X[start:end], y[start:end])
-                  for start, end in zip(starts, np.r_[starts[1:], len(y)], strict=True)]
+        found += [
+            Moments.of(X[start:end], y[start:end])
+            for start, end in zip(starts, np.r_[starts[1:], len(y)], strict=True)
+        ]
     return found
 
 
@@ -51,7 +55,9 @@ def wild_p(clusters: list[Moments], draws: int, *, rng: np.random.Generator) -> 
     scores = b - A @ beta
     p = np.full(len(beta), np.nan)
     for j in range(len(beta)):
-        error = np.sqrt(np.square(scores @ bread[j]).sum())  # the small-sample factor is in both t and cancels
+        error = np.sqrt(
+            np.square(scores @ bread[j]).sum()
+        )  # the small-sample factor is in both t and cancels
         if error <= 1e-12 * np.abs(b @ bread[j]).sum():
             continue
         reached = np.abs(_restricted_t(j, A, b, bread, drawn)) >= abs(beta[j]) / error * (1 - TIE)
@@ -64,9 +70,11 @@ def _restricted_t(j: int, A: Floats, b: Floats, bread: Floats, drawn: Floats) ->
     free = np.delete(np.arange(len(bread)), j)
     beta = np.zeros(len(bread))
     beta[free] = np.linalg.solve(A.sum(axis=0)[np.ix_(free, free)], b.sum(axis=0)[free])
-    scores = b - A @ beta                                   # (G, K)
-    moved = drawn @ scores @ bread                          # (B, K) beta* - beta
-    parts = drawn * (scores @ bread[j]) - moved @ (A @ bread[j]).T  # (B, G) of the clusters in the error
+    scores = b - A @ beta  # (G, K)
+    moved = drawn @ scores @ bread  # (B, K) beta* - beta
+    parts = (
+        drawn * (scores @ bread[j]) - moved @ (A @ bread[j]).T
+    )  # (B, G) of the clusters in the error
     error = np.sqrt(np.square(parts).sum(axis=1))
     t: Floats = np.divide(moved[:, j], error, out=np.full_like(error, np.inf), where=error > 0)
     return t

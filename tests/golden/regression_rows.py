@@ -25,13 +25,23 @@ def main() -> None:
             colour = str(rng.choice(["black", "grey", "red"]))
             shared = rng.normal(0, 0.4)
             for position, glyph in enumerate(glyphs):
-                log_odds = (1.3 - (4 if noise == "gaussian" else 1.5) * level - 0.4 * (colour == "grey")
-                            + glyph_effect[glyph] + shared + 0.3 * (glyph % 3 == 1))
+                log_odds = (
+                    1.3
+                    - (4 if noise == "gaussian" else 1.5) * level
+                    - 0.4 * (colour == "grey")
+                    + glyph_effect[glyph]
+                    + shared
+                    + 0.3 * (glyph % 3 == 1)
+                )
                 success = int(rng.random() < 1 / (1 + np.exp(-log_odds)))
-                lines.append([success, noise, level, colour, glyph % 3, position + 1, captcha, glyph])
+                lines.append(
+                    [success, noise, level, colour, glyph % 3, position + 1, captcha, glyph]
+                )
     with PATH.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["success", "noise", "level", "colour", "digit", "position", "captcha", "glyph"])
+        writer.writerow(
+            ["success", "noise", "level", "colour", "digit", "position", "captcha", "glyph"]
+        )
         writer.writerows(lines)
 
 

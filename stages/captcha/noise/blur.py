@@ -20,8 +20,14 @@ def gaussian_blur(images: Images, level: Levels, *, rng: np.random.Generator) ->
     L=1: a stroke is spread over the height of a glyph, and neighbours merge. Draws nothing.
     """
     sd = 5 * unit(images)
-    return each(images, level, repeat(None, len(images)), lambda image, dose, _: cv2.GaussianBlur(
-        image, (0, 0), sd * dose, borderType=cv2.BORDER_REPLICATE))
+    return each(
+        images,
+        level,
+        repeat(None, len(images)),
+        lambda image, dose, _: cv2.GaussianBlur(
+            image, (0, 0), sd * dose, borderType=cv2.BORDER_REPLICATE
+        ),
+    )
 
 
 def motion_blur(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
@@ -32,8 +38,14 @@ def motion_blur(images: Images, level: Levels, *, rng: np.random.Generator) -> I
     """
     length = 24 * unit(images)
     angles = (rng.uniform(0, math.pi) for _ in images)
-    return each(images, level, angles, lambda image, dose, angle: cv2.filter2D(
-        image, -1, line_kernel(length * dose, angle), borderType=cv2.BORDER_REPLICATE))
+    return each(
+        images,
+        level,
+        angles,
+        lambda image, dose, angle: cv2.filter2D(
+            image, -1, line_kernel(length * dose, angle), borderType=cv2.BORDER_REPLICATE
+        ),
+    )
 
 
 def line_kernel(length: float, angle: float) -> Floats:
@@ -44,7 +56,9 @@ def line_kernel(length: float, angle: float) -> Floats:
     x = half + steps * math.cos(angle)
     y = half + steps * math.sin(angle)
     nodes = np.arange(2 * half + 1)
-    across = np.maximum(1 - np.abs(nodes[:, None] - x), 0)  # bilinear weight of a step on each column
+    across = np.maximum(
+        1 - np.abs(nodes[:, None] - x), 0
+    )  # bilinear weight of a step on each column
     down = np.maximum(1 - np.abs(nodes[:, None] - y), 0)
     return np.asarray(down @ across.T / count, dtype=np.float32)
 
@@ -59,7 +73,10 @@ def pixelate(images: Images, level: Levels, *, rng: np.random.Generator) -> Imag
     glyph = SIDE * unit(images)
 
     def change(image: Image, dose: float, origin: tuple[float, float]) -> NDArray[Any]:
-        rows, columns = (_lines(size, glyph**dose, first) for size, first in zip((height, width), origin, strict=True))
+        rows, columns = (
+            _lines(size, glyph**dose, first)
+            for size, first in zip((height, width), origin, strict=True)
+        )
         total = cv2.integral(image)[rows][:, columns]
         total = np.diff(np.diff(total, axis=0), axis=1)
         sides = np.diff(rows), np.diff(columns)
@@ -72,7 +89,9 @@ def pixelate(images: Images, level: Levels, *, rng: np.random.Generator) -> Imag
 def _lines(size: int, side: float, origin: float) -> NDArray[np.int64]:
     """Starts of blocks of `side` px on an axis of `size` px, from 0, with `size` at the end; origin in blocks."""
     block = np.floor(np.arange(size) / side + origin)
-    return np.concatenate([np.zeros(1, np.int64), np.flatnonzero(np.diff(block)) + 1, np.full(1, size)])
+    return np.concatenate(
+        [np.zeros(1, np.int64), np.flatnonzero(np.diff(block)) + 1, np.full(1, size)]
+    )
 
 
 def jpeg(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:

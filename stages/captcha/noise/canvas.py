@@ -20,7 +20,9 @@ Floats = NDArray[np.float32]
 WEIGHTS = LUMA.astype(np.float32)  # of R, G and B
 
 Draw = TypeVar("Draw")
-Change = Callable[[Image, float, Draw], NDArray[Any]]  # to an image; Any because cv2 does not say what it returns
+Change = Callable[
+    [Image, float, Draw], NDArray[Any]
+]  # to an image; Any because cv2 does not say what it returns
 
 
 def each(images: Images, level: Levels, draws: Iterable[Draw], change: Change[Draw]) -> Images:
@@ -48,7 +50,9 @@ def unit(images: Images) -> float:
 
 def background(images: Images) -> NDArray[np.uint8]:
     """Median of the border pixels per image and channel, (n, 3)."""
-    border = np.concatenate([images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]], axis=1)
+    border = np.concatenate(
+        [images[:, 0], images[:, -1], images[:, 1:-1, 0], images[:, 1:-1, -1]], axis=1
+    )
     return np.asarray(np.sort(border, axis=1)[:, border.shape[1] // 2])
 
 
@@ -61,7 +65,9 @@ def ink_colour(images: Images) -> NDArray[np.uint8]:
     inks = background(images)
     for i, ground in enumerate(inks.copy()):
         away = colour_distance(images[i], ground)
-        that_far = np.cumsum(np.bincount(away.ravel(), minlength=256)[::-1])[::-1]  # pixels at each distance or farther
+        that_far = np.cumsum(np.bincount(away.ravel(), minlength=256)[::-1])[
+            ::-1
+        ]  # pixels at each distance or farther
         threshold = np.flatnonzero(that_far >= max(1, away.size // 100))[-1]
         farthest = images[i][away >= max(1, threshold)]
         if len(farthest):
@@ -79,7 +85,9 @@ def ink_places(image: Image, ground: NDArray[np.uint8]) -> NDArray[np.int64]:
 def colour_distance(image: Image, ground: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Mean absolute difference of the channels of each pixel from a colour, (H, W)."""
     away = cv2.absdiff(image.reshape(len(image), -1), np.tile(ground, (len(image), image.shape[1])))
-    return np.asarray(cv2.transform(away.reshape(image.shape), np.full((1, 3), 1 / 3)), dtype=np.uint8)
+    return np.asarray(
+        cv2.transform(away.reshape(image.shape), np.full((1, 3), 1 / 3)), dtype=np.uint8
+    )
 
 
 def blend(image: Image, colour: NDArray[np.uint8] | Floats | int, opacity: Floats | float) -> Image:

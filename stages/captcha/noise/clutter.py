@@ -46,7 +46,9 @@ def occlusion(images: Images, level: Levels, *, rng: np.random.Generator) -> Ima
 
 def _blocks(images: Images, side: float, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """Per pixel (H, W), as shares of the canvas: the area covered before its block, and the area of its block."""
-    rows, columns = (np.floor(np.arange(size) / side + rng.random()).astype(int) for size in images.shape[1:3])
+    rows, columns = (
+        np.floor(np.arange(size) / side + rng.random()).astype(int) for size in images.shape[1:3]
+    )
     area = np.outer(np.bincount(rows), np.bincount(columns)) / (len(rows) * len(columns))
     order = rng.permutation(area.size)
     before = np.empty(area.size)
@@ -127,9 +129,13 @@ def _with_strokes(images: Images, level: Levels, draws: Iterable[Paths]) -> Imag
     def change(image: Image, dose: float, draw: tuple[RGB, Paths]) -> Image:
         ink, paths = draw
         whole, part = divmod(dose * len(paths), 1)
-        drawn = list(np.rint(paths[: math.ceil(dose * len(paths))] * (FINE << SUBPIXEL)).astype(np.int32))
+        drawn = list(
+            np.rint(paths[: math.ceil(dose * len(paths))] * (FINE << SUBPIXEL)).astype(np.int32)
+        )
         mask = np.zeros((FINE * height, FINE * width), dtype=np.uint8)
-        cv2.polylines(mask, drawn[int(whole) :], False, round(255 * part), thickness, cv2.LINE_8, SUBPIXEL)
+        cv2.polylines(
+            mask, drawn[int(whole) :], False, round(255 * part), thickness, cv2.LINE_8, SUBPIXEL
+        )
         cv2.polylines(mask, drawn[: int(whole)], False, 255, thickness, cv2.LINE_8, SUBPIXEL)
         cover = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)
         return blend(image, ink, cover * np.float32(1 / 255))

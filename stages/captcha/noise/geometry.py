@@ -13,7 +13,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.captcha.noise.canvas import Floats, Image, Images, Levels, background, each, ink_places, unit
+from stages.captcha.noise.canvas import (
+    Floats,
+    Image,
+    Images,
+    Levels,
+    background,
+    each,
+    ink_places,
+    unit,
+)
 
 Matrix = NDArray[np.float64]  # (2, 2), a linear map of places (x, y) about the centre of the canvas
 RGB = NDArray[np.uint8]  # (3,)
@@ -32,7 +41,9 @@ def rotation(images: Images, level: Levels, *, rng: np.random.Generator) -> Imag
         return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
 
     draws = zip(background(images), (_sign(rng) for _ in images), strict=True)
-    return each(images, level, draws, lambda image, dose, draw: _fit(image, matrix(dose, draw[1]), draw[0]))
+    return each(
+        images, level, draws, lambda image, dose, draw: _fit(image, matrix(dose, draw[1]), draw[0])
+    )
 
 
 def translation(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
@@ -53,8 +64,12 @@ def translation(images: Images, level: Levels, *, rng: np.random.Generator) -> I
 
 def zoom(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
     """Shrink to 1 - 0.9 L about the centre (MNIST-C's scale). L=1: a glyph is 3 px high. Draws nothing."""
-    return each(images, level, background(images), lambda image, dose, colour: _about_centre(
-        image, np.eye(2) * (1 - 0.9 * dose), colour))
+    return each(
+        images,
+        level,
+        background(images),
+        lambda image, dose, colour: _about_centre(image, np.eye(2) * (1 - 0.9 * dose), colour),
+    )
 
 
 def shear(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
@@ -63,8 +78,12 @@ def shear(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
     L=1: vertical strokes lean by 63 degrees.
     """
     draws = zip(background(images), (_sign(rng) for _ in images), strict=True)
-    return each(images, level, draws, lambda image, dose, draw: _fit(
-        image, np.array([[1, 2 * dose * draw[1]], [0, 1]]), draw[0]))
+    return each(
+        images,
+        level,
+        draws,
+        lambda image, dose, draw: _fit(image, np.array([[1, 2 * dose * draw[1]], [0, 1]]), draw[0]),
+    )
 
 
 def elastic(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
@@ -75,14 +94,25 @@ def elastic(images: Images, level: Levels, *, rng: np.random.Generator) -> Image
     height, width = images.shape[1:3]
     length = 8 * unit(images)
     smoothing = 4 * unit(images)
-    columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    columns, rows = np.meshgrid(
+        np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+    )
 
     def change(image: Image, dose: float, draw: tuple[RGB, Floats]) -> NDArray[Any]:
         colour, noise = draw
-        right, down = (cv2.GaussianBlur(plane, (0, 0), smoothing, borderType=cv2.BORDER_REFLECT) for plane in noise)
+        right, down = (
+            cv2.GaussianBlur(plane, (0, 0), smoothing, borderType=cv2.BORDER_REFLECT)
+            for plane in noise
+        )
         scale = length * dose / math.sqrt(np.mean(np.square(right)) + np.mean(np.square(down)))
-        moved = cv2.remap(image, columns + right * np.float32(scale), rows + down * np.float32(scale), cv2.INTER_LINEAR,
-                          borderMode=cv2.BORDER_CONSTANT, borderValue=colour.tolist())
+        moved = cv2.remap(
+            image,
+            columns + right * np.float32(scale),
+            rows + down * np.float32(scale),
+            cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_CONSTANT,
+            borderValue=colour.tolist(),
+        )
         return np.asarray(moved)
 
     noises = (rng.standard_normal((2, height, width), dtype=np.float32) for _ in images)
@@ -112,6 +142,12 @@ def _about_centre(image: NDArray[Any], matrix: Matrix, colour: RGB) -> NDArray[A
 
 def _warp(image: NDArray[Any], matrix: Matrix, colour: RGB) -> NDArray[Any]:
     """Affine map (2, 3) of places (x, y), bilinear."""
-    moved = cv2.warpAffine(image, matrix, image.shape[1::-1], flags=cv2.INTER_LINEAR,
-                           borderMode=cv2.BORDER_CONSTANT, borderValue=colour.tolist())
+    moved = cv2.warpAffine(
+        image,
+        matrix,
+        image.shape[1::-1],
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=colour.tolist(),
+    )
     return np.asarray(moved)

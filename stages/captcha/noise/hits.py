@@ -21,9 +21,14 @@ def impulse(images: Images, level: Levels, *, rng: np.random.Generator) -> Image
     Half of the black or white pixels that are hit do not change. L=1: nothing of the captcha is left.
     """
     size = images.shape[1] * images.shape[2]
-    draws = ((rng.permutation(size), rng.integers(2, size=size, dtype=np.uint8) * np.uint8(255)) for _ in images)
+    draws = (
+        (rng.permutation(size), rng.integers(2, size=size, dtype=np.uint8) * np.uint8(255))
+        for _ in images
+    )
 
-    def change(image: Image, dose: float, draw: tuple[NDArray[np.int64], NDArray[np.uint8]]) -> NDArray[Any]:
+    def change(
+        image: Image, dose: float, draw: tuple[NDArray[np.int64], NDArray[np.uint8]]
+    ) -> NDArray[Any]:
         order, extremes = draw
         return _replaced(image, hit := _first(order, dose), extremes[hit, None])
 
@@ -36,7 +41,9 @@ def gaussian_hit(images: Images, level: Levels, *, rng: np.random.Generator) -> 
     L=1: every pixel is hit; the best guess whether a pixel was black or white is right in 69 of 100 cases.
     """
     size = images.shape[1] * images.shape[2]
-    draws = ((rng.permutation(size), rng.standard_normal((size, 1), dtype=np.float32)) for _ in images)
+    draws = (
+        (rng.permutation(size), rng.standard_normal((size, 1), dtype=np.float32)) for _ in images
+    )
 
     def change(image: Image, dose: float, draw: tuple[NDArray[np.int64], Floats]) -> NDArray[Any]:
         order, z = draw

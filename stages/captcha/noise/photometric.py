@@ -35,11 +35,17 @@ def brightness(images: Images, level: Levels, *, rng: np.random.Generator) -> Im
     L=1: white. White pixels do not change: black on white is lost only when black has become white.
     Draws nothing.
     """
-    return each(images, level, repeat(None, len(images)),
-                lambda image, dose, _: _mapped(image, lambda x: np.minimum(x + 255 * dose, 255)))
+    return each(
+        images,
+        level,
+        repeat(None, len(images)),
+        lambda image, dose, _: _mapped(image, lambda x: np.minimum(x + 255 * dose, 255)),
+    )
 
 
-def _mapped(image: Image, curve: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> NDArray[Any]:
+def _mapped(
+    image: Image, curve: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+) -> NDArray[Any]:
     """The image through a curve of 0 to 255 per channel (a table of 256 is faster than arithmetic on the pixels)."""
     values = np.repeat(np.arange(256.0)[:, None], 3, axis=1)
     return np.asarray(cv2.LUT(image, np.rint(curve(values)).astype(np.uint8)[:, None]))

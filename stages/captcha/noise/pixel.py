@@ -60,7 +60,12 @@ def shot(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
     on white about 0.707.
     """
     draws = (_normal(images, 1, rng) for _ in images)
-    return each(images, level, draws, lambda image, dose, z: _add(image, z * np.sqrt(image, dtype=np.float32), dose))
+    return each(
+        images,
+        level,
+        draws,
+        lambda image, dose, z: _add(image, z * np.sqrt(image, dtype=np.float32), dose),
+    )
 
 
 def speckle(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
@@ -69,7 +74,9 @@ def speckle(images: Images, level: Levels, *, rng: np.random.Generator) -> Image
     L is the RMS change of luma; reachable levels as for `shot`.
     """
     draws = (_normal(images, 1, rng) for _ in images)
-    return each(images, level, draws, lambda image, dose, z: _add(image, z * image.astype(np.float32), dose))
+    return each(
+        images, level, draws, lambda image, dose, z: _add(image, z * image.astype(np.float32), dose)
+    )
 
 
 def salt_and_pepper(images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
@@ -79,11 +86,16 @@ def salt_and_pepper(images: Images, level: Levels, *, rng: np.random.Generator) 
     2 L^2. From L = 0.707 there, and from 0.5 on mid-grey, all pixels are hit and nothing of the captcha is left.
     """
     size = images.shape[1] * images.shape[2]
-    draws = ((rng.permutation(size), rng.integers(2, size=size, dtype=np.uint8) * np.uint8(255)) for _ in images)
+    draws = (
+        (rng.permutation(size), rng.integers(2, size=size, dtype=np.uint8) * np.uint8(255))
+        for _ in images
+    )
     return each(images, level, draws, _with_impulses)
 
 
-def _with_impulses(image: Image, dose: float, draw: tuple[NDArray[np.int64], NDArray[np.uint8]]) -> Image:
+def _with_impulses(
+    image: Image, dose: float, draw: tuple[NDArray[np.int64], NDArray[np.uint8]]
+) -> Image:
     """Set the first pixels in the order of `draw` to its black or white, until the change of luma is the dose."""
     order, extremes = draw
     pixels = image.reshape(-1, 3).copy()
@@ -143,7 +155,11 @@ def _solve(change: Callable[[float], float], dose: float) -> None:
     before: tuple[float, float] | None = None
     for _ in range(TRIALS):
         got = change(strength)
-        if got == 0 or abs(got - dose) <= TOLERANCE * dose or (got < dose and strength == STRONGEST):
+        if (
+            got == 0
+            or abs(got - dose) <= TOLERANCE * dose
+            or (got < dose and strength == STRONGEST)
+        ):
             return
         weak, strong = (strength, strong) if got < dose else (weak, strength)
         if before is not None and got != before[1]:

@@ -16,16 +16,23 @@ from stages.schemas.regress import Costs, DoseResponses, Thresholds
 
 def _readers(study: Study) -> Iterator[Words]:
     """What each reader is, and of the others the noise that costs most: one line each."""
-    yield Words([f"{_nature(study, name)}{_worst(study, name) if name != study.reader else ''}" for name in study.runs],
-                "bullets")
+    yield Words(
+        [
+            f"{_nature(study, name)}{_worst(study, name) if name != study.reader else ''}"
+            for name in study.runs
+        ],
+        "bullets",
+    )
 
 
 def _nature(study: Study, name: str) -> str:
     one = study.params.readers[study.runs[name][0]]
     clean = float(np.mean([study.metrics[run].clean_exact_match for run in study.runs[name]]))
     what = ARCHITECTURES.get(one.architecture, f"architecture {one.architecture}")
-    return (f"`{name}`: {what}, trained on {TRAINED_ON[one.train_on].removesuffix(' only')}; reads {percent(clean)} of "
-            "clean ones whole.")
+    return (
+        f"`{name}`: {what}, trained on {TRAINED_ON[one.train_on].removesuffix(' only')}; reads {percent(clean)} of "
+        "clean ones whole."
+    )
 
 
 def _worst(study: Study, name: str) -> str:
@@ -36,7 +43,9 @@ def _worst(study: Study, name: str) -> str:
     worst = costs.iloc[0]
     text = f" {words(worst[Costs.noise]).capitalize()} costs it most, {points_text(worst, Costs.cost)} points"
     half_levels = study.regressed.half_levels(name)
-    reached = half_levels[(half_levels[Thresholds.noise] == worst[Costs.noise]) & (half_levels[Thresholds.level] > 0)]
+    reached = half_levels[
+        (half_levels[Thresholds.noise] == worst[Costs.noise]) & (half_levels[Thresholds.level] > 0)
+    ]
     if len(reached):
         level = estimate_of(reached.iloc[0], Thresholds.level)
         text += f"; from level {level} {ranking.lost(study.regressed.share)} are lost"
@@ -47,7 +56,9 @@ def _otherwise(study: Study) -> Iterator[Words]:
     """What would change the answer."""
     text = visible.in_short(study.regressed.of(DoseResponses, study.reader), study.noises)
     if text:
-        yield Words([f"**What would change the answer.** {text} ([see the figure](#figure-visible))."])
+        yield Words(
+            [f"**What would change the answer.** {text} ([see the figure](#figure-visible))."]
+        )
 
 
 def _ranked(study: Study) -> bool:
@@ -61,11 +72,16 @@ def _about_answer(study: Study) -> str:
 
 
 ANSWER = Figure(
-    "answer", "The noises, the worst first",
+    "answer",
+    "The noises, the worst first",
     "With {interval} intervals. In colour `{reader}`, pale the other readers.",
     "Two dot plots side by side with one row per noise type, the noise with the lowest level on top.",
-    lambda study: ranking.draw_ranking(study.regressed, study.noises, list(study.observations),
-                                       float(study.params.noise.level)),
-    _about_answer, numbers=("regress/thresholds", "regress/costs"), when=_ranked)
+    lambda study: ranking.draw_ranking(
+        study.regressed, study.noises, list(study.observations), float(study.params.noise.level)
+    ),
+    _about_answer,
+    numbers=("regress/thresholds", "regress/costs"),
+    when=_ranked,
+)
 
 CHAPTER = Chapter("report", "answer", "The answer", "", (_readers, ANSWER, _otherwise))

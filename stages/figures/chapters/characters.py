@@ -11,7 +11,11 @@ from matplotlib.figure import Figure as Drawing
 from stages.figures import character_figures, combination_figures
 from stages.figures.accuracy import about_breakdown, draw_breakdown
 from stages.figures.chapters.noise import contrasts_table
-from stages.figures.classification_figures import about_classification, classification_report, macro_of
+from stages.figures.classification_figures import (
+    about_classification,
+    classification_report,
+    macro_of,
+)
 from stages.figures.confusion import about_confusion, draw_confusion
 from stages.figures.explained import NeededTable
 from stages.figures.figure import Chapter, ChapterPart, Figure, Fold, ReportTable, Words
@@ -35,7 +39,9 @@ def _about_factors(study: Study) -> str:
 
 def _draw_matrix(study: Study, reader: str = "") -> Drawing:
     cells = study.tables["confusion"]
-    return draw_confusion(cells[cells[Confusion.reader] == (reader or study.reader)], study.alphabet)
+    return draw_confusion(
+        cells[cells[Confusion.reader] == (reader or study.reader)], study.alphabet
+    )
 
 
 def _about_matrix(study: Study, reader: str = "") -> str:
@@ -44,7 +50,10 @@ def _about_matrix(study: Study, reader: str = "") -> str:
 
 def _classified(study: Study, reader: str) -> list[ChapterPart]:
     table = study.tables["classification"]
-    return [classification_report(table, reader), Words([about_classification(table, reader, study.confidence)])]
+    return [
+        classification_report(table, reader),
+        Words([about_classification(table, reader, study.confidence)]),
+    ]
 
 
 def _own_report(study: Study) -> list[ChapterPart]:
@@ -57,9 +66,11 @@ def _other_readers(study: Study) -> list[ChapterPart]:
     for reader in study.observations:
         if reader != study.reader:
             macro = macro_of(study.tables["classification"], reader)
-            summary = (f"`{reader}`: confusion matrix and classification report (it reads "
-                       f"{percent(macro[Classification.accuracy])} of the characters; "
-                       f"macro F1 {percent(macro[Classification.f1])})")
+            summary = (
+                f"`{reader}`: confusion matrix and classification report (it reads "
+                f"{percent(macro[Classification.accuracy])} of the characters; "
+                f"macro F1 {percent(macro[Classification.f1])})"
+            )
             folds.append(Fold(summary, [_matrix_of(reader), *_classified(study, reader)]))
     return folds
 
@@ -68,17 +79,23 @@ def _matrix_of(reader: str) -> Figure:
     """The confusion matrix of one reader; that of the report's has no name of its own."""
     whose = reader or "{reader}"
     return Figure(
-        f"confusion_{reader}" if reader else "confusion", "What is taken for what",
+        f"confusion_{reader}" if reader else "confusion",
+        "What is taken for what",
         f"Of each character (a row), the percentage that `{whose}` read as each other, over all conditions; the last "
         "column holds those for which it read nothing. Small shares stand without a number.",
         "A square of shaded percentages, actual characters down, read ones across.",
         partial(_draw_matrix, reader=reader),
-        partial(_about_matrix, reader=reader), numbers=("figures/confusion",))
+        partial(_about_matrix, reader=reader),
+        numbers=("figures/confusion",),
+    )
 
 
 def _pairs_of_characters(study: Study) -> Iterator[ChapterPart]:
-    for factor, caption in (("digit", "Pairs of characters"), ("colour", "Pairs of colours"),
-                            ("position", "Pairs of positions")):
+    for factor, caption in (
+        ("digit", "Pairs of characters"),
+        ("colour", "Pairs of colours"),
+        ("position", "Pairs of positions"),
+    ):
         tables: list[ReportTable] = list(contrasts_table(study, factor, "all", caption))
         for table in tables:
             yield Fold(table.caption, [table])
@@ -96,7 +113,9 @@ ENDS = NeededTable("characters", "combinations")
 def _draw_class_thresholds(explained: Explained) -> Drawing:
     order = list(explained.tables["class_ranking"][ClassRanking.character])
     largest = float(explained.tables["class_levels"][ClassLevels.level].max())
-    return character_figures.draw_class_thresholds(explained.tables["class_thresholds"], order, largest)
+    return character_figures.draw_class_thresholds(
+        explained.tables["class_thresholds"], order, largest
+    )
 
 
 def _draw_top_confusions(explained: Explained) -> Drawing | None:
@@ -106,7 +125,9 @@ def _draw_top_confusions(explained: Explained) -> Drawing | None:
 
 def _about_top_confusions(explained: Explained) -> str:
     tables = explained.tables
-    return character_figures.about_top_confusions(tables["confusion_tests"], tables["confusion_levels"], explained.confidence)
+    return character_figures.about_top_confusions(
+        tables["confusion_tests"], tables["confusion_levels"], explained.confidence
+    )
 
 
 def _draw_nothing(explained: Explained) -> None:
@@ -115,84 +136,169 @@ def _draw_nothing(explained: Explained) -> None:
 
 def _about_surroundings(explained: Explained) -> str:
     tables = explained.tables
-    return combination_figures.about_surroundings(tables["combination_tests"], tables["combination_effects"],
-                                           explained.confidence)
+    return combination_figures.about_surroundings(
+        tables["combination_tests"], tables["combination_effects"], explained.confidence
+    )
 
 
 def _combinations_figure(kind: str, title: str, shows: str) -> Figure:
     """The best and the worst combinations of a kind, pairs or texts."""
     return Figure(
-        f"{kind}s", title, shows, f"A dot plot with one row per {kind}.",
-        ENDS.draw(lambda explained: combination_figures.draw_combinations(explained.tables["combinations"], kind)),
-        ENDS.find(lambda explained: combination_figures.about_combinations(explained.tables["combinations"], kind,
-                                                                    explained.confidence)),
-        "explained", numbers=ENDS.numbers())
+        f"{kind}s",
+        title,
+        shows,
+        f"A dot plot with one row per {kind}.",
+        ENDS.draw(
+            lambda explained: combination_figures.draw_combinations(
+                explained.tables["combinations"], kind
+            )
+        ),
+        ENDS.find(
+            lambda explained: combination_figures.about_combinations(
+                explained.tables["combinations"], kind, explained.confidence
+            )
+        ),
+        "explained",
+        numbers=ENDS.numbers(),
+    )
 
 
 BREAKDOWN = Figure(
-    "breakdown", "Which characters and colours are hard",
+    "breakdown",
+    "Which characters and colours are hard",
     "Share of the characters read right over all conditions, with {interval} intervals.",
-    "Two panels of dots: characters above, colours below, one dot per reader.", _draw_factors, _about_factors,
-    numbers=("figures/characters", "figures/colours"))
+    "Two panels of dots: characters above, colours below, one dot per reader.",
+    _draw_factors,
+    _about_factors,
+    numbers=("figures/characters", "figures/colours"),
+)
 CLASS_RANKING = Figure(
-    "class_ranking", "Which characters are robust",
+    "class_ranking",
+    "Which characters are robust",
     "Left the share of noisy (filled) and clean (hollow) renderings read right, right the ranks that the data leave "
     "open, each alone and all at once, with {interval} intervals over glyphs; at the edge the probability of the "
     "place.",
-    "Two dot plots with one row per character, the most robust on top.", RANKING.draw(
-        lambda explained: character_figures.draw_class_ranking(explained.tables["class_ranking"])),
-    RANKING.find(lambda explained: character_figures.about_class_ranking(explained.tables["class_ranking"],
-                                                               explained.confidence), lead=True),
-    "explained", numbers=RANKING.numbers("class_places"))
+    "Two dot plots with one row per character, the most robust on top.",
+    RANKING.draw(
+        lambda explained: character_figures.draw_class_ranking(explained.tables["class_ranking"])
+    ),
+    RANKING.find(
+        lambda explained: character_figures.about_class_ranking(
+            explained.tables["class_ranking"], explained.confidence
+        ),
+        lead=True,
+    ),
+    "explained",
+    numbers=RANKING.numbers("class_places"),
+)
 CLASS_LEVELS = Figure(
-    "class_levels", "Each character against the level",
+    "class_levels",
+    "Each character against the level",
     "Share of each character read right, all noise types together, with {interval} intervals over captchas and glyphs.",
     "One panel, one falling line per character.",
-    LEVELS.draw(lambda explained: character_figures.draw_class_levels(explained.tables["class_levels"])),
-    LEVELS.find(lambda explained: character_figures.about_class_levels(explained.tables["class_thresholds"],
-                                                             explained.confidence)),
-    "explained", numbers=LEVELS.numbers())
+    LEVELS.draw(
+        lambda explained: character_figures.draw_class_levels(explained.tables["class_levels"])
+    ),
+    LEVELS.find(
+        lambda explained: character_figures.about_class_levels(
+            explained.tables["class_thresholds"], explained.confidence
+        )
+    ),
+    "explained",
+    numbers=LEVELS.numbers(),
+)
 CLASS_THRESHOLDS = Figure(
-    "class_thresholds", "Where half of a character is lost",
+    "class_thresholds",
+    "Where half of a character is lost",
     "The level at which each character falls to one half, by noise type, with {interval} intervals over glyphs.",
-    "Small panels, one per noise type, one dot per character.", THRESHOLDS.draw(_draw_class_thresholds),
-    THRESHOLDS.find(lambda explained: character_figures.about_class_thresholds(explained.tables["class_thresholds"],
-                                                                     explained.confidence)),
-    "explained", numbers=THRESHOLDS.numbers())
+    "Small panels, one per noise type, one dot per character.",
+    THRESHOLDS.draw(_draw_class_thresholds),
+    THRESHOLDS.find(
+        lambda explained: character_figures.about_class_thresholds(
+            explained.tables["class_thresholds"], explained.confidence
+        )
+    ),
+    "explained",
+    numbers=THRESHOLDS.numbers(),
+)
 CONFUSIONS = Figure(
-    "confusions", "What each noise makes of a character",
+    "confusions",
+    "What each noise makes of a character",
     "Errors by noise type: rows are actual characters, columns what they were read as, the last for what was missed; "
-    "one scale.", "Small shaded squares, one per noise type.",
-    MATRICES.draw(lambda explained: character_figures.draw_confusions(explained.tables["confusion_matrices"],
-                                                            explained.alphabet)),
-    MATRICES.find(lambda explained: character_figures.about_confusions(explained.tables["confusion_matrices"])), "explained",
-    numbers=MATRICES.numbers())
+    "one scale.",
+    "Small shaded squares, one per noise type.",
+    MATRICES.draw(
+        lambda explained: character_figures.draw_confusions(
+            explained.tables["confusion_matrices"], explained.alphabet
+        )
+    ),
+    MATRICES.find(
+        lambda explained: character_figures.about_confusions(explained.tables["confusion_matrices"])
+    ),
+    "explained",
+    numbers=MATRICES.numbers(),
+)
 TOP_CONFUSIONS = Figure(
-    "top_confusions", "The most frequent confusions",
+    "top_confusions",
+    "The most frequent confusions",
     "Their share of the actual character against the level, one line per noise type, black for all together.",
-    "Small panels, one per confusion, one line per noise type.", BY_LEVEL.draw(_draw_top_confusions),
-    BY_LEVEL.find(_about_top_confusions), "explained", numbers=BY_LEVEL.numbers("confusion_tests"))
-NEIGHBOURS = Figure("neighbours", "Neighbours and repeated characters", "", "", SURROUNDINGS.draw(_draw_nothing),
-                    SURROUNDINGS.find(_about_surroundings), "explained",
-                    numbers=SURROUNDINGS.numbers("combination_effects"))
+    "Small panels, one per confusion, one line per noise type.",
+    BY_LEVEL.draw(_draw_top_confusions),
+    BY_LEVEL.find(_about_top_confusions),
+    "explained",
+    numbers=BY_LEVEL.numbers("confusion_tests"),
+)
+NEIGHBOURS = Figure(
+    "neighbours",
+    "Neighbours and repeated characters",
+    "",
+    "",
+    SURROUNDINGS.draw(_draw_nothing),
+    SURROUNDINGS.find(_about_surroundings),
+    "explained",
+    numbers=SURROUNDINGS.numbers("combination_effects"),
+)
 PAIRS = _combinations_figure(
-    "pair", "The best and the worst pairs of neighbours",
+    "pair",
+    "The best and the worst pairs of neighbours",
     "Share of their occurrences in which both characters were read right, with {interval} intervals over captchas and "
-    "glyphs; a bar what the characters alone lead to.")
+    "glyphs; a bar what the characters alone lead to.",
+)
 TEXTS = _combinations_figure(
-    "text", "The best and the worst texts",
+    "text",
+    "The best and the worst texts",
     "Share of their renderings read whole, with {interval} intervals, over captchas, or over renderings where a text "
-    "came in one captcha; a bar what their characters alone lead to.")
+    "came in one captcha; a bar what their characters alone lead to.",
+)
 
 CHAPTER = Chapter(
-    "report", "characters", "Which characters and colours are hard?",
-    "Whether two of them differ is shown by the contrasts of the regression below.", (BREAKDOWN,))
+    "report",
+    "characters",
+    "Which characters and colours are hard?",
+    "Whether two of them differ is shown by the contrasts of the regression below.",
+    (BREAKDOWN,),
+)
 MORE = Chapter(
-    "details", "confusions", "What is taken for what?",
+    "details",
+    "confusions",
+    "What is taken for what?",
     "Errors of the report's reader, and of the others folded away.",
-    (_matrix_of(""), _own_report, _other_readers, _pairs_of_characters))
+    (_matrix_of(""), _own_report, _other_readers, _pairs_of_characters),
+)
 ROBUST = Chapter(
-    "details", "robust", "Which characters are robust under noise?",
+    "details",
+    "robust",
+    "Which characters are robust under noise?",
     "The characters ranked with what the data leave open, their confusions against the clean ones, and whether "
     "neighbours or whole texts matter beyond their characters.",
-    (CLASS_RANKING, CLASS_LEVELS, CLASS_THRESHOLDS, CONFUSIONS, TOP_CONFUSIONS, NEIGHBOURS, PAIRS, TEXTS))
+    (
+        CLASS_RANKING,
+        CLASS_LEVELS,
+        CLASS_THRESHOLDS,
+        CONFUSIONS,
+        TOP_CONFUSIONS,
+        NEIGHBOURS,
+        PAIRS,
+        TEXTS,
+    ),
+)

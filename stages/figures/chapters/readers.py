@@ -42,7 +42,11 @@ def _read(study: Study) -> bool:
 
 
 def _draw_confidence(study: Study) -> Drawing | None:
-    return draw_calibration(study.tables["reliability"], study.tables["calibration"]) if _read(study) else None
+    return (
+        draw_calibration(study.tables["reliability"], study.tables["calibration"])
+        if _read(study)
+        else None
+    )
 
 
 def _about_confidence(study: Study) -> str:
@@ -50,25 +54,40 @@ def _about_confidence(study: Study) -> str:
         return f"`{study.reader}` read no character at all, so it had no confidence in any."
     run = study.runs[study.reader][0]
     temperature = study.trained[run].temperature
-    return about_calibration(study.tables["calibration"], study.reader, study.details[run],
-                             1.0 if temperature is None else temperature)
+    return about_calibration(
+        study.tables["calibration"],
+        study.reader,
+        study.details[run],
+        1.0 if temperature is None else temperature,
+    )
 
 
 LEARNING = Figure(
-    "learning", "Learning curves",
+    "learning",
+    "Learning curves",
     "Training and validation by epoch. Each reader is validated on captchas of the kind it learned from, so two curves "
     "compare only where that kind is the same.",
-    "Four panels of lines by epoch, one line per training run.", _draw_epochs,
-    _about_epochs, numbers=("figures/learning",))
+    "Four panels of lines by epoch, one line per training run.",
+    _draw_epochs,
+    _about_epochs,
+    numbers=("figures/learning",),
+)
 CALIBRATION = Figure(
-    "calibration", "Can its confidence be believed?",
+    "calibration",
+    "Can its confidence be believed?",
     "Left, characters that were read, in bins of equal number by confidence: on the dotted line a confidence is what "
     "it says, below it too high. Right, the mean distance of accuracy from confidence by level of noise.",
-    "Two panels of lines, one line per reader.", _draw_confidence, _about_confidence,
-    numbers=("figures/calibration", "figures/reliability"))
+    "Two panels of lines, one line per reader.",
+    _draw_confidence,
+    _about_confidence,
+    numbers=("figures/calibration", "figures/reliability"),
+)
 
 CHAPTER = Chapter(
-    "details", "readers", "Which readers were compared?",
+    "details",
+    "readers",
+    "Which readers were compared?",
     "All readers read the same test captchas. Clean ones have level 0; columns named all are over every condition, "
     "clean and noisy alike. Every training run has a row of its own.",
-    (_tables, _pairs_of_readers, LEARNING, CALIBRATION))
+    (_tables, _pairs_of_readers, LEARNING, CALIBRATION),
+)

@@ -19,7 +19,11 @@ from stages.schemas.regress import Costs
 
 def _sources(study: Study) -> Iterator[ChapterPart]:
     captchas = study.own[Predictions.captcha].nunique()
-    yield Words(how_sure(study.regressed, study.params, study.runs, captchas, study.composed), "bullets", "sure")
+    yield Words(
+        how_sure(study.regressed, study.params, study.runs, captchas, study.composed),
+        "bullets",
+        "sure",
+    )
 
 
 def _runs(study: Study) -> Iterator[ReportTable]:
@@ -28,20 +32,32 @@ def _runs(study: Study) -> Iterator[ReportTable]:
     known = costs[np.isfinite(costs[Costs.sd_between_runs].to_numpy(float))]
     if known.empty:
         return
-    title = f"Average costs of {study.reader}, in points: the interval, and how training runs differ"
+    title = (
+        f"Average costs of {study.reader}, in points: the interval, and how training runs differ"
+    )
     if "run" in study.regressed.dimensions:
-        yield ReportTable(title, heads("for readers trained this way", "SD between runs", "runs"),
-                    [_line(one) for _, one in known.iterrows()])
+        yield ReportTable(
+            title,
+            heads("for readers trained this way", "SD between runs", "runs"),
+            [_line(one) for _, one in known.iterrows()],
+        )
         return
-    yield ReportTable(title, heads("for this reader", "SD between runs", "runs", "for readers trained this way"),
-                [[*_line(one), TableCell(_for_such(one, study.confidence))] for _, one in known.iterrows()],
-                notes=["The last column is the cost ± t(runs − 1) × √(SE² + SD²): conservative, since the SD holds a "
-                       "part of the variance between captchas."])
+    yield ReportTable(
+        title,
+        heads("for this reader", "SD between runs", "runs", "for readers trained this way"),
+        [[*_line(one), TableCell(_for_such(one, study.confidence))] for _, one in known.iterrows()],
+        notes=[
+            "The last column is the cost ± t(runs − 1) × √(SE² + SD²): conservative, since the SD holds a "
+            "part of the variance between captchas."
+        ],
+    )
 
 
 def _line(cost: pd.Series) -> list[TableCell]:
     between = f"{100 * cost[Costs.sd_between_runs]:.1f}"
-    return row(words(cost[Costs.noise]), points_text(cost, Costs.cost), between, f"{cost[Costs.runs]:.0f}")
+    return row(
+        words(cost[Costs.noise]), points_text(cost, Costs.cost), between, f"{cost[Costs.runs]:.0f}"
+    )
 
 
 def _for_such(cost: pd.Series, confidence: float) -> str:
@@ -52,5 +68,10 @@ def _for_such(cost: pd.Series, confidence: float) -> str:
     return estimate_text(value, value - half, value + half, scale=100)
 
 
-CHAPTER = Chapter("report", "sure", "How sure is that?",
-                  "Not all that may vary is in the intervals.", (_sources, _runs))
+CHAPTER = Chapter(
+    "report",
+    "sure",
+    "How sure is that?",
+    "Not all that may vary is in the intervals.",
+    (_sources, _runs),
+)

@@ -34,7 +34,9 @@ class ToGrey(nn.Module):
         self.weights = tuple(map(float, weights))
 
     def forward(self, images: Tensor) -> Tensor:
-        red, green, blue = (images[:, i : i + 1].float().mul(w / 255) for i, w in enumerate(self.weights))
+        red, green, blue = (
+            images[:, i : i + 1].float().mul(w / 255) for i, w in enumerate(self.weights)
+        )
         return red + green + blue
 
 
@@ -58,7 +60,9 @@ class Ancestor(Network):
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.classifier(self.features(images))
-        return functional.pad(logits.view(len(images), self.positions, -1).float(), (1, 0), value=NO_CHARACTER)
+        return functional.pad(
+            logits.view(len(images), self.positions, -1).float(), (1, 0), value=NO_CHARACTER
+        )
 
 
 def themlaw(sizes: Sizes) -> Ancestor:
@@ -73,8 +77,10 @@ def themlaw(sizes: Sizes) -> Ancestor:
         nn.Conv2d(64, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
     )  # fmt: skip
     trunk.extend([nn.Linear(flattened_size(trunk, sizes), 128), nn.ReLU()])
-    heads = ParallelHeads(nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, sizes.alphabet_size))
-                          for _ in range(sizes.positions))
+    heads = ParallelHeads(
+        nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, sizes.alphabet_size))
+        for _ in range(sizes.positions)
+    )
     return Ancestor(trunk, heads, sizes)
 
 
@@ -164,8 +170,10 @@ def flattened_size(trunk: nn.Sequential, sizes: Sizes) -> int:
     columns = _left(trunk, sizes.width)
     if min(rows, columns) < 1:
         least = next(size for size in count(1) if _left(trunk, size) >= 1)
-        raise ValueError(f"its convolutions and pools need images of {least} x {least} px or more, got {sizes.height} "
-                         f"x {sizes.width} (height x width): make the captchas larger, or choose another architecture")
+        raise ValueError(
+            f"its convolutions and pools need images of {least} x {least} px or more, got {sizes.height} "
+            f"x {sizes.width} (height x width): make the captchas larger, or choose another architecture"
+        )
     channels = [layer.out_channels for layer in trunk if isinstance(layer, nn.Conv2d)]
     return channels[-1] * rows * columns
 

@@ -9,10 +9,10 @@ from torch.nn import functional
 from stages.captcha import glyphs
 
 CELL = glyphs.SIDE  # px, height and width that a cell is brought to
-SIDE = 14      # features a row and a column of the cell
+SIDE = 14  # features a row and a column of the cell
 FEATURES = SIDE**2
-FAINT = 0.1    # of the darkest ink: less tells nothing of a character's place and slant
-SLANT = 1.0    # px a px, at most, that is taken out
+FAINT = 0.1  # of the darkest ink: less tells nothing of a character's place and slant
+SLANT = 1.0  # px a px, at most, that is taken out
 
 
 def features(images: Tensor, positions: int) -> Tensor:
@@ -33,9 +33,13 @@ def cells_of(images: Tensor, positions: int) -> Tensor:
     whole thousandths makes the inverted image give the same bits.
     """
     height, width = images.shape[2:]
-    thousandths = torch.tensor([299.0, 587.0, 114.0], dtype=torch.float64, device=images.device)  # ITU-R BT.601
+    thousandths = torch.tensor(
+        [299.0, 587.0, 114.0], dtype=torch.float64, device=images.device
+    )  # ITU-R BT.601
     luma = (images.double() * thousandths[:, None, None]).sum(1)  # (B, H, W)
-    border = torch.cat([luma[:, 0], luma[:, -1], luma[:, 1:-1, 0], luma[:, 1:-1, -1]], 1).sort(1).values
+    border = (
+        torch.cat([luma[:, 0], luma[:, -1], luma[:, 1:-1, 0], luma[:, 1:-1, -1]], 1).sort(1).values
+    )
     middle = border.shape[1] // 2  # of an even number
     contrast = luma - border[:, middle - 1 : middle + 1].mean(1)[:, None, None]
     down = _averaging(height, CELL).to(luma)
@@ -66,7 +70,9 @@ def upright(ink: Tensor) -> Tensor:
     dx = place - x
     dy = place[:, None] - y
     slant = (mass * dx * dy).sum((1, 2)) / (mass * dy.square()).sum((1, 2)).clamp(min=1e-9)
-    turn = torch.zeros(len(ink), 2, 3, dtype=ink.dtype, device=ink.device)  # -1 to 1 is the cell's breadth
+    turn = torch.zeros(
+        len(ink), 2, 3, dtype=ink.dtype, device=ink.device
+    )  # -1 to 1 is the cell's breadth
     turn[:, 0, 0] = turn[:, 1, 1] = 1
     turn[:, 0, 1] = slant.clamp(-SLANT, SLANT)
     turn[:, 0, 2] = x[:, 0, 0] / (CELL / 2)

@@ -62,11 +62,15 @@ class Classical(Network):
 
     def logits(self, x: Tensor) -> Tensor:
         """Logits (m, A + 1) float32 of features (m, F) float64; the predicted class is ahead, whatever rounds."""
-        size = DISTANCES_IN_MEMORY if self.in_one_piece else max(1, DISTANCES_IN_MEMORY // self.rows)
+        size = (
+            DISTANCES_IN_MEMORY if self.in_one_piece else max(1, DISTANCES_IN_MEMORY // self.rows)
+        )
         pairs = [self.classify(rows) for rows in torch.split(x, size)]
         scores = torch.cat([pair[0] for pair in pairs])
         winner = torch.cat([pair[1] for pair in pairs])
-        logits = torch.full((len(x), self.alphabet_size + 1), FLOOR, dtype=torch.float32, device=x.device)
+        logits = torch.full(
+            (len(x), self.alphabet_size + 1), FLOOR, dtype=torch.float32, device=x.device
+        )
         logits[:, self.classes] = scores.clamp(min=FLOOR).float()
         label = self.classes[winner][:, None]
         ahead = logits.scatter(1, label, -torch.inf).amax(1, keepdim=True) + MARGIN
@@ -111,11 +115,17 @@ class Classical(Network):
 
     def check_values(self) -> None:
         """Raise ValueError where a buffer of the right shape makes no reader."""
-        if not (self.classes.diff() > 0).all() or self.classes[0] < 0 or self.classes[-1] > self.alphabet_size:
+        if (
+            not (self.classes.diff() > 0).all()
+            or self.classes[0] < 0
+            or self.classes[-1] > self.alphabet_size
+        ):
             raise ValueError(f"classes should ascend within 0 to {self.alphabet_size}")
 
 
-def build_classical(kind: str, state: Mapping[str, Tensor], *, alphabet_size: int, positions: int) -> Classical:
+def build_classical(
+    kind: str, state: Mapping[str, Tensor], *, alphabet_size: int, positions: int
+) -> Classical:
     """A reader from its state alone, ready to read.
 
     Raises ValueError, one line, on an unknown kind, and on a tensor that is missing, unknown, of another type or shape,
@@ -126,10 +136,14 @@ def build_classical(kind: str, state: Mapping[str, Tensor], *, alphabet_size: in
     buffers = ["classes", *model.shapes(0, 0)]
     wrong = sorted(set(buffers) ^ set(state))
     if wrong:
-        raise ValueError(f"a {kind} reader has {', '.join(buffers)}, but {wrong[0]} is missing or unknown")
+        raise ValueError(
+            f"a {kind} reader has {', '.join(buffers)}, but {wrong[0]} is missing or unknown"
+        )
     classes = state["classes"]
     if classes.ndim != 1 or len(classes) < 2:
-        raise ValueError(f"classes of a {kind} reader should be two or more, got shape {tuple(classes.shape)}")
+        raise ValueError(
+            f"classes of a {kind} reader should be two or more, got shape {tuple(classes.shape)}"
+        )
     size = state[model.SIZED_BY].shape[:1].numel()
     shapes: Shapes = {"classes": (torch.int64, (len(classes),)), **model.shapes(len(classes), size)}
     for name, (dtype, shape) in shapes.items():
@@ -158,7 +172,9 @@ def check_sizes(alphabet_size: int, positions: int) -> None:
 
 def _check_tensor(name: str, tensor: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
     if tensor.dtype != dtype or tuple(tensor.shape) != shape or not tensor.numel():
-        raise ValueError(f"{name} has shape {tuple(tensor.shape)} and {tensor.dtype}, expected "
-                         f"{' x '.join(map(str, shape)) or 'one'} of {dtype}")
+        raise ValueError(
+            f"{name} has shape {tuple(tensor.shape)} and {tensor.dtype}, expected "
+            f"{' x '.join(map(str, shape)) or 'one'} of {dtype}"
+        )
     if not torch.isfinite(tensor).all():
         raise ValueError(f"{name} should be finite")

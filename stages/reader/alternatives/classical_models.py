@@ -67,8 +67,12 @@ class Perceptron(Classical):
 
     @staticmethod
     def shapes(classes: int, size: int) -> Shapes:
-        return {"hidden_weight": (torch.float64, (size, FEATURES)), "hidden_bias": (torch.float64, (size,)),
-                "weight": (torch.float64, (classes, size)), "bias": (torch.float64, (classes,))}
+        return {
+            "hidden_weight": (torch.float64, (size, FEATURES)),
+            "hidden_bias": (torch.float64, (size,)),
+            "weight": (torch.float64, (classes, size)),
+            "bias": (torch.float64, (classes,)),
+        }
 
     @staticmethod
     def estimator(point: Point, seed: int) -> Any:
@@ -81,14 +85,21 @@ class Perceptron(Classical):
         hidden, last = estimator.coefs_
         hidden_bias, last_bias = estimator.intercepts_
         weight, bias = _two_rows(last.T, last_bias)
-        return {"classes": torch.tensor(estimator.classes_), "hidden_weight": torch.tensor(hidden.T),
-                "hidden_bias": torch.tensor(hidden_bias), "weight": weight, "bias": bias}
+        return {
+            "classes": torch.tensor(estimator.classes_),
+            "hidden_weight": torch.tensor(hidden.T),
+            "hidden_bias": torch.tensor(hidden_bias),
+            "weight": weight,
+            "bias": bias,
+        }
 
 
 class Neighbours(Classical):
     """Votes of the nearest training cells, equal or by 1 / distance; the first class of equal votes."""
 
-    GRID = tuple({"n_neighbors": k, "weights": votes} for k in (7, 5, 3) for votes in ("uniform", "distance"))
+    GRID = tuple(
+        {"n_neighbors": k, "weights": votes} for k in (7, 5, 3) for votes in ("uniform", "distance")
+    )
     MOST = 20_000
     SIZED_BY = "cells"
     cells: Tensor
@@ -101,10 +112,16 @@ class Neighbours(Classical):
         return len(self.cells) + int(self.neighbours) * (FEATURES + len(self.classes))
 
     def classify(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        nearest = squared_distances(x, self.cells.double()).topk(int(self.neighbours), 1, largest=False).indices
+        nearest = (
+            squared_distances(x, self.cells.double())
+            .topk(int(self.neighbours), 1, largest=False)
+            .indices
+        )
         votes = torch.ones(nearest.shape, dtype=x.dtype, device=x.device)
         if self.by_distance:
-            distance = (x[:, None] - self.cells[nearest].double()).square().sum(2).sqrt()  # exactly 0 for equal cells
+            distance = (
+                (x[:, None] - self.cells[nearest].double()).square().sum(2).sqrt()
+            )  # exactly 0 for equal cells
             equal = distance == 0
             votes = torch.where(equal.any(1, keepdim=True), equal.double(), 1 / distance)
         counted = functional.one_hot(self.owner[nearest], len(self.classes)).double()  # (m, k, C)
@@ -114,14 +131,20 @@ class Neighbours(Classical):
     def check_values(self) -> None:
         super().check_values()
         if not 1 <= int(self.neighbours) <= len(self.cells):
-            raise ValueError(f"neighbours should be 1 to {len(self.cells)}, got {int(self.neighbours)}")
+            raise ValueError(
+                f"neighbours should be 1 to {len(self.cells)}, got {int(self.neighbours)}"
+            )
         if not ((self.owner >= 0) & (self.owner < len(self.classes))).all():
             raise ValueError(f"owner should be 0 to {len(self.classes) - 1}")
 
     @staticmethod
     def shapes(classes: int, size: int) -> Shapes:
-        return {"cells": (torch.float32, (size, FEATURES)), "owner": (torch.int64, (size,)),
-                "neighbours": (torch.int64, ()), "by_distance": (torch.bool, ())}
+        return {
+            "cells": (torch.float32, (size, FEATURES)),
+            "owner": (torch.int64, (size,)),
+            "neighbours": (torch.int64, ()),
+            "by_distance": (torch.bool, ()),
+        }
 
     @staticmethod
     def estimator(point: Point, seed: int) -> Any:
@@ -131,10 +154,13 @@ class Neighbours(Classical):
 
     @staticmethod
     def state_of(estimator: Any, x: Doubles, y: Ints) -> dict[str, Tensor]:
-        return {"classes": torch.tensor(estimator.classes_), "cells": torch.tensor(x, dtype=torch.float32),
-                "owner": torch.tensor(np.searchsorted(estimator.classes_, y)),
-                "neighbours": torch.tensor(estimator.n_neighbors),
-                "by_distance": torch.tensor(estimator.weights == "distance")}
+        return {
+            "classes": torch.tensor(estimator.classes_),
+            "cells": torch.tensor(x, dtype=torch.float32),
+            "owner": torch.tensor(np.searchsorted(estimator.classes_, y)),
+            "neighbours": torch.tensor(estimator.n_neighbors),
+            "by_distance": torch.tensor(estimator.weights == "distance"),
+        }
 
 
 class SupportVectors(Classical):
@@ -144,7 +170,9 @@ class SupportVectors(Classical):
     squeezed into a third of a vote either way (scikit-learn's one-vs-rest decision function).
     """
 
-    GRID = tuple({"kernel": kernel, "C": c} for kernel in ("linear", "rbf") for c in (0.1, 1.0, 10.0))
+    GRID = tuple(
+        {"kernel": kernel, "C": c} for kernel in ("linear", "rbf") for c in (0.1, 1.0, 10.0)
+    )
     MOST = 10_000
     SIZED_BY = "vectors"
     vectors: Tensor  # class after class
@@ -173,26 +201,42 @@ class SupportVectors(Classical):
     def decisions(self, x: Tensor, first: Tensor, second: Tensor) -> Tensor:
         """The decision (m, P) of each pair, above 0 for its first class."""
         vectors = self.vectors.double()
-        kernel = torch.exp(-self.gamma * squared_distances(x, vectors)) if self.gamma else x @ vectors.T
+        kernel = (
+            torch.exp(-self.gamma * squared_distances(x, vectors)) if self.gamma else x @ vectors.T
+        )
         ends: list[int] = self.counts.cumsum(0).tolist()
-        parts = torch.stack([kernel[:, end - n : end] @ self.dual[:, end - n : end].T  # (m, C, C - 1)
-                             for end, n in zip(ends, self.counts.tolist(), strict=True)], 1)
+        parts = torch.stack(
+            [
+                kernel[:, end - n : end] @ self.dual[:, end - n : end].T  # (m, C, C - 1)
+                for end, n in zip(ends, self.counts.tolist(), strict=True)
+            ],
+            1,
+        )
         return parts[:, first, second - 1] + parts[:, second, first] + self.intercept
 
     def check_values(self) -> None:
         super().check_values()
         if (self.counts < 0).any() or int(self.counts.sum()) != len(self.vectors):
-            raise ValueError(f"counts should sum to {len(self.vectors)} vectors, got {self.counts.tolist()}")
+            raise ValueError(
+                f"counts should sum to {len(self.vectors)} vectors, got {self.counts.tolist()}"
+            )
         if self.gamma < 0 or self.temperature <= 0:
-            raise ValueError(f"gamma should be 0 or more and temperature above 0, got {float(self.gamma):g} and "
-                             f"{float(self.temperature):g}")
+            raise ValueError(
+                f"gamma should be 0 or more and temperature above 0, got {float(self.gamma):g} and "
+                f"{float(self.temperature):g}"
+            )
 
     @staticmethod
     def shapes(classes: int, size: int) -> Shapes:
         pairs = classes * (classes - 1) // 2
-        return {"vectors": (torch.float32, (size, FEATURES)), "dual": (torch.float64, (classes - 1, size)),
-                "counts": (torch.int64, (classes,)), "intercept": (torch.float64, (pairs,)),
-                "gamma": (torch.float64, ()), "temperature": (torch.float64, ())}
+        return {
+            "vectors": (torch.float32, (size, FEATURES)),
+            "dual": (torch.float64, (classes - 1, size)),
+            "counts": (torch.int64, (classes,)),
+            "intercept": (torch.float64, (pairs,)),
+            "gamma": (torch.float64, ()),
+            "temperature": (torch.float64, ()),
+        }
 
     @staticmethod
     def estimator(point: Point, seed: int) -> Any:
@@ -202,14 +246,19 @@ class SupportVectors(Classical):
 
     @staticmethod
     def state_of(estimator: Any, x: Doubles, y: Ints) -> dict[str, Tensor]:
-        sign = -1 if len(estimator.classes_) == 2 else 1  # scikit-learn turns LIBSVM's only pair round
+        sign = (
+            -1 if len(estimator.classes_) == 2 else 1
+        )  # scikit-learn turns LIBSVM's only pair round
         gamma = 0.0 if estimator.kernel == "linear" else estimator._gamma
-        return {"classes": torch.tensor(estimator.classes_), "dual": torch.tensor(sign * estimator.dual_coef_),
-                "vectors": torch.tensor(estimator.support_vectors_, dtype=torch.float32),
-                "counts": torch.tensor(estimator.n_support_, dtype=torch.int64),
-                "intercept": torch.tensor(sign * estimator.intercept_),
-                "gamma": torch.tensor(float(gamma), dtype=torch.float64),
-                "temperature": torch.tensor(1.0, dtype=torch.float64)}
+        return {
+            "classes": torch.tensor(estimator.classes_),
+            "dual": torch.tensor(sign * estimator.dual_coef_),
+            "vectors": torch.tensor(estimator.support_vectors_, dtype=torch.float32),
+            "counts": torch.tensor(estimator.n_support_, dtype=torch.int64),
+            "intercept": torch.tensor(sign * estimator.intercept_),
+            "gamma": torch.tensor(float(gamma), dtype=torch.float64),
+            "temperature": torch.tensor(1.0, dtype=torch.float64),
+        }
 
     @classmethod
     def calibrate(cls, state: dict[str, Tensor], x: Doubles, y: Ints, alphabet_size: int) -> None:
@@ -219,7 +268,9 @@ class SupportVectors(Classical):
             network = cls(state, alphabet_size=alphabet_size, positions=1)
             with torch.inference_mode():
                 logits = network.logits(torch.from_numpy(x[known])).numpy()
-            state["temperature"] = torch.tensor(fit_temperature(logits, y[known]), dtype=torch.float64)
+            state["temperature"] = torch.tensor(
+                fit_temperature(logits, y[known]), dtype=torch.float64
+            )
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:

@@ -30,18 +30,19 @@ from stages.reader.threads import cores, map_batches
 
 Denoiser = Callable[[Images], Images]
 
-MEDIAN = 3           # px, side of the window; at 5 it eats thin strokes
-MIN_SIGMA = 1.0          # of 255: with less noise than this, nlm and bilateral leave an image as it is
-RANGE_SIGMA = 6.0       # bilateral: range sigma in standard deviations of the noise; OpenCV adds up three channels, so
-                     # this is the 2 of Zhang & Gunturk (2008) for grey noise
-NEARNESS = 1.8       # px, bilateral: spatial sigma (Zhang & Gunturk 2008)
-STRENGTH = 1.0       # nlm: h in standard deviations of the noise
-PATCH = 5            # px, nlm: side of the surroundings
-SEARCH = 15          # px, nlm: side of where to look for their like
+MEDIAN = 3  # px, side of the window; at 5 it eats thin strokes
+MIN_SIGMA = 1.0  # of 255: with less noise than this, nlm and bilateral leave an image as it is
+RANGE_SIGMA = 6.0  # bilateral: range sigma in standard deviations of the noise; OpenCV adds up three channels, so
+# this is the 2 of Zhang & Gunturk (2008) for grey noise
+NEARNESS = 1.8  # px, bilateral: spatial sigma (Zhang & Gunturk 2008)
+STRENGTH = 1.0  # nlm: h in standard deviations of the noise
+PATCH = 5  # px, nlm: side of the surroundings
+SEARCH = 15  # px, nlm: side of where to look for their like
 
 
-def denoise(images: Images, method: str, state: State | None = None, *,
-            device: torch.device | None = None) -> Images:
+def denoise(
+    images: Images, method: str, state: State | None = None, *, device: torch.device | None = None
+) -> Images:
     """The images (n, H, W, 3) uint8 of any H and W, denoised; the given ones stay as they are.
 
     Raises ValueError on another shape or type, an unknown method, and a state that is not one of this method.
@@ -57,7 +58,11 @@ def build_denoiser(method: str, state: State, *, device: torch.device | None = N
     """
     if method not in DENOISERS:
         raise ValueError(f"denoise: expected one of {', '.join(DENOISERS)}, got {method!r}")
-    own = {name.removeprefix(PREFIX): tensor for name, tensor in state.items() if name.startswith(PREFIX)}
+    own = {
+        name.removeprefix(PREFIX): tensor
+        for name, tensor in state.items()
+        if name.startswith(PREFIX)
+    }
     if method == "pca":
         return _checked(_by_image(projection(own)))
     if method == "learned":
@@ -65,17 +70,29 @@ def build_denoiser(method: str, state: State, *, device: torch.device | None = N
     if method == "none" and not own:
         return _checked(np.copy)  # in one piece: to go image by image would take a second a reader
     if own:
-        raise ValueError(f"denoise: {method} has no state, got {PREFIX}{min(own)}: fit the reader again")
+        raise ValueError(
+            f"denoise: {method} has no state, got {PREFIX}{min(own)}: fit the reader again"
+        )
     changes: Mapping[str, Callable[[Image], Image]] = {
-        "median": median, "nlm": non_local_means, "bilateral": bilateral}
+        "median": median,
+        "nlm": non_local_means,
+        "bilateral": bilateral,
+    }
     return _checked(_by_image(changes[method]))
 
 
 def _checked(denoiser: Denoiser) -> Denoiser:
     def checked(images: Images) -> Images:
-        if images.ndim != 4 or images.shape[3] != 3 or 0 in images.shape[1:] or images.dtype != np.uint8:
-            raise ValueError(f"denoise: images should be (n, H, W, 3) uint8, got {images.shape} {images.dtype}: "
-                             "stack RGB bytes")
+        if (
+            images.ndim != 4
+            or images.shape[3] != 3
+            or 0 in images.shape[1:]
+            or images.dtype != np.uint8
+        ):
+            raise ValueError(
+                f"denoise: images should be (n, H, W, 3) uint8, got {images.shape} {images.dtype}: "
+                "stack RGB bytes"
+            )
         return denoiser(images) if len(images) else images.copy()
 
     return checked

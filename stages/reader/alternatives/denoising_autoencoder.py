@@ -24,11 +24,11 @@ from stages.reader.optimisers import decayed
 Floats = NDArray[np.float32]
 
 CHANNELS = 16  # of the first layer
-BATCH = 16     # pairs per step
+BATCH = 16  # pairs per step
 EPOCHS = 5
 LEARNING_RATE = 0.004  # peak
 WEIGHT_DECAY = 0.001
-CLEAN = 8      # one image in so many is given clean: what has no noise is to stay as it is
+CLEAN = 8  # one image in so many is given clean: what has no noise is to stay as it is
 ENOUGH = 1e-3  # mean squared error, full scale = 1 (30 dB), from which getting nearer to clean counts less
 
 
@@ -55,12 +55,16 @@ class Autoencoder(nn.Module):
             block(c, 2 * c, 3, 2), block(2 * c, 2 * c), block(2 * c, 2 * c),  # (B, 2c, H / 4, W / 4)
             nn.Conv2d(2 * c, 4 * c, 3, 1, 1), nn.PixelShuffle(2),  # (B, c, H / 2, W / 2)
         )  # fmt: skip
-        self.last = nn.Sequential(nn.ReLU(), nn.Conv2d(c, 12, 3, 1, 1), nn.PixelShuffle(2))  # (B, 3, H, W)
+        self.last = nn.Sequential(
+            nn.ReLU(), nn.Conv2d(c, 12, 3, 1, 1), nn.PixelShuffle(2)
+        )  # (B, 3, H, W)
 
     def forward(self, images: Tensor) -> Tensor:
         x = images.float()
         mean = x.mean((2, 3), keepdim=True)
-        spread = (x - mean).square().mean((1, 2, 3), keepdim=True).add(6.5).sqrt()  # an even image has none
+        spread = (
+            (x - mean).square().mean((1, 2, 3), keepdim=True).add(6.5).sqrt()
+        )  # an even image has none
         height, width = x.shape[2:]
         z = functional.pad((x - mean) / spread, (0, -width % 4, 0, -height % 4), mode="replicate")
         outer = self.outer(z)
@@ -69,8 +73,13 @@ class Autoencoder(nn.Module):
         return result
 
 
-def pairs_of(images: Images, captcha: Sequence[int], condition: Sequence[int], foreground: Sequence[Sequence[str]],
-             background: Sequence[str]) -> Pairs:
+def pairs_of(
+    images: Images,
+    captcha: Sequence[int],
+    condition: Sequence[int],
+    foreground: Sequence[Sequence[str]],
+    background: Sequence[str],
+) -> Pairs:
     """Each noisy rendering beside its captcha's clean one; the columns of a captcha table, condition 0 being clean.
 
     The two are seldom painted alike, for colour is assigned by rendering: the clean one is repainted in the other's
@@ -108,8 +117,13 @@ def _rgb(colour: str) -> Floats:
     return np.array(list(bytes.fromhex(colour.removeprefix("#"))), np.float32)
 
 
-def fit_learned(pairs: Pairs, *, seed: int, device: torch.device,
-                report: Callable[[str], None] = lambda line: None) -> dict[str, Tensor]:
+def fit_learned(
+    pairs: Pairs,
+    *,
+    seed: int,
+    device: torch.device,
+    report: Callable[[str], None] = lambda line: None,
+) -> dict[str, Tensor]:
     """The state of `learned`; one line an epoch goes to `report`.
 
     The loss is the logarithm of each image's mean squared error, as decibels are (Chen et al. 2021): the squared error
@@ -118,12 +132,16 @@ def fit_learned(pairs: Pairs, *, seed: int, device: torch.device,
     in shape.
     """
     if pairs.noisy.shape != pairs.clean.shape or not len(pairs.noisy):
-        raise ValueError(f"denoise: learned needs as many noisy images as clean ones of one size, got "
-                         f"{pairs.noisy.shape} and {pairs.clean.shape}")
+        raise ValueError(
+            f"denoise: learned needs as many noisy images as clean ones of one size, got "
+            f"{pairs.noisy.shape} and {pairs.clean.shape}"
+        )
     network = _network(seed).to(device)
     size = min(BATCH, len(pairs.noisy))
     steps = len(pairs.noisy) // size
-    optimiser = torch.optim.AdamW(decayed(network.parameters(), WEIGHT_DECAY), LEARNING_RATE, fused=True)
+    optimiser = torch.optim.AdamW(
+        decayed(network.parameters(), WEIGHT_DECAY), LEARNING_RATE, fused=True
+    )
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimiser, LEARNING_RATE, EPOCHS * steps + 1)
     with deterministic(), replicas(network, device) as side_by_side:
         side_by_side.train()
@@ -133,12 +151,16 @@ def fit_learned(pairs: Pairs, *, seed: int, device: torch.device,
             order = np.random.default_rng((seed, epoch)).permutation(len(pairs.noisy))
             for step in range(steps):
                 optimiser.zero_grad()
-                loss += side_by_side.backward(_loss(pairs, order[step * size : (step + 1) * size], device), size)
+                loss += side_by_side.backward(
+                    _loss(pairs, order[step * size : (step + 1) * size], device), size
+                )
                 nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 optimiser.step()
                 scheduler.step()
-            report(f"denoiser: epoch {epoch}/{EPOCHS}, {-10 / math.log(10) * loss / steps:.2f} dB, "
-                   f"{time.monotonic() - started:.0f} s")
+            report(
+                f"denoiser: epoch {epoch}/{EPOCHS}, {-10 / math.log(10) * loss / steps:.2f} dB, "
+                f"{time.monotonic() - started:.0f} s"
+            )
         side_by_side.gather()
     return {f"{PREFIX}{name}": tensor for name, tensor in on_cpu(network).items()}
 
@@ -175,10 +197,16 @@ def load_autoencoder(own: State) -> nn.Module:
     network = Autoencoder()
     expected = network.state_dict()
     wrong = sorted(set(expected) ^ set(own)) or [
-        name for name in expected if expected[name].shape != own[name].shape or expected[name].dtype != own[name].dtype
-        or not bool(torch.isfinite(own[name]).all())]
+        name
+        for name in expected
+        if expected[name].shape != own[name].shape
+        or expected[name].dtype != own[name].dtype
+        or not bool(torch.isfinite(own[name]).all())
+    ]
     if wrong:
-        raise ValueError(f"denoise: the state is not one of learned ({PREFIX}{wrong[0]} is missing, unknown, of "
-                         "another shape or not finite): fit the reader again")
+        raise ValueError(
+            f"denoise: the state is not one of learned ({PREFIX}{wrong[0]} is missing, unknown, of "
+            "another shape or not finite): fit the reader again"
+        )
     network.load_state_dict(dict(own))
     return fused(network).to(memory_format=torch.channels_last)

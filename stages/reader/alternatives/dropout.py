@@ -24,7 +24,9 @@ class Dropout(nn.Module):
             raise ValueError(f"dropout: expected a probability from 0 to below 1, got {p!r}")
         self.p = p
         self.seed = 0
-        self.generator: torch.Generator | None = None  # made at the first draw, on the device of what it drops
+        self.generator: torch.Generator | None = (
+            None  # made at the first draw, on the device of what it drops
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
@@ -62,5 +64,11 @@ def reseed(network: nn.Module, *identity: int) -> None:
     """
     dropouts = [module for module in network.modules() if isinstance(module, Dropout)]
     for place, dropout in enumerate(dropouts):
-        name = (len(identity), *identity, place)  # with its length, since NumPy takes (1, 2) and (1, 2, 0) for one seed
-        dropout.restart(int(np.random.SeedSequence(name).generate_state(1, np.uint64)[0] >> 1))  # Torch's are signed
+        name = (
+            len(identity),
+            *identity,
+            place,
+        )  # with its length, since NumPy takes (1, 2) and (1, 2, 0) for one seed
+        dropout.restart(
+            int(np.random.SeedSequence(name).generate_state(1, np.uint64)[0] >> 1)
+        )  # Torch's are signed

@@ -13,8 +13,8 @@ from torch import Tensor
 from stages.reader.alternatives.denoising_state import PREFIX, Image, State
 from stages.reader.batches import Images
 
-SIDE = 8         # px, of a patch
-STRIDE = 4       # px, between the patches that the eigenvectors are found from
+SIDE = 8  # px, of a patch
+STRIDE = 4  # px, between the patches that the eigenvectors are found from
 VARIANCE = 0.95  # share of the variance of clean patches that is retained
 
 
@@ -25,10 +25,14 @@ def fit_pca(images: Images, *, variance: float = VARIANCE) -> dict[str, Tensor]:
     that neither polarity nor hue matters. Raises ValueError where there is nothing but even patches.
     """
     if not len(images) or min(images.shape[1:3]) < SIDE:
-        raise ValueError(f"denoise: pca needs images of at least {SIDE} x {SIDE} px, got {images.shape}")
+        raise ValueError(
+            f"denoise: pca needs images of at least {SIDE} x {SIDE} px, got {images.shape}"
+        )
     scatter = np.zeros((SIDE**2, SIDE**2))
     for image in images:
-        windows = np.lib.stride_tricks.sliding_window_view(image, (SIDE, SIDE), (0, 1))[::STRIDE, ::STRIDE]
+        windows = np.lib.stride_tricks.sliding_window_view(image, (SIDE, SIDE), (0, 1))[
+            ::STRIDE, ::STRIDE
+        ]
         patches = windows.reshape(-1, SIDE**2).astype(np.float64)
         patches -= patches.mean(1, keepdims=True)
         scatter += patches.T @ patches
@@ -43,10 +47,18 @@ def fit_pca(images: Images, *, variance: float = VARIANCE) -> dict[str, Tensor]:
 
 def _eigenvectors(own: State) -> NDArray[np.float64]:
     vectors = own.get("eigenvectors")
-    if set(own) != {"eigenvectors"} or vectors is None or vectors.ndim != 3 or vectors.shape[1:] != (SIDE, SIDE) \
-            or not 1 <= len(vectors) < SIDE**2 or not bool(torch.isfinite(vectors).all()):
-        raise ValueError(f"denoise: the state of pca should be {PREFIX}eigenvectors, (1 to {SIDE**2 - 1}, {SIDE}, "
-                         f"{SIDE}) and finite, got {_shapes(own)}: fit the reader again")
+    if (
+        set(own) != {"eigenvectors"}
+        or vectors is None
+        or vectors.ndim != 3
+        or vectors.shape[1:] != (SIDE, SIDE)
+        or not 1 <= len(vectors) < SIDE**2
+        or not bool(torch.isfinite(vectors).all())
+    ):
+        raise ValueError(
+            f"denoise: the state of pca should be {PREFIX}eigenvectors, (1 to {SIDE**2 - 1}, {SIDE}, "
+            f"{SIDE}) and finite, got {_shapes(own)}: fit the reader again"
+        )
     return vectors.double().cpu().numpy()
 
 
@@ -59,10 +71,17 @@ def projection(own: State) -> Callable[[Image], Image]:
     kernel = np.zeros((2 * SIDE - 1, 2 * SIDE - 1))
     for vector in [np.full((SIDE, SIDE), 1 / SIDE), *vectors]:  # the first lets a patch's mean pass
         padded = np.pad(vector, SIDE - 1)
-        kernel += np.einsum("ijkl,kl->ij", np.lib.stride_tricks.sliding_window_view(padded, (SIDE, SIDE)), vector)
+        kernel += np.einsum(
+            "ijkl,kl->ij", np.lib.stride_tricks.sliding_window_view(padded, (SIDE, SIDE)), vector
+        )
     kernel /= SIDE**2
-    return lambda image: np.asarray(cv2.filter2D(image, cv2.CV_8U, kernel, borderType=cv2.BORDER_REFLECT_101))
+    return lambda image: np.asarray(
+        cv2.filter2D(image, cv2.CV_8U, kernel, borderType=cv2.BORDER_REFLECT_101)
+    )
 
 
 def _shapes(own: State) -> str:
-    return ", ".join(f"{PREFIX}{name} {tuple(tensor.shape)}" for name, tensor in sorted(own.items())) or "nothing"
+    return (
+        ", ".join(f"{PREFIX}{name} {tuple(tensor.shape)}" for name, tensor in sorted(own.items()))
+        or "nothing"
+    )

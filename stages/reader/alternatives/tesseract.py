@@ -42,15 +42,22 @@ from stages.reader.threads import cores
 
 GreyImage = NDArray[np.uint8]  # (H', W'), 0 black to 255 white
 
-OLDEST = (5, 0)   # lists where its languages lie, and heeds a whitelist with the neural engine (as 4.1 does)
-LINE = 40         # px, least height of an image that it gets, for capitals of about 30 px
-MARGIN = 10       # px around it
-RESOLUTION = 300  # dots an inch, told for want of a file that says it: else it guesses, and complains
-PATIENCE = 600    # seconds for one process
-KNOWN = 0.9       # share of the alphabet that a language has to know
-UNICHARSET = 21   # TESSDATA_LSTM_UNICHARSET of ccutil/tessdatamanager.h: the entry with the characters it knows
-MIN_CONFIDENCE = 1e-4      # confidence of a character that was read; 0 means that one was missed
-HOW = "install it (apt-get install tesseract-ocr; pip install pytesseract) or leave such readers out"
+OLDEST = (
+    5,
+    0,
+)  # lists where its languages lie, and heeds a whitelist with the neural engine (as 4.1 does)
+LINE = 40  # px, least height of an image that it gets, for capitals of about 30 px
+MARGIN = 10  # px around it
+RESOLUTION = (
+    300  # dots an inch, told for want of a file that says it: else it guesses, and complains
+)
+PATIENCE = 600  # seconds for one process
+KNOWN = 0.9  # share of the alphabet that a language has to know
+UNICHARSET = 21  # TESSDATA_LSTM_UNICHARSET of ccutil/tessdatamanager.h: the entry with the characters it knows
+MIN_CONFIDENCE = 1e-4  # confidence of a character that was read; 0 means that one was missed
+HOW = (
+    "install it (apt-get install tesseract-ocr; pip install pytesseract) or leave such readers out"
+)
 
 
 class Tesseract(ExternalReader):
@@ -59,19 +66,33 @@ class Tesseract(ExternalReader):
     `denoiser` sees the images first, as it does those of other readers.
     """
 
-    def __init__(self, alphabet: str, *, positions: int,
-                 denoiser: Callable[[Images], Images] = unchanged) -> None:
+    def __init__(
+        self, alphabet: str, *, positions: int, denoiser: Callable[[Images], Images] = unchanged
+    ) -> None:
         """Raises ValueError, one line, where Tesseract is absent or knows no language with this alphabet."""
         self.version = require_tesseract()
         self.alphabet = alphabet
         self.denoiser = denoiser
-        self.config = shlex.join([
-            "--oem", "1", "--psm", "10" if positions == 1 else "7", "--dpi", str(RESOLUTION),
-            "-c", "hocr_char_boxes=1", "-c", f"tessedit_char_whitelist={alphabet}"])
+        self.config = shlex.join(
+            [
+                "--oem",
+                "1",
+                "--psm",
+                "10" if positions == 1 else "7",
+                "--dpi",
+                str(RESOLUTION),
+                "-c",
+                "hocr_char_boxes=1",
+                "-c",
+                f"tessedit_char_whitelist={alphabet}",
+            ]
+        )
         self.language, self.unknown = choose_language(alphabet)
         if self.unknown:
-            self.caution = (f"Tesseract's language {self.language} does not know {self.unknown}: these count as "
-                            "misread")
+            self.caution = (
+                f"Tesseract's language {self.language} does not know {self.unknown}: these count as "
+                "misread"
+            )
 
     @property
     def title(self) -> str:
@@ -97,9 +118,13 @@ class Tesseract(ExternalReader):
         """Its readings; the probability of a text is the product over its characters, and no text has a rival."""
         readings = self.read(images)
         probability = reading_probability(readings)
-        texts = [(tuple(row[row > 0].tolist()), float(share))
-                 for row, share in zip(readings.labels, probability, strict=True)]
-        return TextPrediction(readings, probability, [[text] if top and text[0] else [] for text in texts])
+        texts = [
+            (tuple(row[row > 0].tolist()), float(share))
+            for row, share in zip(readings.labels, probability, strict=True)
+        ]
+        return TextPrediction(
+            readings, probability, [[text] if top and text[0] else [] for text in texts]
+        )
 
     def _read(self, images: Images) -> list[list[tuple[str, float]]]:
         """The symbols of each image, from one process."""
@@ -108,16 +133,25 @@ class Tesseract(ExternalReader):
             names = [os.path.join(folder, f"{i}.pgm") for i in range(len(images))]
             for name, image in zip(names, images, strict=True):
                 Path(name).write_bytes(to_pgm(line_image(image)))
-            listing = os.path.join(folder, "images.txt")  # Tesseract reads the files that a text file names
+            listing = os.path.join(
+                folder, "images.txt"
+            )  # Tesseract reads the files that a text file names
             Path(listing).write_text("\n".join(names) + "\n", encoding="utf-8")
             try:
-                written = pytesseract.image_to_pdf_or_hocr(listing, lang=self.language, config=self.config,
-                                                           timeout=PATIENCE, extension="hocr")
+                written = pytesseract.image_to_pdf_or_hocr(
+                    listing,
+                    lang=self.language,
+                    config=self.config,
+                    timeout=PATIENCE,
+                    extension="hocr",
+                )
             except (OSError, RuntimeError) as error:  # gone, failed, or too slow
                 raise ValueError(f"tesseract failed ({_one_line(error)}): {HOW}") from None
         pages = symbols_of(written.decode("utf-8"))
         if len(pages) != len(images):
-            raise ValueError(f"tesseract: expected {len(images)} pages of hOCR, got {len(pages)}: {HOW}")
+            raise ValueError(
+                f"tesseract: expected {len(images)} pages of hOCR, got {len(pages)}: {HOW}"
+            )
         return pages
 
 
@@ -127,9 +161,13 @@ def require_tesseract() -> str:
     try:
         version = pytesseract.get_tesseract_version()
     except (OSError, SystemExit, subprocess.CalledProcessError) as error:
-        raise ValueError(f"the program tesseract cannot be used ({_one_line(error)}): {HOW}") from None
+        raise ValueError(
+            f"the program tesseract cannot be used ({_one_line(error)}): {HOW}"
+        ) from None
     if (version.major, version.minor) < OLDEST:
-        raise ValueError(f"tesseract: expected version {'.'.join(map(str, OLDEST))} or later, got {version}: {HOW}")
+        raise ValueError(
+            f"tesseract: expected version {'.'.join(map(str, OLDEST))} or later, got {version}: {HOW}"
+        )
     return str(version)
 
 
@@ -137,7 +175,9 @@ def _pytesseract() -> ModuleType:
     try:
         return importlib.import_module("pytesseract")
     except ImportError as error:
-        raise ValueError(f"the package pytesseract is missing ({_one_line(error)}): {HOW}") from None
+        raise ValueError(
+            f"the package pytesseract is missing ({_one_line(error)}): {HOW}"
+        ) from None
 
 
 def _one_line(error: BaseException) -> str:
@@ -150,26 +190,44 @@ def choose_language(alphabet: str) -> tuple[str, str]:
     Those it cannot read, which counts as failure: no data of Debian know the Ukrainian Ґ. Of equal ones it is English,
     then the first by name. Raises ValueError, one line, where less than KNOWN of the alphabet is known.
     """
-    unknown = {name: "".join(sorted(set(alphabet) - characters_of(path))) for name, path in language_files().items()}
+    unknown = {
+        name: "".join(sorted(set(alphabet) - characters_of(path)))
+        for name, path in language_files().items()
+    }
     best = min(unknown, key=lambda name: len(unknown[name]), default=None)
     if best is None or len(unknown[best]) > (1 - KNOWN) * len(alphabet):
-        nearest = f"{best}, the nearest, lacks {unknown[best]!r}" if best else "it has no language data at all"
-        raise ValueError(f"tesseract: expected language data that know the alphabet {alphabet!r}, but {nearest}: "
-                         "install some that do (`apt-cache search tesseract-ocr` lists them, as tesseract-ocr-ukr)")
+        nearest = (
+            f"{best}, the nearest, lacks {unknown[best]!r}"
+            if best
+            else "it has no language data at all"
+        )
+        raise ValueError(
+            f"tesseract: expected language data that know the alphabet {alphabet!r}, but {nearest}: "
+            "install some that do (`apt-cache search tesseract-ocr` lists them, as tesseract-ocr-ukr)"
+        )
     return best, unknown[best]
 
 
 def language_files() -> dict[str, Path]:
     """The installed languages and their files: English, the others by name, whole scripts (as Cyrillic) last."""
     try:
-        listing = subprocess.run(["tesseract", "--list-langs"], capture_output=True, text=True, check=True)
+        listing = subprocess.run(
+            ["tesseract", "--list-langs"], capture_output=True, text=True, check=True
+        )
     except (OSError, subprocess.CalledProcessError) as error:
-        raise ValueError(f"the program tesseract cannot list its languages ({_one_line(error)}): {HOW}") from None
+        raise ValueError(
+            f"the program tesseract cannot list its languages ({_one_line(error)}): {HOW}"
+        ) from None
     title, *names = (listing.stdout or listing.stderr).splitlines()
     place = re.search(r'in "(.+)"', title)
     if place is None:
-        raise ValueError(f"tesseract --list-langs: expected the folder of its languages, got {title!r}: {HOW}")
-    ordered = sorted(map(str.strip, names), key=lambda name: (name != "eng", "/" in name or name[:1].isupper(), name))
+        raise ValueError(
+            f"tesseract --list-langs: expected the folder of its languages, got {title!r}: {HOW}"
+        )
+    ordered = sorted(
+        map(str.strip, names),
+        key=lambda name: (name != "eng", "/" in name or name[:1].isupper(), name),
+    )
     return {name: Path(place[1], f"{name}.traineddata") for name in ordered}
 
 
@@ -180,7 +238,7 @@ def characters_of(path: Path) -> set[str]:
     (ccutil/tessdatamanager.cpp). The entry sought has a line a character, which starts with it (unicharset(5)).
     """
     content = path.read_bytes()
-    count, = struct.unpack_from("<i", content)
+    (count,) = struct.unpack_from("<i", content)
     if not UNICHARSET < count <= (len(content) - 4) // 8:
         return set()
     places = struct.unpack_from(f"<{count}q", content, 4)
@@ -204,7 +262,9 @@ def line_image(image: NDArray[np.uint8]) -> GreyImage:
         ground = 255 - ground
     scale = max(1.0, LINE / len(grey))
     large = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-    line: GreyImage = cv2.copyMakeBorder(large, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_CONSTANT, value=ground)
+    line: GreyImage = cv2.copyMakeBorder(
+        large, MARGIN, MARGIN, MARGIN, MARGIN, cv2.BORDER_CONSTANT, value=ground
+    )
     return line
 
 
@@ -222,7 +282,9 @@ def to_pgm(grey: GreyImage) -> bytes:
 def symbols_of(hocr: str) -> list[list[tuple[str, float]]]:
     """The symbols of each page of hOCR, in reading order, with their confidences, 0 to 1."""
     pages = re.split(r"class=['\"]ocr_page['\"]", hocr)[1:]
-    symbol = re.compile(r"class=['\"]ocrx_cinfo['\"] title=['\"][^'\"]*x_conf ([\d.]+)[^>]*>(.*?)</span>", re.DOTALL)
+    symbol = re.compile(
+        r"class=['\"]ocrx_cinfo['\"] title=['\"][^'\"]*x_conf ([\d.]+)[^>]*>(.*?)</span>", re.DOTALL
+    )
     return [list(map(_symbol_of, symbol.finditer(page))) for page in pages]
 
 
@@ -243,12 +305,19 @@ def to_readings(pages: list[list[tuple[str, float]]], alphabet: str) -> Readings
 
 def _known(page: list[tuple[str, float]], alphabet: str) -> list[tuple[str, float]]:
     """The characters of the symbols of a page that are in the alphabet."""
-    return [(character, share) for symbol, share in page for character in symbol if character in alphabet]
+    return [
+        (character, share)
+        for symbol, share in page
+        for character in symbol
+        if character in alphabet
+    ]
 
 
 def reading_probability(readings: Readings) -> Doubles:
     """The probability (n,) of each text, were its characters independent; 0 where nothing was read."""
-    product = np.where(readings.labels > 0, readings.confidence, 1.0).astype(np.float64).prod(axis=1)
+    product = (
+        np.where(readings.labels > 0, readings.confidence, 1.0).astype(np.float64).prod(axis=1)
+    )
     result: Doubles = np.where(readings.lengths > 0, product, 0.0)
     return result
 
