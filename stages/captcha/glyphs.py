@@ -108,7 +108,9 @@ def labels_of(characters: NDArray[np.str_], alphabet: str) -> Ints:
 def hold_out(
     labels: NDArray[np.generic], share: float, *, at_least: int = 1, rng: np.random.Generator
 ) -> Bools:
-    """Draw `share` of each class: at least one, and at least `at_least` remain. labels (n,); returns (n,), True if drawn.
+    """Draw `share` of each class: at least one, and at least `at_least` remain.
+
+    labels (n,); returns (n,), True if drawn.
 
     Raises ValueError with the class that has too few.
     """

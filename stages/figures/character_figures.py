@@ -1,7 +1,7 @@
 """Which characters are robust, which are confused, and what noise does to that.
 
-All take tables of stages.insight.character_accuracy and stages.insight.confusions, as plots/explain holds them; `all` in the place
-of a noise type is all of them together, `none` the clean renderings.
+All take tables of stages.insight.character_accuracy and stages.insight.confusions, as plots/explain
+holds them; `all` in the place of a noise type is all of them together, `none` the clean renderings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What is read as what: matrices by noise type, the confusions that noise adds, and how they move with its level.
 
-Characters are those of stages.insight.character_accuracy. A character for which nothing was read was read as MISSED, a column of
-its own. A confusion is a true character with another one, or with MISSED.
+Characters are those of stages.insight.character_accuracy. A character for which nothing was read
+counts as MISSED, a column of its own. A confusion is a true character with another one, or with
+MISSED.
 """
 
 from __future__ import annotations

@@ -194,9 +194,10 @@ def measure(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Every measure of every map, and the curves behind two of them.
 
-    frame has KEY without `read_right` for the m rows; masks (m, H, W) of each row's character on the clean rendering; clean
-    (m,) the row with the clean rendering of the same captcha and character. A noise that moves ink moves it out of its
-    mask, too, which lowers the mass without the reader's doing; colours are drawn anew for each rendering, and that is
+    frame has KEY without `read_right` for the m rows; masks (m, H, W) of each row's character on the
+    clean rendering; clean (m,) the row with the clean rendering of the same captcha and character. A
+    noise that moves ink moves it out of its mask, too, which lowers the mass without the reader's
+    doing; colours are drawn anew for each rendering, and that is
     part of the drift. Deletion and insertion are of characters
     that were said, NaN elsewhere: what is not said cannot be deleted. Drift is NaN on the clean rows themselves.
     Returns rows, KEY with method (the controls too), deletion, insertion, drift over the whole picture and

@@ -234,9 +234,9 @@ def _slope(
     X = design.block(part, slice(None))[here]
     D = derivative.block(part, slice(None))[here]
     D[:, 0] = 0  # the constant
-    _, slope, bend = link(X @ beta)
+    _, slope, curvature = link(X @ beta)
     rise = D @ beta
-    return np.concatenate([[slope @ rise], slope @ D + (bend * rise) @ X])[None], np.array(
+    return np.concatenate([[slope @ rise], slope @ D + (curvature * rise) @ X])[None], np.array(
         [here.sum()], np.float64
     )
 
