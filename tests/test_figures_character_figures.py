@@ -32,7 +32,7 @@ from stages.figures.combination_figures import (
     draw_combinations,
 )
 from stages.figures.style import svg
-from stages.insight import character_accuracy, combinations, confusions
+from stages.insight import character_accuracy, character_ranking, combinations, confusions
 
 NBSP = "\u00a0"
 
@@ -61,7 +61,7 @@ def tables_of(rows: pd.DataFrame, alphabet: str) -> Tables:
         character_accuracy.thresholds_by_character(
             rows, alphabet, confidence=0.95, draws=40, seed=1
         ),
-        character_accuracy.ranking(rows, alphabet, confidence=0.95, draws=100, seed=1).table,
+        character_ranking.ranking(rows, alphabet, confidence=0.95, draws=100, seed=1).table,
         confusions.confusion_matrices(rows, alphabet),
         tests,
         confusions.confusions_by_level(rows, confusions.frequent(tests, 4), confidence=0.95),

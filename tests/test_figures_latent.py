@@ -23,14 +23,13 @@ from stages.figures.latent import (
 )
 from stages.figures.style import svg
 from stages.insight.class_separation import (
-    COLLAPSED,
     MEASURES,
-    MERGED,
     Space,
-    plane_table,
     separation,
 )
+from stages.insight.space_plane import plane_table
 from stages.schemas.explain import SpaceMeasures
+from stages.schemas.words import COLLAPSED, MERGED
 
 LEVELS = (0.3, 0.6)
 NOISES = {

@@ -39,13 +39,6 @@ MAPPINGS = {
     "numbers",
 }  # attributes that are mappings by a file's or a variable's name
 KEYS: dict[str, set[str]] = {  # keys of something else than a table that are called like a column
-    "explain.py": {
-        "clusters",
-        "points",
-        "test",
-        "train",
-        "validation",
-    },  # of arrays, and of what each split may take
     "figures/latent.py": {"distance"},  # of what is concluded of a noise
     "figures/page.py": {"kind"},  # of the report's tree
     "figures/study.py": {"test"},  # texts by split

@@ -26,9 +26,8 @@ from stages.figures.style import (
     styled,
     words,
 )
-from stages.insight.class_separation import COLLAPSED, MERGED
 from stages.schemas.explain import GlyphLosses, SpaceMeasures, SpacePlane
-from stages.schemas.words import CLEAN
+from stages.schemas.words import CLEAN, COLLAPSED, MERGED
 
 Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
 

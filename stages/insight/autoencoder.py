@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.captcha.glyphs import SIDE
+from stages.captcha.glyphs import SIDE, Glyphs, Ints
 from stages.reader.fitting import deterministic
 from stages.reader.threads import one_thread
 from stages.schemas.explain import GlyphLosses
 from stages.statistics.bootstrap import multinomial_counts, percentile_interval
 
-Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
-Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 HIDDEN = 128  # units between the pixels and the latent space, both ways
@@ -240,6 +238,30 @@ def prior_samples(network: GlyphAutoencoder, count: int, *, generator: torch.Gen
     """Pixels (count, 28, 28) at points drawn from the standard normal."""
     z = torch.randn(count, network.latent, generator=generator)
     return _to_glyphs(_by_part(network, z, lambda rows: network.decode(rows).sigmoid()))
+
+
+def vae_samples(
+    plain: GlyphAutoencoder,
+    classified: GlyphAutoencoder,
+    clean: Glyphs,
+    noisy: Glyphs,
+    condition: str,
+    *,
+    seed: int,
+) -> dict[str, Glyphs]:
+    """Rows of glyphs (n, 28, 28) by name, for a figure: clean and noisy glyphs, their reconstructions by the plain
+    autoencoder, and draws from the prior of both autoencoders."""
+    rows = {
+        "glyphs": clean,
+        "drawn again": reconstructions(plain, clean),
+        condition: noisy,
+        "drawn from that": reconstructions(plain, noisy),
+    }
+    priors = {"from the prior": plain, "with classifier": classified}
+    for number, (name, network) in enumerate(priors.items()):
+        generator = torch.Generator().manual_seed(seed + number)
+        rows[name] = prior_samples(network, len(clean), generator=generator)
+    return rows
 
 
 def active_units(means: Floats | NDArray[np.float64], least: float = 0.01) -> int:

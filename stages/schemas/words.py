@@ -9,6 +9,12 @@ POOLED = "all"
 MISSED = "missed"
 """The character read where the reader gave none."""
 
+MERGED = "the class means cannot be told apart"
+"""The note of a space of features whose distances between classes are zero."""
+
+COLLAPSED = "the points of each class are one point"
+"""The note of a space of features whose spread within classes is zero."""
+
 EXPLAIN_PARTS = (
     "saliency",
     "reader_space",
