@@ -1,1 +1,1 @@
-"""The parts of the explain stage: each module has `findings(inputs)`, and says what it reads of `Inputs`."""
+"""The parts of the explain stage: each module of a part has `findings(inputs)`."""

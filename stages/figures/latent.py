@@ -49,7 +49,7 @@ BECAUSE = {
 def draw_plane(plane: pd.DataFrame, noise: str) -> Figure:
     """One panel a level of the noise, clean first; a dot a point, a colour and, at the mean, a letter a class.
 
-    `plane` is the table of stages.insight.class_separation.plane_table, of one space.
+    `plane` is the table of stages.insight.space_plane.plane_table, of one space.
     """
     rows = plane[plane[SpacePlane.noise].isin([CLEAN, noise])]
     levels = chosen_levels(sorted(set(rows[SpacePlane.level])))

@@ -151,46 +151,34 @@ def _tested(
 ) -> pd.DataFrame:
     """One row for each of the A² confusions of a noise type, p not yet adjusted."""
     A = len(alphabet)
-    by_pair, of_clean = (_pairs(counts, A) for counts in (noisy, clean))
+    errors = _pairs(noisy)
+    clean_errors = _pairs(clean)
     rows: list[dict[str, object]] = []
-    for actual in range(A):
+    for actual, read in np.ndindex(A, A + 1):
+        if read == actual:
+            continue
         shown = noisy.shown[:, actual]
         plain = clean.shown[:, actual]
         own = (shown > 0) & (plain > 0)
-        for read in range(A + 1):
-            if read != actual:
-                wrong, wrong_clean = (
-                    _by_captcha(found.get(actual * (A + 1) + read), len(shown))[own]
-                    for found in (by_pair, of_clean)
-                )
-                row = _test(wrong, wrong_clean, shown[own], plain[own], confidence)
-                rows.append(
-                    {
-                        "noise": noise,
-                        "actual": alphabet[actual],
-                        "read_as": [*alphabet, MISSED][read],
-                        **row,
-                    }
-                )
+        wrong, wrong_clean = (
+            np.bincount(found.get((actual, read), []), minlength=len(own))[own]
+            for found in (errors, clean_errors)
+        )
+        row = _test(wrong, wrong_clean, shown[own], plain[own], confidence)
+        row[ConfusionTests.noise] = noise
+        row[ConfusionTests.actual] = alphabet[actual]
+        row[ConfusionTests.read_as] = [*alphabet, MISSED][read]
+        rows.append(row)
     numbers = dict.fromkeys(ConfusionTests.names()[5:-2], np.float64)
     return pd.DataFrame(rows, columns=ConfusionTests.names()).astype(numbers)
 
 
-def _pairs(counts: ConfusionCounts, A: int) -> dict[int, Ints]:
-    """The captchas of each confusion's errors, one entry per error, by actual * (A + 1) + read."""
-    code = counts.read[:, 1] * (A + 1) + counts.read[:, 2]
-    order = np.argsort(code, kind="stable")
-    codes, starts = np.unique(code[order], return_index=True)
-    captchas = counts.read[order, 0]
-    ends = [*starts[1:].tolist(), len(order)][: len(codes)]
-    return {
-        code: captchas[start:end]
-        for code, start, end in zip(codes.tolist(), starts, ends, strict=True)
-    }
-
-
-def _by_captcha(captchas: Ints | None, G: int) -> Ints:
-    return np.zeros(G, int) if captchas is None else np.bincount(captchas, minlength=G)
+def _pairs(counts: ConfusionCounts) -> dict[tuple[int, int], Ints]:
+    """The captchas of each confusion's errors, one entry per error, by actual and read as."""
+    order = np.lexsort((counts.read[:, 2], counts.read[:, 1]))
+    kinds, starts = np.unique(counts.read[order, 1:], axis=0, return_index=True)
+    captchas = np.split(counts.read[order, 0], starts[1:])
+    return {(a, b): own for (a, b), own in zip(kinds.tolist(), captchas, strict=False)}
 
 
 def _test(
