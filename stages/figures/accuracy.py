@@ -15,16 +15,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.figures.numbers import highest, lowest, share_text
+from stages.figures.numbers import highest, lowest, rows_where, share_text
 from stages.figures.style import (
     INK,
     MUTED,
     WIDTH,
+    key_above,
     label_ends,
     level_ticks,
     line_style,
     neutral_style,
     percent_axis,
+    shared_labels,
     small_multiples,
     style_of_noise,
     styled,
@@ -148,7 +150,7 @@ def draw_levels(table: pd.DataFrame, measure: str, guess: float, reader: str) ->
         panel.set_title(words(noise))
         ends = []
         for index, name in enumerate(readers):
-            line = table[(table[Accuracy.noise] == noise) & (table[Accuracy.reader] == name)]
+            line = rows_where(table, {Accuracy.noise: noise, Accuracy.reader: name})
             line = line.sort_values(Accuracy.level)
             _line(
                 panel, line, ESTIMATES[measure], _line_style(name == reader, index, noise, noises)
@@ -159,12 +161,11 @@ def draw_levels(table: pd.DataFrame, measure: str, guess: float, reader: str) ->
         panel.tick_params(labelbottom=True)
         level_ticks(panel, sorted(set(table[Accuracy.level])))
         label_ends(panel, float(table[Accuracy.level].max()), ends, readers, 0.11)
-    figure.supxlabel(
+    shared_labels(
+        figure,
         f"level of the noise; dotted, what guessing gets: {100 * guess:.2g} %",
-        fontsize=8.5,
-        color=MUTED,
+        READ[measure],
     )
-    figure.supylabel(READ[measure], fontsize=8.5, color=MUTED)
     return figure
 
 
@@ -272,8 +273,8 @@ def draw_breakdown(tables: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
     ticks = np.arange(round(100 * bottom), 101, 10 if bottom >= 0.4 else 20)
     panels[0].set_yticks(ticks / 100, [f"{tick} %" for tick in ticks])
     panels[0].set_ylim(bottom - 0.01, 1.01)
-    figure.supylabel(CHARACTERS_READ, fontsize=8.5, color=MUTED)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=5)
+    shared_labels(figure, y=CHARACTERS_READ)
+    key_above(figure, panels[0], 5)
     return figure
 
 

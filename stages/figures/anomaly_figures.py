@@ -20,6 +20,7 @@ from stages.figures.style import (
     MUTED,
     PALETTE,
     WIDTH,
+    key_above,
     line_style,
     style_of_noise,
     styled,
@@ -93,7 +94,7 @@ def draw_detection(rows: pd.DataFrame) -> Figure:
         1.02,
     )
     axes.grid(visible=False, axis="x")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=4)
+    key_above(figure, axes, 4)
     return figure
 
 
@@ -181,7 +182,7 @@ def draw_under_noise(rows: pd.DataFrame, method: str, noises: Sequence[str]) -> 
     axes.axhline(0.5, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
     axes.set_xlabel("level of the noise, the same for normal and unseen glyphs")
     axes.set_ylabel("AUROC")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=4)
+    key_above(figure, axes, 4)
     return figure
 
 
@@ -228,7 +229,7 @@ def draw_scores(
     axes.axvline(threshold, color=INK, linewidth=0.9, linestyle="--", label="threshold")
     axes.set_xlabel("score, in standard deviations of the normal validation glyphs")
     axes.set_ylabel("share of the glyphs")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    key_above(figure, axes, 3)
     return figure
 
 

@@ -24,6 +24,7 @@ from stages.figures.numbers import (
     percent,
     percent_range,
     quoted,
+    rows_where,
 )
 from stages.figures.style import (
     INK,
@@ -34,6 +35,7 @@ from stages.figures.style import (
     level_ticks,
     line_style,
     percent_axis,
+    shared_labels,
     small_multiples,
     style_of_noise,
     styled,
@@ -164,9 +166,7 @@ def draw_class_thresholds(thresholds: pd.DataFrame, order: Sequence[str], larges
         ticks = np.linspace(0, largest, 3)
         panel.set_xticks([*ticks, edge], [*(f"{tick:g}" for tick in ticks), "never"])
         panel.tick_params(labelbottom=index + 3 >= len(noises))
-    for panel in panels[len(noises) :]:
-        panel.set_visible(False)
-    figure.supxlabel("level of the noise", fontsize=8.5, color=MUTED)
+    shared_labels(figure, "level of the noise")
     return figure
 
 
@@ -304,8 +304,6 @@ def draw_confusions(matrices: pd.DataFrame, alphabet: str) -> Figure:
         panel.axvline(len(alphabet) - 0.5, color=MUTED, linewidth=0.7)
         panel.set_title(_noise(noise))
         panel.tick_params(labelsize=size, labelbottom=True, labelleft=True, pad=1)
-    for panel in panels[len(noises) :]:
-        panel.set_visible(False)
     bar = figure.colorbar(
         panels[0].images[0],
         ax=panels,
@@ -317,8 +315,7 @@ def draw_confusions(matrices: pd.DataFrame, alphabet: str) -> Figure:
     )
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
     bar.outline.set_visible(False)
-    figure.supxlabel("read as (– for nothing)", fontsize=8.5, color=MUTED)
-    figure.supylabel("actual character", fontsize=8.5, color=MUTED)
+    shared_labels(figure, "read as (– for nothing)", "actual character")
     return figure
 
 
@@ -387,20 +384,20 @@ def draw_top_confusions(by_level: pd.DataFrame, order: Sequence[str]) -> Figure:
     for panel, (actual, read_as) in zip(panels, pairs, strict=False):
         panel.set_title(f"{actual} read as {read_as}")
         for noise in noises:
-            line = by_level[
-                (by_level[ConfusionLevels.noise] == noise)
-                & (by_level[ConfusionLevels.actual] == actual)
-                & (by_level[ConfusionLevels.read_as] == read_as)
-            ].sort_values(ConfusionLevels.level)
+            line = rows_where(
+                by_level,
+                {
+                    ConfusionLevels.noise: noise,
+                    ConfusionLevels.actual: actual,
+                    ConfusionLevels.read_as: read_as,
+                },
+            ).sort_values(ConfusionLevels.level)
             _confusion_line(panel, line, order, noise)
         level_ticks(panel, sorted(set(by_level[ConfusionLevels.level])))
         panel.tick_params(labelbottom=True)
     panels[0].set_ylim(bottom=0)
     panels[0].yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
-    for panel in panels[len(pairs) :]:
-        panel.set_visible(False)
-    figure.supxlabel("level of the noise", fontsize=8.5, color=MUTED)
-    figure.supylabel("share of the actual character", fontsize=8.5, color=MUTED)
+    shared_labels(figure, "level of the noise", "share of the actual character")
     handles, names = panels[0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, names, loc="outside upper left", ncols=4)

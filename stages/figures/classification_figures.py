@@ -9,7 +9,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.figures.figure import ReportTable, TableCell, row
-from stages.figures.numbers import highest, interval_text, lowest, percent, percent_range, quoted
+from stages.figures.numbers import (
+    highest,
+    interval_text,
+    lowest,
+    percent,
+    percent_range,
+    quoted,
+    rows_where,
+)
 from stages.schemas.figures import Classification
 from stages.schemas.predict import Predictions
 from stages.statistics.classification_report import ClassReport, class_report, f1_interval
@@ -92,11 +100,14 @@ def _rows(report: ClassReport, alphabet: str, interval: tuple[float, float]) -> 
 
 def macro_of(table: pd.DataFrame, reader: str, renderings: str = "all") -> pd.Series:
     """The row of the means."""
-    return table[
-        (table[Classification.reader] == reader)
-        & (table[Classification.renderings] == renderings)
-        & (table[Classification.character] == MACRO)
-    ].iloc[0]
+    return rows_where(
+        table,
+        {
+            Classification.reader: reader,
+            Classification.renderings: renderings,
+            Classification.character: MACRO,
+        },
+    ).iloc[0]
 
 
 def classification_report(table: pd.DataFrame, reader: str) -> ReportTable:
@@ -145,9 +156,7 @@ def _cells(line: pd.Series) -> list[TableCell]:
 
 def about_classification(table: pd.DataFrame, reader: str, confidence: float = 0.95) -> str:
     """Which character is recognised best and worst, and what never came."""
-    own = table[
-        (table[Classification.reader] == reader) & (table[Classification.renderings] == "all")
-    ]
+    own = rows_where(table, {Classification.reader: reader, Classification.renderings: "all"})
     own = own[own[Classification.character] != MACRO]
     shown = own[own[Classification.support] > 0]
     worst = lowest(shown, Classification.f1)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stages.figures.numbers import estimate_of, highest, interval_name, lowest
 from stages.figures.regression_tables import NUMBER_WORDS, STEP, pooled_rows, slope_terms
-from stages.figures.style import INK, WIDTH, line_style, styled, words
+from stages.figures.style import INK, WIDTH, key_above, line_style, styled, words
 from stages.schemas.figures import Effects, Slopes
 from stages.schemas.regress import Coefficients
 
@@ -85,7 +85,7 @@ def draw_slopes(slopes: pd.DataFrame, noises: Sequence[str], dose: str) -> Figur
         [words(noise) for noise in noises],
         f"percentage points of character accuracy for {STEP:g} of {NUMBER_WORDS[dose]}",
     )
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=5)
+    key_above(figure, axes, 5)
     return figure
 
 

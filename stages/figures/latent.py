@@ -13,15 +13,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.figures.numbers import interval_text, listed, percent, percent_range, range_text, signed
+from stages.figures.numbers import (
+    interval_text,
+    listed,
+    percent,
+    percent_range,
+    range_text,
+    rows_where,
+    signed,
+)
 from stages.figures.samples import chosen_levels, draw_sheet
 from stages.figures.style import (
     INK,
     MUTED,
     PALETTE,
     WIDTH,
+    key_above,
     level_ticks,
     neutral_style,
+    shared_labels,
     small_multiples,
     styled,
     words,
@@ -63,8 +73,6 @@ def draw_plane(plane: pd.DataFrame, noise: str) -> Figure:
         panel.set_xticks([])
         panel.set_yticks([])
         panel.set_aspect("equal")
-    for panel in panels[len(levels) :]:
-        panel.set_visible(False)
     return figure
 
 
@@ -139,9 +147,9 @@ def draw_separation(table: pd.DataFrame, space: str) -> Figure:
     for panel, noise in zip(panels, noises, strict=False):
         panel.set_title(words(noise))
         for index, (measure, name) in enumerate(SHOWN.items()):
-            part = rows[
-                (rows[SpaceMeasures.noise] == noise) & (rows[SpaceMeasures.measure] == measure)
-            ].sort_values(SpaceMeasures.level)
+            part = rows_where(
+                rows, {SpaceMeasures.noise: noise, SpaceMeasures.measure: measure}
+            ).sort_values(SpaceMeasures.level)
             style = neutral_style(index)
             panel.fill_between(
                 part[SpaceMeasures.level],
@@ -160,11 +168,8 @@ def draw_separation(table: pd.DataFrame, space: str) -> Figure:
         1.06
         * max(1.0, float(np.nanmax(rows[[SpaceMeasures.value, SpaceMeasures.high]].to_numpy()))),
     )
-    for panel in panels[len(noises) :]:
-        panel.set_visible(False)
-    figure.supxlabel("level of the noise", fontsize=8.5, color=MUTED)
-    figure.supylabel("clean = 1; neighbours: share", fontsize=8.5, color=MUTED)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    shared_labels(figure, "level of the noise", "clean = 1; neighbours: share")
+    key_above(figure, panels[0], 3)
     figure.set_size_inches(WIDTH, figure.get_size_inches()[1])
     return figure
 
@@ -257,7 +262,7 @@ def _trend(row: pd.Series) -> str:
 
 def about_noise_on_classes(table: pd.DataFrame, space: str, noise: str, confidence: float) -> str:
     """What a noise does to the classes of a space at its strongest level, with the intervals."""
-    own = table[(table[SpaceMeasures.space] == space) & (table[SpaceMeasures.noise] == noise)]
+    own = rows_where(table, {SpaceMeasures.space: space, SpaceMeasures.noise: noise})
     rows = own[own[SpaceMeasures.level] == own[SpaceMeasures.level].max()].set_index(
         SpaceMeasures.measure
     )
@@ -354,7 +359,7 @@ def about_plane(
     table: pd.DataFrame, space: str, noise: str, share: float, confidence: float
 ) -> str:
     """The plane's share of the variance, and how the purity of the neighbours falls in the whole space."""
-    own = table[(table[SpaceMeasures.space] == space) & (table[SpaceMeasures.measure] == "purity")]
+    own = rows_where(table, {SpaceMeasures.space: space, SpaceMeasures.measure: "purity"})
     clean = own[own[SpaceMeasures.noise] == CLEAN].iloc[0]
     rows = own[own[SpaceMeasures.noise] == noise]
     last = rows.loc[rows[SpaceMeasures.level].idxmax()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -144,6 +144,14 @@ def signed(value: float, form: str = ".1f") -> str:
     return written.replace("-", "−" if float(written) else "")
 
 
+def rows_where(table: pd.DataFrame, values: Mapping[str, object]) -> pd.DataFrame:
+    """The rows that have each of these values in the column of its name."""
+    chosen = np.ones(len(table), dtype=bool)
+    for column, value in values.items():
+        chosen &= (table[column] == value).to_numpy()
+    return table[chosen]
+
+
 def lowest(table: pd.DataFrame, column: str) -> pd.Series:
     """The first row with the least value of a column."""
     return table.iloc[int(table[column].to_numpy(float).argmin())]
@@ -152,3 +160,8 @@ def lowest(table: pd.DataFrame, column: str) -> pd.Series:
 def highest(table: pd.DataFrame, column: str) -> pd.Series:
     """The first row with the greatest value of a column."""
     return table.iloc[int(table[column].to_numpy(float).argmax())]
+
+
+def extremes(table: pd.DataFrame, column: str, text_of: Callable[[pd.Series], str]) -> list[str]:
+    """The rows with the least and with the greatest value of a column, as texts."""
+    return [text_of(lowest(table, column)), text_of(highest(table, column))]

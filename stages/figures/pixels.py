@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stages.captcha.measures import lumas
 from stages.figures.numbers import highest, lowest
-from stages.figures.style import WIDTH, level_ticks, style_of_noise, styled, words
+from stages.figures.style import WIDTH, key_above, level_ticks, style_of_noise, styled, words
 from stages.schemas.figures import PixelChanges
 
 Floats = NDArray[np.float64]
@@ -78,7 +78,7 @@ def draw_pixels(table: pd.DataFrame) -> Figure:
         panel.tick_params(labelbottom=True)
         level_ticks(panel, sorted(set(table[PixelChanges.level])))
     figure.supxlabel("level of the noise", fontsize=8.5)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
+    key_above(figure, panels[0], 4)
     return figure
 
 

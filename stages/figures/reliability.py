@@ -9,7 +9,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stages.figures.numbers import highest, lowest, percent, share_text
-from stages.figures.style import INK, WIDTH, level_ticks, line_style, percent_axis, styled, words
+from stages.figures.style import (
+    INK,
+    WIDTH,
+    key_above,
+    level_ticks,
+    line_style,
+    percent_axis,
+    styled,
+    words,
+)
 from stages.schemas.figures import Calibration, Reliability
 from stages.schemas.predict import PredictionDetails, Predictions
 
@@ -99,7 +108,7 @@ def draw_calibration(reliability: pd.DataFrame, groups: pd.DataFrame) -> Figure:
     right.set_title("calibration error")
     level_ticks(right, sorted(set(groups[Calibration.level])), "level of the noise")
     percent_axis(right)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=5)
+    key_above(figure, left, 5)
     return figure
 
 

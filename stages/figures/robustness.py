@@ -14,7 +14,7 @@ from scipy.special import stdtrit
 
 from stages.figures.coefficients import finish, intervals
 from stages.figures.regression_tables import label_words, scale
-from stages.figures.style import INK, MUTED, PALETTE, WIDTH, line_style, spread, styled
+from stages.figures.style import INK, MUTED, PALETTE, WIDTH, key_above, line_style, spread, styled
 from stages.schemas.regress import ClusterInfluence, Coefficients, MarginalEffects
 from stages.schemas.table import Flag, Number, Table, Text
 
@@ -199,7 +199,7 @@ def draw_marginal_effects(effects: pd.DataFrame) -> Figure:
             )
             intervals(axes, part, y, index, name)
     finish(axes, names, "percentage points of character accuracy")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    key_above(figure, axes, 2)
     return figure
 
 

@@ -16,14 +16,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.figures.numbers import highest, listed, lowest, percent, quoted, signed
+from stages.figures.numbers import highest, listed, lowest, percent, quoted, rows_where, signed
 from stages.figures.samples import Picture, draw_sheet
 from stages.figures.style import (
     MUTED,
     WIDTH,
+    key_above,
     level_ticks,
     line_style,
     percent_axis,
+    shared_labels,
     small_multiples,
     styled,
     words,
@@ -129,10 +131,9 @@ def draw_curves(curves: pd.DataFrame) -> Figure:
     figure = Figure((WIDTH, 5.4))
     panels = figure.subplots(2, 2, sharex=True, sharey=True).ravel()
     for panel, ((curve, renderings), title) in zip(panels, TITLES.items(), strict=True):
-        part = curves[
-            (curves[SaliencyCurves.curve] == curve)
-            & (curves[SaliencyCurves.renderings] == renderings)
-        ]
+        part = rows_where(
+            curves, {SaliencyCurves.curve: curve, SaliencyCurves.renderings: renderings}
+        )
         for index, method in enumerate(dict.fromkeys(curves[SaliencyCurves.method])):
             line = part[part[SaliencyCurves.method] == method].sort_values(SaliencyCurves.share)
             _banded(
@@ -142,11 +143,12 @@ def draw_curves(curves: pd.DataFrame) -> Figure:
         percent_axis(panel)
         ticks = [0, 0.01, 0.1, 0.25, 0.5, 1]
         panel.set_xticks(np.sqrt(ticks), ["0", "1", "10", "25", "50", "100 %"])
-    figure.supxlabel(
-        "share of the pixels, by the map's order (on a root scale)", fontsize=8.5, color=MUTED
+    shared_labels(
+        figure,
+        "share of the pixels, by the map's order (on a root scale)",
+        "posterior of the character",
     )
-    figure.supylabel("posterior of the character", fontsize=8.5, color=MUTED)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    key_above(figure, panels[0], 3)
     return figure
 
 
@@ -164,10 +166,9 @@ def draw_drift(measures: pd.DataFrame) -> Figure:
     figure, panels = small_multiples(len(noises), 0.8, 1.8)
     for panel, noise in zip(panels, noises, strict=False):
         for index, method in enumerate(methods):
-            line = table[
-                (table[SaliencyMeasures.noise] == noise)
-                & (table[SaliencyMeasures.method] == method)
-            ].sort_values(SaliencyMeasures.level)
+            line = rows_where(
+                table, {SaliencyMeasures.noise: noise, SaliencyMeasures.method: method}
+            ).sort_values(SaliencyMeasures.level)
             levels = np.concatenate([[0.0], line[SaliencyMeasures.level].to_numpy(float)])
             _banded(
                 panel,
@@ -187,11 +188,8 @@ def draw_drift(measures: pd.DataFrame) -> Figure:
         )
         level_ticks(panel, [0, *sorted(set(table[SaliencyMeasures.level]))])
         panel.tick_params(labelbottom=True)
-    for panel in panels[len(noises) :]:
-        panel.set_visible(False)
-    figure.supxlabel("level of the noise", fontsize=8.5, color=MUTED)
-    figure.supylabel("likeness to the clean map (Spearman)", fontsize=8.5, color=MUTED)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    shared_labels(figure, "level of the noise", "likeness to the clean map (Spearman)")
+    key_above(figure, panels[0], 3)
     return figure
 
 
@@ -234,7 +232,7 @@ def draw_randomised(randomised: pd.DataFrame) -> Figure:
     axes.axhline(0, color=MUTED, linewidth=0.7, zorder=1)
     axes.set_ylabel("Spearman of |maps|")
     axes.set_xlabel("layers drawn anew, down to")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=4)
+    key_above(figure, axes, 4)
     return figure
 
 
@@ -271,10 +269,7 @@ def method_words(method: object) -> str:
 def about_saliency(measures: pd.DataFrame, method: str, note: str = "") -> str:
     """How much of the map of a method, the one that is drawn, lies on the glyph, clean and noisy, against chance;
     `note` is the explanation's own."""
-    own = measures[
-        (measures[SaliencyMeasures.measure] == "mass")
-        & (measures[SaliencyMeasures.method] == method)
-    ]
+    own = rows_where(measures, {SaliencyMeasures.measure: "mass", SaliencyMeasures.method: method})
     clean = own[own[SaliencyMeasures.level] == 0].iloc[0]
     chance = _one(measures, "chance", method)[SaliencyMeasures.value]
     text = (
@@ -300,9 +295,7 @@ def _range(row: pd.Series) -> str:
 
 def _one(measures: pd.DataFrame, measure: str, method: str) -> pd.Series:
     """The row of the clean renderings."""
-    clean = measures[
-        (measures[SaliencyMeasures.measure] == measure) & (measures[SaliencyMeasures.level] == 0)
-    ]
+    clean = rows_where(measures, {SaliencyMeasures.measure: measure, SaliencyMeasures.level: 0})
     return clean[clean[SaliencyMeasures.method] == method].iloc[0]
 
 
@@ -384,9 +377,9 @@ def about_drift(measures: pd.DataFrame, method: str) -> str:
 
 def about_randomised(randomised: pd.DataFrame) -> str:
     """Whether maps forget the trained reader when all of its weights are drawn anew, and the trap of whole pictures."""
-    last = randomised[
-        randomised[SaliencyRandomised.layers] == randomised[SaliencyRandomised.layers].max()
-    ]
+    last = rows_where(
+        randomised, {SaliencyRandomised.layers: randomised[SaliencyRandomised.layers].max()}
+    )
     own, whole = (last[last[SaliencyRandomised.measure] == name] for name in ("spearman", "whole"))
     most = highest(own, SaliencyMeasures.value)
     return (

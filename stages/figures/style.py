@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 P = ParamSpec("P")
@@ -211,6 +211,25 @@ def small_multiples(count: int, above: float, each: float) -> tuple[Figure, list
     for panel in panels[count:]:
         panel.set_visible(False)
     return figure, panels[:count]
+
+
+def shared_labels(figure: Figure, x: str = "", y: str = "") -> None:
+    """Label the axes that the panels of a figure share."""
+    if x:
+        figure.supxlabel(x, fontsize=8.5, color=MUTED)
+    if y:
+        figure.supylabel(y, fontsize=8.5, color=MUTED)
+
+
+def key_above(figure: Figure, axes: Axes, columns: int) -> None:
+    """The legend of the lines of some axes, above all panels."""
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper left", ncols=columns)
+
+
+def band(axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, **style: Any) -> None:
+    """Intervals as a pale band; `style` has its colour."""
+    axes.fill_between(x, low, high, **{"alpha": 0.13, "linewidth": 0, **style})
 
 
 def percent_axis(axes: Axes, label: str = "") -> None:
