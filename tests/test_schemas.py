@@ -46,7 +46,7 @@ KEYS: dict[str, set[str]] = {  # keys of something else than a table that are ca
         "train",
         "validation",
     },  # of arrays, and of what each split may take
-    "figures/latent.py": {"distance"},  # of what is concluded of a noise
+    "figures/class_separation_figures.py": {"distance"},  # of what is concluded of a noise
     "figures/page.py": {"kind"},  # of the report's tree
     "figures/study.py": {"test"},  # texts by split
     "grammar.py": {"error"},  # of pydantic's errors
