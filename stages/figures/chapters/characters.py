@@ -9,17 +9,13 @@ from matplotlib.figure import Figure as Drawing
 
 from stages.figures.accuracy import about_breakdown, draw_breakdown
 from stages.figures.chapters.noise import contrasts_table
-from stages.figures.character_figures import (
+from stages.figures.character_robustness import (
     about_class_levels,
     about_class_ranking,
     about_class_thresholds,
-    about_confusions,
-    about_top_confusions,
     draw_class_levels,
     draw_class_ranking,
     draw_class_thresholds,
-    draw_confusions,
-    draw_top_confusions,
 )
 from stages.figures.classification_figures import (
     about_classification,
@@ -32,6 +28,12 @@ from stages.figures.combination_figures import (
     draw_combinations,
 )
 from stages.figures.confusion import about_confusion, draw_confusion
+from stages.figures.confusions_by_noise import (
+    about_confusions,
+    about_top_confusions,
+    draw_confusions,
+    draw_top_confusions,
+)
 from stages.figures.explained import NeededTable
 from stages.figures.figure import Chapter, ChapterPart, Figure, Fold, ReportTable, Words
 from stages.figures.numbers import percent
