@@ -218,7 +218,8 @@ def _about_warnings(found: Regressed) -> Iterator[str]:
             about.setdefault(warning, []).append(f"{fit.specification} ({fit.reader})")
     for warning, whose in about.items():
         plain = re.sub(r"([\w:()]+\[[^\]]*\])", lambda name: name_words(name[1]), warning)
-        yield f"Warning: {plain}. Of {'all these fits' if len(whose) == len(fits) else listed(whose)}."
+        which = "all these fits" if len(whose) == len(fits) else listed(whose)
+        yield f"Warning: {plain}. Of {which}."
     if not about:
         yield f"No rule of thumb was broken in the fits of {listed([f'`{name}`' for name in dict.fromkeys(chosen)])}."
     others = [fit.specification for fit in found.fits.fits if fit not in fits and fit.warnings]

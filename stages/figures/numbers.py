@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from stages.schemas.regress import Coefficients
+from stages.schemas.regress import Coefficients, Costs
 
 SIGN = "\u00a0%"
 TRAINED_ON = {
@@ -72,6 +72,13 @@ def estimate_of(row: pd.Series, column: str) -> str:
 def points_text(row: pd.Series, column: str, *, explained: str = "", sign: int = 1) -> str:
     """The same in percentage points; with the other `sign`, of the loss."""
     return estimate_text(row[column], row[LOW], row[HIGH], scale=100 * sign, explained=explained)
+
+
+def runs_text(costs: pd.DataFrame) -> str:
+    """The SD between runs of some costs that have one, in points: one number, or the least and the greatest."""
+    between = 100 * costs[Costs.sd_between_runs]
+    ends = dict.fromkeys(f"{end:.1f}" for end in (between.min(), between.max()))
+    return " to ".join(ends)
 
 
 def rough(value: float) -> str:

@@ -17,6 +17,7 @@ from stages.schemas.regress import (
     Fits,
     FitSummary,
     JointTests,
+    ResetTest,
     Thresholds,
 )
 from stages.schemas.table import Table
@@ -61,6 +62,12 @@ class Regressed:
     @property
     def headline(self) -> FitSummary:
         return self.summary(self.fits.headline)
+
+    @property
+    def rejecting(self) -> ResetTest | None:
+        """RESET of the headline's regression where it rejects the form."""
+        test = self.headline.reset
+        return test if test is not None and test.p < 1 - self.confidence else None
 
     def summary(self, specification: str) -> FitSummary:
         """What fits.json holds of a specification on all readers together."""

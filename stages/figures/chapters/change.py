@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 
 from stages.figures.figure import (
     Chapter,
     ChapterPart,
     Definitions,
     ReportTable,
-    TableCell,
+    heads,
     pairs_table,
     row,
 )
@@ -63,8 +64,8 @@ def _parameters(study: Study) -> Iterator[ChapterPart]:
     keys = list(next(iter(readers.values())))
     yield ReportTable(
         "readers",
-        [[TableCell(""), *(TableCell(name, scope="col") for name in readers)]],
-        [row(key, *(values[key] for values in readers.values())) for key in keys],
+        heads(*readers),
+        [row(key, *map(itemgetter(key), readers.values())) for key in keys],
         kind="parameters",
     )
 
