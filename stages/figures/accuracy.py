@@ -1,4 +1,4 @@
-"""How much is read, and how sure that is: by noise and level, by character, by colour.
+"""Character accuracy and exact match with intervals: by noise and level, by character, by colour.
 
 An observation is one character of one rendering: a row of a prediction table (Predictions). Intervals are clustered by
 captcha and glyph (-1 where unknown), since both come back.
@@ -41,7 +41,7 @@ Ints = NDArray[np.int64]
 
 RENDERING = [Predictions.captcha, Predictions.condition]  # what one rendering's rows have in common
 LINE = 0.15  # inches, of a label
-PALE = "#98a2b3"  # of the readers beside the report's
+PALE = "#98a2b3"  # of the readers other than the report's
 CHARACTERS_READ = "characters read right"
 CAPTCHAS_READ = "captchas read whole"
 READ = {"character": CHARACTERS_READ, "exact": CAPTCHAS_READ}
@@ -137,9 +137,9 @@ def accuracy_by(
 
 @styled
 def draw_levels(table: pd.DataFrame, measure: str, guess: float, reader: str) -> Figure:
-    """One small panel a noise type, one line a reader; `measure` is "character" or "exact", `guess` its guess rate.
+    """One small panel per noise type, one line per reader; `measure` is "character" or "exact", `guess` its guess rate.
 
-    `table` is what accuracy_by_level gives. The line of `reader` has the colour of the noise, the others are pale; each
+    `table` is Accuracy. The line of `reader` has the colour of the noise, the others are pale; each
     is named at its end.
     """
     estimate, _, _ = ESTIMATES[measure]
@@ -188,7 +188,7 @@ def _line(
 
 @styled
 def draw_fans(table: pd.DataFrame, readers: Sequence[str]) -> Figure:
-    """One panel a reader, one line a noise type, named at its end: exact match against level."""
+    """Exact match against the level: one panel per reader, one line per noise type, named at its end."""
     noises = list(dict.fromkeys(table[Accuracy.noise]))
     height = max(2.2, LINE * len(noises))  # inches, of the panels
     figure = Figure((WIDTH, height + 0.8))
@@ -249,7 +249,7 @@ def about_levels(levels: pd.DataFrame, reader: str, measure: str) -> str:
 
 @styled
 def draw_breakdown(tables: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
-    """Character accuracy with intervals, one panel a factor; each table is what accuracy_by gives for that factor."""
+    """Character accuracy with intervals, one panel per factor; each table is that of accuracy_by."""
     figure = Figure((WIDTH, 0.4 + 2.2 * len(tables)))
     panels = figure.subplots(len(tables), 1, sharey=True, squeeze=False)[:, 0]
     for panel, (factor, table) in zip(panels, tables, strict=True):
@@ -279,7 +279,7 @@ def draw_breakdown(tables: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
 
 
 def about_breakdown(tables: Sequence[tuple[str, pd.DataFrame]], reader: str) -> str:
-    """The hardest and the easiest of each factor; whether two differ is told by the contrasts."""
+    """The hardest and the easiest of each factor; the contrasts say whether two differ."""
     sentences = []
     for factor, table in tables:
         rows = table[table[OfReader.reader] == reader]
@@ -289,8 +289,6 @@ def about_breakdown(tables: Sequence[tuple[str, pd.DataFrame]], reader: str) -> 
                 for row in (lowest(rows, Shares.accuracy), highest(rows, Shares.accuracy))
             ]
             sentences.append(f"by {factor} from {ends[0]} to {ends[1]}")
-    return (
-        f"Over all conditions the accuracy of `{reader}` runs {', and '.join(sentences)}."
-        if sentences
-        else "There is one character and one colour in this run."
-    )
+    if not sentences:
+        return "There is one character and one colour in this run."
+    return f"Over all conditions the accuracy of `{reader}` runs {', and '.join(sentences)}."

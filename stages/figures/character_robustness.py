@@ -44,7 +44,7 @@ from stages.schemas.words import POOLED
 
 LINE = 0.15  # inches, of a label
 ROW = 0.2  # inches, of a character
-HOLLOW = {"markerfacecolor": "white"}
+HOLLOW: dict[str, Any] = {"markerfacecolor": "white"}
 EDGE = 1.3  # of the strongest level: where stands what is not reached
 
 

@@ -48,7 +48,7 @@ BECAUSE = {
 
 @styled
 def draw_separation(table: pd.DataFrame, space: str) -> Figure:
-    """One panel a noise type: distance between class means and spread within a class, as multiples of the clean ones,
+    """One panel per noise type: distance between class means and spread within a class, as multiples of the clean ones,
     and the purity of the clean neighbours, against the level, with the intervals as bands."""
     rows = relative(table[table[SpaceMeasures.space] == space])
     noises = list(dict.fromkeys(rows[SpaceMeasures.noise]))
@@ -85,7 +85,7 @@ def draw_separation(table: pd.DataFrame, space: str) -> Figure:
 
 def relative(table: pd.DataFrame) -> pd.DataFrame:
     """Distance and spread over the clean ones, and purity: columns noise, level, measure, value, low, high; with a row
-    at level 0 for each noise. A distance that cannot be told from 0 is 0."""
+    at level 0 for each noise. A distance that does not differ from 0 is 0."""
     noisy = table[table[SpaceMeasures.noise] != CLEAN]
     clean = table[table[SpaceMeasures.noise] == CLEAN]
     parts = []
@@ -163,7 +163,7 @@ def verdicts(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _trend(row: pd.Series) -> str:
-    """falls or grows where the interval says so; what cannot be told from nothing fell as far as can be."""
+    """falls or grows where the interval says so; a distance that does not differ from 0 falls."""
     if row[SpaceMeasures.note] == MERGED or row[SpaceMeasures.high] < 0:
         return "falls"
     return "grows" if row[SpaceMeasures.low] > 0 else "unclear"

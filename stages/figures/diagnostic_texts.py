@@ -228,7 +228,7 @@ def _about_warnings(found: Regressed) -> Iterator[str]:
 
 
 def tests_table(found: Regressed) -> ReportTable:
-    """The joint test of every term of the preferred specification, and of what the one by reader has beside them."""
+    """The joint test of every term of the preferred specification, and of of what the one by reader has on top."""
     headline = found.tests(found.fits.headline)
     other = found.tests(found.by_reader)
     tests = pd.concat([headline, other[~other[JointTests.term].isin(headline[JointTests.term])]])
@@ -261,7 +261,7 @@ def _joint(test: pd.Series) -> list[str]:
 
 
 def categories_table(rows: pd.DataFrame) -> ReportTable:
-    """The fit without each category, beside the fit with all."""
+    """The fit without each category against the fit with all."""
     return ReportTable(
         "The fit without each category",
         heads(
@@ -304,7 +304,7 @@ def _moved_terms(names: str) -> str:
 
 
 def corruption_table(rows: pd.DataFrame) -> ReportTable:
-    """Mean corruption errors beside the raw ones, over all noise types, and those that training had and had not."""
+    """Mean corruption errors and the raw ones, over all noise types, and those that training had and had not."""
     types = rows[CorruptionErrors.types]
     several = rows[types == types.max()]
     apart = rows[(types > 1) & (types < types.max())]

@@ -38,7 +38,7 @@ KEY: dict[str, dict[str, Any]] = {
 
 @styled
 def draw_lines(responses: pd.DataFrame, dose: str) -> Figure:
-    """One panel a noise type; by reader the observed character accuracy and the straight line of its regression."""
+    """One panel per noise type; by reader the observed character accuracy and the straight line of its regression."""
     name = "level of the noise" if dose == "level" else f"{NUMBER_WORDS[dose]} of the rendering"
     figure, panels = _panels(responses, name)
     for panel, noise in panels:
@@ -129,7 +129,7 @@ def about_thresholds(thresholds: pd.DataFrame) -> str:
 
 @styled
 def draw_thresholds(thresholds: pd.DataFrame, noises: Sequence[str], largest: float) -> Figure:
-    """One panel a share of the captchas, one row a noise type, one point a reader.
+    """One panel per share of the captchas, one row per noise type, one point per reader.
 
     `thresholds` is the table of plots/regress; `largest` is the strongest level. One that is not reached stands hollow
     at the right edge.

@@ -32,7 +32,7 @@ Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
 
 @styled
 def draw_plane(plane: pd.DataFrame, noise: str) -> Figure:
-    """One panel a level of the noise, clean first; a dot a point, a colour and, at the mean, a letter a class.
+    """One panel per level of the noise, clean first; one dot per point, one colour per class and a letter at its mean.
 
     `plane` is the table of stages.insight.class_separation.plane_table, of one space.
     """

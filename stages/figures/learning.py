@@ -16,7 +16,7 @@ ACCURACIES = {Learning.validation_character_accuracy: "validation characters rea
 
 @styled
 def draw_learning(table: pd.DataFrame) -> Figure:
-    """Four panels, one line a reader; `table` is Learning."""
+    """Four panels, one line per reader; `table` is Learning."""
     figure = Figure((WIDTH, 4.4))
     panels = figure.subplots(2, 2, sharex=True).ravel()
     for panel, column in zip(panels, [*LOSSES, *ACCURACIES], strict=True):

@@ -35,7 +35,7 @@ NOTHING_READ = 0.01  # share of the captchas, below which hardly any is read who
 
 
 def decimals(low: float, high: float, most: int = MOST_DECIMALS) -> int:
-    """How many decimals an estimate is told with: the first digit of the half-width of its interval is the last.
+    """How many decimals an estimate is written with: the first digit of the half-width of its interval is the last.
 
     `most` where the interval is a point; 1 where there is none.
     """

@@ -60,7 +60,7 @@ def _by_level(table: pd.DataFrame, noise: str) -> pd.api.typing.DataFrameGroupBy
 
 @styled
 def draw_pixels(table: pd.DataFrame) -> Figure:
-    """One panel a measure, one line a noise type; `table` is what pixels_by_level gives."""
+    """One panel per measure, one line per noise type; `table` is PixelChanges."""
     noises = list(dict.fromkeys(table[PixelChanges.noise]))  # in the order of params.yaml
     figure = Figure((WIDTH, 4.6 + 0.17 * (len(noises) // 4)))
     panels = figure.subplots(2, 2, sharex=True).ravel()

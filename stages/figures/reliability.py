@@ -1,4 +1,4 @@
-"""Can a confidence be believed? Accuracy beside confidence, and where the two part."""
+"""Calibration: accuracy against confidence, and the calibration error by level."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from stages.schemas.predict import PredictionDetails, Predictions
 def reliability(
     observations: Mapping[str, pd.DataFrame], curve_of: Callable[..., Any]
 ) -> pd.DataFrame:
-    """Accuracy beside mean confidence, by reader and bins of equally many characters that were read; `curve_of` is
+    """Accuracy and mean confidence, by reader and bins of equally many characters that were read; `curve_of` is
     reader.calibration's reliability_curve."""
     parts = []
     for name, rows in observations.items():
@@ -82,7 +82,7 @@ def calibration(
 
 @styled
 def draw_calibration(reliability: pd.DataFrame, groups: pd.DataFrame) -> Figure:
-    """Left accuracy against confidence, one line a reader, above the diagonal where it is too modest; right the
+    """Left accuracy against confidence, one line per reader, above the diagonal where it is too modest; right the
     calibration error by level, over noise types.
 
     reliability: Reliability. groups: Calibration.
@@ -122,7 +122,7 @@ def by_level(groups: pd.DataFrame) -> pd.Series:
 def about_calibration(
     groups: pd.DataFrame, reader: str, details: PredictionDetails, temperature: float
 ) -> str:
-    """What the reader of the headline is worth believing; details are of predict."""
+    """The calibration error and the coverage of the report's reader; details are of predict."""
     own = groups[groups[Calibration.reader] == reader]
     if own.empty:
         return f"`{reader}` read no character, so that it has no confidence to look at."

@@ -112,7 +112,7 @@ def _name_clusters(
     offset: float,
     side: Literal["left", "right"],
 ) -> None:
-    """The cluster that causes an end of a range, beside it."""
+    """The cluster that causes an end of a range, next to that end."""
     for y, (x, cluster) in enumerate(zip(errors, clusters, strict=True)):
         if np.isfinite(x):
             axes.annotate(
@@ -188,7 +188,7 @@ def model_differences(effects: pd.DataFrame) -> pd.DataFrame:
 
 @styled
 def draw_marginal_effects(effects: pd.DataFrame) -> Figure:
-    """One row an effect, one point a model; `effects` is plots/regress/marginal_effects.csv."""
+    """One row per effect, one point per model; `effects` is plots/regress/marginal_effects.csv."""
     table = model_effects(effects)
     names = list(dict.fromkeys(table[ModelEffects.name]))
     figure = Figure((WIDTH, 0.85 + 0.21 * len(names)))

@@ -19,7 +19,7 @@ MOST_PIXELS = 700_000  # of a sheet: about half a megabyte of noise in an SVG
 GAP = 3
 FRAME = 1
 GREY = 222
-LETTERS = 84  # about as many stand beside each other in the width of a sheet
+LETTERS = 84  # about as many fit into the width of a sheet
 WRONG = "#b42318"
 
 

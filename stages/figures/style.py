@@ -27,15 +27,8 @@ WIDTH = 7.6  # inches: 547 points of lettering at 8.5
 INK = "#1d2430"
 MUTED = "#667085"
 GRID = "#e4e7ec"
-PALETTE = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#a6518a",
-    "#e69f00",
-    "#56b4e9",
-    INK,
-)  # after Okabe & Ito (2008)
+# after Okabe & Ito (2008)
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#a6518a", "#e69f00", "#56b4e9", INK)
 GREYS = ("#1d2430", "#7a8494", "#b3bac4", "#4c5565")
 MARKERS = "os^DvP*X"
 DASHES: tuple[Any, ...] = (
@@ -51,9 +44,8 @@ RC_PARAMS: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: small, selectable, read aloud, in any alphabet
     "svg.hashsalt": "captcha-noise-study",  # else the ids differ from run to run
     "text.parse_math": False,  # a "$" of the alphabet is a character
-    "font.family": [
-        "DejaVu Sans"
-    ],  # comes with matplotlib, so that the layout is the same everywhere
+    # comes with matplotlib, so that the layout is the same everywhere
+    "font.family": ["DejaVu Sans"],
     "font.size": 8.5,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
@@ -126,9 +118,8 @@ def _lay_out(figure: Figure) -> None:
         FigureCanvasSVG(figure)
         figure.dpi = POINTS
         engine.execute(figure)
-    matplotlib.rcParams["figure.constrained_layout.use"] = (
-        False  # which None would ask for; `styled` resets it
-    )
+    # None would ask for it; `styled` resets it
+    matplotlib.rcParams["figure.constrained_layout.use"] = False
     figure.set_layout_engine(None)
 
 

@@ -54,7 +54,7 @@ def _runs_recipe(study: Study) -> Iterator[Definitions]:
 
 
 def _parameters(study: Study) -> Iterator[ChapterPart]:
-    """All parameters, a table a section; those of the readers side by side."""
+    """All parameters, one table per section; those of the readers side by side."""
     yield pairs_table("params.yaml", {"seed": str(study.params.seed)})
     for section in SECTIONS:
         yield pairs_table(section, dict(flat_metrics(vars(getattr(study.params, section)))))
