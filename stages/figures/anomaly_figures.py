@@ -54,7 +54,7 @@ def methods_of(rows: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(rows[UnseenScores.method]))
 
 
-def method_words(method: str) -> str:
+def score_words(method: str) -> str:
     return SHOWN.get(method, words(method))
 
 
@@ -77,7 +77,7 @@ def draw_detection(rows: pd.DataFrame) -> Figure:
         x = np.arange(len(classes)) + 0.7 * ((index + 0.5) / len(methods) - 0.5)
         low = own[UnseenScores.low]
         axes.vlines(x, low, own[UnseenScores.high], color=style["color"], linewidth=1.1)
-        axes.plot(x, auroc, linestyle="", label=method_words(method), **style)
+        axes.plot(x, auroc, linestyle="", label=score_words(method), **style)
         axes.plot([len(classes) + x[0]], [auroc.mean()], linestyle="", **style)
     axes.axhline(0.5, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
     axes.axvline(len(classes) - 0.5, color=MUTED, linewidth=0.7)
@@ -114,7 +114,7 @@ def about_detection(rows: pd.DataFrame) -> str:
     ink = f", where ink alone gets {control.mean():.3f}" if len(control) else ""
     return (
         f"With each of {own[UnseenScores.held_out].nunique()} classes held out in turn (all the others against it), "
-        f"the best score, {method_words(best)}, has a mean AUROC of **{means[best]:.3f}**{ink}; the hardest class "
+        f"the best score, {score_words(best)}, has a mean AUROC of **{means[best]:.3f}**{ink}; the hardest class "
         f"to notice is {quoted(worst[UnseenScores.held_out])} ({worst[UnseenScores.auroc]:.3f}{interval})."
     )
 
@@ -133,7 +133,7 @@ def about_alarms(rows: pd.DataFrame, method: str) -> str:
     if pd.notna(low[UnseenScores.tpr_low]):
         interval = f", interval {percent(low[UnseenScores.tpr_low])} to {percent(low[UnseenScores.tpr_high])}"
     return (
-        f"At a threshold meant to alarm for 5 % of the normal glyphs, {method_words(method)} finds "
+        f"At a threshold meant to alarm for 5 % of the normal glyphs, {score_words(method)} finds "
         f"{percent(own[UnseenScores.tpr_at_5].mean())} of the unseen ones in the mean over classes, from "
         f"{quoted(low[UnseenScores.held_out])} ({percent(low[UnseenScores.tpr_at_5])}{interval}) to "
         f"{quoted(high[UnseenScores.held_out])} ({percent(high[UnseenScores.tpr_at_5])}), with "
@@ -173,7 +173,7 @@ def about_unseen_under_noise(rows: pd.DataFrame, method: str) -> str:
     strongest = noisy[noisy[UnseenScores.level] == noisy[UnseenScores.level].max()]
     means = strongest.groupby(UnseenScores.noise, sort=False)[UnseenScores.auroc].mean()
     return (
-        f"At matched noise of level {noisy[UnseenScores.level].max():g} the mean AUROC of {method_words(method)} "
+        f"At matched noise of level {noisy[UnseenScores.level].max():g} the mean AUROC of {score_words(method)} "
         f"comes down from {clean(own)[UnseenScores.auroc].mean():.3f} to {means.min():.3f} under "
         f"{words(str(means.idxmin()))} and {means.max():.3f} under {words(str(means.idxmax()))}."
     )
