@@ -39,7 +39,7 @@ MAPPINGS = {
     "numbers",
 }  # attributes that are mappings by a file's or a variable's name
 KEYS: dict[str, set[str]] = {  # keys of something else than a table that are called like a column
-    "figures/latent.py": {"distance"},  # of what is concluded of a noise
+    "figures/class_separation_figures.py": {"distance"},  # of what is concluded of a noise
     "figures/page.py": {"kind"},  # of the report's tree
     "figures/study.py": {"test"},  # texts by split
     "grammar.py": {"error"},  # of pydantic's errors

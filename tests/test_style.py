@@ -70,7 +70,6 @@ ALLOWED: dict[str, dict[str, int]] = {
     "nested comprehension": {
         "benchmarks": 13,
         "stages/captcha": 2,
-        "stages/figures": 18,
         "stages": 6,
         "stages/insight": 4,
         "stages/lab": 13,
@@ -79,9 +78,8 @@ ALLOWED: dict[str, dict[str, int]] = {
         "tests": 60,
     },
     "ternary in an f-string": {
-        "stages": 2,
+        "stages": 1,
         "stages/captcha": 1,
-        "stages/figures": 8,
         "stages/insight": 1,
         "stages/lab": 2,
     },
