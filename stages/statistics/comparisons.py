@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stages.schemas.regress import FormulaVariables
+from stages.schemas.regress import Contrasts, Costs, FormulaVariables
+from stages.schemas.table import Row, row_of
+from stages.statistics.arrays import Floats
 from stages.statistics.contrasts import Means, contrasts, ranks
 from stages.statistics.design_matrix import Variables
 from stages.statistics.marginal_effects import FactorEffects, effects_of
 from stages.statistics.regression import Regression
 from stages.statistics.runs import PerRun
 from stages.statistics.significance import Inference
-from stages.statistics.tidy import Row, contrast_row, cost_row
-
-Floats = NDArray[np.float64]
 
 NOISE = FormulaVariables.noise  # the factor whose clean category is no noise type
 
@@ -70,7 +68,7 @@ def contrast_rows(
             one.reader,
             weights_of(one, gradients[place[pair.a]] - gradients[place[pair.b]]),
         )
-        yield contrast_row(found.variable, one.reader, pair, moved)
+        yield row_of(Contrasts, pair, factor=found.variable, reader=one.reader, **moved)
 
 
 def cost_rows(
@@ -98,12 +96,17 @@ def cost_rows(
     )
     errors = means.standard_error(np.eye(len(means.effects)))
     for i, rank in enumerate(ranks(means, confidence=confidence, rng=rng)):
-        yield cost_row(
-            one.reader,
-            rank.category,
-            float(means.effects[i]),
-            float(errors[i]),
-            (float(ends[i, 0]), float(ends[i, 1])),
+        moved = between.combination(one.specification, one.reader, weights_of(one, gradients[i]))
+        yield row_of(
+            Costs,
             rank,
-            between.combination(one.specification, one.reader, weights_of(one, gradients[i])),
+            reader=one.reader,
+            noise=rank.category,
+            cost=means.effects[i],
+            standard_error=errors[i],
+            low=ends[i, 0],
+            high=ends[i, 1],
+            rank_low=rank.low,
+            rank_high=rank.high,
+            **moved,
         )
