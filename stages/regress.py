@@ -25,13 +25,11 @@ from stages.schemas.regress import (
     TABLES,
     Areas,
     Coefficients,
-    Contrasts,
     CorruptionErrors,
     Costs,
     DoseResponses,
     Fits,
     FormulaVariables,
-    JointTests,
     MarginalEffects,
     Publication,
     RandomisationTest,
@@ -41,14 +39,14 @@ from stages.schemas.table import Cell, Row
 from stages.schemas.words import CLEAN, POOLED
 from stages.statistics import runs as per_run
 from stages.statistics.accuracy_curves import area_rows, response_rows, threshold_rows
-from stages.statistics.comparisons import contrast_rows, cost_rows, factor_effects
+from stages.statistics.comparisons import comparison_tables
 from stages.statistics.corruption import Corruption, corruption_rows, corruptions, noise_groups
 from stages.statistics.fit_summary import distribution, fit_summaries, remarks_on
 from stages.statistics.formulas import Term, terms_of
 from stages.statistics.joint import joint_dose_responses
 from stages.statistics.observations import (
-    KEY,
     OBSERVATION_COLUMNS,
+    check_same_characters,
     clusters_of,
     guess_of_characters,
     readers_without_own,
@@ -65,9 +63,8 @@ from stages.statistics.sample import Sample
 from stages.statistics.shares import character_cells, whole_captchas
 from stages.statistics.tidy import (
     Rows,
-    coefficient_rows,
+    coefficient_tables,
     headline_diagnostics,
-    joint_test_rows,
     linear_effects,
     logit_effects,
 )
@@ -77,7 +74,7 @@ RUNS_FILE = Path("experiments/runs.json")  # estimates by training run, of exper
 
 
 @dataclass(frozen=True)
-class Study:
+class RegressionStudy:
     """The rows that the regressions explain, and the parameters that say how."""
 
     params: Params
@@ -99,21 +96,20 @@ def main() -> None:
         regressions = list(fits(study))
         report_fits(study, regressions)
         between = estimates_by_run(study)
-        tables = coefficient_tables(study, regressions, between)
+        tables = coefficient_tables(regressions, study.params.regression.confidence, between)
         tables |= headline_tables(study, regressions)
-        tables |= comparison_tables(study, regressions, between)
+        tables |= cost_and_contrast_tables(study, regressions, between)
         tables |= dose_tables(study, regressions, between)
         randomised = randomisation_of_colour(study)
     write_tables(tables)
     write_publication(publication_of(study, regressions, between))
     record = fits_record(study, regressions, tables[Coefficients], randomised)
     artifacts.write_record(artifacts.REGRESSION / "fits.json", record)
-    artifacts.write_metrics(
-        artifacts.METRICS / "regress.json", metrics(study, regressions, tables[Costs])
-    )
+    compared = metrics(study, regressions, tables[Costs])
+    artifacts.write_metrics(artifacts.METRICS / "regress.json", compared)
 
 
-def read_study() -> Study:
+def read_study() -> RegressionStudy:
     params = read(
         "seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers", "regression"
     )
@@ -123,13 +119,13 @@ def read_study() -> Study:
         )
     report_unlisted_readers(tuple(params.readers))
     groups = runs_of(params.readers)
-    predictions = read_predictions(tuple(params.readers))
+    predictions = read_all(tuple(params.readers))
     clusters = clusters_of(predictions, groups, cluster_ways(params.regression.cluster))
     report_unknown_glyphs(clusters, params.regression.cluster)
     sample = sample_of(predictions, groups, params.readers, params.regression.references)
     terms = terms_of(params.regression, sample.variables.names)
     skipped = readers_without_own(sample, clusters)
-    return Study(params, predictions, groups, sample, clusters, terms, skipped)
+    return RegressionStudy(params, predictions, groups, sample, clusters, terms, skipped)
 
 
 def report_unlisted_readers(names: Sequence[str]) -> None:
@@ -138,26 +134,10 @@ def report_unlisted_readers(names: Sequence[str]) -> None:
             progress(f"{path} is of no reader in params.yaml: ignored")
 
 
-def read_predictions(names: Sequence[str]) -> dict[str, pa.Table]:
-    """The prediction table of each reader.
-
-    Raises ValueError where one is empty or lacks values, or where they are not of the same test characters.
-    """
+def read_all(names: Sequence[str]) -> dict[str, pa.Table]:
+    """The prediction table of each reader. Raises ValueError where they are not of the same test characters."""
     predictions = {name: artifacts.read_predictions(name, OBSERVATION_COLUMNS) for name in names}
-    first = predictions[names[0]]
-    for name, table in predictions.items():
-        path = artifacts.PREDICTIONS / f"{name}.parquet"
-        empty = [column for column in OBSERVATION_COLUMNS if table[column].null_count]
-        if empty:
-            raise ValueError(
-                f"{path}: {', '.join(empty)} should have a value in every row: run `dvc repro -f`"
-            )
-        if not len(table):
-            raise ValueError(f"{path} has no rows: run `dvc repro -f`")
-        if not table.select(KEY).equals(first.select(KEY)):
-            raise ValueError(
-                f"{path} is of other test characters than {names[0]}.parquet: run `dvc repro -f`"
-            )
+    check_same_characters(predictions, artifacts.PREDICTIONS)
     return predictions
 
 
@@ -168,7 +148,7 @@ def report_unknown_glyphs(clusters: Clusters, asked: str) -> None:
         )
 
 
-def estimates_by_run(study: Study) -> PerRun:
+def estimates_by_run(study: RegressionStudy) -> PerRun:
     """Estimates by training run: of this study where readers have several runs, else of experiments/runs.json where
     that study has the same parameters."""
     params = study.params
@@ -191,7 +171,7 @@ def estimates_by_run(study: Study) -> PerRun:
     return found.known(formulas, chosen.dose, references)
 
 
-def fits(study: Study) -> Iterator[Regression]:
+def fits(study: RegressionStudy) -> Iterator[Regression]:
     """Every specification on all readers, `by_reader` on each reader alone, and the checks on all readers."""
     chosen = study.params.regression
     for specification in chosen.specifications:
@@ -203,7 +183,7 @@ def fits(study: Study) -> Iterator[Regression]:
         yield fit_all(study, specification)
 
 
-def fit_all(study: Study, specification: str) -> Regression:
+def fit_all(study: RegressionStudy, specification: str) -> Regression:
     """A specification on all readers; other libraries confirm the headline."""
     return estimate(
         specification,
@@ -216,7 +196,7 @@ def fit_all(study: Study, specification: str) -> Regression:
     )
 
 
-def fit_reader(study: Study, reader: str) -> Regression:
+def fit_reader(study: RegressionStudy, reader: str) -> Regression:
     """The specification `by_reader` on the rows of one reader."""
     specification = study.params.regression.by_reader
     rows = rows_of_reader(study.sample, reader)
@@ -231,7 +211,7 @@ def fit_reader(study: Study, reader: str) -> Regression:
     )
 
 
-def report_fits(study: Study, regressions: Sequence[Regression]) -> None:
+def report_fits(study: RegressionStudy, regressions: Sequence[Regression]) -> None:
     """One line for everything that is not in the tables, and for each regression."""
     for name, reason in study.skipped.items():
         progress(f"reader {name} {reason}: no regression of its own")
@@ -245,21 +225,12 @@ def report_fits(study: Study, regressions: Sequence[Regression]) -> None:
         )
 
 
-def headline_of(study: Study, regressions: Sequence[Regression]) -> Regression:
+def headline_of(study: RegressionStudy, regressions: Sequence[Regression]) -> Regression:
     headline = study.params.regression.headline
     return next(one for one in regressions if one.specification == headline)
 
 
-def coefficient_tables(study: Study, regressions: Sequence[Regression], between: PerRun) -> Rows:
-    """The coefficients and joint tests of every regression."""
-    tables: Rows = {Coefficients: [], JointTests: []}
-    for one in regressions:
-        tables[Coefficients] += coefficient_rows(one, study.params.regression.confidence, between)
-        tables[JointTests] += joint_test_rows(one)
-    return tables
-
-
-def headline_tables(study: Study, regressions: Sequence[Regression]) -> Rows:
+def headline_tables(study: RegressionStudy, regressions: Sequence[Regression]) -> Rows:
     """The tables about the headline's regression."""
     confidence = study.params.regression.confidence
     clusters = study.clusters
@@ -269,28 +240,19 @@ def headline_tables(study: Study, regressions: Sequence[Regression]) -> Rows:
     try:
         effects += logit_effects(headline, study.sample, clusters.labels, confidence)
         if clusters.runs is not None:
-            progress(
-                "the standard errors of the logit do not hold the variance between training runs"
-            )
+            progress("the logit's standard errors do not hold the variance between training runs")
     except ValueError as error:
         progress(f"{error}: no logit beside the linear probability model")
     return {MarginalEffects: effects, **headline_diagnostics(headline, ordered, confidence)}
 
 
-def comparison_tables(study: Study, regressions: Sequence[Regression], between: PerRun) -> Rows:
+def cost_and_contrast_tables(
+    study: RegressionStudy, regressions: Sequence[Regression], between: PerRun
+) -> Rows:
     """Costs of the noise types and contrasts of all categories, by the specification `by_reader`."""
     chosen = study.params.regression
-    noise = FormulaVariables.noise
-    tables: Rows = {Costs: [], Contrasts: []}
-    for one in regressions:
-        if one.specification != chosen.by_reader:
-            continue
-        for effects in factor_effects(one, sample_of_fit(study, one).variables):
-            given = one, effects, CLEAN, between, chosen.confidence
-            rng = study.rng("contrasts", one.reader, effects.variable)
-            tables[Contrasts] += contrast_rows(*given, rng=rng)
-            if effects.variable == noise and noise in one.design.terms:
-                tables[Costs] += cost_rows(*given, rng=study.rng("costs", one.reader))
+    own = [one for one in regressions if one.specification == chosen.by_reader]
+    tables = comparison_tables(own, study.sample, between, chosen.confidence, rng_of=study.rng)
     if not tables[Costs]:
         progress(
             f"regression.by_reader: {chosen.by_reader} has no term noise: no costs of noise types"
@@ -298,14 +260,7 @@ def comparison_tables(study: Study, regressions: Sequence[Regression], between: 
     return tables
 
 
-def sample_of_fit(study: Study, one: Regression) -> Sample:
-    """The rows that a regression used."""
-    if one.reader == POOLED:
-        return study.sample
-    return study.sample.take(rows_of_reader(study.sample, one.reader))
-
-
-def dose_tables(study: Study, regressions: Sequence[Regression], between: PerRun) -> Rows:
+def dose_tables(study: RegressionStudy, regressions: Sequence[Regression], between: PerRun) -> Rows:
     """What noise does at each level: thresholds, areas, observed means and corruption errors.
 
     Intervals of thresholds and areas are clustered by captcha and glyph, whatever the regressions cluster by.
@@ -319,11 +274,7 @@ def dose_tables(study: Study, regressions: Sequence[Regression], between: PerRun
         draws=chosen.draws,
         rng=study.rng("thresholds"),
     )
-    own = {
-        one.reader: one
-        for one in regressions
-        if one.specification == chosen.by_reader and one.reader != POOLED
-    }
+    own = {one.reader: one for one in regressions if one.reader != POOLED}
     return {
         Thresholds: threshold_rows(curves, lambda *key: between.cells(per_run.threshold(*key))),
         Areas: area_rows(curves),
@@ -332,7 +283,7 @@ def dose_tables(study: Study, regressions: Sequence[Regression], between: PerRun
     }
 
 
-def corruption_errors(study: Study) -> list[Corruption]:
+def corruption_errors(study: RegressionStudy) -> list[Corruption]:
     """Corruption errors of every reader: each noise type, all, and those that training had and had not."""
     chosen = study.params.regression
     cells = character_cells(study.predictions, study.sample.variables)
@@ -358,7 +309,7 @@ def seen_by(params: Params) -> dict[str, tuple[str, ...]]:
     }
 
 
-def randomisation_of_colour(study: Study) -> RandomisationTest | None:
+def randomisation_of_colour(study: RegressionStudy) -> RandomisationTest | None:
     """The randomisation test of colour; None where there is one colour."""
     colour = FormulaVariables.colour
     found = randomisation(
@@ -379,7 +330,9 @@ def write_tables(tables: Rows) -> None:
         artifacts.write_table(FOLDER / f"{name}.csv", kind, tables[kind])
 
 
-def publication_of(study: Study, regressions: Sequence[Regression], between: PerRun) -> Publication:
+def publication_of(
+    study: RegressionStudy, regressions: Sequence[Regression], between: PerRun
+) -> Publication:
     chosen = study.params.regression
     shown = [one for one in regressions if one.specification in chosen.specifications]
     checks = [one for one in regressions if one.specification in chosen.checks]
@@ -394,7 +347,7 @@ def write_publication(table: Publication) -> None:
 
 
 def fits_record(
-    study: Study,
+    study: RegressionStudy,
     regressions: Sequence[Regression],
     coefficients: Sequence[Row],
     randomised: RandomisationTest | None,
@@ -423,7 +376,7 @@ def fits_record(
     )
 
 
-def metrics(study: Study, regressions: Sequence[Regression], costs: Sequence[Row]) -> Row:
+def metrics(study: RegressionStudy, regressions: Sequence[Regression], costs: Sequence[Row]) -> Row:
     """What a pull request compares: how well the headline's regression explains, and what each noise type costs the
     reference reader."""
     headline = headline_of(study, regressions)

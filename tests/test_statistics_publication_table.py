@@ -94,7 +94,9 @@ def test_a_tidy_row_holds_the_numbers_of_its_coefficient(regressions: list[Regre
 def test_a_coefficient_without_error_has_empty_cells_and_not_nan(
     regressions: list[Regression],
 ) -> None:
-    row = tidy.coefficient_rows(regressions[0], 0.95, NONE)[0]  # the reference, right in every cluster
+    row = tidy.coefficient_rows(regressions[0], 0.95, NONE)[
+        0
+    ]  # the reference, right in every cluster
     assert row["estimate"] == pytest.approx(1)
     assert row["standard_error"] == 0
     assert [row[name] for name in ("t", "p", "minus_log10_p", "low", "high", "p_wild")] == [""] * 6
@@ -109,7 +111,10 @@ def test_a_summary_has_plain_finite_numbers_and_says_what_was_dropped(
     assert found.dropped == [DroppedTerm("colour", "has one value in this run (grey)")]
     assert found.clusters == [30]
     assert found.confirmed_by == []
-    assert fit_summary.fit_summary(regressions[1], []).confirmed_by == ["linearmodels", "statsmodels"]
+    assert fit_summary.fit_summary(regressions[1], []).confirmed_by == [
+        "linearmodels",
+        "statsmodels",
+    ]
     assert any("30 clusters by captcha are few" in warning for warning in regressions[0].warnings)
     assert found.warnings == list(regressions[0].warnings)
     assert math.isfinite(found.condition_number)

@@ -71,7 +71,7 @@ ALLOWED: dict[str, dict[str, int]] = {
         "benchmarks": 13,
         "stages/captcha": 2,
         "stages/figures": 18,
-        "stages": 6,
+        "stages": 5,
         "stages/insight": 6,
         "stages/lab": 13,
         "stages/sources": 2,

@@ -21,7 +21,7 @@ from stages.statistics import moments as cross
 from stages.statistics.arrays import Floats
 from stages.statistics.regression import Clusters, Regression
 from stages.statistics.significance import Test
-from stages.statistics.tidy import variance_inflation
+from stages.statistics.tidy import inflation_factors
 
 
 def fit_summaries(
@@ -75,7 +75,7 @@ def fit_summary(regression: Regression, rows: Sequence[Row]) -> FitSummary:
         singular_clusters=left.singular,
         lonely_rows=left.leverage_one,
         condition_number=cross.condition_number(fit.moments),
-        largest_vif=float(np.max(variance_inflation(regression) or [1.0])),
+        largest_vif=float(np.max(inflation_factors(regression) or [1.0])),
         fitted_outside=fit.out_of_range / fit.observations,
         reset=_reset_test(regression.reset),
         confirmed_by=["linearmodels", "statsmodels"] if regression.confirmed else [],

@@ -35,6 +35,15 @@ def minus_log10(log_p: float) -> float:
     return 0.0 - log_p / math.log(10)  # no -0 of p = 1
 
 
+def coefficient_tables(regressions: Sequence[Regression], confidence: float, runs: PerRun) -> Rows:
+    """The coefficients and joint tests of every regression."""
+    tables: Rows = {Coefficients: [], JointTests: []}
+    for one in regressions:
+        tables[Coefficients] += coefficient_rows(one, confidence, runs)
+        tables[JointTests] += joint_test_rows(one)
+    return tables
+
+
 def coefficient_rows(regression: Regression, confidence: float, runs: PerRun) -> list[Row]:
     """One row per coefficient, in the order of X; no t, p or interval where no error was measured."""
     cells = {**_estimates(regression, confidence), **_without_clusters(regression)}
@@ -69,15 +78,15 @@ def _estimates(regression: Regression, confidence: float) -> dict[str, list[Cell
         Coefficients.p_holm: regression.adjusted_p("holm").tolist(),
         Coefficients.p_bh: regression.adjusted_p("fdr_bh").tolist(),
         Coefficients.p_wild: [""] * len(fit.names) if wild is None else wild.tolist(),
-        Coefficients.vif: [math.nan, *variance_inflation(regression)],
+        Coefficients.vif: [math.nan, *inflation_factors(regression)],
     }
 
 
-def variance_inflation(regression: Regression) -> list[float]:
+def inflation_factors(regression: Regression) -> list[float]:
     """The variance inflation factors of the regressors beside the constant."""
     if len(regression.columns) == 1:
         return []
-    return [float(factor) for factor in cross.variance_inflation(regression.fit.moments)]
+    return [float(factor) for factor in cross.inflation_factors(regression.fit.moments)]
 
 
 def _without_clusters(regression: Regression) -> dict[str, list[Cell]]:
