@@ -55,7 +55,8 @@ from stages.statistics.observations import (
     stacked,
     without_readers,
 )
-from stages.statistics.publication_table import publication, to_latex, to_markdown
+from stages.statistics.publication_format import to_latex, to_markdown
+from stages.statistics.publication_table import publication
 from stages.statistics.randomisation import randomisation
 from stages.statistics.regression import Clusters, Regression, estimate
 from stages.statistics.runs import PerRun, runs_apart

@@ -15,12 +15,8 @@ from stages.schemas.regress import DroppedTerm, Publication
 from stages.statistics import fit_summary, tidy
 from stages.statistics.design_matrix import Variables, make_factor
 from stages.statistics.formulas import parse_formula
-from stages.statistics.publication_table import (
-    MAX_TABLE_COLUMNS,
-    publication,
-    to_latex,
-    to_markdown,
-)
+from stages.statistics.publication_format import to_latex, to_markdown
+from stages.statistics.publication_table import MAX_TABLE_COLUMNS, publication
 from stages.statistics.regression import Clusters, Regression, estimate
 from stages.statistics.runs import NONE, PerRun, coefficient
 from stages.statistics.sample import Sample

@@ -22,8 +22,10 @@ from stages.schemas.words import CLEAN, POOLED
 from stages.statistics import moments as cross
 from stages.statistics.coding import build_design
 from stages.statistics.condition_cells import Cells
+from stages.statistics.design_matrix import DesignColumn
 from stages.statistics.formulas import Term
 from stages.statistics.observations import sample_of, without_readers
+from stages.statistics.regression import Regression
 from stages.statistics.sample import Sample
 from stages.statistics.shares import whole_captchas
 from stages.statistics.thresholds import level_at
@@ -47,6 +49,10 @@ Key = tuple[str, ...]
 
 def coefficient(specification: str, reader: str, term: str, category: str) -> Key:
     return "coefficient", specification, reader, term, category
+
+
+def coefficient_key(regression: Regression, column: DesignColumn) -> Key:
+    return coefficient(regression.specification, regression.reader, column.term, column.category)
 
 
 def threshold(reader: str, noise: str, share: float) -> Key:

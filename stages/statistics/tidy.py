@@ -24,7 +24,7 @@ from stages.statistics.diagnostics import AddedVariable, added_variables, withou
 from stages.statistics.logit import clustered_too, fit_logit
 from stages.statistics.marginal_effects import Effect, average_effects
 from stages.statistics.regression import Regression
-from stages.statistics.runs import PerRun, coefficient
+from stages.statistics.runs import PerRun, coefficient_key
 from stages.statistics.sample import Sample, intersection
 from stages.statistics.significance import Test
 
@@ -49,15 +49,11 @@ def coefficient_rows(regression: Regression, confidence: float, runs: PerRun) ->
     cells = {**_estimates(regression, confidence), **_without_clusters(regression)}
     rows = []
     for k, column in enumerate(regression.columns):
-        key = regression.specification, regression.reader
         own = {name: values[k] for name, values in cells.items()}
-        between = runs.cells(coefficient(*key, column.term, column.category))
-        specification, reader = key
-        rows.append(
-            row_of(
-                Coefficients, column, specification=specification, reader=reader, **own, **between
-            )
-        )
+        own[Coefficients.specification] = regression.specification
+        own[Coefficients.reader] = regression.reader
+        between = runs.cells(coefficient_key(regression, column))
+        rows.append(row_of(Coefficients, column, **own, **between))
     return rows
 
 
@@ -86,7 +82,7 @@ def inflation_factors(regression: Regression) -> list[float]:
     """The variance inflation factors of the regressors beside the constant."""
     if len(regression.columns) == 1:
         return []
-    return [float(factor) for factor in cross.inflation_factors(regression.fit.moments)]
+    return [float(factor) for factor in cross.variance_inflation(regression.fit.moments)]
 
 
 def _without_clusters(regression: Regression) -> dict[str, list[Cell]]:
