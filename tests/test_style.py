@@ -79,7 +79,7 @@ ALLOWED: dict[str, dict[str, int]] = {
         "tests": 60,
     },
     "ternary in an f-string": {
-        "stages": 2,
+        "stages": 1,
         "stages/captcha": 1,
         "stages/figures": 8,
         "stages/insight": 1,
