@@ -33,6 +33,7 @@ from stages.captcha.glyphs import SIDE, GlyphSet
 from stages.command import die_with_parent, progress, run, worker_count
 from stages.drawing import CaptchaStudy, bases_of, identity_of, prepare
 from stages.params import read
+from stages.schemas.arrow import array_of
 from stages.schemas.captchas import Captchas
 
 
@@ -176,7 +177,7 @@ def captcha_table(study: CaptchaStudy, bases: Bases, renderings: Renderings) -> 
     arrays = [
         artifacts.images_array(renderings.images)
         if field.name == Captchas.image
-        else artifacts.array_of(columns[field.name], field.type)
+        else array_of(columns[field.name], field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
@@ -195,8 +196,8 @@ def write_glyphs(glyphs: GlyphSet | None) -> None:
     if glyphs is None:
         table = pa.Table.from_batches([], schema)
     else:
-        counts = [artifacts.array_of(column, pa.int64()) for column in glyphs.counts().T]
-        labels = artifacts.array_of(glyphs.alphabet, pa.string())
+        counts = [array_of(column, pa.int64()) for column in glyphs.counts().T]
+        labels = array_of(glyphs.alphabet, pa.string())
         means = artifacts.images_array(glyphs.means())
         table = pa.Table.from_arrays([labels, *counts, means], schema=schema)
     with artifacts.replacing(artifacts.GLYPHS) as temporary:

@@ -28,6 +28,7 @@ from stages.reader.decoding import Floats, Ints, Readings, encode, to_texts
 from stages.reader.inference import choose_device
 from stages.reader.protocol import Reader
 from stages.reader_files import Description, check_reader, load_recogniser
+from stages.schemas.arrow import array_of
 from stages.schemas.captchas import Captchas, Factors
 from stages.schemas.predict import PredictionDetails, PredictionMetrics, Predictions
 from stages.schemas.words import CLEAN
@@ -163,7 +164,7 @@ def prediction_table(
 ) -> pa.Table:
     """Rows in the order of the captchas and of their characters."""
     row, position = np.nonzero(labels)
-    repeated = captchas.select(REPEATED).take(artifacts.array_of(row, pa.int64()))
+    repeated = captchas.select(REPEATED).take(array_of(row, pa.int64()))
     characters = np.array(["", *alphabet])
     reading = np.array(to_texts(readings.labels, alphabet), object)
     columns: Mapping[str, Any] = {
@@ -176,9 +177,7 @@ def prediction_table(
         Predictions.glyph: glyph_ids(captchas[Captchas.glyphs].to_pylist(), labels)[row, position],
     }
     arrays = [
-        artifacts.array_of(columns[field.name], field.type)
-        if field.name in columns
-        else repeated[field.name]
+        array_of(columns[field.name], field.type) if field.name in columns else repeated[field.name]
         for field in artifacts.PREDICTION_SCHEMA
     ]
     return pa.Table.from_arrays(arrays, schema=artifacts.PREDICTION_SCHEMA)

@@ -14,6 +14,7 @@ import pytest
 
 from stages import artifacts, schemas
 from stages.schemas import explain
+from stages.schemas.arrow import arrow_schema
 from stages.schemas.captchas import Captchas
 from stages.schemas.predict import PredictionDetails, PredictionMetrics, Predictions
 from stages.schemas.regress import FormulaVariables
@@ -262,7 +263,7 @@ def test_other_columns_are_not_written(tmp_path: Path, columns: list[str]) -> No
 
 @pytest.mark.parametrize("kind", tables(), ids=lambda kind: kind.__name__)
 def test_every_column_has_a_type_in_parquet(kind: type[Table]) -> None:
-    assert artifacts.arrow_schema(kind, image=12).names == kind.names()
+    assert arrow_schema(kind, image=12).names == kind.names()
 
 
 def test_the_schemas_of_the_parquet_tables_stay() -> None:

@@ -16,8 +16,12 @@ each, in the order of its bases, before its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import ClassVar
+
+Cell = str | int | float
+Row = dict[str, Cell]  # by column; "" where there is no number
 
 
 class Column:
@@ -112,3 +116,24 @@ class Table:
                 f"{where}: expected the columns {', '.join(cls.names())}, got {', '.join(found)}: "
                 "it was written by another version; run `dvc repro -f`"
             )
+
+
+def row_of(table: type[Table], record: object = None, /, **others: Cell) -> Row:
+    """A row of a table: each column is taken from `others`, else from the record's attribute of the same name.
+
+    A number that is not finite becomes "". Raises ValueError on a name in `others` that is no column, and
+    AttributeError where the record lacks one.
+    """
+    unknown = others.keys() - table.columns.keys()
+    if unknown:
+        raise ValueError(f"{table.__name__} has no column {', '.join(sorted(unknown))}")
+    cells = {
+        name: others[name] if name in others else getattr(record, name) for name in table.columns
+    }
+    return {name: finite_or_blank(cell) for name, cell in cells.items()}
+
+
+def finite_or_blank(cell: Cell) -> Cell:
+    if not isinstance(cell, float):
+        return cell
+    return float(cell) if math.isfinite(cell) else ""  # NumPy's float64 becomes Python's float

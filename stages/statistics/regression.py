@@ -19,6 +19,7 @@ from stages.statistics.diagnostics import (
     without_terms,
 )
 from stages.statistics.formulas import Term
+from stages.statistics.influence import LeaveOut
 from stages.statistics.least_squares import Fit, least_squares, two_way
 from stages.statistics.run_variance import TrainingRuns, between_runs
 from stages.statistics.sample import Sample, intersection, order_of
@@ -72,6 +73,15 @@ class Regression:
     @property
     def columns(self) -> tuple[DesignColumn, ...]:
         return self.design.columns
+
+    @property
+    def leave_out(self) -> LeaveOut:
+        """What changes where a row or a cluster is left out; `estimate` always measures it."""
+        if self.fit.leave_out is None:
+            raise ValueError(
+                f"regression {self.specification}, {self.reader}: fitted without leave-one-out results"
+            )
+        return self.fit.leave_out
 
     @property
     def p(self) -> Floats:  # (K,)
