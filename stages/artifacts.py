@@ -13,7 +13,7 @@ import math
 import os
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -120,7 +120,7 @@ def rounded(value: Any, digits: int = 6) -> Any:
     return value
 
 
-def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
+def write_metrics(path: Path, metrics: Mapping[str, object]) -> None:
     """Flat, sorted JSON of numbers to six significant digits: what `dvc metrics diff` compares, or, under plots/, what
     the report tells beside it.
 
@@ -328,7 +328,7 @@ def images_array(images: NDArray[np.uint8]) -> pa.Array:
     )
 
 
-def array_of(values: Sequence[Any] | NDArray[Any], kind: pa.DataType) -> pa.Array:
+def array_of(values: Sequence[Any] | NDArray[np.generic], kind: pa.DataType) -> pa.Array:
     """Numbers, texts or lists of them, none missing, as a column of this type. Raises ValueError on whole numbers that
     it cannot hold.
 
@@ -355,7 +355,7 @@ def array_of(values: Sequence[Any] | NDArray[Any], kind: pa.DataType) -> pa.Arra
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(numbers)])
 
 
-def _offsets(values: Sequence[Any] | NDArray[Any]) -> pa.Buffer:
+def _offsets(values: Sequence[Sized] | NDArray[np.generic]) -> pa.Buffer:
     """Where each of these texts or lists begins among the bytes or entries of all, and the end."""
     return pa.py_buffer(np.cumsum([0, *map(len, values)], dtype=np.int32))
 

@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -23,7 +22,7 @@ def scratch_root() -> Path:
     return Path(os.environ.get("DVC_ROOT") or Path.cwd()) / ".scratch"
 
 
-def scratch_key(parameters: Mapping[str, Any], files: Sequence[Path]) -> str:
+def scratch_key(parameters: Mapping[str, object], files: Sequence[Path]) -> str:
     """sha256 of everything that a training's result depends on: parameters, and the bytes of data and code.
 
     It does not depend on where they lie: a queued run works in a temporary folder.

@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -64,6 +64,7 @@ POINTS = 120  # of a plane, under each condition
 FOUND = "these captchas were found, not composed, so there are no glyphs"
 
 Dose = tuple[str, float]  # noise and level
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,7 +235,7 @@ def load_renderings(
     return whole.rows(np.isin(whole.captcha, np.unique(whole.captcha)[:count]))
 
 
-def some(values: NDArray[Any], most: int) -> NDArray[Any]:
+def some(values: NDArray[Scalar], most: int) -> NDArray[Scalar]:
     """At most so many of the values, evenly from all, the last among them."""
     if len(values) <= most:
         return values

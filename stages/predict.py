@@ -166,7 +166,7 @@ def prediction_table(
     repeated = captchas.select(REPEATED).take(artifacts.array_of(row, pa.int64()))
     characters = np.array(["", *alphabet])
     reading = np.array(to_texts(readings.labels, alphabet), object)
-    columns: Mapping[str, Any] = {
+    columns: Mapping[str, NDArray[np.generic]] = {
         Predictions.position: position,
         Predictions.reading: reading[row],
         Predictions.truth: characters[labels[row, position]],

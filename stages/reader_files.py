@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -92,7 +91,7 @@ def write_reader(
     folder: Path,
     description: Description,
     weights: Mapping[str, Tensor],
-    training: Mapping[str, Any],
+    training: Mapping[str, object],
 ) -> None:
     """Write both files; equal arguments give equal bytes (safetensors orders several metadata keys at random: none)."""
     artifacts.write_bytes(

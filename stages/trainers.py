@@ -104,7 +104,7 @@ class Trained:
     reader: NetworkReader | None  # to be calibrated; None where it has no logits
     weights: dict[str, Tensor]
     history: list[Epoch]  # empty where nothing was learned
-    record: dict[str, Any]  # what reader.json says of the training
+    record: dict[str, object]  # what reader.json says of the training
     metrics: TrainingRecord
 
 
