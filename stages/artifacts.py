@@ -189,6 +189,11 @@ def read_table(path: Path, kind: type[Table]) -> pd.DataFrame:
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run `dvc repro`") from None
     kind.check(found.columns, str(path))
+    # pandas fills a short row with NaN, and takes the first cells of longer rows for an index
+    if found.isna().any(axis=None) or not isinstance(found.index, pd.RangeIndex):
+        raise ValueError(
+            f"{path} is damaged (a row has not as many cells as there are columns): remove it and run `dvc repro`"
+        )
     for name, column in kind.columns.items():
         if column.kind is not str:
             found[name] = _numbers(found[name], column.kind, f"{path}, column {name}")
