@@ -189,8 +189,7 @@ def read_table(path: Path, kind: type[Table]) -> pd.DataFrame:
     except ValueError as error:
         raise ValueError(f"{path} is damaged ({error}): remove it and run `dvc repro`") from None
     kind.check(found.columns, str(path))
-    # pandas fills a short row with NaN, and takes the first cells of longer rows for an index
-    if found.isna().any(axis=None) or not isinstance(found.index, pd.RangeIndex):
+    if _row_lengths(path) - {len(found.columns)}:  # pandas fills a row that was cut off, silently
         raise ValueError(
             f"{path} is damaged (a row has not as many cells as there are columns): remove it and run `dvc repro`"
         )
@@ -198,6 +197,12 @@ def read_table(path: Path, kind: type[Table]) -> pd.DataFrame:
         if column.kind is not str:
             found[name] = _numbers(found[name], column.kind, f"{path}, column {name}")
     return found
+
+
+def _row_lengths(path: Path) -> set[int]:
+    """The numbers of cells that the rows of a CSV have; pandas skips empty lines, too."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return {len(row) for row in csv.reader(file) if row}
 
 
 def _numbers(texts: pd.Series[str], kind: type, where: str) -> pd.Series[Any]:
