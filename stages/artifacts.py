@@ -174,10 +174,20 @@ def read_table(path: Path, kind: type[Table]) -> pd.DataFrame:
     with readable(path, ValueError):
         found = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[])
     kind.check(found.columns, str(path))
+    if _row_lengths(path) - {len(found.columns)}:  # pandas fills a row that was cut off, silently
+        raise ValueError(
+            f"{path} is damaged (a row has not as many cells as there are columns): remove it and run `dvc repro`"
+        )
     for name, column in kind.columns.items():
         if column.kind is not str:
             found[name] = _numbers(found[name], column.kind, f"{path}, column {name}")
     return found
+
+
+def _row_lengths(path: Path) -> set[int]:
+    """The numbers of cells that the rows of a CSV have; pandas skips empty lines, too."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return {len(row) for row in csv.reader(file) if row}
 
 
 def _numbers(texts: pd.Series[str], kind: type, where: str) -> pd.Series[float]:

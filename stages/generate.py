@@ -4,8 +4,8 @@ Reads   a glyph source or a folder of labelled captchas
 Writes  data/captchas/{train,validation,test}, data/glyphs.parquet
 Params  seed, glyphs, captcha, colour, noise
 
-`python -m stages.generate` makes all parts; `python -m stages.generate test 3` makes part 3 of the test split alone,
-to the same bytes. CAPTCHA_WORKERS sets the number of processes; it changes no byte.
+`python -m stages.generate` makes all parts; `python -m stages.generate test 3` makes only part 3 of the test split,
+with the same bytes. CAPTCHA_WORKERS sets the number of processes; it changes no byte.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from stages.schemas.captchas import Captchas
 
 @dataclass(frozen=True)
 class Tally:
-    """How much one part has."""
+    """The size of one part."""
 
     split: str
     renderings: int
@@ -111,7 +111,7 @@ _study: CaptchaStudy | None = None  # of this worker process
 def _start_worker(study: CaptchaStudy) -> None:
     global _study
     die_with_parent()
-    cv2.setNumThreads(1)  # the pool has the cores
+    cv2.setNumThreads(1)  # the processes of the pool use the cores
     _study = study
 
 
@@ -191,7 +191,7 @@ def print_tallies(study: CaptchaStudy, tallies: list[Tally]) -> None:
 
 
 def write_glyphs(glyphs: GlyphSet | None) -> None:
-    """One row a drawn character, folded or not: its glyphs in each split and their mean; none for captchas found."""
+    """Write one row per drawn character, before folding: its glyphs in each split and their mean; none for a folder."""
     schema = artifacts.glyph_schema(SIDE)
     if glyphs is None:
         table = pa.Table.from_batches([], schema)

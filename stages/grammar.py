@@ -72,7 +72,9 @@ def validated(kind: type[Value], tree: object) -> tuple[Value | None, list[Error
     try:
         return TypeAdapter(kind).validate_python(tree), []
     except ValidationError as error:
-        return None, error.errors(include_url=False)
+        found = error.errors(include_url=False)
+    # pydantic counts only valid items: a list is not too short because one of them is wrong
+    return None, [one for one in found if one["type"] != "too_short" or not one["input"]]
 
 
 def complaint(error: ErrorDetails, kind: type[object], where: str = "") -> str:

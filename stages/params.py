@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal, cast
 
 from pydantic import ConfigDict, Field, with_config
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
@@ -240,7 +241,7 @@ def parse(tree: object, where: str = "params.yaml") -> Params:
 
 
 def _checked(tree: object) -> tuple[Params | None, list[str]]:
-    """The parameters, and what is wrong with each key; a bad default is told where it stands, not in every entry."""
+    """The parameters, and what is wrong with each key; a bad default is reported once, not for every entry."""
     defaults: Mapping[object, object] = {}
     match tree:
         case {"reader_defaults": {**defaults}, "readers": {**entries}, **others}:
@@ -253,10 +254,18 @@ def _checked(tree: object) -> tuple[Params | None, list[str]]:
     remaining = [
         error for error in errors if (error["loc"][2:], error["type"], error["input"]) not in known
     ]
-    return params, [
-        *(complaint(error, ReaderParams, DEFAULTS) for error in of_defaults),
-        *(complaint(error, Params) for error in remaining),
-    ]
+    if (DEFAULTS,) in {error["loc"] for error in errors}:  # every entry would lack every default
+        remaining = [error for error in remaining if not _lacks_key_of_reader(error)]
+    complaints = [complaint(error, ReaderParams, DEFAULTS) for error in of_defaults]
+    if (
+        "init" in defaults
+    ):  # dvc.yaml has ${item.init}, and DVC reads entries without their defaults
+        complaints.append(f"{DEFAULTS}.init: not shared: name it in each entry of readers")
+    return params, complaints + [complaint(error, Params) for error in remaining]
+
+
+def _lacks_key_of_reader(error: ErrorDetails) -> bool:
+    return error["type"] == "missing" and error["loc"][0] == "readers"
 
 
 def _over(defaults: Mapping[object, object], entry: object) -> object:

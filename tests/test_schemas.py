@@ -225,6 +225,8 @@ def test_a_table_without_rows_keeps_its_columns(tmp_path: Path) -> None:
         ("name,share,count\na,much,1\n", r"column share: expected numbers .*'much'"),
         ("name,share,count\na,1,\n", r"column count: expected whole numbers"),
         ("name,share,count\na,1,0.5\n", r"column count: expected whole numbers .*'0.5'"),
+        ("name,share,count\na,1,2\nb,1\n", r"is damaged \(a row has not as many cells as"),
+        ("name,share,count\na,1,2,3\n", r"is damaged \(a row has not as many cells as"),
     ],
     ids=[
         "a column less",
@@ -233,6 +235,8 @@ def test_a_table_without_rows_keeps_its_columns(tmp_path: Path) -> None:
         "a text for a number",
         "a whole number missing",
         "a half",
+        "a cell less",
+        "a cell more",
     ],
 )
 def test_another_table_is_refused_in_a_line_with_its_file_and_column(

@@ -25,7 +25,7 @@ from stages.figures.style import (
     words,
 )
 from stages.schemas.explain import GlyphLosses, SpaceMeasures, SpacePlane
-from stages.schemas.words import CLEAN, COLLAPSED, MERGED
+from stages.schemas.words import CLEAN
 
 Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
 
