@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from stages.captcha.doses import EQUAL_ENERGY
+from stages.captcha.noise import EQUAL_ENERGY
 from stages.figures.numbers import (
     estimate_of,
     estimate_text,
