@@ -11,8 +11,6 @@ import pytest
 from matplotlib.colors import to_rgba
 from regressed_study import NAN, coefficient, contrast, fit, study, table
 
-from stages.captcha.doses import DOSES
-from stages.captcha.noise import NOISES
 from stages.figures import certainty, conclusions, ranking, regression_tables, robustness, visible
 from stages.figures.style import PALETTE
 from stages.schemas.regress import TABLES, Costs, MarginalEffects, RandomisationTest
@@ -315,10 +313,6 @@ def test_what_would_change_the_answer_is_the_measured_change() -> None:
         "dots the mildest"
     )
     assert visible.in_short(responses(fog=[0, 0.5], dots=[0.0, 0.1]), ["fog"]) == ""
-
-
-def test_every_noise_has_a_dose_in_words() -> None:
-    assert set(DOSES) == set(NOISES)
 
 
 def test_contrasts_of_costs_have_the_other_sign() -> None:

@@ -19,26 +19,23 @@ from synthetic_study import write_study
 from test_figures_report import check
 
 from stages import artifacts, plot
+from stages.figures.chapters.contents import CHAPTERS
+from stages.figures.figure import Figure
 from stages.figures.numbers import estimate_text, points_text
 from stages.schemas.figures import FIGURE_TABLES
 
 ROOT = Path(__file__).resolve().parents[1]
-FIRST = [
-    "answer",
-    "samples",
-    "exact_match",
-    "visible",
-    "breakdown",
-    "saliency",
-    "separation_reader",
-]
-OTHERS = ["added_variables", "associations", "calibration", "character_accuracy", "class_levels", "class_ranking",
-          "class_thresholds", "confusion", "confusion_clean", "confusion_dense", "confusions", "correlations", "counts",
-          "curves", "drawings", "effects", "glyphs", "influence", "jackknife", "learning", "lines",
-          "marginal_effects", "mean_maps", "pairs", "pixels", "plane_reader", "plane_vae", "plane_vae_classified",
-          "saliency_curves", "saliency_drift", "saliency_randomised", "schemes", "separation_vae",
-          "separation_vae_classified", "slopes", "texts", "thresholds", "top_confusions", "unseen", "unseen_glyphs",
-          "unseen_noise", "unseen_scores"]  # fmt: skip
+
+
+def names_on(page: str) -> set[str]:
+    """The figures that chapters of a page name themselves."""
+    chapters = [chapter.content for chapter in CHAPTERS if chapter.page == page]
+    return {part.name for content in chapters for part in content if isinstance(part, Figure)}
+
+
+FIRST = sorted(names_on("report"))
+# Here chapters make two more, one for each other reader, and there is nothing to draw of neighbours.
+OTHERS = sorted({*names_on("details"), "confusion_clean", "confusion_dense"} - {"neighbours"})
 WORDS = 1250  # a minute has about 240 of them (Brysbaert 2019): five minutes
 
 

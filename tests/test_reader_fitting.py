@@ -70,7 +70,7 @@ def test_a_reader_learns_to_read(architecture: str) -> None:
     schedule = replace(QUICK, epochs=8, patience=8)
     fitted = fit(network_of(architecture), train, [drawn_part(100, 3)], schedule, device=CPU)
     least = {"ctc": 0.97, "compact": 0.97, "heads": 0.75, "dense": 0.45}
-    assert fitted.best.validation_character_accuracy > least[architecture]
+    assert fitted.best.validation_character_accuracy > least.get(architecture, 0.2)
     assert fitted.history[-1].train_loss < fitted.history[0].train_loss / 2
 
 

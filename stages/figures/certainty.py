@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from stages.captcha.doses import EQUAL_ENERGY
+from stages.captcha.noise import EQUAL_ENERGY
 from stages.figures.numbers import (
     listed,
     p_value,

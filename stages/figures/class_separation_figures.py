@@ -28,9 +28,8 @@ from stages.figures.style import (
     styled,
     words,
 )
-from stages.insight.class_separation import COLLAPSED, MERGED
 from stages.schemas.explain import SpaceMeasures
-from stages.schemas.words import CLEAN
+from stages.schemas.words import CLEAN, COLLAPSED, MERGED
 
 ENDS = [SpaceMeasures.value, SpaceMeasures.low, SpaceMeasures.high]
 SHOWN = {

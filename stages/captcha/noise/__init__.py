@@ -8,6 +8,7 @@ follow only from its position in the batch.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
@@ -29,41 +30,60 @@ from stages.captcha.noise.pixel import (
 )
 from stages.schemas.words import CLEAN
 
-__all__ = ["NOISES", "Images", "Levels", "Noise", "apply", "background", "ink_colour"]
+__all__ = [
+    "EQUAL_ENERGY",
+    "NOISES",
+    "Images",
+    "Levels",
+    "Noise",
+    "apply",
+    "background",
+    "ink_colour",
+]
 
 
 class NoiseFunction(Protocol):
     def __call__(self, images: Images, level: Levels, *, rng: np.random.Generator) -> Images: ...
 
 
-NOISES: Mapping[str, NoiseFunction] = MappingProxyType(
+@dataclass(frozen=True)
+class Noise:
+    """A noise, and what its level is in plain words, a summary of the function's docstring; L is the level."""
+
+    function: NoiseFunction
+    dose: str
+
+
+RMS_CHANGE = "the RMS change of brightness, full scale 1"
+NOISES: Mapping[str, Noise] = MappingProxyType(
     {
-        "gaussian": gaussian,
-        "gaussian_rgb": gaussian_rgb,
-        "uniform": uniform,
-        "salt_and_pepper": salt_and_pepper,
-        "shot": shot,
-        "speckle": speckle,
-        "gaussian_blur": gaussian_blur,
-        "motion_blur": motion_blur,
-        "pixelate": pixelate,
-        "jpeg": jpeg,
-        "contrast": contrast,
-        "brightness": brightness,
-        "fog": fog,
-        "rotation": rotation,
-        "translation": translation,
-        "zoom": zoom,
-        "shear": shear,
-        "elastic": elastic,
-        "occlusion": occlusion,
-        "lines": lines,
-        "curves": curves,
-        "dots": dots,
-        "impulse": impulse,
-        "gaussian_hit": gaussian_hit,
+        "gaussian": Noise(gaussian, RMS_CHANGE),
+        "gaussian_rgb": Noise(gaussian_rgb, RMS_CHANGE),
+        "uniform": Noise(uniform, RMS_CHANGE),
+        "salt_and_pepper": Noise(salt_and_pepper, RMS_CHANGE),
+        "shot": Noise(shot, RMS_CHANGE),
+        "speckle": Noise(speckle, RMS_CHANGE),
+        "gaussian_blur": Noise(gaussian_blur, "the SD of the blur, 5 L px"),
+        "motion_blur": Noise(motion_blur, "the length of the motion, 24 L px"),
+        "pixelate": Noise(pixelate, "the side of the blocks, 28^L px"),
+        "jpeg": Noise(jpeg, "the loss of quality, which is 100^(1−L)"),
+        "contrast": Noise(contrast, "the share of the contrast that is lost"),
+        "brightness": Noise(brightness, "what is added to the brightness, full scale 1"),
+        "fog": Noise(fog, "the share of fog in every pixel"),
+        "rotation": Noise(rotation, "the angle, 60 L degrees"),
+        "translation": Noise(translation, "the shift, 14 L px"),
+        "zoom": Noise(zoom, "how far it shrinks, to 1 − 0.9 L"),
+        "shear": Noise(shear, "the slant, 2 L px a row"),
+        "elastic": Noise(elastic, "the RMS displacement, 8 L px"),
+        "occlusion": Noise(occlusion, "the share of the canvas that is covered"),
+        "lines": Noise(lines, "the number of strokes, 20 L on a square"),
+        "curves": Noise(curves, "the number of strikes, 10 L"),
+        "dots": Noise(dots, "the number of dots, 120 L on a square"),
+        "impulse": Noise(impulse, "the share of the pixels that turn black or white"),
+        "gaussian_hit": Noise(gaussian_hit, "the share of the pixels that are hit"),
     }
 )
+EQUAL_ENERGY = tuple(name for name, noise in NOISES.items() if noise.dose == RMS_CHANGE)
 
 
 def apply(name: str, images: Images, level: Levels, *, rng: np.random.Generator) -> Images:
@@ -97,4 +117,4 @@ def apply(name: str, images: Images, level: Levels, *, rng: np.random.Generator)
         raise ValueError(
             f"noise {name}: level should be 0 to 1, got {bad.flat[0]:g}: 1 is the end of every scale"
         )
-    return images.copy() if name == CLEAN else NOISES[name](images, doses, rng=rng)
+    return images.copy() if name == CLEAN else NOISES[name].function(images, doses, rng=rng)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from stages.captcha.doses import DOSES
 from stages.captcha.glyphs import SIDE
+from stages.captcha.noise import NOISES
 from stages.figures.accuracy import RENDERING
 from stages.figures.associations import about_associations, draw_associations
 from stages.figures.counts import about_counts, about_glyphs, draw_counts, draw_mean_glyphs
@@ -135,7 +135,7 @@ def _scales(study: Study) -> Iterator[Fold]:
     """What the level of each noise is."""
     doses: dict[str, list[str]] = {}
     for noise in study.noises:
-        doses.setdefault(DOSES[noise], []).append(words(noise))
+        doses.setdefault(NOISES[noise].dose, []).append(words(noise))
     text = "; ".join(f"of {listed(noises)} {dose}" for dose, noises in doses.items())
     yield Fold("What is the level of each noise?", [Words([f"The level L is {text}."])])
 
