@@ -109,13 +109,13 @@ TELL: dict[str, Callable[[Tables], str]] = {
 }
 
 
-@pytest.mark.parametrize("study", ["abc", "letters", "two"])
 def figure_of(name: str, tables: Tables) -> Figure:
     figure = DRAW[name](tables)
     assert figure is not None
     return figure
 
 
+@pytest.mark.parametrize("study", ["abc", "letters", "two"])
 @pytest.mark.parametrize("name", DRAW)
 def test_every_figure_is_an_svg_for_any_alphabet(
     study: str, name: str, request: pytest.FixtureRequest

@@ -72,7 +72,7 @@ ALLOWED: dict[str, dict[str, int]] = {
         "stages/captcha": 2,
         "stages/figures": 18,
         "stages": 6,
-        "stages/insight": 4,
+        "stages/insight": 3,
         "stages/lab": 13,
         "stages/sources": 2,
         "stages/statistics": 5,
