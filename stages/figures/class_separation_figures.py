@@ -96,9 +96,8 @@ def relative(table: pd.DataFrame) -> pd.DataFrame:
         for noise in dict.fromkeys(noisy[SpaceMeasures.noise]):
             rows = pd.concat([clean, noisy[noisy[SpaceMeasures.noise] == noise]])
             rows = rows[rows[SpaceMeasures.measure] == source]
-            ends = (
-                ENDS if sign >= 0 else [SpaceMeasures.value, SpaceMeasures.high, SpaceMeasures.low]
-            )
+            value, low, high = ENDS
+            ends = ENDS if sign >= 0 else [value, high, low]
             numbers = rows[ends].to_numpy(float)
             numbers = np.exp(sign * numbers) if sign else numbers
             if measure == "distance":
@@ -109,16 +108,8 @@ def relative(table: pd.DataFrame) -> pd.DataFrame:
                     noise=noise, level=rows[SpaceMeasures.level].to_numpy(), measure=measure
                 )
             )
-    return pd.concat(parts, ignore_index=True)[
-        [
-            SpaceMeasures.noise,
-            SpaceMeasures.level,
-            SpaceMeasures.measure,
-            SpaceMeasures.value,
-            SpaceMeasures.low,
-            SpaceMeasures.high,
-        ]
-    ]
+    columns = [SpaceMeasures.noise, SpaceMeasures.level, SpaceMeasures.measure, *ENDS]
+    return pd.concat(parts, ignore_index=True)[columns]
 
 
 def verdicts(table: pd.DataFrame) -> pd.DataFrame:
@@ -239,19 +230,11 @@ def about_separation(table: pd.DataFrame, space: str) -> str:
     if gone.any():
         sentences.append(f"under {_noises(found[gone], len(found))} each class becomes one point")
     decided = closer | spread | gone
-    left = (
-        "" if decided.all() else f" Neither is clear under {_noises(found[~decided], len(found))}."
-    )
-    end = (
-        (
-            " So characters become alike."
-            if decided.all()
-            else " Where either happens, characters become alike."
-        )
-        if (decided.any())
-        else ""
-    )
-    return f"At the strongest level: {'; '.join(sentences)}.{left}{end}"
+    text = f"At the strongest level: {'; '.join(sentences)}."
+    if decided.all():
+        return f"{text} So characters become alike."
+    text += f" Neither is clear under {_noises(found[~decided], len(found))}."
+    return text + (" Where either happens, characters become alike." if decided.any() else "")
 
 
 def _noises(rows: pd.DataFrame, all_of_them: int) -> str:
