@@ -1,4 +1,4 @@
-"""A table's columns, their types and its row key, declared once. A column is named by its attribute: `Costs.noise`.
+"""Declarations of tables: columns, types and row key. A column is named by its attribute, as `Costs.noise`.
 
 A class per table, its columns in their order:
 
@@ -8,10 +8,10 @@ A class per table, its columns in their order:
         noise = Text("noise type", key=True)
         cost = Number("share of the characters that the noise costs, 0 to 1")
 
-`Costs.noise` is the string "noise": `frame[Costs.noise]` is checked by mypy, and no other module writes the name.
-`artifacts.write_table` and `artifacts.read_table` check a file against its class. A table that is Parquet says its
-types there as well (`arrow`); `artifacts` makes pyarrow's schema of them. A class of several tables has the columns of
-each, in the order of its bases, before its own.
+`Costs.noise` is the string "noise": mypy checks `frame[Costs.noise]`, and no other module contains the name.
+`artifacts.write_table` and `artifacts.read_table` check a file against its class. A Parquet table also declares its
+types (`arrow`), from which `artifacts` builds the pyarrow schema. A class with several bases has the columns of each,
+in the order of the bases, before its own.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ Row = dict[str, Cell]  # by column; "" where there is no number
 
 
 class Column:
-    """A column of a `Table`: its meaning, and whether it is part of the row key."""
+    """A column of a `Table`, with its meaning; `key` where it is part of the row key."""
 
     kind: ClassVar[type]
-    default: ClassVar[str]  # type in Parquet where a column names no other
+    default: ClassVar[str]  # type in Parquet unless `arrow` is given
 
     def __init__(self, meaning: str, *, key: bool = False, arrow: str = "") -> None:
         self.meaning = meaning
@@ -44,14 +44,14 @@ class Column:
 
 
 class Text(Column):
-    """A text; "NA" and "1" stay texts."""
+    """A text; "NA" and "1" are read as texts."""
 
     kind = str
     default = "string"
 
 
 class Number(Column):
-    """A float; NaN in memory and an empty cell in a file where there is none."""
+    """A float; a missing one is NaN in memory and an empty cell in a file."""
 
     kind = float
     default = "float64"
@@ -65,7 +65,7 @@ class Whole(Column):
 
 
 class Flag(Column):
-    """True or false; only in Parquet."""
+    """A boolean; only in Parquet."""
 
     kind = bool
     default = "bool"
@@ -79,14 +79,14 @@ class Several(Column):
 
 
 class Image(Column):
-    """A picture's bytes; only in Parquet, which says how many there are."""
+    """The bytes of an image; only in Parquet, whose type has their number."""
 
     kind = bytes
     default = "image"
 
 
 class Table:
-    """The columns of a table, in their order. Never instantiated: rows are dictionaries or a data frame."""
+    """A table with its columns in order. Never instantiated: rows are dictionaries or a data frame."""
 
     columns: ClassVar[dict[str, Column]] = {}
 
@@ -109,7 +109,7 @@ class Table:
 
     @classmethod
     def check(cls, names: Iterable[str], where: str) -> None:
-        """Raise ValueError, one line, where the columns are not those declared, in their order."""
+        """Raise ValueError, one line, where the columns differ from those declared, or in their order."""
         found = list(names)
         if found != cls.names():
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Words that stand in tables for something that is no name."""
+"""Reserved words in tables, and the names of the parts of `explain`."""
 
 CLEAN = "none"
 """The noise of a captcha without noise."""
