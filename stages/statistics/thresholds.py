@@ -20,7 +20,8 @@ from scipy.interpolate import PchipInterpolator
 from stages.statistics.arrays import Floats
 
 HALVINGS = 50  # of the bracket: to the last digit of a float
-STEEP_FALL = 0.8  # share of the clean accuracy: a fall by so much between two tested levels leaves no slope to interpolate
+# Share of the clean accuracy: a fall by so much between two tested levels leaves no slope to interpolate.
+STEEP_FALL = 0.8
 
 
 @dataclass(frozen=True)
