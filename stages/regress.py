@@ -387,9 +387,8 @@ def metrics(study: RegressionStudy, regressions: Sequence[Regression], costs: Se
         "predicted_r2": headline.leave_out.predicted_r2,
     }
     reader = study.params.regression.references.reader
-    own = {
-        f"cost_{row[Costs.noise]}": row[Costs.cost] for row in costs if row[Costs.reader] == reader
-    }
+    of_reader = [row for row in costs if row[Costs.reader] == reader]
+    own = {f"cost_{row[Costs.noise]}": row[Costs.cost] for row in of_reader}
     if costs and not own:
         progress(
             f"regression.references.reader: {reader} has no regression of its own: no metrics cost_*"

@@ -27,7 +27,8 @@ from stages.statistics.significance import Test, adjusted
 from stages.statistics.wild import cluster_moments, wild_p
 
 WILD_DRAWS = 9999  # of the wild cluster bootstrap, where not all draws are taken
-CONFIRMED = 200_000  # rows up to which other libraries fit the same regression: they need ten times the time and memory
+# Other libraries fit the same regression up to so many rows: they need ten times the time and memory.
+MOST_CONFIRMED_ROWS = 200_000
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _estimate(
     first = sample.by(clusters.labels[0])
     blocks = first.blocks(design)
     fit = least_squares(blocks, design.names)
-    confirmed = confirm and sample.rows <= CONFIRMED
+    confirmed = confirm and sample.rows <= MOST_CONFIRMED_ROWS
     if confirmed:
         oracles.confirm(blocks, fit)
     wild = None

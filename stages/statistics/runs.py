@@ -30,7 +30,7 @@ from stages.statistics.sample import Sample
 from stages.statistics.shares import whole_captchas
 from stages.statistics.thresholds import level_at
 
-READ = (
+ACCURACY_COLUMNS = (
     Predictions.captcha,
     Predictions.condition,
     Predictions.level,
@@ -38,7 +38,7 @@ READ = (
     Predictions.reading,
     Predictions.success,
 )  # the columns behind accuracies
-FREE = (
+IGNORED_READER_PARAMETERS = (
     "seed",
     "precision",
     "device",
@@ -83,7 +83,7 @@ def spread_cells(found: RunSpread | None) -> Row:
 
 @dataclass(frozen=True)
 class PerRun:
-    """Estimates by quantity, one a run; `formulas`, `dose` and `references` are what the coefficients are of."""
+    """Estimates by quantity, one per run; `formulas`, `dose` and `references` are what the coefficients are of."""
 
     estimates: Mapping[Key, tuple[float, ...]]
     formulas: Mapping[str, str]
@@ -165,7 +165,7 @@ def coefficients_of(
 
 def accuracies_of(reader: str, predictions: pa.Table) -> dict[Key, float]:
     """Shares of the characters read right, and of the captchas read whole, clean and of all renderings."""
-    rows = predictions.select(list(READ)).to_pandas()
+    rows = predictions.select(list(ACCURACY_COLUMNS)).to_pandas()
     whole = rows.drop_duplicates([Predictions.captcha, Predictions.condition])
     found = {}
     for name, clean in (("clean", True), (POOLED, False)):
@@ -230,7 +230,11 @@ def compared(params: Any, readers: Mapping[str, Sequence[str]]) -> dict[str, Any
     """The parameters that must be alike for runs of another study to say how far these estimates move."""
     captcha = {name: value for name, value in _plain(params.captcha).items() if name != "test"}
     own = {
-        name: {key: value for key, value in _plain(params.readers[name]).items() if key not in FREE}
+        name: {
+            key: value
+            for key, value in _plain(params.readers[name]).items()
+            if key not in IGNORED_READER_PARAMETERS
+        }
         for name in readers
     }
     return {
