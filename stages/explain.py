@@ -72,7 +72,9 @@ def write_part(part: str, found: Findings) -> None:
         artifacts.write_table(plots / f"{name}.csv", PARTS[part][name], table)
     if found.arrays is not None:
         artifacts.write_arrays(data / "arrays.npz", found.arrays)
-    artifacts.write_record(data / "note.json", PartNote(found.note))
+    artifacts.write_record(
+        data / "note.json", PartNote(found.note, list(found.tables), found.arrays is not None)
+    )
     artifacts.write_metrics(plots / "summary.json", {**found.numbers, **found.provenance})
 
 

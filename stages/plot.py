@@ -172,13 +172,13 @@ def read_explained(params: Params, alphabet: str) -> Explained:
             notes[part] = f"`explain.parts` in params.yaml does not name {part}"
             continue
         data = artifacts.EXPLAIN / part
-        if note := artifacts.read_record(data / "note.json", PartNote).text:
-            notes[part] = note
-        for name, kind in kinds.items():
+        note = artifacts.read_record(data / "note.json", PartNote)
+        if note.text:
+            notes[part] = note.text
+        for name in note.tables:
             path = artifacts.PLOTS / "explain" / part / f"{name}.csv"
-            if path.exists():
-                tables[name] = artifacts.read_table(path, kind)
-        if (data / "arrays.npz").exists():
+            tables[name] = artifacts.read_table(path, kinds[name])
+        if note.arrays:
             arrays[part] = artifacts.read_arrays(data / "arrays.npz", ARRAYS[part])
     return Explained(
         tables,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -302,6 +303,18 @@ def test_other_studies_are_reported_as_well(
     cells = pd.read_csv(tmp_path / "plots/figures/confusion.csv", keep_default_na=False, dtype=str)
     assert set(cells["actual"]) == set(str(options["alphabet"]))
     assert not re.search(r"\bnan\b", html)
+
+
+def test_a_missing_table_of_explain_is_refused(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(study, folder)
+    (folder / "plots/explain/characters/class_levels.csv").unlink()
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("stages.params.refuse_foreign_code", lambda: None)
+    with pytest.raises(ValueError, match=r"class_levels\.csv is missing: run `dvc repro`"):
+        plot.main()
 
 
 def test_a_learning_curve_without_its_columns_is_refused(

@@ -276,9 +276,11 @@ class UnseenScores(Table):
 
 @dataclass(frozen=True)
 class PartNote(Record):
-    """data/explain/<part>/note.json: why this study cannot have the part; an empty text where it has it."""
+    """data/explain/<part>/note.json: why this study cannot have the part, and what the part wrote."""
 
-    text: str
+    text: str  # empty where the study has the part
+    tables: list[str]  # names of its tables, of PARTS
+    arrays: bool  # whether there are some
 
 
 @dataclass(frozen=True, eq=False)
