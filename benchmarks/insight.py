@@ -21,9 +21,9 @@ import pandas as pd
 
 from stages.insight.character_accuracy import (
     character_accuracy_by_level,
-    ranking,
     thresholds_by_character,
 )
+from stages.insight.character_ranking import ranking
 from stages.insight.combinations import best_and_worst, combination_tests
 from stages.insight.confusions import confusion_matrices, confusion_tests
 from stages.statistics.classification_report import macro_scores

@@ -14,7 +14,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from stages.schemas.arrow import arrow_schema
 from stages.schemas.captchas import Captchas, MeanGlyphs
 from stages.schemas.predict import Predictions
 from stages.schemas.record import Record
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     D = TypeVar("D", bound=DataclassInstance)
 
 R = TypeVar("R", bound=Record)
+Tree = Any  # of JSON: mappings, lists, texts, numbers, None
+
 
 CAPTCHAS = Path("data/captchas")  # <split>/part-<i>.parquet
 GLYPHS = Path("data/glyphs.parquet")  # label, count by split, mean glyph
@@ -48,27 +51,6 @@ PLOTS = Path("plots")
 SPLITS = ("train", "validation", "test")
 
 VERSION = "1"  # of the tables below; raise it when a column changes
-
-ARROW: dict[str, pa.DataType] = {  # what the schemas call pyarrow's types
-    "bool": pa.bool_(),
-    "category": pa.dictionary(pa.int8(), pa.string()),
-    "float32": pa.float32(),
-    "float64": pa.float64(),
-    "int8": pa.int8(),
-    "int16": pa.int16(),
-    "int32": pa.int32(),
-    "int64": pa.int64(),
-    "list<float32>": pa.list_(pa.float32()),
-    "list<int32>": pa.list_(pa.int32()),
-    "list<string>": pa.list_(pa.string()),
-    "string": pa.string(),
-}
-
-
-def arrow_schema(kind: type[Table], image: int = 0) -> pa.Schema:
-    """The columns of a Parquet table; a picture in it has `image` bytes."""
-    types = ARROW | {"image": pa.binary(image)}
-    return pa.schema([pa.field(name, types[column.arrow]) for name, column in kind.columns.items()])
 
 
 def captcha_schema(height: int, width: int, metadata: Mapping[str, str]) -> pa.Schema:
@@ -108,8 +90,8 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def rounded(value: Any, digits: int = 6) -> Any:
-    """`value` to `digits` significant digits where it is a number, or holds some; numpy scalars become plain ones."""
+def rounded(value: Tree, digits: int = 6) -> Tree:
+    """Numbers to `digits` significant digits, in mappings and lists too; NumPy's scalars become Python's."""
     if isinstance(value, Mapping):
         return {name: rounded(one, digits) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -120,11 +102,10 @@ def rounded(value: Any, digits: int = 6) -> Any:
     return value
 
 
-def write_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
-    """Flat, sorted JSON of numbers to six significant digits: what `dvc metrics diff` compares, or, under plots/, what
-    the report tells beside it.
+def write_metrics(path: Path, metrics: Mapping[str, object]) -> None:
+    """Flat, sorted JSON of numbers to six significant digits, which `dvc metrics diff` compares or the report shows.
 
-    One may be a text, `arithmetic`, what they were made with. Raises ValueError where another is nested, or not a
+    `arithmetic` alone may be a text: the arithmetic of the device. Raises ValueError on any other value that is not a
     finite number.
     """
     for name, value in metrics.items():
@@ -139,13 +120,21 @@ def write_json(path: Path, tree: object) -> None:
     write_text(path, json.dumps(tree, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
+@contextmanager
+def readable(path: Path, *errors: type[Exception], remedy: str = "dvc repro") -> Iterator[None]:
+    """Say in one line that a file is missing or, where the block raises one of `errors`, damaged, and what to do."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        yield
     except FileNotFoundError:
         raise ValueError(f"{path} is missing: run `dvc repro`") from None
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): remove it and run `dvc repro`") from None
+    except errors as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{path} is damaged ({reason}): remove it and run `{remedy}`") from None
+
+
+def read_json(path: Path) -> Tree:
+    with readable(path, ValueError):
+        return json.loads(path.read_text(encoding="utf-8"))
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -159,7 +148,7 @@ def read_record(path: Path, kind: type[R]) -> R:
 
 
 def write_table(
-    path: Path, kind: type[Table], table: Sequence[Mapping[str, Any]] | pd.DataFrame
+    path: Path, kind: type[Table], table: Sequence[Mapping[str, object]] | pd.DataFrame
 ) -> None:
     """A CSV of this kind, numbers to six significant digits. Raises ValueError on other columns than it declares."""
     if not isinstance(table, Sequence):
@@ -182,20 +171,26 @@ def read_table(path: Path, kind: type[Table]) -> pd.DataFrame:
     """
     import pandas as pd  # takes half a second: only for those who read tables
 
-    try:
+    with readable(path, ValueError):
         found = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[])
-    except FileNotFoundError:
-        raise ValueError(f"{path} is missing: run `dvc repro`") from None
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): remove it and run `dvc repro`") from None
     kind.check(found.columns, str(path))
+    if _row_lengths(path) - {len(found.columns)}:  # pandas fills a row that was cut off, silently
+        raise ValueError(
+            f"{path} is damaged (a row has not as many cells as there are columns): remove it and run `dvc repro`"
+        )
     for name, column in kind.columns.items():
         if column.kind is not str:
             found[name] = _numbers(found[name], column.kind, f"{path}, column {name}")
     return found
 
 
-def _numbers(texts: pd.Series[str], kind: type, where: str) -> pd.Series[Any]:
+def _row_lengths(path: Path) -> set[int]:
+    """The numbers of cells that the rows of a CSV have; pandas skips empty lines, too."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return {len(row) for row in csv.reader(file) if row}
+
+
+def _numbers(texts: pd.Series[str], kind: type, where: str) -> pd.Series[float]:
     """A column of numbers; an empty cell is NaN. Raises ValueError, one line, on a text, and on what is not whole."""
     try:
         return texts.replace("", "nan").astype(kind)
@@ -219,13 +214,11 @@ def read_arrays(path: Path, kind: type[D]) -> D:
 
     Raises ValueError, one line, where the file is missing, damaged or holds other fields.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = dict(file)
-    except FileNotFoundError:
-        raise ValueError(f"{path} is missing: run `dvc repro`") from None
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path} is damaged ({error}): remove it and run `dvc repro`") from None
+    with (
+        readable(path, ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error),
+        np.load(path, allow_pickle=False) as file,
+    ):
+        found = dict(file)
     names = [one.name for one in fields(kind)]
     if list(found) != names:
         raise ValueError(
@@ -328,38 +321,6 @@ def images_array(images: NDArray[np.uint8]) -> pa.Array:
     )
 
 
-def array_of(values: Sequence[Any] | NDArray[Any], kind: pa.DataType) -> pa.Array:
-    """Numbers, texts or lists of them, none missing, as a column of this type. Raises ValueError on whole numbers that
-    it cannot hold.
-
-    pa.array() would do, but imports pandas on the way: half a second in each of the processes that write tables.
-    """
-    if pa.types.is_dictionary(kind):
-        return array_of(values, kind.value_type).dictionary_encode().cast(kind)
-    if pa.types.is_list(kind):
-        flat = array_of([entry for entries in values for entry in entries], kind.value_type)
-        return pa.Array.from_buffers(kind, len(values), [None, _offsets(values)], children=[flat])
-    if pa.types.is_string(kind):
-        encoded = [text.encode() for text in values]
-        return pa.Array.from_buffers(
-            kind, len(values), [None, _offsets(encoded), pa.py_buffer(b"".join(encoded))]
-        )
-    if pa.types.is_boolean(kind):
-        bits = np.packbits(np.asarray(values, bool), bitorder="little")
-        return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(bits)])
-    numbers = np.asarray(values).astype(kind.to_pandas_dtype())
-    if pa.types.is_integer(kind) and (numbers != values).any():
-        raise ValueError(
-            f"expected numbers that fit {kind}, got {np.min(values)} to {np.max(values)}"
-        )
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(numbers)])
-
-
-def _offsets(values: Sequence[Any] | NDArray[Any]) -> pa.Buffer:
-    """Where each of these texts or lists begins among the bytes or entries of all, and the end."""
-    return pa.py_buffer(np.cumsum([0, *map(len, values)], dtype=np.int32))
-
-
 def read_predictions(
     reader: str, columns: list[str] | None = None, root: Path = PREDICTIONS
 ) -> pa.Table:
@@ -381,11 +342,11 @@ def prediction_writer(path: Path) -> Iterator[pq.ParquetWriter]:
 
 def check_columns(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
     """Raise ValueError, one line, where names or types of the columns differ."""
+    types = {field.name: field.type for field in found}
     differing = [
-        f"{field.name} should be {field.type}, got "
-        f"{found.field(field.name).type if field.name in found.names else 'nothing'}"
+        f"{field.name} should be {field.type}, got {types.get(field.name, 'nothing')}"
         for field in wanted
-        if field.name not in found.names or found.field(field.name).type != field.type
+        if types.get(field.name) != field.type
     ]
     differing += [f"{name} is unknown" for name in found.names if name not in wanted.names]
     if differing:
@@ -396,34 +357,21 @@ def check_columns(path: Path, found: pa.Schema, wanted: pa.Schema) -> None:
 
 
 def _read_parquet(path: Path, columns: list[str] | None = None) -> pa.Table:
-    with (
-        _one_line(path),
-        pq.ParquetFile(path) as file,
-    ):  # pq.read_table would import pyarrow.dataset and pandas for it
+    # pq.read_table would import pyarrow.dataset and pandas
+    with _readable_parquet(path), pq.ParquetFile(path) as file:
         table = file.read(columns)
-    return (
-        table
-        if columns is None
-        else table.select([name for name in columns if name in table.column_names])
-    )
+    if columns is None:
+        return table
+    return table.select([name for name in columns if name in table.column_names])
 
 
 def _read_schema(path: Path) -> pa.Schema:
-    with _one_line(path):
+    with _readable_parquet(path):
         return pq.read_schema(path)
 
 
-@contextmanager
-def _one_line(path: Path) -> Iterator[None]:
-    """Say in one line what is wrong with a Parquet file and what to do."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise ValueError(f"{path} is missing: run `dvc repro`") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(
-            f"{path} is damaged ({str(error).splitlines()[0]}): remove it and run `dvc repro -f`"
-        ) from None
+def _readable_parquet(path: Path) -> AbstractContextManager[None]:
+    return readable(path, pa.ArrowInvalid, OSError, remedy="dvc repro -f")
 
 
 def _metadata(path: Path) -> dict[bytes, bytes]:

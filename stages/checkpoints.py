@@ -1,4 +1,4 @@
-"""The scratch of an interrupted training: where it lies, who may use it, and the checkpoint in it."""
+"""Checkpoints of interrupted trainings: the scratch folder, its lock, and the checkpoint in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -18,15 +17,18 @@ from stages import artifacts
 
 
 def scratch_root() -> Path:
-    """`.scratch` of the study. DVC keeps DVC_ROOT at the original study in a queued or --temp run, whose own folder is
-    deleted when it fails: what it had learned by then is found again."""
+    """`.scratch` of the study.
+
+    In a queued or --temp run, DVC_ROOT is the original study: the folder of the run is deleted when it fails, and the
+    checkpoint must survive.
+    """
     return Path(os.environ.get("DVC_ROOT") or Path.cwd()) / ".scratch"
 
 
-def scratch_key(parameters: Mapping[str, Any], files: Sequence[Path]) -> str:
-    """sha256 of everything that a training's result depends on: parameters, and the bytes of data and code.
+def scratch_key(parameters: Mapping[str, object], files: Sequence[Path]) -> str:
+    """SHA-256 of everything that the result of a training depends on: parameters, and the bytes of data and code.
 
-    It does not depend on where they lie: a queued run works in a temporary folder.
+    It does not depend on the location of the study: a queued run works in a temporary folder.
     """
     digest = hashlib.sha256(json.dumps([parameters, torch.__version__], sort_keys=True).encode())
     for path in files:
@@ -40,9 +42,9 @@ def scratch_key(parameters: Mapping[str, Any], files: Sequence[Path]) -> str:
 
 @contextmanager
 def locked(path: Path, name: str) -> Iterator[None]:
-    """Hold the lock file `path` inside the block. Raises ValueError at once where another process holds it.
+    """Hold the lock file `path` inside the block. Raises ValueError, without waiting, where another process holds it.
 
-    The kernel frees the lock when its process dies, however it dies.
+    The kernel releases the lock when the process ends for any reason.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
@@ -59,11 +61,11 @@ def locked(path: Path, name: str) -> Iterator[None]:
         try:
             yield
         finally:
-            path.unlink()  # in the lock; who opened the file before finds it gone, above
+            path.unlink()  # while locked; a process that opened the file earlier notices above
 
 
 def read_checkpoint(folder: Path) -> bytes | None:
-    """The checkpoint in a scratch folder, None where there is none or CAPTCHA_FRESH=1 asks to start anew."""
+    """The checkpoint in a scratch folder, None where there is none, or CAPTCHA_FRESH=1."""
     if os.environ.get("CAPTCHA_FRESH") == "1":
         return None
     try:

@@ -12,8 +12,8 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def run(stage: Callable[[], None]) -> None:
-    """Run the main function of a stage. On bad input print one line and exit 1; on an interrupt exit 130. Under DVC the
-    last line is the cost."""
+    """Run the main function of a stage. Bad input prints one line and exits with 1; an interrupt exits with 130. Under
+    DVC, the last line is the cost."""
     die_with_parent()
     try:
         stage()
@@ -29,17 +29,17 @@ def run(stage: Callable[[], None]) -> None:
 
 
 def die_with_parent() -> None:
-    """Ask Linux to end this process when its parent dies (a killed DVC would leave a trainer running); else a no-op."""
+    """Let Linux end this process when its parent dies (a training would outlive a killed DVC); elsewhere a no-op."""
     if sys.platform != "linux":
         return
     parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # the parent died in between
+    if os.getppid() != parent:  # the parent died before the call
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def worker_count() -> int:
-    """Number of processes: CAPTCHA_WORKERS, or one per core that this process may use."""
+    """Number of processes: CAPTCHA_WORKERS, or one per available core. Raises ValueError where it is no number >= 1."""
     asked = os.environ.get("CAPTCHA_WORKERS", "")
     if not asked:
         return (
@@ -53,20 +53,18 @@ def worker_count() -> int:
 
 
 def run_cost() -> str:
-    """CPU time of this process and its finished workers, start-up included, and the peak memory of the largest one.
+    """CPU time of this process and its finished workers, with start-up, and the peak memory of the largest process.
 
-    On Linux a program inherits the peak of the process that it replaces: a small stage may show the peak of DVC.
+    On Linux, a program inherits the peak of the process that it replaces: a small stage may show the peak of DVC.
     """
     import resource  # imported here: Windows has no such module
 
     usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     cpu = sum(usage.ru_utime + usage.ru_stime for usage in usages)
-    unit = (
-        1 << 20 if sys.platform == "darwin" else 1 << 10
-    )  # of ru_maxrss: bytes there, KiB elsewhere
+    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10  # ru_maxrss is in bytes there, else KiB
     return f"{cpu:.1f} CPU s, peak {max(usage.ru_maxrss for usage in usages) / unit:.0f} MiB"
 
 
 def progress(message: str) -> None:
-    """One flushed line, named after the DVC stage."""
+    """Print one flushed line that starts with the name of the DVC stage."""
     print(f"[{os.environ.get('DVC_STAGE', 'stage')}] {message}", flush=True)

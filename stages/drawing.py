@@ -1,5 +1,6 @@
-"""What the captchas of a study are drawn from, and drawing any part of them: `generate` stores those of each split, and
-`train` draws the training captchas of later epochs.
+"""Drawing any part of the captchas of a study, and the sources for it.
+
+`generate` stores the captchas of each split; `train` draws the training captchas of later epochs.
 """
 
 from __future__ import annotations
@@ -22,8 +23,11 @@ from stages.sources.labelled_captchas import LabelledCaptchas, load_captchas
 
 @dataclass(frozen=True)
 class CaptchaStudy:
-    """All that a worker needs to make any part. Epoch 0 is what is stored; a later one has other captchas,
-    as many; those of a folder stay, and get other colours and noise."""
+    """Everything that a worker needs to make any part.
+
+    Epoch 0 is stored. A later epoch has as many captchas, drawn anew; captchas of a folder stay the same, with new
+    colours and noise.
+    """
 
     seed: int
     source: str
@@ -40,24 +44,27 @@ class CaptchaStudy:
         return -(-self.sizes[split] // self.captchas_per_part)
 
     def captchas(self, split: str, part: int) -> NDArray[np.int32]:
-        """The numbers of the captchas of a part, in every epoch."""
+        """The numbers (n,) of the captchas of a part, equal in every epoch."""
         first = part * self.captchas_per_part
         return np.arange(
             first, min(first + self.captchas_per_part, self.sizes[split]), dtype=np.int32
         )
 
     def first(self, split: str, part: int, epoch: int = 0) -> int:
-        """How many captchas of the split were drawn before this part, which keeps everything balanced over parts."""
+        """The number of captchas of the split drawn before this part; it keeps factors balanced over parts."""
         return epoch * self.sizes[split] + part * self.captchas_per_part
 
 
 def identity_of(split: str, part: int, epoch: int = 0) -> tuple[str | int, ...]:
-    """What the random streams of a part are named after."""
+    """The identity that the random streams of a part derive from."""
     return (split, part, epoch) if epoch else (split, part)
 
 
 def prepare(params: Params) -> CaptchaStudy:
-    """Read the source, and settle how many captchas each split has; `params` has seed to noise."""
+    """Read the source and determine the size of each split; `params` needs seed, glyphs, captcha, colour and noise.
+
+    Raises ValueError where the source is missing or does not fit the parameters.
+    """
     captcha = params.captcha
     layout = Layout(
         captcha.height,
@@ -127,7 +134,7 @@ def _sources(params: Params) -> tuple[GlyphSet | None, LabelledCaptchas | None]:
 
 
 def _folded(folder: LabelledCaptchas, folding: Folding) -> LabelledCaptchas:
-    """The captchas with folded labels; those of one label go to the pool of the first, so that none is in two.
+    """The captchas with folded labels; all captchas of a label go to the pool of the first: pools share no label.
 
     Raises ValueError where that leaves a pool empty.
     """
@@ -144,7 +151,7 @@ def _folded(folder: LabelledCaptchas, folding: Folding) -> LabelledCaptchas:
 
 
 def _available(sizes: dict[str, int], folder: LabelledCaptchas) -> dict[str, int]:
-    """The sizes asked for, cut to what the folder holds; says so where it holds less."""
+    """The sizes requested, limited to the captchas of the folder; a limit is logged."""
     held = {split: int((folder.pool == i).sum()) for i, split in enumerate(SPLITS)}
     for split in SPLITS:
         if held[split] < sizes[split]:
@@ -156,7 +163,7 @@ def _available(sizes: dict[str, int], folder: LabelledCaptchas) -> dict[str, int
 
 
 def texts_of(study: CaptchaStudy, split: str, part: int, epoch: int = 0) -> list[str]:
-    """The texts of a part's captchas, as they are labelled."""
+    """The texts of a part's captchas, as labelled (after folding)."""
     if study.folder is not None:
         return [study.folder.texts[row] for row in _rows(study, split, part)]
     return [study.folding.text(text) for text in _drawn_texts(study, split, part, epoch)[0]]
@@ -183,7 +190,7 @@ def bases_of(study: CaptchaStudy, split: str, part: int, epoch: int = 0) -> Base
 
 
 def _rows(study: CaptchaStudy, split: str, part: int) -> NDArray[np.int64]:
-    """Where the captchas of a part lie in the folder."""
+    """The rows (n,) of the folder with the captchas of a part."""
     assert study.folder is not None
     pool = np.flatnonzero(study.folder.pool == SPLITS.index(split))
     return stream(study.seed, split, "order").permutation(pool)[study.captchas(split, part)]
@@ -192,7 +199,7 @@ def _rows(study: CaptchaStudy, split: str, part: int) -> NDArray[np.int64]:
 def _drawn_texts(
     study: CaptchaStudy, split: str, part: int, epoch: int
 ) -> tuple[list[str], np.random.Generator]:
-    """Texts of drawn characters, and the stream that their layout goes on with."""
+    """Texts of drawn characters (before folding), and the random stream that the layout continues."""
     rng = stream(study.seed, *identity_of(split, part, epoch), "layout")
     return draw_texts(
         study.first(split, part, epoch),

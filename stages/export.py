@@ -4,19 +4,19 @@ Reads   data/readers/<name>; for the check data/captchas/test, where there are a
 Writes  data/readers/<name>.onnx, or the file named; one line on standard output
 Params  none
 
-`python -m stages.export READER [FILE.onnx]`. The file lies beside the reader's folder and not in it: that is an output
-of DVC, which removes it before each training and would call it changed. After another training, export again.
+`python -m stages.export READER [FILE.onnx]`. The file is next to the reader's folder, not in it: the folder is an
+output of DVC, which removes it before each training and would report it as changed. After another training, export
+again.
 
 images  (batch, 3, height, width) uint8, RGB, 0 black to 255 white: pixels (n, H, W, 3) through `transpose(0, 3, 1, 2)`
 logits  (batch, columns, A + 1) float32, divided by the temperature: their softmax is the calibrated probability.
         Class 0 is CTC's blank, or no character; class a is character a - 1 of the metadata's alphabet.
 
-The batch is of any size, and so is the width of a reader of any length (ctc, compact); the height is fixed, and the
-width of the others.
-Metadata: alphabet, architecture, denoise, height, temperature (applied already) and width. Weights are float32, and so
-is the comparison with PyTorch. Only readers that need nothing before them are exported:
-median, pca, nlm and bilateral are OpenCV's, and learned rounds what it gives to bytes, where a difference in the last
-bit becomes a step of 1/255: probabilities came out 7e-4 apart.
+The batch may have any size, and so may the width for a reader of any length (ctc, compact); other dimensions are fixed.
+Metadata: alphabet, architecture, denoise, height, temperature (already applied) and width. Weights are float32, and so
+is the comparison with PyTorch. Only readers without a denoiser are exported: median, pca, nlm and bilateral run in
+OpenCV, and learned rounds its output to bytes, where a difference in the last bit becomes a step of 1/255 and moved
+probabilities by 7e-4.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from stages.reader.decoding import softmax
 from stages.reader.inference import NetworkReader
 from stages.reader.networks import Network, fused
 from stages.reader_files import Description, load_reader, read_description
+from stages.schemas.captchas import Captchas
 from stages.sources.images import listing
 
 if TYPE_CHECKING:
@@ -50,13 +51,13 @@ PACKAGES = (
     "onnx",
     "onnxscript",
     "onnxruntime",
-)  # in requirements-dev.in; the study itself does without
+)  # in requirements-dev.in; only the export needs them
 OPSET = 20  # the first with AffineGrid, which the classical readers need; ONNX Runtime has it since 1.17
 TOLERANCE = (
     1e-4  # of a probability: float32 sums in another order moved the default readers' by 3e-6
 )
 CHECKED = 64  # images of each kind that are read for the check
-WIDER = 37  # px more than the reader's width, for the check of a reader of any length
+WIDER = 37  # px added to the reader's width, for the check of a reader of any length
 
 
 class Calibrated(nn.Module):
@@ -127,7 +128,7 @@ def require_packages() -> None:
 
 
 def exportable_reader(name: str) -> Path:
-    """The folder of a trained reader. Raises ValueError, naming those there are, on another name."""
+    """The folder of a trained reader. Raises ValueError, with the known names, on another name."""
     known = (
         [entry.name for entry in listing(artifacts.READERS) if entry.is_dir()]
         if artifacts.READERS.is_dir()
@@ -142,7 +143,7 @@ def exportable_reader(name: str) -> Path:
 
 
 def check_exportable(folder: Path) -> Description:
-    """The description of a reader. Raises ValueError where it is no network, or needs a denoiser before it."""
+    """The description of a reader. Raises ValueError where it has no network to export, or has a denoiser."""
     description = read_description(folder / "reader.json")
     known = (*of_family("network"), *of_family("classical"))
     if description.architecture not in known:
@@ -159,7 +160,7 @@ def check_exportable(folder: Path) -> Description:
 
 
 def check_path(path: Path) -> None:
-    """Raise ValueError where the file is not to be written: it has another suffix, or lies in an output of DVC."""
+    """Raise ValueError where the file has another suffix, or is inside an output of DVC."""
     if path.suffix != ".onnx":
         raise ValueError(
             f"{path}: expected a file named *.onnx, got {path.suffix or 'no suffix'}: name it so"
@@ -172,10 +173,10 @@ def check_path(path: Path) -> None:
 
 
 def to_onnx(network: Network, description: Description) -> bytes:
-    """A fitted reader as an ONNX model, batch normalisations folded; equal readers give equal bytes.
+    """A fitted reader as an ONNX model, with batch normalisation folded; equal readers give equal bytes.
 
-    `torch.export` traces it (strictly, for the networks ask for the length of a batch), `torch.onnx` translates it: the
-    older exporter, through TorchScript, is deprecated.
+    `torch.export` traces it (strictly, since the networks use the length of a batch), and `torch.onnx` translates it:
+    the older exporter, through TorchScript, is deprecated.
     """
     network = fused(network).cpu()
     network.make_exportable()
@@ -183,9 +184,8 @@ def to_onnx(network: Network, description: Description) -> bytes:
         0: torch.export.Dim.DYNAMIC,
         **({3: torch.export.Dim.DYNAMIC} if description.any_length else {}),
     }
-    example = (
-        torch.zeros(2, 3, description.height, description.width, dtype=torch.uint8),
-    )  # of 1 would be a constant
+    # two images, since a batch of 1 would be traced as a constant
+    example = (torch.zeros(2, 3, description.height, description.width, dtype=torch.uint8),)
     with torch.inference_mode(False):
         program = torch.export.export(
             Calibrated(network, description.temperature).eval(),
@@ -213,20 +213,19 @@ def to_onnx(network: Network, description: Description) -> bytes:
 
 
 def _mean_by_axis(x: Tensor, axes: Sequence[int], keepdim: bool = False) -> Tensor:
-    """A mean over several axes as means over one after the other.
+    """A mean over several axes, computed one axis after the other.
 
-    ONNX Runtime adds up all the terms of a mean in a row: over a whole image of 40 x 128 px the rounding, magnified
-    where the contrast is low, moved probabilities by 9e-5, where PyTorch, which adds up in a tree, is within 2e-6.
+    ONNX Runtime sums all terms of a mean sequentially: over an image of 40 x 128 px, rounding moved probabilities by
+    9e-5 where the contrast is low. PyTorch sums pairwise, and stays within 2e-6.
     """
-    for axis in sorted(
-        (axis % x.ndim for axis in axes), reverse=True
-    ):  # the last first, so that the others stay
+    # the last first, so that the other axes keep their numbers
+    for axis in sorted((axis % x.ndim for axis in axes), reverse=True):
         x = torch.ops.aten.sum.dim_IntList(x, [axis], keepdim) / x.shape[axis]
     return x
 
 
 def _mean_of_blocks(x: Tensor, size: Sequence[int], *_: object) -> Tensor:
-    """Average pooling without overlap or rest, as `character_crops.features` has it; ONNX Runtime pools no float64."""
+    """Average pooling of whole blocks, as in `character_crops.features`; ONNX Runtime does not pool float64."""
     height = x.shape[2] // size[0]
     width = x.shape[3] // size[1]
     return x.reshape(x.shape[0], x.shape[1], height, size[0], width, size[1]).sum((3, 5)) / (
@@ -235,13 +234,13 @@ def _mean_of_blocks(x: Tensor, size: Sequence[int], *_: object) -> Tensor:
 
 
 def _finished(model: ModelProto, description: Description) -> bytes:
-    """The model (onnx.ModelProto) with our metadata in place of the exporter's, which has the paths of this machine."""
+    """The serialised model with our metadata in place of the exporter's, which contains paths of this machine."""
     import onnx
 
     graph = model.graph
     for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
         part.ClearField("metadata_props")
-    graph.ClearField("value_info")  # shapes between, which every runtime infers
+    graph.ClearField("value_info")  # intermediate shapes, which every runtime infers
     for value, names in (
         (graph.input[0], ("batch", "channels", "height", "width")),
         (graph.output[0], ("batch", "columns", "classes")),
@@ -262,14 +261,14 @@ def _finished(model: ModelProto, description: Description) -> bytes:
 
 
 def images_to_check(description: Description) -> list[Images]:
-    """Random pixels, where it reads any length also of another width, and test captchas where some have its size."""
+    """Random images, also of another width for a reader of any length, and test captchas where they have its size."""
     rng = np.random.default_rng(0)
     widths = [description.width, *([description.width + WIDER] if description.any_length else [])]
     samples = [
         rng.integers(0, 256, (CHECKED, description.height, width, 3), np.uint8) for width in widths
     ]
     if (artifacts.CAPTCHAS / "test").is_dir():
-        table = artifacts.read_captchas(artifacts.parts_of("test")[0], ["image"])
+        table = artifacts.read_captchas(artifacts.parts_of("test")[0], [Captchas.image])
         if artifacts.image_size(table.schema, artifacts.CAPTCHAS) == (
             description.height,
             description.width,
@@ -279,9 +278,9 @@ def images_to_check(description: Description) -> list[Images]:
 
 
 def largest_difference(path: Path, reader: NetworkReader, images: Images) -> float:
-    """Largest difference of probabilities between the file in ONNX Runtime and the reader; infinite in other shapes.
+    """The largest difference of probabilities between ONNX Runtime and the reader; infinite where shapes differ.
 
-    The images (n, H, W, 3) are read together and the first also alone.
+    The images (n, H, W, 3) are read as one batch, and the first one again as a batch of 1.
     """
     differences = []
     for some in (images, images[:1]):
@@ -292,11 +291,11 @@ def largest_difference(path: Path, reader: NetworkReader, images: Images) -> flo
             if found.shape == expected.shape
             else np.inf
         )
-    return float(np.max(differences))  # NaN where one is
+    return float(np.max(differences))  # NaN where one difference is NaN
 
 
 class Session(Protocol):
-    """What is used of an onnxruntime.InferenceSession, which has no types."""
+    """The part of onnxruntime.InferenceSession, which is untyped, that is used here."""
 
     def run(self, outputs: list[str], inputs: dict[str, Images]) -> list[NDArray[np.float32]]: ...
 
@@ -314,7 +313,7 @@ def open_session(path: Path, threads: int = 1) -> Session:
 
 
 def run_onnx(session: Session, images: Images) -> NDArray[np.float32]:
-    """Logits (n, S, A + 1) of images (n, H, W, 3), all at once."""
+    """Logits (n, S, A + 1) of images (n, H, W, 3), as one batch."""
     return session.run(["logits"], {"images": images.transpose(0, 3, 1, 2)})[0]
 
 

@@ -4,8 +4,8 @@ Reads   a glyph source or a folder of labelled captchas
 Writes  data/captchas/{train,validation,test}, data/glyphs.parquet
 Params  seed, glyphs, captcha, colour, noise
 
-`python -m stages.generate` makes all parts; `python -m stages.generate test 3` makes part 3 of the test split alone,
-to the same bytes. CAPTCHA_WORKERS sets the number of processes; it changes no byte.
+`python -m stages.generate` makes all parts; `python -m stages.generate test 3` makes only part 3 of the test split,
+with the same bytes. CAPTCHA_WORKERS sets the number of processes; it changes no byte.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ from stages.captcha.glyphs import SIDE, GlyphSet
 from stages.command import die_with_parent, progress, run, worker_count
 from stages.drawing import CaptchaStudy, bases_of, identity_of, prepare
 from stages.params import read
+from stages.schemas.arrow import array_of
 from stages.schemas.captchas import Captchas
 
 
 @dataclass(frozen=True)
 class Tally:
-    """How much one part has."""
+    """The size of one part."""
 
     split: str
     renderings: int
@@ -110,7 +111,7 @@ _study: CaptchaStudy | None = None  # of this worker process
 def _start_worker(study: CaptchaStudy) -> None:
     global _study
     die_with_parent()
-    cv2.setNumThreads(1)  # the pool has the cores
+    cv2.setNumThreads(1)  # the processes of the pool use the cores
     _study = study
 
 
@@ -176,7 +177,7 @@ def captcha_table(study: CaptchaStudy, bases: Bases, renderings: Renderings) -> 
     arrays = [
         artifacts.images_array(renderings.images)
         if field.name == Captchas.image
-        else artifacts.array_of(columns[field.name], field.type)
+        else array_of(columns[field.name], field.type)
         for field in schema
     ]
     return pa.Table.from_arrays(arrays, schema=schema)
@@ -190,13 +191,13 @@ def print_tallies(study: CaptchaStudy, tallies: list[Tally]) -> None:
 
 
 def write_glyphs(glyphs: GlyphSet | None) -> None:
-    """One row a drawn character, folded or not: its glyphs in each split and their mean; none for captchas found."""
+    """Write one row per drawn character, before folding: its glyphs in each split and their mean; none for a folder."""
     schema = artifacts.glyph_schema(SIDE)
     if glyphs is None:
         table = pa.Table.from_batches([], schema)
     else:
-        counts = [artifacts.array_of(column, pa.int64()) for column in glyphs.counts().T]
-        labels = artifacts.array_of(glyphs.alphabet, pa.string())
+        counts = [array_of(column, pa.int64()) for column in glyphs.counts().T]
+        labels = array_of(glyphs.alphabet, pa.string())
         means = artifacts.images_array(glyphs.means())
         table = pa.Table.from_arrays([labels, *counts, means], schema=schema)
     with artifacts.replacing(artifacts.GLYPHS) as temporary:

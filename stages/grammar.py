@@ -1,6 +1,6 @@
-"""What a grammar is made of: strict types, ranges and choices, and pydantic's errors as one line each.
+"""Building blocks of the parameter grammar: strict types, ranges, choices, and pydantic's errors as one line each.
 
-A section is a frozen dataclass, its fields have these types, and `validated` builds it from plain values.
+A section is a frozen dataclass whose fields have these types; `validated` builds it from plain values.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Value = TypeVar("Value")
 
 
 def one_of(names: Iterable[str]) -> BeforeValidator:
-    """One of the names, as a registry has them for keys."""
+    """A validator of a choice: one of the names, such as the keys of a registry."""
 
     def check(value: object) -> object:
         if value not in tuple(names):
@@ -37,7 +37,7 @@ def one_of(names: Iterable[str]) -> BeforeValidator:
 
 
 def within(low: float, high: float = math.inf) -> AfterValidator:
-    """A number in a closed range."""
+    """A validator of a number in the closed range [low, high]."""
 
     def check(value: float) -> float:
         if not low <= value <= high:
@@ -68,15 +68,17 @@ EXPECTED = {  # by the type of pydantic's error
 
 
 def validated(kind: type[Value], tree: object) -> tuple[Value | None, list[ErrorDetails]]:
-    """The tree as `kind`, or None and all that is wrong in it."""
+    """The tree as an instance of `kind`; or None, and all errors."""
     try:
         return TypeAdapter(kind).validate_python(tree), []
     except ValidationError as error:
-        return None, error.errors(include_url=False)
+        found = error.errors(include_url=False)
+    # pydantic counts only valid items: a list is not too short because one of them is wrong
+    return None, [one for one in found if one["type"] != "too_short" or not one["input"]]
 
 
 def complaint(error: ErrorDetails, kind: type[object], where: str = "") -> str:
-    """An error of `validated` as a line: the key (below `where`), what was expected and what came."""
+    """One line for an error of `validated`: the key (below `where`), what was expected and what was found."""
     key = ".".join(filter(None, [where, *map(str, error["loc"])])) or "the file"
     context = error.get("ctx", {})
     match error["type"]:
@@ -99,7 +101,7 @@ def complaint(error: ErrorDetails, kind: type[object], where: str = "") -> str:
 
 
 def _type_at(kind: Any, path: Sequence[str | int]) -> Any:
-    """The type that the grammar `kind` has at a key."""
+    """The type at a key of the grammar `kind`."""
     for step in path:
         kind = (
             get_type_hints(kind)[str(step)] if is_dataclass(kind) else get_args(kind)[1]

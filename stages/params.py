@@ -1,7 +1,7 @@
 """The grammar of params.yaml: typed, frozen, no defaults; one error names every bad key.
 
-A parameter is a field here and a line of params.yaml. What `readers` share stands in `reader_defaults`, and an entry of
-`readers` says what is different about it. A choice comes from the registry that has the thing itself.
+A parameter is a field here and a line of params.yaml. `reader_defaults` has the values that readers share; an entry of
+`readers` has those that differ. The choices of a parameter are the keys of a registry.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal, cast
 
 from pydantic import ConfigDict, Field, with_config
+from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 
@@ -179,7 +180,7 @@ class Params:
 
 
 class Selected:
-    """The sections of the parameters that a stage declared; any other is refused, so that DVC tracks what it reads."""
+    """The sections that a stage declared. Any other raises AttributeError: DVC has to track what a stage reads."""
 
     def __init__(self, params: Params, sections: tuple[str, ...]) -> None:
         self._params = params
@@ -197,18 +198,17 @@ class Selected:
 
 
 def read(*sections: str, path: Path = Path("params.yaml")) -> Params:
-    """The named sections of `path`, after the whole file was checked; any other section is refused.
+    """The named sections of `path`, after a check of the whole file; access to any other section is refused.
 
-    `readers` need `reader_defaults`, too. Raises ValueError, one line, on a file that is no YAML 1.2 or has unknown,
-    missing or bad keys (all are named).
+    `readers` also need `reader_defaults`. Raises ValueError, one line, where the file is no YAML 1.2, or has unknown,
+    missing or invalid keys (all are named).
     """
     refuse_foreign_code()
     return cast(Params, Selected(parse(load_yaml(path), str(path)), sections))
 
 
 def refuse_foreign_code() -> None:
-    """Stop where `stages` comes from another folder than this one: an installed copy would run other code than DVC
-    records for an experiment."""
+    """Raise ValueError where `stages` is imported from another folder: DVC would record other code than is run."""
     home = Path(stages.__file__).resolve().parents[1]
     if home != Path.cwd().resolve():
         raise ValueError(
@@ -218,7 +218,7 @@ def refuse_foreign_code() -> None:
 
 
 def load_yaml(path: Path) -> object:
-    """Plain values of a YAML 1.2 file (1e-3 is a number, yes is a word)."""
+    """The plain values of a YAML 1.2 file (1e-3 is a number, yes is a text). Raises ValueError, one line."""
     try:
         return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -230,7 +230,7 @@ def load_yaml(path: Path) -> object:
 
 
 def parse(tree: object, where: str = "params.yaml") -> Params:
-    """Check a tree of plain values against the grammar. Raises ValueError that names every bad key."""
+    """The parameters of a tree of plain values. Raises ValueError, one line, that names every invalid key."""
     params, complaints = _checked(tree)
     if params is not None and not complaints:
         complaints = list(_contradictions(params))
@@ -240,7 +240,7 @@ def parse(tree: object, where: str = "params.yaml") -> Params:
 
 
 def _checked(tree: object) -> tuple[Params | None, list[str]]:
-    """The parameters, and what is wrong with each key; a bad default is told where it stands, not in every entry."""
+    """The parameters, and what is wrong with each key; a bad default is reported once, not for every entry."""
     defaults: Mapping[object, object] = {}
     match tree:
         case {"reader_defaults": {**defaults}, "readers": {**entries}, **others}:
@@ -253,14 +253,22 @@ def _checked(tree: object) -> tuple[Params | None, list[str]]:
     remaining = [
         error for error in errors if (error["loc"][2:], error["type"], error["input"]) not in known
     ]
-    return params, [
-        *(complaint(error, ReaderParams, DEFAULTS) for error in of_defaults),
-        *(complaint(error, Params) for error in remaining),
-    ]
+    if (DEFAULTS,) in {error["loc"] for error in errors}:  # every entry would lack every default
+        remaining = [error for error in remaining if not _lacks_key_of_reader(error)]
+    complaints = [complaint(error, ReaderParams, DEFAULTS) for error in of_defaults]
+    if (
+        "init" in defaults
+    ):  # dvc.yaml has ${item.init}, and DVC reads entries without their defaults
+        complaints.append(f"{DEFAULTS}.init: not shared: name it in each entry of readers")
+    return params, complaints + [complaint(error, Params) for error in remaining]
+
+
+def _lacks_key_of_reader(error: ErrorDetails) -> bool:
+    return error["type"] == "missing" and error["loc"][0] == "readers"
 
 
 def _over(defaults: Mapping[object, object], entry: object) -> object:
-    """An entry of `readers` with the defaults that it does not name."""
+    """An entry of `readers`, completed by the defaults."""
     match entry:
         case {**own}:
             return {**defaults, **own}
@@ -273,7 +281,7 @@ def unseen_noises(noise: NoiseParams) -> tuple[str, ...]:
 
 
 def runs_of(readers: Mapping[str, ReaderParams]) -> dict[str, list[str]]:
-    """The entries that are training runs of one reader, alike but for `seed`, by the name of the first of them."""
+    """The training runs of each reader, by the name of the first: entries that are equal except for `seed`."""
     same: dict[ReaderParams, list[str]] = {}
     for name, reader in readers.items():
         same.setdefault(replace(reader, seed=0), []).append(name)
@@ -281,7 +289,7 @@ def runs_of(readers: Mapping[str, ReaderParams]) -> dict[str, list[str]]:
 
 
 def _contradictions(params: Params) -> Iterator[str]:
-    """What is wrong between keys that are each right."""
+    """Contradictions between keys whose values are each valid."""
     captcha = params.captcha
     glyphs = params.glyphs
     for name in ("length", "scale", "gap"):
@@ -359,12 +367,12 @@ def _regression_contradictions(regression: RegressionParams) -> Iterator[str]:
 
 
 def cluster_ways(cluster: str) -> list[str]:
-    """The ways of clustering that `regression.cluster` names."""
+    """The dimensions of clustering that `regression.cluster` names."""
     return [way.strip() for way in cluster.split("+")]
 
 
 def _run_contradictions(params: Params) -> Iterator[str]:
-    """Of entries that are training runs of one reader."""
+    """Contradictions of training runs: equal seeds, too few runs, a run as the reference."""
     for reader, runs in runs_of(params.readers).items():
         seeds: dict[int, str] = {}
         for run in runs:

@@ -16,7 +16,8 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -38,13 +39,16 @@ from stages.schemas.captchas import Captchas, Condition, Measures
 from stages.schemas.explain import ARRAYS, PARTS, PartNote
 from stages.schemas.figures import FIGURE_TABLES, Learning, PixelChanges
 from stages.schemas.predict import Answers, PredictionDetails, PredictionMetrics, Predictions
+from stages.schemas.record import Record
 from stages.schemas.regress import TABLES, Fits, Publication
 from stages.schemas.train import Epochs, TrainingRecord
+
+R = TypeVar("R", bound=Record)
 
 FIGURES = artifacts.PLOTS / "figures"
 REGRESS = artifacts.PLOTS / "regress"
 OBSERVED = [*Answers.names(), *Condition.names()]
-LOOKED_AT = [
+DRAWN = [
     Captchas.captcha,
     Captchas.condition,
     Captchas.text,
@@ -55,20 +59,9 @@ LOOKED_AT = [
 
 
 def main() -> None:
-    study = load_report_study(
-        read(
-            "seed",
-            "glyphs",
-            "captcha",
-            "colour",
-            "noise",
-            "reader_defaults",
-            "readers",
-            "regression",
-            "explain",
-            "plot",
-        )
-    )
+    params = read("seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers", "regression",
+                  "explain", "plot")  # fmt: skip
+    study = load_report_study(params)
     progress(f"{len(study.observations)} readers, {len(study.measured)} test characters each")
     for name, table in study.tables.items():
         artifacts.write_table(FIGURES / f"{name}.csv", FIGURE_TABLES[name], table)
@@ -80,9 +73,8 @@ def main() -> None:
         for drawing in (*own, *explained()):
             write_figure(drawing)
             rendered[drawing.name] = drawing
-    tree = tree_of(
-        study, chapters, rendered, answer_text(study.regressed, study.learned), QUESTIONS
-    )
+    answer = answer_text(study.regressed, study.learned)
+    tree = tree_of(study, chapters, rendered, answer, QUESTIONS)
     artifacts.write_json(artifacts.PLOTS / "report.json", artifacts.rounded(tree))
     drawings = {name: drawing.svg for name, drawing in rendered.items() if drawing.svg is not None}
     for page, name in PAGES.items():
@@ -93,7 +85,7 @@ def main() -> None:
 def in_parallel(
     work: Callable[[Explained], list[Rendered]], explained: Explained
 ) -> Iterator[Callable[[], list[Rendered]]]:
-    """A function that gives what `work` makes: in a process of its own, meanwhile, where there is a core for it."""
+    """A function that returns the result of `work`, meanwhile computed in a second process if there is a core."""
     if worker_count() == 1:
         yield partial(work, explained)
         return
@@ -107,7 +99,7 @@ def in_parallel(
 
 
 def draw_explained(explained: Explained) -> list[Rendered]:
-    """The figures of what the stage explain left; they stand in the chapters themselves."""
+    """The figures of the stage explain, which are constants of the chapters."""
     fixed = (part for chapter in CHAPTERS for part in chapter.content if isinstance(part, Figure))
     return draw_all((figure for figure in fixed if figure.source == "explained"), explained)
 
@@ -119,9 +111,10 @@ def draw_all(figures: Iterable[Figure], source: Study | Explained) -> list[Rende
 def draw(figure: Figure, source: Study | Explained) -> Rendered:
     finding = figure.finding(source)
     drawing = figure.draw(source) if figure.when(source) else None
-    progress(f"figure {figure.name}{'' if drawing else ': nothing to draw'}")
     if drawing is None:
+        progress(f"figure {figure.name}: nothing to draw")
         return Rendered(figure.name, finding, None, None)
+    progress(f"figure {figure.name}")
     return Rendered(figure.name, finding, svg(drawing), png(drawing) if figure.picture else None)
 
 
@@ -154,22 +147,9 @@ def load_report_study(params: Params) -> Study:
         glyphs=artifacts.read_glyphs(SIDE).to_pandas(),
         regressed=read_regressed(reader),
         learning=pd.concat([read_epochs(name) for name in entries], ignore_index=True),
-        trained={
-            name: artifacts.read_record(artifacts.PLOTS / "train" / f"{name}.json", TrainingRecord)
-            for name in entries
-        },
-        metrics={
-            name: artifacts.read_record(
-                artifacts.METRICS / "predict" / f"{name}.json", PredictionMetrics
-            )
-            for name in entries
-        },
-        details={
-            name: artifacts.read_record(
-                artifacts.PLOTS / "predict" / f"{name}.json", PredictionDetails
-            )
-            for name in entries
-        },
+        trained=records_of(entries, artifacts.PLOTS / "train", TrainingRecord),
+        metrics=records_of(entries, artifacts.METRICS / "predict", PredictionMetrics),
+        details=records_of(entries, artifacts.PLOTS / "predict", PredictionDetails),
         explained=explained,
         regression_table=publication_table(
             artifacts.read_record(REGRESS / "table.json", Publication)
@@ -177,8 +157,12 @@ def load_report_study(params: Params) -> Study:
     )
 
 
+def records_of(names: Iterable[str], folder: Path, kind: type[R]) -> dict[str, R]:
+    return {name: artifacts.read_record(folder / f"{name}.json", kind) for name in names}
+
+
 def read_explained(params: Params, alphabet: str) -> Explained:
-    """What the parts of `explain.parts` left; what other parts left earlier is named and ignored."""
+    """The artifacts of the parts in `explain.parts`; those of other parts are named and ignored."""
     name_leftovers(params.explain.parts)
     tables: dict[str, pd.DataFrame] = {}
     notes: dict[str, str] = {}
@@ -208,18 +192,18 @@ def read_explained(params: Params, alphabet: str) -> Explained:
 
 
 def name_leftovers(parts: Sequence[str]) -> None:
-    """A line for what lies where `explain` writes and is of none of these parts."""
+    """Report artifacts of `explain` that belong to none of these parts."""
     for folder in (artifacts.EXPLAIN, artifacts.PLOTS / "explain"):
         left = sorted(path.name for path in folder.glob("*") if path.name not in parts)
         if left:
+            names = ", ".join(left)
             progress(
-                f"{folder}: ignored, since explain.parts does not name it: {', '.join(left)}; remove what is left "
-                "over"
+                f"{folder}: ignored, since explain.parts does not name it: {names}; remove what is left over"
             )
 
 
 def first_test_part() -> tuple[pd.DataFrame, str]:
-    """The renderings of the first test part, and the alphabet: enough to look at, however large the study."""
+    """The renderings of the first test part and the alphabet: enough pictures, however large the study is."""
     table = artifacts.read_captchas(artifacts.part_path("test", 0))
     images = artifacts.images_of(table)
     means, spreads = luma_statistics(images)
@@ -228,11 +212,11 @@ def first_test_part() -> tuple[pd.DataFrame, str]:
         PixelChanges.luma_mean: means,
         PixelChanges.luma_sd: spreads,
     }
-    return table.select(LOOKED_AT).to_pandas().assign(**added), artifacts.alphabet_of(table.schema)
+    return table.select(DRAWN).to_pandas().assign(**added), artifacts.alphabet_of(table.schema)
 
 
 def train_texts() -> list[str]:
-    """The texts of the training captchas, one a captcha."""
+    """The texts of the training captchas, one per captcha."""
     texts: list[str] = []
     for path in artifacts.parts_of("train"):
         part = artifacts.read_captchas(path, [Captchas.captcha, Captchas.text]).to_pandas()
@@ -241,7 +225,7 @@ def train_texts() -> list[str]:
 
 
 def read_regressed(reader: str) -> Regressed:
-    """What the regress stage found; `reader` is that of the report's headline."""
+    """The artifacts of the stage regress; `reader` is that of the report's headline."""
     tables = {
         kind: artifacts.read_table(REGRESS / f"{name}.csv", kind) for name, kind in TABLES.items()
     }
@@ -251,7 +235,7 @@ def read_regressed(reader: str) -> Regressed:
 
 
 def read_epochs(name: str) -> pd.DataFrame:
-    """One row an epoch; none for a reader that learned nothing here."""
+    """One row per epoch; none for a reader that was not trained here."""
     epochs = artifacts.read_table(artifacts.PLOTS / "train" / f"{name}.csv", Epochs)
     return epochs.assign(**{Learning.reader: name})[Learning.names()]
 

@@ -1,8 +1,8 @@
-"""Let one reader read the test captchas.
+"""Read the test captchas with one reader.
 
 Reads   data/captchas/test, data/readers/<name>
 Writes  data/predictions/<name>.parquet, metrics/predict/<name>.json, plots/predict/<name>.json
-Params  none: reader.json tells how the reader was built
+Params  none: reader.json describes the reader
 
 `python -m stages.predict <name>`.
 """
@@ -28,6 +28,7 @@ from stages.reader.decoding import Floats, Ints, Readings, encode, to_texts
 from stages.reader.inference import choose_device
 from stages.reader.protocol import Reader
 from stages.reader_files import Description, check_reader, load_recogniser
+from stages.schemas.arrow import array_of
 from stages.schemas.captchas import Captchas, Factors
 from stages.schemas.predict import PredictionDetails, PredictionMetrics, Predictions
 from stages.schemas.words import CLEAN
@@ -36,31 +37,26 @@ from stages.statistics.classification_report import macro_scores
 from stages.statistics.clustered import error_ratio
 from stages.statistics.proportions import clustered_proportion
 
-REPEATED = [
-    Predictions.captcha,
-    Predictions.condition,
-    Predictions.text,
-    *Factors.names(),
-]  # of the captcha table
+# columns of the captcha table that every character repeats
+REPEATED = [Predictions.captcha, Predictions.condition, Predictions.text, *Factors.names()]
 NEEDED = [*REPEATED, Captchas.glyphs, Captchas.image]
 ENDS = ("", "_low", "_high")  # of a metric's name: the estimate and its interval
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a part contributes to the metrics and details: m characters of n renderings."""
+    """The contribution of a part to the metrics and details: n renderings with m characters."""
 
     captcha: NDArray[np.int32]  # (n,)
     glyphs: NDArray[np.int64]  # (n, T), ids in the source, -1 where unknown or absent
     noise: NDArray[np.str_]  # (n,), CLEAN where clean
-    exact: NDArray[np.bool_]  # (n,), read whole
-    probability: NDArray[
-        np.float64
-    ]  # (n,), of the whole reading, calibrated; 0 where nothing was read
+    exact: NDArray[np.bool_]  # (n,), whether the whole text was read correctly
+    # (n,), of the whole reading, calibrated; 0 where nothing was read
+    probability: NDArray[np.float64]
     truth: NDArray[np.int64]  # (m,), label of each character, from 1
     guess: NDArray[np.int64]  # (m,), 0 where the character was missed
     confidence: NDArray[np.float32]  # (m,), 0 where the character was missed
-    rendering: NDArray[np.int64]  # (m,), which of the n
+    rendering: NDArray[np.int64]  # (m,), index into the n
     glyph: NDArray[np.int64]  # (m,), as in glyphs
 
 
@@ -95,7 +91,7 @@ def main() -> None:
 def predict_parts(
     paths: Sequence[Path], recogniser: Reader, description: Description, name: str
 ) -> list[Scores]:
-    """Read part by part and write the prediction table; one part at a time is in memory."""
+    """Read part by part and write the prediction table; images of one part at a time are in memory."""
     scores = []
     read = 0
     started = time.monotonic()
@@ -120,7 +116,7 @@ def predict_parts(
 
 
 def predict_part(captchas: pa.Table, recogniser: Reader, alphabet: str) -> tuple[pa.Table, Scores]:
-    """The prediction table of a captcha table, one row a true character, and its scores."""
+    """The prediction table of a captcha table, with one row per true character, and its scores."""
     texts = captchas[Captchas.text].to_pylist()
     labels = encode(texts, alphabet)
     whole = recogniser.predict(artifacts.images_of(captchas))
@@ -161,12 +157,12 @@ def prediction_table(
     confidence: Floats,
     alphabet: str,
 ) -> pa.Table:
-    """Rows in the order of the captchas and of their characters."""
+    """The prediction table, its rows in the order of the captchas and of their characters."""
     row, position = np.nonzero(labels)
-    repeated = captchas.select(REPEATED).take(artifacts.array_of(row, pa.int64()))
+    repeated = captchas.select(REPEATED).take(array_of(row, pa.int64()))
     characters = np.array(["", *alphabet])
     reading = np.array(to_texts(readings.labels, alphabet), object)
-    columns: Mapping[str, Any] = {
+    columns: Mapping[str, NDArray[np.generic]] = {
         Predictions.position: position,
         Predictions.reading: reading[row],
         Predictions.truth: characters[labels[row, position]],
@@ -176,9 +172,7 @@ def prediction_table(
         Predictions.glyph: glyph_ids(captchas[Captchas.glyphs].to_pylist(), labels)[row, position],
     }
     arrays = [
-        artifacts.array_of(columns[field.name], field.type)
-        if field.name in columns
-        else repeated[field.name]
+        array_of(columns[field.name], field.type) if field.name in columns else repeated[field.name]
         for field in artifacts.PREDICTION_SCHEMA
     ]
     return pa.Table.from_arrays(arrays, schema=artifacts.PREDICTION_SCHEMA)
@@ -213,7 +207,7 @@ class Pooled:
 
 
 def pooled(scores: Sequence[Scores]) -> Pooled:
-    """Captchas of one part may be longer than those of another: the shorter ones' glyphs are filled up with -1."""
+    """The scores of all parts; where the longest texts of parts differ in length, glyphs are padded with -1."""
     first = np.cumsum([0, *(len(score.captcha) for score in scores[:-1])])
     longest = max(score.glyphs.shape[1] for score in scores)
     glyphs = [
@@ -240,7 +234,7 @@ def pooled(scores: Sequence[Scores]) -> Pooled:
 
 
 def shares_of(found: Pooled) -> PredictionMetrics:
-    """The metrics: whole captchas and characters read right, of the clean ones and of all, with 95 % intervals."""
+    """The metrics: exact match and character accuracy, clean and over all renderings, with 95 % intervals."""
     clean = found.noise == CLEAN
     metrics: dict[str, float] = {}
     for prefix, shown in (("", clean | True), ("clean_", clean)):
@@ -262,8 +256,8 @@ def shares_of(found: Pooled) -> PredictionMetrics:
 
 
 def details_of(found: Pooled, alphabet_size: int) -> PredictionDetails:
-    """What the report tells beside the metrics: macro averages over the characters of the alphabet, how far the
-    confidences can be believed, and the exact match of each noise type at all levels."""
+    """Details for the report: macro averages over the characters of the alphabet, calibration, selective prediction,
+    and the exact match per noise type, over all levels."""
     clean = found.noise == CLEAN
     numbers: dict[str, Any] = trust(found)
     for prefix, shown in (("", clean | True), ("clean_", clean)):
@@ -282,10 +276,12 @@ def details_of(found: Pooled, alphabet_size: int) -> PredictionDetails:
 
 
 def trust(found: Pooled) -> dict[str, float]:
-    """How far the confidences can be believed: of the characters that were read, and of whole captchas the share that
-    can be answered, the surest first, with 99 % of the answers right."""
+    """Calibration of the characters that were read, and the coverage of selective prediction.
+
+    Coverage is the share of the captchas that can be answered, in descending order of confidence, at 99 % accuracy.
+    """
     calibration = {}
-    read = found.confidence > 0  # that a character was missed is known with hindsight alone
+    read = found.confidence > 0  # that a character was missed is known only from the truth
     if read.any():
         calibration = {
             "calibration_error": expected_calibration_error(

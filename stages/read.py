@@ -1,17 +1,18 @@
-"""Read captchas from image files with a trained reader, and say where it is not sure.
+"""Read captchas from image files with a trained reader, and mark readings that are not sure.
 
 Reads   the images named, data/readers/<name>
-Writes  nothing: a line an image on standard output; what could not be read, and progress, on standard error
+Writes  nothing: one line per image on standard output; errors and progress on standard error
 Params  plot: the reader where --reader names none
 
 `python -m stages.read [--reader NAME] [--top K] [--json] [--sure P] PATH ...`; a folder stands for the images in it, by
-name. A line is path, text, confidence and, where it is not sure, the words "not sure", parted by tabs; --top adds the K
-likeliest texts, each with its probability. --json writes one object a line (JSON Lines) instead.
+name. A line has path, text, confidence and, where it is not sure, the words "not sure", separated by tabs; --top adds
+the K likeliest texts, each with its probability. --json writes one object per line (JSON Lines) instead.
 
 The text is the reading that `predict` measures, the best path. Its confidence is the probability of the whole text,
-over all the ways to spell it (of tesseract, a program that tells its reading alone, the product over its characters,
-and --top adds nothing else). It is sure where that is at least P and there is a text at all; for P above one half, no
-text is likelier than a sure one. Exit status: 0 when every image was read, 1 when one was not, 2 on wrong arguments.
+summed over all paths that spell it. (Tesseract gives only one reading: its confidence is the product over characters,
+and --top adds no other text.) A reading is sure where its confidence is at least P and the text is not empty; for P
+above one half, no text is likelier than a sure one. Exit status: 0 when every image was read, 1 when one was not, 2 on
+wrong arguments.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ from stages.reader_files import Description, load_recogniser
 from stages.sources.images import listing, read_image
 from stages.sources.labelled_captchas import SUFFIXES, to_canvas
 
-MOST = 100  # texts that --top gives; the beam search takes time in proportion
-MEMORY = 64 * 2**20  # bytes of images read together, where a reader's are large
-ASPECT = 1.5  # an image this many times wider or narrower than the reader's has wide margins, unlike what it learned
+MOST = 100  # largest K of --top; the time of the beam search is proportional to it
+MEMORY = 64 * 2**20  # bytes of images per batch, a limit for readers of large images
+ASPECT = 1.5  # ratio of aspect ratios above which an image gets wider margins than in training
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was read in one image; the fields of --json, in their order."""
+    """The reading of one image; the fields of --json, in their order."""
 
     path: str
     text: str
     confidence: float  # the probability of the whole text
     characters: tuple[Character, ...]
     sure: bool
-    top: tuple[Candidate, ...]  # likeliest first, empty unless asked for
+    top: tuple[Candidate, ...]  # in descending order of probability; empty without --top
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +83,8 @@ class Opened:
 def main() -> None:
     given = arguments(sys.argv[1:])
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(
-            errors="backslashreplace"
-        )  # a file's name may be no text, a terminal know few letters
+        # a file name may be no valid text, and a terminal may lack letters
+        sys.stdout.reconfigure(errors="backslashreplace")
     folder = reader_folder(given.reader)
     recogniser, description = load_recogniser(folder, choose_device("auto"))
     files, errors = image_files(given.paths)
@@ -103,7 +103,7 @@ def main() -> None:
             for reading in read_images(opened, recogniser, description, given.sure, given.top):
                 print(reading_json(reading) if given.json else reading_line(reading))
             sys.stdout.flush()
-    except BrokenPipeError:  # of `| head`; what is still buffered goes nowhere
+    except BrokenPipeError:  # of `| head`; buffered output is discarded
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
     print_misshapen(odd, len(files), description)
@@ -158,7 +158,7 @@ def _share(word: str) -> float:
 
 
 def reader_folder(name: str | None) -> Path:
-    """The folder of the reader named, or of plot.reader. Raises ValueError, naming those there are, without one."""
+    """The folder of the reader named, or of plot.reader. Raises ValueError, with the known names, if missing."""
     wanted = read("plot").plot.reader if name is None else name
     known = (
         [entry.name for entry in listing(artifacts.READERS) if entry.is_dir()]
@@ -172,7 +172,7 @@ def reader_folder(name: str | None) -> Path:
 
 
 def image_files(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """The files that the paths stand for, and one line for each folder that cannot be listed or has no image."""
+    """The files that the paths name, and one line for each folder that cannot be listed or has no image."""
     files = []
     errors = []
     for path in paths:
@@ -198,14 +198,13 @@ def image_files(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
 
 
 def open_batches(files: Sequence[Path], description: Description) -> Iterator[Opened]:
-    """The images of the files, as many at a time as the reader takes and memory should; tells progress between."""
+    """The images of the files, in batches limited by BATCH and MEMORY; progress is printed in between."""
     size = max(1, min(BATCH, MEMORY // (3 * description.height * description.width)))
     every = size * max(1, len(files) // size // 10)  # about ten times
     started = time.monotonic()
     for start in range(0, len(files), size):
-        if (
-            start and start % every == 0 and not sys.stdout.isatty()
-        ):  # there, the lines themselves are
+        # on a terminal, the lines themselves show progress
+        if start and start % every == 0 and not sys.stdout.isatty():
             print(
                 f"read {start} of {len(files)} images, {start / (time.monotonic() - started):.0f} a second",
                 file=sys.stderr,
@@ -215,7 +214,7 @@ def open_batches(files: Sequence[Path], description: Description) -> Iterator[Op
 
 
 def open_images(files: Sequence[Path], height: int, width: int) -> Opened:
-    """The files' pictures brought to height x width px just as those that a reader learns from."""
+    """The pictures of the files, resized to height x width px as for training."""
     images = []
     paths = []
     sizes = []
@@ -238,9 +237,9 @@ def open_images(files: Sequence[Path], height: int, width: int) -> Opened:
 def read_images(
     opened: Opened, recogniser: Reader, description: Description, sure: float, top: int
 ) -> list[Reading]:
-    """What the reader reads in each image, with the `top` likeliest texts.
+    """The reading of each image, with the `top` likeliest texts.
 
-    Raises ValueError where the reader's weights make numbers that are not finite.
+    Raises ValueError where the logits are not finite.
     """
     if not opened.paths:
         return []
@@ -268,7 +267,7 @@ def read_images(
 
 
 def reading_line(reading: Reading) -> str:
-    """path, text, confidence and, where it is not sure, those words; then the likeliest texts, if asked for."""
+    """Path, text, confidence and, where it is not sure, "not sure"; then the likeliest texts with --top."""
     columns = [
         reading.path,
         reading.text,
@@ -281,12 +280,12 @@ def reading_line(reading: Reading) -> str:
 
 
 def reading_json(reading: Reading) -> str:
-    """One object on one line; ASCII, so that any terminal and any file name pass."""
+    """One object on one line, in ASCII, so that any terminal can show any file name."""
     return json.dumps(artifacts.rounded(asdict(reading)))
 
 
 def printable(text: str) -> str:
-    """`text` with escapes for tabs, line ends and what else would command a terminal."""
+    """`text` with escapes for tabs, line ends and other control characters of a terminal."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
@@ -299,7 +298,7 @@ def complain(errors: Sequence[str]) -> None:
 
 
 def misshapen(size: tuple[int, int], description: Description) -> bool:
-    """Whether an image of this height and width, px, is far from the reader's aspect ratio."""
+    """Whether the aspect ratio of this height and width, px, differs from the reader's by a factor above ASPECT."""
     ratio = size[1] / size[0] * description.height / description.width
     return max(ratio, 1 / ratio) > ASPECT
 
@@ -307,7 +306,7 @@ def misshapen(size: tuple[int, int], description: Description) -> bool:
 def print_misshapen(
     odd: Sequence[tuple[Path, tuple[int, int]]], images: int, description: Description
 ) -> None:
-    """One line, however many they are."""
+    """Print one line about images of another aspect ratio, regardless of their number."""
     if odd:
         path, (height, width) = odd[0]
         print(

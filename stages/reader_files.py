@@ -1,7 +1,7 @@
 """The files of a reader: its weights and description.
 
-A reader is data/readers/<name>/weights.safetensors and reader.json: neither runs code when it is loaded, so that a
-reader may come from a stranger. The weights of an external reader (tesseract) are those of its denoiser, if any.
+A reader is data/readers/<name>/weights.safetensors and reader.json. Loading them runs no code, so a reader may come
+from an untrusted source. The weights of an external reader (tesseract) are those of its denoiser, if any.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -36,10 +35,7 @@ from stages.reader.precision import choose_precision
 from stages.reader.protocol import Reader
 
 FORMAT = 3  # of reader.json; raise it when a field changes its meaning
-READABLE = (
-    2,
-    FORMAT,
-)  # 2 says beside the fields how it was trained (precision): no matter to how it is read
+READABLE = (2, FORMAT)  # 2 also has the precision of the training, which reading ignores
 FIELDS = {
     "architecture": str,
     "alphabet": str,
@@ -55,16 +51,16 @@ TYPE_WORDS = {str: "text", int: "whole number", float: "number with a point"}
 
 @dataclass(frozen=True)
 class Description:
-    """What a network has to be built with; reader.json without the training record."""
+    """What a reader is built from: reader.json without the training record."""
 
     architecture: str
     alphabet: str
     height: int  # px
     width: int  # px
     channels: int
-    positions: int  # longest text it learned; where `any_length`, it reads longer ones too
-    temperature: float = 1.0  # that its logits are divided by, so that confidences are calibrated
-    denoise: str = "none"  # what is done to an image before it is read
+    positions: int  # longest training text; where `any_length`, it reads longer ones, too
+    temperature: float = 1.0  # divisor of its logits, which calibrates the confidences
+    denoise: str = "none"  # denoiser that is applied to images first
 
     @property
     def family(self) -> Family:
@@ -79,7 +75,7 @@ class Description:
         return Sizes(len(self.alphabet), self.height, self.width, self.channels, self.positions)
 
     def build(self) -> Network:
-        """The network, with undefined weights. Raises ValueError where it is none, or a size is out of range."""
+        """The network, with undefined weights. Raises ValueError on another family, or a size out of range."""
         return build_network(self.architecture, **asdict(self.sizes))
 
     def external(self, denoiser: Callable[[Images], Images]) -> ExternalReader:
@@ -92,9 +88,12 @@ def write_reader(
     folder: Path,
     description: Description,
     weights: Mapping[str, Tensor],
-    training: Mapping[str, Any],
+    training: Mapping[str, object],
 ) -> None:
-    """Write both files; equal arguments give equal bytes (safetensors orders several metadata keys at random: none)."""
+    """Write both files; equal arguments give equal bytes.
+
+    The weights have no metadata: safetensors writes several keys in random order.
+    """
     artifacts.write_bytes(
         folder / "weights.safetensors",
         safetensors.torch.save({name: tensor.contiguous() for name, tensor in weights.items()}),
@@ -106,9 +105,9 @@ def write_reader(
 
 
 def load_recogniser(folder: Path, device: torch.device) -> tuple[Reader, Description]:
-    """A reader made ready to read.
+    """A reader ready for inference, and its description.
 
-    Raises ValueError, one line, where a file is missing or damaged, or an external reader's program is.
+    Raises ValueError, one line, where a file is missing or damaged, or an external reader's program is missing.
     """
     description = read_description(folder / "reader.json")
     if description.family == "external":
@@ -133,8 +132,8 @@ def precision_of(
     *,
     report: Callable[[str], None] = lambda line: None,
 ) -> str:
-    """The precision a reader calculates in, see `choose_precision`: fp64 for a classical one, whatever is asked,
-    and fp32 for an external one, which calculates elsewhere."""
+    """The precision a reader computes in: `choose_precision` of the one requested for a network, always fp64 for a
+    classical reader, and fp32 for an external one, which computes in its own program."""
     return PRECISION.get(ARCHITECTURES[architecture].family) or choose_precision(
         asked, device, report=report
     )
@@ -150,7 +149,7 @@ def _denoiser(
 
 
 def _load_external(folder: Path) -> dict[str, Tensor]:
-    """The state of the denoiser before an external reader, which has no weights of its own."""
+    """The state of an external reader's denoiser; the reader itself has no weights."""
     weights, denoiser = _load_weights(folder)
     if weights:
         raise ValueError(
@@ -161,7 +160,7 @@ def _load_external(folder: Path) -> dict[str, Tensor]:
 
 
 def _load_weights(folder: Path) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The weights of a folder: those of its reader, and the state of its denoiser."""
+    """The weights of a folder: those of its reader, and those of its denoiser."""
     path = folder / "weights.safetensors"
     try:
         weights = safetensors.torch.load(path.read_bytes())

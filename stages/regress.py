@@ -10,7 +10,7 @@ Params  seed, glyphs, captcha, colour, noise, reader_defaults, readers, regressi
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,31 +25,28 @@ from stages.schemas.regress import (
     TABLES,
     Areas,
     Coefficients,
-    Contrasts,
     CorruptionErrors,
     Costs,
     DoseResponses,
     Fits,
     FormulaVariables,
-    JointTests,
     MarginalEffects,
     Publication,
     RandomisationTest,
     Thresholds,
 )
-from stages.schemas.table import Table
+from stages.schemas.table import Cell, Row
 from stages.schemas.words import CLEAN, POOLED
 from stages.statistics import runs as per_run
-from stages.statistics import tidy
-from stages.statistics.accuracy_curves import response_rows
-from stages.statistics.comparisons import contrast_rows, cost_rows, factor_effects
-from stages.statistics.condition_cells import Cells
-from stages.statistics.corruption import Corruption, corruptions
+from stages.statistics.accuracy_curves import area_rows, response_rows, threshold_rows
+from stages.statistics.comparisons import comparison_tables
+from stages.statistics.corruption import Corruption, corruption_rows, corruptions, noise_groups
+from stages.statistics.fit_summary import distribution, fit_summaries, remarks_on
 from stages.statistics.formulas import Term, terms_of
 from stages.statistics.joint import joint_dose_responses
 from stages.statistics.observations import (
-    KEY,
     OBSERVATION_COLUMNS,
+    check_same_characters,
     clusters_of,
     guess_of_characters,
     readers_without_own,
@@ -58,22 +55,62 @@ from stages.statistics.observations import (
     stacked,
     without_readers,
 )
-from stages.statistics.publication_table import publication, to_latex, to_markdown
+from stages.statistics.publication_format import to_latex, to_markdown
+from stages.statistics.publication_table import publication
 from stages.statistics.randomisation import randomisation
 from stages.statistics.regression import Clusters, Regression, estimate
 from stages.statistics.runs import PerRun, runs_apart
 from stages.statistics.sample import Sample
 from stages.statistics.shares import character_cells, whole_captchas
-from stages.statistics.thresholds import DoseResponse
+from stages.statistics.tidy import (
+    Rows,
+    coefficient_tables,
+    headline_diagnostics,
+    linear_effects,
+    logit_effects,
+)
 
 FOLDER = artifacts.PLOTS / "regress"
 RUNS_FILE = Path("experiments/runs.json")  # estimates by training run, of experiments/runs.py
 
-Rows = dict[type[Table], list[tidy.Row]]  # of the tables in plots/regress
-Terms = Mapping[str, list[Term]]  # of each formula
+
+@dataclass(frozen=True)
+class RegressionStudy:
+    """The rows that the regressions explain, and the parameters that say how."""
+
+    params: Params
+    predictions: Mapping[str, pa.Table]  # by entry of `readers`
+    groups: Mapping[str, Sequence[str]]  # entries that are training runs of a reader, by reader
+    sample: Sample
+    clusters: Clusters
+    terms: Mapping[str, list[Term]]  # of each formula
+    skipped: Mapping[str, str]  # why a reader has no regression of its own
+
+    def rng(self, *purpose: str) -> np.random.Generator:
+        """A random stream for one purpose."""
+        return np.random.default_rng([self.params.seed, *"/".join(purpose).encode()])
 
 
 def main() -> None:
+    study = read_study()
+    with threadpool_limits(1):  # X is narrow: more BLAS threads take three times the CPU time
+        regressions = list(fits(study))
+        report_fits(study, regressions)
+        between = estimates_by_run(study)
+        tables = coefficient_tables(regressions, study.params.regression.confidence, between)
+        tables |= headline_tables(study, regressions)
+        tables |= cost_and_contrast_tables(study, regressions, between)
+        tables |= dose_tables(study, regressions, between)
+        randomised = randomisation_of_colour(study)
+    write_tables(tables)
+    write_publication(publication_of(study, regressions, between))
+    record = fits_record(study, regressions, tables[Coefficients], randomised)
+    artifacts.write_record(artifacts.REGRESSION / "fits.json", record)
+    compared = metrics(study, regressions, tables[Costs])
+    artifacts.write_metrics(artifacts.METRICS / "regress.json", compared)
+
+
+def read_study() -> RegressionStudy:
     params = read(
         "seed", "glyphs", "captcha", "colour", "noise", "reader_defaults", "readers", "regression"
     )
@@ -81,37 +118,28 @@ def main() -> None:
         raise ValueError(
             f"readers.{POOLED}: this name stands for all readers together: choose another"
         )
-    name_strays(tuple(params.readers))
+    report_unlisted_readers(tuple(params.readers))
     groups = runs_of(params.readers)
     predictions = read_all(tuple(params.readers))
     clusters = clusters_of(predictions, groups, cluster_ways(params.regression.cluster))
     report_unknown_glyphs(clusters, params.regression.cluster)
     sample = sample_of(predictions, groups, params.readers, params.regression.references)
-    skipped = readers_without_own(sample, clusters)
     terms = terms_of(params.regression, sample.variables.names)
-    with threadpool_limits(
-        1
-    ):  # on X so narrow more threads of BLAS only wait, for three times the CPU time
-        regressions = list(
-            fits(terms, sample, clusters, params, [name for name in groups if name not in skipped])
-        )
-        report_fits(regressions, skipped)
-        between = estimates_by_run(predictions, params, terms)
-        tables = regression_tables(regressions, between, params)
-        tables |= headline_tables(headline_of(regressions, params), sample, clusters, params)
-        tables |= comparisons(regressions, sample, between, params)
-        tables |= dose_tables(predictions, sample, regressions, between, params)
-        randomised = randomisation_of_colour(sample, predictions, params)
-    guess_rate = guess_of_characters(predictions)
-    write_tables(tables)
-    write_publication(publication_of(regressions, clusters, guess_rate, between, params))
-    record = fits_record(
-        regressions, tables[Coefficients], clusters, guess_rate, randomised, skipped, params
-    )
-    artifacts.write_record(artifacts.REGRESSION / "fits.json", record)
-    artifacts.write_metrics(
-        artifacts.METRICS / "regress.json", metrics(regressions, tables[Costs], params)
-    )
+    skipped = readers_without_own(sample, clusters)
+    return RegressionStudy(params, predictions, groups, sample, clusters, terms, skipped)
+
+
+def report_unlisted_readers(names: Sequence[str]) -> None:
+    for path in sorted(artifacts.PREDICTIONS.glob("*.parquet")):
+        if path.stem not in names:
+            progress(f"{path} is of no reader in params.yaml: ignored")
+
+
+def read_all(names: Sequence[str]) -> dict[str, pa.Table]:
+    """The prediction table of each reader. Raises ValueError where they are not of the same test characters."""
+    predictions = {name: artifacts.read_predictions(name, OBSERVATION_COLUMNS) for name in names}
+    check_same_characters(predictions, artifacts.PREDICTIONS)
+    return predictions
 
 
 def report_unknown_glyphs(clusters: Clusters, asked: str) -> None:
@@ -121,147 +149,111 @@ def report_unknown_glyphs(clusters: Clusters, asked: str) -> None:
         )
 
 
-def distribution(clusters: Clusters) -> str:
-    if clusters.runs is None:
-        return "t with G-1 degrees of freedom"
-    return "t with one degree of freedom less than the fewest training runs of a reader"
-
-
-def headline_of(regressions: Sequence[Regression], params: Params) -> Regression:
-    return next(one for one in regressions if one.specification == params.regression.headline)
-
-
-def name_strays(names: Sequence[str]) -> None:
-    for path in sorted(artifacts.PREDICTIONS.glob("*.parquet")):
-        if path.stem not in names:
-            progress(f"{path} is of no reader in params.yaml: ignored")
-
-
-def read_all(names: Sequence[str]) -> dict[str, pa.Table]:
-    """The prediction table of each reader. Raises ValueError where they are not of the same test characters."""
-    predictions = {name: artifacts.read_predictions(name, OBSERVATION_COLUMNS) for name in names}
-    first = predictions[names[0]]
-    for name, table in predictions.items():
-        path = artifacts.PREDICTIONS / f"{name}.parquet"
-        empty = [column for column in OBSERVATION_COLUMNS if table[column].null_count]
-        if empty:
-            raise ValueError(
-                f"{path}: {', '.join(empty)} should have a value in every row: run `dvc repro -f`"
-            )
-        if not len(table):
-            raise ValueError(f"{path} has no rows: run `dvc repro -f`")
-        if not table.select(KEY).equals(first.select(KEY)):
-            raise ValueError(
-                f"{path} is of other test characters than {names[0]}.parquet: run `dvc repro -f`"
-            )
-    return predictions
-
-
-def fits(
-    terms: Terms, sample: Sample, clusters: Clusters, params: Params, names: Sequence[str]
-) -> Iterator[Regression]:
-    """Every specification on all readers, the headline confirmed by other libraries, the one that is asked for on each
-    reader alone, and the checks."""
+def estimates_by_run(study: RegressionStudy) -> PerRun:
+    """Estimates by training run: of this study where readers have several runs, else of experiments/runs.json where
+    that study has the same parameters."""
+    params = study.params
     chosen = params.regression
-    for name in chosen.specifications:
-        yield estimate(
-            name,
-            POOLED,
-            terms[name],
-            sample,
-            clusters,
-            rng=regression_rng(params.seed, name, POOLED),
-            confirm=name == chosen.headline,
+    formulas = {**chosen.specifications, **chosen.checks}
+    references = asdict(chosen.references)
+    if any(len(entries) > 1 for entries in study.groups.values()):
+        runs = runs_apart(study.predictions, study.groups, params.readers, study.terms, chosen)
+        return PerRun(per_run.join_runs(list(runs)), formulas, chosen.dose, references)
+    if not RUNS_FILE.is_file():
+        progress(f"{RUNS_FILE} is not there: no standard deviation between training runs")
+        return per_run.NONE
+    found, parameters = per_run.from_json(artifacts.read_json(RUNS_FILE), str(RUNS_FILE))
+    if per_run.compared(params, study.groups) != parameters:
+        progress(
+            f"{RUNS_FILE} is of other glyphs, captchas, colours, noises or readers: no standard deviation between "
+            "training runs (python -m experiments.runs measures it)"
         )
-    for name in names:
-        rows = rows_of_reader(sample, name)
-        yield estimate(
-            chosen.by_reader,
-            name,
-            without_readers(terms[chosen.by_reader]),
-            sample.take(rows),
-            clusters.take(rows),
-            confirm=False,
-            rng=regression_rng(params.seed, chosen.by_reader, name),
+        return per_run.NONE
+    return found.known(formulas, chosen.dose, references)
+
+
+def fits(study: RegressionStudy) -> Iterator[Regression]:
+    """Every specification on all readers, `by_reader` on each reader alone, and the checks on all readers."""
+    chosen = study.params.regression
+    for specification in chosen.specifications:
+        yield fit_all(study, specification)
+    for reader in study.groups:
+        if reader not in study.skipped:
+            yield fit_reader(study, reader)
+    for specification in chosen.checks:
+        yield fit_all(study, specification)
+
+
+def fit_all(study: RegressionStudy, specification: str) -> Regression:
+    """A specification on all readers; other libraries confirm the headline."""
+    return estimate(
+        specification,
+        POOLED,
+        study.terms[specification],
+        study.sample,
+        study.clusters,
+        confirm=specification == study.params.regression.headline,
+        rng=study.rng(specification, POOLED),
+    )
+
+
+def fit_reader(study: RegressionStudy, reader: str) -> Regression:
+    """The specification `by_reader` on the rows of one reader."""
+    specification = study.params.regression.by_reader
+    rows = rows_of_reader(study.sample, reader)
+    return estimate(
+        specification,
+        reader,
+        without_readers(study.terms[specification]),
+        study.sample.take(rows),
+        study.clusters.take(rows),
+        confirm=False,
+        rng=study.rng(specification, reader),
+    )
+
+
+def report_fits(study: RegressionStudy, regressions: Sequence[Regression]) -> None:
+    """One line for everything that is not in the tables, and for each regression."""
+    for name, reason in study.skipped.items():
+        progress(f"reader {name} {reason}: no regression of its own")
+    for remark, where in remarks_on(regressions).items():
+        progress(f"{remark} {'; '.join(dict.fromkeys(where))}")
+    for one in regressions:
+        clusters = " × ".join(map(str, one.fit.cluster_counts))
+        progress(
+            f"{one.specification}, {one.reader}: {one.fit.observations} rows, {clusters} clusters, "
+            f"R² {one.fit.r2:.4f}"
         )
-    for name in chosen.checks:
-        yield estimate(
-            name,
-            POOLED,
-            terms[name],
-            sample,
-            clusters,
-            rng=regression_rng(params.seed, name, POOLED),
-            confirm=False,
-        )
 
 
-def regression_rng(seed: int, *what: str) -> np.random.Generator:
-    """A random stream of what it is for."""
-    return np.random.default_rng([seed, *"/".join(what).encode()])
+def headline_of(study: RegressionStudy, regressions: Sequence[Regression]) -> Regression:
+    headline = study.params.regression.headline
+    return next(one for one in regressions if one.specification == headline)
 
 
-def regression_tables(regressions: Sequence[Regression], between: PerRun, params: Params) -> Rows:
-    """The coefficients and joint tests of every regression."""
-    coefficients = [
-        tidy.coefficients(one, params.regression.confidence, between) for one in regressions
-    ]
-    return {
-        Coefficients: [row for rows in coefficients for row in rows],
-        JointTests: [row for one in regressions for row in tidy.joint_test_rows(one)],
-    }
-
-
-def rows_of_fit(coefficients: Sequence[tidy.Row], one: Regression) -> list[tidy.Row]:
-    """The coefficients of one regression among those of all."""
-    return [
-        row
-        for row in coefficients
-        if (row[Coefficients.specification], row[Coefficients.reader])
-        == (one.specification, one.reader)
-    ]
-
-
-def headline_tables(
-    headline: Regression, sample: Sample, clusters: Clusters, params: Params
-) -> Rows:
+def headline_tables(study: RegressionStudy, regressions: Sequence[Regression]) -> Rows:
     """The tables about the headline's regression."""
-    confidence = params.regression.confidence
-    ordered = sample.by(clusters.labels[0])
-    effects = tidy.linear_effects(headline, ordered.variables, confidence)
+    confidence = study.params.regression.confidence
+    clusters = study.clusters
+    headline = headline_of(study, regressions)
+    ordered = study.sample.by(clusters.labels[0])
+    effects = linear_effects(headline, ordered.variables, confidence)
     try:
-        effects += tidy.logit_effects(headline, sample, clusters.labels, confidence)
+        effects += logit_effects(headline, study.sample, clusters.labels, confidence)
         if clusters.runs is not None:
-            progress(
-                "the standard errors of the logit do not hold the variance between training runs"
-            )
+            progress("the logit's standard errors do not hold the variance between training runs")
     except ValueError as error:
         progress(f"{error}: no logit beside the linear probability model")
-    return {MarginalEffects: effects, **tidy.headline_diagnostics(headline, ordered, confidence)}
+    return {MarginalEffects: effects, **headline_diagnostics(headline, ordered, confidence)}
 
 
-def comparisons(
-    regressions: Sequence[Regression], sample: Sample, between: PerRun, params: Params
+def cost_and_contrast_tables(
+    study: RegressionStudy, regressions: Sequence[Regression], between: PerRun
 ) -> Rows:
-    """Costs of the noise types and contrasts of all categories, by the specification by_reader."""
-    chosen = params.regression
-    tables: Rows = {Costs: [], Contrasts: []}
-    for one in regressions:
-        if one.specification != chosen.by_reader:
-            continue
-        rows = sample if one.reader == POOLED else sample.take(rows_of_reader(sample, one.reader))
-        for effects in factor_effects(one, rows.variables):
-            given = one, effects, CLEAN, between, chosen.confidence
-            tables[Contrasts] += contrast_rows(
-                *given, rng=regression_rng(params.seed, "contrasts", one.reader, effects.variable)
-            )
-            if (
-                effects.variable == FormulaVariables.noise
-                and FormulaVariables.noise in one.design.terms
-            ):
-                tables[Costs] += cost_rows(
-                    *given, rng=regression_rng(params.seed, "costs", one.reader)
-                )
+    """Costs of the noise types and contrasts of all categories, by the specification `by_reader`."""
+    chosen = study.params.regression
+    own = [one for one in regressions if one.specification == chosen.by_reader]
+    tables = comparison_tables(own, study.sample, between, chosen.confidence, rng_of=study.rng)
     if not tables[Costs]:
         progress(
             f"regression.by_reader: {chosen.by_reader} has no term noise: no costs of noise types"
@@ -269,100 +261,41 @@ def comparisons(
     return tables
 
 
-def dose_tables(
-    predictions: Mapping[str, pa.Table],
-    sample: Sample,
-    regressions: Sequence[Regression],
-    between: PerRun,
-    params: Params,
-) -> Rows:
-    """What noise does at each level: thresholds, areas, observed means and corruption errors."""
-    whole = whole_captchas(predictions, sample.variables)
-    curves = dose_responses(whole, params)
-    shares = character_cells(predictions, sample.variables)
-    lines = by_reader(regressions, params)
-    return {
-        Thresholds: tidy.threshold_rows(
-            curves, lambda *key: between.cells(per_run.threshold(*key))
-        ),
-        Areas: tidy.areas(curves),
-        CorruptionErrors: tidy.corruption_rows(corruption_errors(shares, params), seen_by(params)),
-        DoseResponses: response_rows(sample, lines, whole, params.regression.dose),
-    }
+def dose_tables(study: RegressionStudy, regressions: Sequence[Regression], between: PerRun) -> Rows:
+    """What noise does at each level: thresholds, areas, observed means and corruption errors.
 
-
-def randomisation_of_colour(
-    sample: Sample, predictions: Mapping[str, pa.Table], params: Params
-) -> RandomisationTest | None:
-    """The randomisation test of colour; None where there is one colour."""
-    found = randomisation(
-        sample.success,
-        sample.cluster,
-        stacked(predictions, Predictions.condition, np.int64),
-        sample.variables.factors[FormulaVariables.colour].codes.astype(np.int64),
-        part=params.captcha.captchas_per_part,
-        rng=regression_rng(params.seed, "randomisation", "colour"),
-    )
-    return (
-        None
-        if found is None
-        else RandomisationTest("colour", found.statistic, found.draws, found.p)
-    )
-
-
-def estimates_by_run(predictions: Mapping[str, pa.Table], params: Params, terms: Terms) -> PerRun:
-    """Per-run estimates of this study where readers have several runs, else of experiments/runs.json where that study
-    is alike."""
-    chosen = params.regression
-    groups = runs_of(params.readers)
-    formula = {**chosen.specifications, **chosen.checks}
-    if any(len(entries) > 1 for entries in groups.values()):
-        runs = list(runs_apart(predictions, groups, params.readers, terms, chosen))
-        return PerRun(per_run.join_runs(runs), formula, chosen.dose, asdict(chosen.references))
-    if not RUNS_FILE.is_file():
-        progress(f"{RUNS_FILE} is not there: no standard deviation between training runs")
-        return per_run.NONE
-    found, parameters = per_run.from_json(artifacts.read_json(RUNS_FILE), str(RUNS_FILE))
-    if per_run.compared(params, groups) != parameters:
-        progress(
-            f"{RUNS_FILE} is of other glyphs, captchas, colours, noises or readers: no standard deviation between "
-            "training runs (python -m experiments.runs measures it)"
-        )
-        return per_run.NONE
-    return found.known(formula, chosen.dose, asdict(chosen.references))
-
-
-def dose_responses(whole: Cells, params: Params) -> dict[tuple[str, str], DoseResponse]:
-    """Thresholds and areas of whole captchas of every reader and noise type, by captcha and glyph whatever the
-    regression clusters by."""
-    chosen = params.regression
-    return joint_dose_responses(
+    Intervals of thresholds and areas are clustered by captcha and glyph, whatever the regressions cluster by.
+    """
+    chosen = study.params.regression
+    whole = whole_captchas(study.predictions, study.sample.variables)
+    curves = joint_dose_responses(
         whole,
         targets=chosen.thresholds,
         confidence=chosen.confidence,
         draws=chosen.draws,
-        rng=regression_rng(params.seed, "thresholds"),
+        rng=study.rng("thresholds"),
     )
+    own = {one.reader: one for one in regressions if one.reader != POOLED}
+    return {
+        Thresholds: threshold_rows(curves, lambda *key: between.cells(per_run.threshold(*key))),
+        Areas: area_rows(curves),
+        CorruptionErrors: corruption_rows(corruption_errors(study), seen_by(study.params)),
+        DoseResponses: response_rows(study.sample, own, whole, chosen.dose),
+    }
 
 
-def corruption_errors(cells: Cells, params: Params) -> list[Corruption]:
+def corruption_errors(study: RegressionStudy) -> list[Corruption]:
     """Corruption errors of every reader: each noise type, all, and those that training had and had not."""
-    types = tuple(dict.fromkeys(noise for _, noise, _ in cells.keys if noise != CLEAN))
-    apart = set(unseen_noises(params.noise)) & set(types)
-    groups = [*((noise,) for noise in types), types]
-    groups += (
-        [tuple(noise for noise in types if (noise in apart) is held) for held in (False, True)]
-        if apart
-        else []
-    )
-    chosen = params.regression
+    chosen = study.params.regression
+    cells = character_cells(study.predictions, study.sample.variables)
+    types = list(dict.fromkeys(noise for _, noise, _ in cells.keys if noise != CLEAN))
     return corruptions(
         cells,
-        list(dict.fromkeys(groups)),
+        noise_groups(types, unseen_noises(study.params.noise)),
         chosen.references.reader,
         confidence=chosen.confidence,
         draws=chosen.draws,
-        rng=regression_rng(params.seed, "corruption"),
+        rng=study.rng("corruption"),
     )
 
 
@@ -377,71 +310,52 @@ def seen_by(params: Params) -> dict[str, tuple[str, ...]]:
     }
 
 
-def by_reader(regressions: Sequence[Regression], params: Params) -> dict[str, Regression]:
-    """Each reader's own regression."""
-    return {
-        one.reader: one
-        for one in regressions
-        if one.specification == params.regression.by_reader and one.reader != POOLED
-    }
+def randomisation_of_colour(study: RegressionStudy) -> RandomisationTest | None:
+    """The randomisation test of colour; None where there is one colour."""
+    colour = FormulaVariables.colour
+    found = randomisation(
+        study.sample.success,
+        study.sample.cluster,
+        stacked(study.predictions, Predictions.condition, np.int64),
+        study.sample.variables.factors[colour].codes.astype(np.int64),
+        part=study.params.captcha.captchas_per_part,
+        rng=study.rng("randomisation", "colour"),
+    )
+    if found is None:
+        return None
+    return RandomisationTest(colour, found.statistic, found.draws, found.p)
 
 
-def report_fits(regressions: Sequence[Regression], skipped: Mapping[str, str]) -> None:
-    """A line for everything that is not in the tables, and for what was fitted."""
-    for name, reason in skipped.items():
-        progress(f"reader {name} {reason}: no regression of its own")
-    for line, where in remarks_on(regressions).items():
-        progress(f"{line} {'; '.join(dict.fromkeys(where))}")
-    for one in regressions:
-        fitted = one.fit
-        progress(
-            f"{one.specification}, {one.reader}: {fitted.observations} rows, "
-            f"{' × '.join(map(str, fitted.cluster_counts))} clusters, R² {fitted.r2:.4f}"
-        )
-
-
-def remarks_on(regressions: Sequence[Regression]) -> dict[str, list[str]]:
-    """Each remark once, with the regressions that it is about."""
-    remarks: dict[str, list[str]] = {}
-    for one in regressions:
-        whose = f"{one.specification}, {one.reader}"
-        for dropped in one.design.dropped:
-            remarks.setdefault(f"{dropped.term} {dropped.reason}: dropped from", []).append(
-                one.specification
-            )
-        if unmeasured := tidy.unmeasured(one):
-            remarks.setdefault(
-                f"all clusters agree exactly on {', '.join(unmeasured)}: no standard error in", []
-            ).append(whose)
-        for warning in one.warnings:
-            remarks.setdefault(f"warning: {warning}: in", []).append(whose)
-    return remarks
+def write_tables(tables: Rows) -> None:
+    for name, kind in TABLES.items():
+        artifacts.write_table(FOLDER / f"{name}.csv", kind, tables[kind])
 
 
 def publication_of(
-    regressions: Sequence[Regression],
-    clusters: Clusters,
-    guess_rate: float,
-    between: PerRun,
-    params: Params,
+    study: RegressionStudy, regressions: Sequence[Regression], between: PerRun
 ) -> Publication:
-    chosen = params.regression
+    chosen = study.params.regression
     shown = [one for one in regressions if one.specification in chosen.specifications]
     checks = [one for one in regressions if one.specification in chosen.checks]
-    return publication(shown, checks, clusters, chosen.confidence, guess_rate, between)
+    guess_rate = guess_of_characters(study.predictions)
+    return publication(shown, checks, study.clusters, chosen.confidence, guess_rate, between)
+
+
+def write_publication(table: Publication) -> None:
+    artifacts.write_text(FOLDER / "table.md", to_markdown(table))
+    artifacts.write_text(FOLDER / "table.tex", to_latex(table))
+    artifacts.write_record(FOLDER / "table.json", table)
 
 
 def fits_record(
+    study: RegressionStudy,
     regressions: Sequence[Regression],
-    coefficients: Sequence[tidy.Row],
-    clusters: Clusters,
-    guess_rate: float,
+    coefficients: Sequence[Row],
     randomised: RandomisationTest | None,
-    skipped: Mapping[str, str],
-    params: Params,
 ) -> Fits:
     """How the regressions were estimated, and each of them in full."""
-    chosen = params.regression
+    chosen = study.params.regression
+    clusters = study.clusters
     return Fits(
         estimator="ordinary least squares (linear probability model)",
         cluster=[*clusters.names, *(["run"] if clusters.runs is not None else [])],
@@ -455,41 +369,26 @@ def fits_record(
         by_reader=chosen.by_reader,
         checks=list(chosen.checks),
         formulas={**chosen.specifications, **chosen.checks},
-        runs=runs_of(params.readers),
-        guess_rate=guess_rate,
+        runs=study.groups,
+        guess_rate=guess_of_characters(study.predictions),
         randomisation=randomised,
-        fits=[tidy.summary(one, rows_of_fit(coefficients, one)) for one in regressions],
-        skipped_readers=dict(skipped),
+        fits=fit_summaries(regressions, coefficients),
+        skipped_readers=dict(study.skipped),
     )
 
 
-def write_tables(tables: Rows) -> None:
-    for name, kind in TABLES.items():
-        artifacts.write_table(FOLDER / f"{name}.csv", kind, tables[kind])
-
-
-def write_publication(table: Publication) -> None:
-    artifacts.write_text(FOLDER / "table.md", to_markdown(table))
-    artifacts.write_text(FOLDER / "table.tex", to_latex(table))
-    artifacts.write_record(FOLDER / "table.json", table)
-
-
-def metrics(
-    regressions: Sequence[Regression], costs: Sequence[tidy.Row], params: Params
-) -> dict[str, tidy.CellValue]:
-    """What a pull request compares: how well the headline's regression explains, and what noise costs the reference's
-    reader."""
-    headline = headline_of(regressions, params).fit
-    found: dict[str, tidy.CellValue] = {
-        "adjusted_r2": headline.adjusted_r2,
-        "observations": headline.observations,
+def metrics(study: RegressionStudy, regressions: Sequence[Regression], costs: Sequence[Row]) -> Row:
+    """What a pull request compares: how well the headline's regression explains, and what each noise type costs the
+    reference reader."""
+    headline = headline_of(study, regressions)
+    found: dict[str, Cell] = {
+        "adjusted_r2": headline.fit.adjusted_r2,
+        "observations": headline.fit.observations,
+        "predicted_r2": headline.leave_out.predicted_r2,
     }
-    if headline.leave_out is not None:
-        found["predicted_r2"] = headline.leave_out.predicted_r2
-    reader = params.regression.references.reader
-    own = {
-        f"cost_{row[Costs.noise]}": row[Costs.cost] for row in costs if row[Costs.reader] == reader
-    }
+    reader = study.params.regression.references.reader
+    of_reader = [row for row in costs if row[Costs.reader] == reader]
+    own = {f"cost_{row[Costs.noise]}": row[Costs.cost] for row in of_reader}
     if costs and not own:
         progress(
             f"regression.references.reader: {reader} has no regression of its own: no metrics cost_*"

@@ -4,8 +4,8 @@ Reads   data/captchas/train, data/captchas/validation, readers.<name>.init, and 
 Writes  data/readers/<name>, plots/train/<name>.json, plots/train/<name>.csv
 Params  seed, glyphs, captcha, colour, noise, reader_defaults, readers.<name>
 
-`python -m stages.train <name>`. An interrupted training goes on from its last epoch when it is run again with the same
-parameters, data and code in the same precision, and ends with the same bytes; CAPTCHA_FRESH=1 starts anew.
+`python -m stages.train <name>`. An interrupted training resumes after its last epoch when it is run again with the same
+parameters, data, code and precision, and ends with the same bytes; CAPTCHA_FRESH=1 starts anew.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from stages.training_data import (
     open_splits,
 )
 
-SEED_STRIDE = 1_000_003  # between the streams of two training runs of one study; its seeds lie closer together
+SEED_STRIDE = 1_000_003  # between the seeds of two training runs of one study; the seeds of studies are closer together
 
 
 def main() -> None:
@@ -53,7 +53,7 @@ def main() -> None:
     )
     if reader.fresh and not drawn:
         progress("fresh: this reader learns from the stored captchas, in one epoch")
-    cv2.setNumThreads(1)  # the two halves of a batch have the cores
+    cv2.setNumThreads(1)  # the data-parallel halves of a batch use the cores
     train_reader(
         name, reader, params.seed + SEED_STRIDE * reader.seed, prepare(params) if drawn else None
     )
@@ -71,14 +71,13 @@ def reader_name(arguments: list[str], names: list[str]) -> str:
 def train_reader(
     name: str, reader: ReaderParams, seed: int, study: CaptchaStudy | None = None
 ) -> None:
-    """Train a reader and write it; from `study` the captchas of all epochs but the first are drawn."""
+    """Train a reader and write it; with `study`, the captchas of every epoch after the first are drawn from it."""
     device = choose_device(reader.device)
     precision = reader_files.precision_of(
         reader.architecture, reader.precision, device, report=progress
     )
-    reader = replace(
-        reader, precision="auto"
-    )  # from here on `precision` says it; the key must not depend on it
+    # the key must not depend on the precision requested, but on the one used
+    reader = replace(reader, precision="auto")
     start = Start.of(reader.init)
     key = checkpoints.scratch_key(
         {"reader": asdict(reader), "seed": seed, "device": device.type},
@@ -91,7 +90,7 @@ def train_reader(
     )
     scratch = checkpoints.scratch_root() / f"{key}-{precision}"
     with ExitStack() as locks:
-        # Two trainings may share neither the outputs of one workspace nor a checkpoint; other experiments may run.
+        # Trainings must not share the outputs of a workspace, or a checkpoint; other experiments may run in parallel.
         locks.enter_context(checkpoints.locked(Path(".scratch") / f"{name}.lock", name))
         locks.enter_context(checkpoints.locked(scratch.with_suffix(".lock"), name))
         train, validation = open_splits(reader.train_on)
@@ -107,16 +106,16 @@ def train_reader(
         )
         trained = TRAINERS[description.family](
             Task(
-                reader,
-                description,
-                train,
-                validation,
-                fresh,
-                start,
-                scratch,
-                seed,
-                precision,
-                device,
+                reader=reader,
+                description=description,
+                train=train,
+                validation=validation,
+                fresh=fresh,
+                start=start,
+                scratch=scratch,
+                seed=seed,
+                precision=precision,
+                device=device,
             )
         )
         if trained.reader:
@@ -128,7 +127,7 @@ def train_reader(
 
 
 def code_files() -> list[Path]:
-    """The code that a training's result depends on."""
+    """The code that the result of a training depends on, for the key of its checkpoint."""
     here = Path(__file__).parent
     edge = [here / f"{name}.py" for name in ("drawing", "params", "trainers", "training_data")]
     return [
@@ -156,13 +155,13 @@ def describe(reader: ReaderParams, *splits: Split) -> Description:
 
 
 def with_longest(description: Description, study: CaptchaStudy) -> Description:
-    """With positions for the longest text of a later epoch, which is drawn unless the captchas were found."""
+    """The description with positions for the longest text of a later epoch; texts of a captcha folder are fixed."""
     longest = 0 if study.folder is not None else study.layout.length[1]
     return replace(description, positions=max(description.positions, longest))
 
 
 def validation_temperature(reader: NetworkReader, validation: Split) -> float:
-    """The temperature at which the confidences on the validation captchas are what they say."""
+    """The temperature that calibrates the confidences on the validation captchas, rounded as it is stored."""
     found = float(artifacts.rounded(calibration_temperature(reader, validation.parts)))
     progress(f"temperature {found:.2f} calibrates the confidences on the validation captchas")
     return found

@@ -38,12 +38,12 @@ from stages.reader_files import Description
 from stages.schemas.train import TrainingRecord
 from stages.training_data import Split, in_memory
 
-NO_INIT = Path("pretrained/none")  # readers.<name>.init of a reader that starts from nothing
+NO_INIT = Path("pretrained/none")  # readers.<name>.init of a reader with random initial weights
 
 
 @dataclass(frozen=True)
 class Start:
-    """The reader that a training starts from: none, where the folder is NO_INIT."""
+    """The reader whose weights a training starts from; none where the folder is NO_INIT."""
 
     folder: Path
 
@@ -66,7 +66,7 @@ class Start:
         )
 
     def fill(self, network: Network, alphabet: str) -> None:
-        """Give the network what the other reader has learned."""
+        """Initialise the network with the weights of that reader. Raises ValueError where they do not fit."""
         if self.folder == NO_INIT:
             return
         other, description, _ = reader_files.load_reader(self.folder)
@@ -81,15 +81,14 @@ class Start:
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be trained, from what, and where its checkpoint lies. The splits are denoised already."""
+    """A training: the reader, its data and the folder of its checkpoint. The splits are already denoised."""
 
     reader: ReaderParams
     description: Description
     train: Split
     validation: Split
-    fresh: (
-        Callable[[int], Sequence[LabelledImages]] | None
-    )  # the training captchas of an epoch after the first, if drawn anew
+    # the training captchas of an epoch after the first, where they are drawn anew
+    fresh: Callable[[int], Sequence[LabelledImages]] | None
     start: Start
     scratch: Path
     seed: int
@@ -99,17 +98,17 @@ class Task:
 
 @dataclass(frozen=True)
 class Trained:
-    """A reader that has learned what it can."""
+    """A trained reader with its weights, learning curve and records."""
 
-    reader: NetworkReader | None  # to be calibrated; None where it has no logits
+    reader: NetworkReader | None  # still uncalibrated; None where it has no logits
     weights: dict[str, Tensor]
-    history: list[Epoch]  # empty where nothing was learned
-    record: dict[str, Any]  # what reader.json says of the training
+    history: list[Epoch]  # empty for an external reader
+    record: dict[str, object]  # the training record of reader.json
     metrics: TrainingRecord
 
 
 def train_network(task: Task) -> Trained:
-    """By gradients, from the start or from the checkpoint in `task.scratch`."""
+    """Train a network by gradient descent, from its start or from the checkpoint in `task.scratch`."""
     reader = task.reader
     schedule = Schedule(
         epochs=reader.epochs,
@@ -149,7 +148,7 @@ def train_network(task: Task) -> Trained:
 
 
 def train_classical(task: Task) -> Trained:
-    """By scikit-learn, on the CPU; its one "epoch" is the best of its grid."""
+    """Fit a classical reader by scikit-learn, on the CPU; its only "epoch" is the best of the grid."""
     kind = task.reader.architecture
     cpu = torch.device("cpu")
     with timed():
@@ -186,7 +185,7 @@ def train_classical(task: Task) -> Trained:
 
 
 def train_external(task: Task) -> Trained:
-    """It learns nothing: what it is, and how it reads the validation captchas."""
+    """Record an external reader, which is not trained, with its accuracy on the validation captchas."""
     reader = task.description.external(unchanged)
     if reader.caution:
         progress(reader.caution)
@@ -215,7 +214,7 @@ TRAINERS: Mapping[Family, Callable[[Task], Trained]] = {
 
 
 def trained(reader: NetworkReader, fitted: FittedNetwork, record: Mapping[str, Any]) -> Trained:
-    """Nothing here depends on time, so that equal trainings give equal bytes."""
+    """The result of a fit. Nothing in it depends on time, so that equal trainings give equal bytes."""
     best = Epoch(**artifacts.rounded(asdict(fitted.best)))
     epochs = {"epochs": len(fitted.history), "best_epoch": best.epoch}
     metrics = TrainingRecord(
@@ -237,19 +236,19 @@ def trained(reader: NetworkReader, fitted: FittedNetwork, record: Mapping[str, A
 
 @contextmanager
 def timed() -> Iterator[None]:
-    """Tell how long the block took; here alone: no artifact depends on the clock."""
+    """Log the duration of the block; it is logged only, since no artifact may depend on the clock."""
     started = time.monotonic()
     yield
     progress(f"learned in {time.monotonic() - started:.0f} s")
 
 
 def resumed(scratch: Path) -> TrainingState | None:
-    """The state of an interrupted training of the same key and precision, if there is one that can be read."""
+    """The state of an interrupted training of the same key and precision; None where it is missing or damaged."""
     content = checkpoints.read_checkpoint(scratch)
     if content is None:
         key, _, precision = scratch.name.rpartition("-")
         for other in sorted(scratch.parent.glob(f"{key}-*/checkpoint")):
-            if other.parent != scratch:  # as it is where CAPTCHA_FRESH=1
+            if other.parent != scratch:  # equal where CAPTCHA_FRESH=1 ignored a checkpoint
                 progress(
                     f"{other} was trained in {other.parent.name.rpartition('-')[2]}, and this training is in "
                     f"{precision}: starting anew"

@@ -1,4 +1,4 @@
-"""The captchas that a reader learns from: parts of a split, stored or drawn anew, and a denoiser fitted on them."""
+"""Training data: the parts of a split, stored or drawn anew, and a denoiser fitted on them."""
 
 from __future__ import annotations
 
@@ -24,17 +24,14 @@ from stages.reader.decoding import encode
 from stages.reader.inference import unchanged
 from stages.schemas.captchas import Captchas
 
-CONDITIONS = {
-    "clean": (0,),
-    "noisy": (1,),
-    "both": (0, 1),
-}  # of the training captchas, by readers.<name>.train_on
-DENOISED = 3000  # renderings that a denoiser learns from: more took time and gained nothing
+# Conditions of the training captchas, by readers.<name>.train_on.
+CONDITIONS = {"clean": (0,), "noisy": (1,), "both": (0, 1)}
+DENOISED = 3000  # renderings that a denoiser is fitted on: more took time without improving it
 
 
 @dataclass(frozen=True)
 class CaptchaPart:
-    """The renderings of one part file that a reader learns from; images are read when asked for."""
+    """The renderings of one part file that a reader is trained on; images are read on demand."""
 
     path: Path
     rows: NDArray[np.int64]
@@ -42,18 +39,18 @@ class CaptchaPart:
     denoise: Denoiser = unchanged
 
     def images(self) -> Images:
-        images = artifacts.images_of(artifacts.read_captchas(self.path, ["image"]))
+        images = artifacts.images_of(artifacts.read_captchas(self.path, [Captchas.image]))
         seen: Images = self.denoise(images if len(self.rows) == len(images) else images[self.rows])
         return seen
 
 
 @dataclass(frozen=True)
 class DrawnPart:
-    """A part of the training captchas of a later epoch, drawn when it is asked for and then forgotten."""
+    """A part of the training captchas of a later epoch; images are drawn on demand and not stored."""
 
     study: CaptchaStudy
     part: int
-    epoch: int  # from 0, which is stored
+    epoch: int  # from 0, the stored captchas
     conditions: tuple[int, ...]
     alphabet: str
     denoise: Denoiser
@@ -82,7 +79,7 @@ class DrawnPart:
 
 @dataclass(frozen=True)
 class Split:
-    """The parts of a split and what they have in common."""
+    """The parts of a split, with their alphabet and image size in px."""
 
     parts: list[CaptchaPart]
     alphabet: str
@@ -107,7 +104,7 @@ def open_splits(train_on: str) -> tuple[Split, Split]:
 
 
 def open_split(split: str, train_on: str) -> Split:
-    """The parts of a split, with the rows that `train_on` takes of each. Raises ValueError where parts differ."""
+    """The parts of a split, with the rows selected by `train_on`. Raises ValueError where alphabet or size differ."""
     parts = []
     kinds = set()
     for path in artifacts.parts_of(split):
@@ -129,7 +126,7 @@ def open_split(split: str, train_on: str) -> Split:
 
 
 def check_stored(train: Split, train_on: str, study: CaptchaStudy) -> None:
-    """Raise ValueError where the stored captchas are not those that `study` draws, by size, number and last texts."""
+    """Raise ValueError where the stored captchas differ from those of `study` in size, number or the last texts."""
     stored = (train.alphabet, train.height, train.width, len(train.parts))
     drawn = (study.folding.alphabet, study.layout.height, study.layout.width, study.parts("train"))
     if stored != drawn:
@@ -148,7 +145,7 @@ def check_stored(train: Split, train_on: str, study: CaptchaStudy) -> None:
 def drawn_parts(
     study: CaptchaStudy, train_on: str, denoise: Denoiser, epoch: int
 ) -> list[DrawnPart]:
-    """The training captchas of an epoch, counted from 1 as the learning curve has it."""
+    """The training captchas of an epoch, counted from 1 as in the learning curve."""
     return [
         DrawnPart(study, part, epoch - 1, CONDITIONS[train_on], study.folding.alphabet, denoise)
         for part in range(study.parts("train"))
@@ -156,7 +153,7 @@ def drawn_parts(
 
 
 def fit_denoiser(method: str, seed: int, device: torch.device) -> dict[str, Tensor]:
-    """The state of a denoiser, from the first training captchas; empty for a method that has none."""
+    """The state of a denoiser, fitted on the first training captchas; empty for a method without a state."""
     if method not in ("pca", "learned"):
         return {}
     columns = [
@@ -191,13 +188,16 @@ def fit_denoiser(method: str, seed: int, device: torch.device) -> dict[str, Tens
 
 
 def denoised(split: Split, method: str, state: dict[str, Tensor], device: torch.device) -> Split:
-    """The split as its reader will see it."""
+    """The split with the denoiser applied to its images."""
     denoise = build_denoiser(method, state, device=device)
     return replace(split, parts=[replace(part, denoise=denoise) for part in split.parts])
 
 
 def in_memory(split: Split, cells: int) -> tuple[Images, Labels]:
-    """Images (n, H, W, 3) and labels (n, T) of the first parts of a split, until they have that many characters."""
+    """Images (n, H, W, 3) and labels (n, T) of the first parts of a split, until they have `cells` characters.
+
+    Raises ValueError where the split is empty.
+    """
     images: list[Images] = []
     labels: list[Labels] = []
     longest = max(part.labels.shape[1] for part in split.parts)

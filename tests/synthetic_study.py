@@ -15,8 +15,10 @@ import torch
 from ruamel.yaml import YAML
 
 from stages import artifacts, explain, params, regress
+from stages.explanations.inputs import Inputs
 from stages.reader.networks import initialise
 from stages.reader_files import Description, write_reader
+from stages.schemas.explain import PARTS
 from stages.schemas.predict import PredictionDetails
 from stages.schemas.train import Epochs, TrainingRecord
 
@@ -89,8 +91,8 @@ def write_study(
 
 def explain_all() -> None:
     """Every part of the stage explain, in one process."""
-    inputs = explain.Inputs(params.read("seed", "glyphs", "captcha", "regression", "explain"))
-    for part in explain.MAKERS:
+    inputs = Inputs(params.read("seed", "glyphs", "captcha", "regression", "explain"))
+    for part in PARTS:
         explain.explain_part(part, inputs)
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages import artifacts
+from stages.schemas.arrow import array_of
 
 
 def write_split(root: Path, table: pa.Table, parts: int = 3) -> list[Path]:
@@ -55,14 +56,14 @@ def test_writing_twice_gives_the_same_bytes(tmp_path: Path, captcha_table: pa.Ta
     (pa.list_(pa.string()), [["#0a", ""], [], ["Ї"]]),
 ], ids=str)  # fmt: skip
 def test_a_column_is_what_pyarrow_makes_of_it(kind: pa.DataType, values: list[object]) -> None:
-    column = artifacts.array_of(values, kind)
+    column = array_of(values, kind)
     column.validate(full=True)
     assert column.equals(pa.array(values).cast(kind))
 
 
 def test_a_number_that_a_column_cannot_hold_is_refused() -> None:
     with pytest.raises(ValueError, match="expected numbers that fit int8, got 0 to 128"):
-        artifacts.array_of(np.arange(129), pa.int8())
+        array_of(np.arange(129), pa.int8())
 
 
 def test_a_missing_part_is_named(tmp_path: Path, captcha_table: pa.Table) -> None:

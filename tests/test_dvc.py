@@ -16,6 +16,7 @@ EDGE = {
     "artifacts",
     "command",
     "drawing",
+    "explanations",
     "reader_files",
     "training_data",
     "checkpoints",

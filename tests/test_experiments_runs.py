@@ -155,7 +155,7 @@ def test_a_combination_is_of_the_same_run_throughout() -> None:
         "s", "r", {("colour", "grey"): 1.0, ("colour", "red"): -1.0, ("constant", ""): 0.0}
     )
     assert cells == {"sd_between_runs": pytest.approx(np.std([0, 0, -0.5], ddof=1)), "runs": 3}
-    assert found.combination("s", "r", {("digit", "1"): 1.0}) == per_run.EMPTY
+    assert found.combination("s", "r", {("digit", "1"): 1.0}) == per_run.spread_cells(None)
 
 
 def test_coefficients_against_another_reference_are_not_known() -> None:
@@ -173,4 +173,4 @@ def test_an_estimate_that_a_run_lacks_is_null_in_the_file_and_has_no_spread() ->
     assert tree["estimates"] == [[*key, [0.5, None]]]
     read, _ = per_run.from_json(json.loads(per_run.text_of(tree)), "here")
     assert read.spread(key) is None
-    assert read.cells(key) == per_run.EMPTY
+    assert read.cells(key) == per_run.spread_cells(None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 from synthetic_study import HEIGHT, ROOT, WIDTH, explain_all, write_study
 
-from stages import artifacts, explain
+from stages import artifacts, explain, explanations
 from stages.command import run
+from stages.explanations.inputs import evenly_spaced, load_renderings
 from stages.insight.rendering_sample import RenderingSample
 from stages.plot import draw_explained, read_explained
 from stages.reader.alternatives.classical_fitting import fit_classical
@@ -219,7 +221,7 @@ def test_captchas_longer_than_the_reader_can_say_are_passed_over(
     with pytest.raises(
         ValueError, match=r"no text has at most 3 characters.*explain another reader"
     ):
-        explain.load_renderings("test", 5, short, "noisy")
+        load_renderings("test", 5, short, "noisy")
 
 
 @pytest.mark.parametrize(
@@ -229,7 +231,7 @@ def test_captchas_longer_than_the_reader_can_say_are_passed_over(
 def test_some_are_evenly_spread_and_hold_the_last(
     count: int, most: int, expected: list[int]
 ) -> None:
-    assert explain.some(np.arange(count), most).tolist() == expected
+    assert evenly_spaced(np.arange(count), most).tolist() == expected
 
 
 @pytest.mark.parametrize(
@@ -245,8 +247,9 @@ def test_what_is_no_part_is_refused_with_the_parts_there_are(
         explain.main()
 
 
-def test_there_is_a_function_and_a_schema_for_each_part_and_no_other() -> None:
-    assert list(explain.MAKERS) == list(PARTS)
+def test_there_are_a_module_and_a_schema_for_each_part_and_no_other() -> None:
+    modules = {module.name for module in pkgutil.iter_modules(explanations.__path__)}
+    assert len(modules - {"inputs", "part_findings"}) == len(PARTS)
     assert set(ARRAYS) < set(PARTS)
     assert set(SPACES.values()) < set(PARTS)
 

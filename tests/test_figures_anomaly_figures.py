@@ -19,6 +19,7 @@ from stages.figures.anomaly_figures import (
     hardest,
 )
 from stages.figures.style import png, svg
+from stages.schemas.explain import UnseenArrays
 
 AUROC = {
     ("a", "ink"): 0.31,
@@ -57,6 +58,10 @@ RNG = np.random.default_rng(1)
 LABELS = np.arange(60) % 3
 SCORES = RNG.normal(0, 1, 60) + 2 * (LABELS == 1)
 GLYPHS = RNG.integers(0, 256, (60, 28, 28), dtype=np.uint8)
+
+
+def arrays(label: int) -> UnseenArrays:
+    return UnseenArrays("elbo", label, np.array(list("abcdefgh")), SCORES, 1.5, GLYPHS, LABELS)
 
 
 def test_the_sentence_names_the_best_score_the_hardest_class_and_the_control() -> None:
@@ -104,21 +109,21 @@ def test_the_dots_stand_at_the_rows() -> None:
 
 
 def test_a_histogram_holds_every_glyph_of_its_kind() -> None:
-    figure = draw_scores(SCORES, LABELS, 1, 1.5, "b")
+    figure = draw_scores(arrays(1))
     heights = np.array([patch.get_height() for patch in figure.axes[0].patches])  # type: ignore[attr-defined]
     assert heights.sum() == pytest.approx(2)  # shares of normals and of anomalies
     assert "b, never seen (20)" in svg(figure)
 
 
 def test_the_sentence_about_scores_counts_those_beyond_the_threshold() -> None:
-    sentence = about_scores(SCORES, LABELS, 1, 1.5, "b")
+    sentence = about_scores(arrays(1))
     assert f"{100 * np.mean(SCORES[LABELS == 1] > 1.5):.1f}" in sentence
     assert f"{100 * np.mean(SCORES[LABELS != 1] > 1.5):.1f}" in sentence
-    assert "no glyphs" in about_scores(SCORES, LABELS, 7, 1.5, "h")
+    assert "no glyphs" in about_scores(arrays(7))
 
 
 def test_the_hardest_are_the_extremes_by_brute_force() -> None:
-    normal, unseen = hardest(SCORES, LABELS, 1, 4)
+    normal, unseen = hardest(arrays(1), 4)
     assert set(normal) == set(
         sorted((i for i in range(60) if LABELS[i] != 1), key=lambda i: -SCORES[i])[:4]
     )
@@ -126,8 +131,6 @@ def test_the_hardest_are_the_extremes_by_brute_force() -> None:
         list(unseen)
         == sorted((i for i in range(60) if LABELS[i] == 1), key=lambda i: SCORES[i])[:4]
     )
-    assert "“b” held out" in about_hardest(SCORES, LABELS, 1, "abc")
-    assert png(draw_hardest(GLYPHS, SCORES, LABELS, 1, 1.5, "abc")).startswith(b"\x89PNG")
-    assert png(draw_hardest(GLYPHS, SCORES, LABELS, 7, 1.5, "abcdefgh")).startswith(
-        b"\x89PNG"
-    )  # none to show
+    assert "“b” held out" in about_hardest(arrays(1))
+    assert png(draw_hardest(arrays(1))).startswith(b"\x89PNG")
+    assert png(draw_hardest(arrays(7))).startswith(b"\x89PNG")  # none to show

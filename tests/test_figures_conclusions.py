@@ -11,7 +11,7 @@ import pytest
 from matplotlib.colors import to_rgba
 from regressed_study import NAN, coefficient, contrast, fit, study, table
 
-from stages.figures import conclusions, ranking, regression_tables, visible
+from stages.figures import certainty, conclusions, ranking, regression_tables, robustness, visible
 from stages.figures.style import PALETTE
 from stages.schemas.regress import TABLES, Costs, MarginalEffects, RandomisationTest
 
@@ -134,24 +134,19 @@ def test_a_reader_that_reads_less_is_told_so() -> None:
 
 
 def test_linear_model_and_logit_are_compared_on_all_effects() -> None:
-    assert conclusions.about_models(study()) == (
+    effects = study().tables[MarginalEffects]
+    assert robustness.about_models(effects) == (
         "The logit differs on categories by up to 3.0 points (noise fog: 23.0 instead of 20.0); for 0.1 of level it "
         "gives −7.3 instead of −7.0 points."
     )
-    near = study().tables[MarginalEffects].assign(estimate=[0.2, -0.7, 0.204, -0.73])
-    assert (
-        "agrees on categories within 0.4 points, as it must in a balanced design"
-        in conclusions.about_models(study(marginal_effects=near.to_dict("records")))
-    )
-    effects = study().tables[MarginalEffects]
-    turned = effects.assign(
-        estimate=effects["estimate"].where(effects["model"] == "linear", -effects["estimate"])
-    )
-    assert "The sign of noise fog and level, for 0.1 differs." in conclusions.about_models(
-        study(marginal_effects=turned.to_dict("records"))
-    )
-    linear = study().tables[MarginalEffects].query("model == 'linear'").to_dict("records")
-    assert "could not be fitted" in conclusions.about_models(study(marginal_effects=linear))
+    near = effects.assign(estimate=[0.2, -0.7, 0.204, -0.73])
+    agreement = "agrees on categories within 0.4 points, as it must in a balanced design"
+    assert agreement in robustness.about_models(near)
+    linear = effects["model"] == "linear"
+    turned = effects.assign(estimate=effects["estimate"].where(linear, -effects["estimate"]))
+    sign = "The sign of noise fog and level, for 0.1 differs."
+    assert sign in robustness.about_models(turned)
+    assert "could not be fitted" in robustness.about_models(effects[linear])
 
 
 def test_a_randomisation_test_of_colour_is_told_with_its_draws() -> None:
@@ -165,7 +160,7 @@ def test_a_randomisation_test_of_colour_is_told_with_its_draws() -> None:
 
 def sure(found: Any, *, composed: bool = True, runs: dict[str, list[str]] | None = None) -> str:
     return " ".join(
-        conclusions.how_sure(
+        certainty.how_sure(
             found, PARAMS, runs or {"noisy": ["noisy"], "clean": ["clean"]}, 400, composed
         )
     )
@@ -218,7 +213,7 @@ def test_what_cannot_be_concluded_follows_from_the_fit(
     change: dict[str, Any], expected: str
 ) -> None:
     found = study([fit("full", **change), fit("slopes")])
-    assert expected in " ".join(conclusions.not_concluded(found))
+    assert expected in " ".join(certainty.not_concluded(found))
 
 
 @pytest.mark.parametrize(
@@ -227,7 +222,7 @@ def test_what_cannot_be_concluded_follows_from_the_fit(
 )
 def test_centred_or_own_slopes_make_no_warning_about_noise_coefficients(terms: list[str]) -> None:
     found = study([fit("full", terms=terms), fit("slopes")])
-    assert "share one slope" not in " ".join(conclusions.not_concluded(found))
+    assert "share one slope" not in " ".join(certainty.not_concluded(found))
 
 
 def test_a_run_with_nothing_but_fits_has_an_answer_and_sentences() -> None:
@@ -237,7 +232,7 @@ def test_a_run_with_nothing_but_fits_has_an_answer_and_sentences() -> None:
         [
             conclusions.answer_text(found),
             *conclusions.conclusions(found),
-            *conclusions.not_concluded(found),
+            *certainty.not_concluded(found),
         ]
     )
     assert "nan" not in said.lower().split()

@@ -10,27 +10,23 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from stages.figures.latent import (
-    about_drawings,
+from stages.figures.class_separation_figures import (
     about_noise_on_classes,
-    about_plane,
     about_separation,
-    draw_drawings,
-    draw_plane,
     draw_separation,
     relative,
     verdicts,
 )
+from stages.figures.latent import about_drawings, about_plane, draw_drawings, draw_plane
 from stages.figures.style import svg
 from stages.insight.class_separation import (
-    COLLAPSED,
     MEASURES,
-    MERGED,
     Space,
-    plane_table,
     separation,
 )
+from stages.insight.space_plane import plane_table
 from stages.schemas.explain import SpaceMeasures
+from stages.schemas.words import COLLAPSED, MERGED
 
 LEVELS = (0.3, 0.6)
 NOISES = {
@@ -285,7 +281,7 @@ def test_the_plane_s_sentence_has_its_share_and_the_neighbours(table: pd.DataFra
 def test_drawings_are_ink_on_white_in_named_rows() -> None:
     glyphs = np.zeros((4, 28, 28), np.uint8)
     glyphs[:, 10:14] = 255
-    figure = draw_drawings({"glyphs": glyphs, "drawn again": glyphs // 2})
+    figure = draw_drawings(["glyphs", "drawn again"], [glyphs, glyphs // 2])
     sheet = np.asarray(figure.axes[0].get_images()[0].get_array())
     assert (sheet[11:15, 2:28] == 0).all()
     assert (sheet[3:10, 2:28] == 255).all()

@@ -16,13 +16,15 @@ from scipy.special import expit
 from stages.insight.character_accuracy import (
     MIN_CAPTCHAS_FOR_INTERVAL,
     character_accuracy_by_level,
+    noises_of,
+    thresholds_by_character,
+)
+from stages.insight.character_ranking import (
     class_headlines,
     draw_shares,
-    noises_of,
     place_probabilities,
     rank_intervals,
     ranking,
-    thresholds_by_character,
 )
 from stages.schemas.explain import ClassLevels, ClassThresholds
 from stages.schemas.words import POOLED

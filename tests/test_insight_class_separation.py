@@ -19,27 +19,22 @@ from sklearn.neighbors import NearestNeighbors
 
 from stages.captcha.noise import apply
 from stages.insight.class_separation import (
-    COLLAPSED,
     MEASURES,
-    MERGED,
     Space,
-    drift,
-    fit_scale,
-    plane_table,
-    principal_plane,
-    purity,
-    scatter,
     separation,
     separation_headlines,
-    silhouette,
     too_few_clusters,
 )
-from stages.insight.features import Features, by_dose, penultimate, render_glyphs
+from stages.insight.feature_scale import fit_scale, principal_plane
+from stages.insight.features import Features, paired_points, penultimate, render_glyphs
+from stages.insight.separation_measures import drift, purity, scatter, silhouette
+from stages.insight.space_plane import plane_table
 from stages.reader.alternatives.classical_models import Logistic
 from stages.reader.ctc_alignment import aligned_columns
 from stages.reader.inference import NetworkReader
 from stages.reader.networks import build_network, initialise
 from stages.schemas.explain import SpaceMeasures
+from stages.schemas.words import COLLAPSED, MERGED
 from stages.statistics.bootstrap import cluster_weights
 
 Floats = NDArray[np.float64]
@@ -207,7 +202,7 @@ def test_blocks_of_distances_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     points, labels = clouds(20)
     weights = cluster_weights(np.arange(60), 5, rng=np.random.default_rng(0))
     whole = silhouette(points, labels, weights), purity(points, labels, points[:40], labels[:40])
-    monkeypatch.setattr("stages.insight.class_separation.BLOCK", 8 * 60 * 7)
+    monkeypatch.setattr("stages.insight.separation_measures.BLOCK", 8 * 60 * 7)
     parts = silhouette(points, labels, weights), purity(points, labels, points[:40], labels[:40])
     for one, other in zip(whole, parts, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
@@ -535,19 +530,21 @@ def test_the_aligned_path_is_the_likeliest_that_spells_the_text(
 def test_renderings_are_sorted_into_clean_points_and_their_twins() -> None:
     """Two captchas of two characters, clean and under fog, rows mixed."""
     captcha = np.array([8, 3, 3, 8])
-    noise = ["fog", "none", "fog", "none"]
+    noise = np.array(["fog", "none", "fog", "none"])
     level = np.array([0.5, 0, 0.5, 0])
     image = np.repeat(np.arange(4), 2)
     position = np.tile([0, 1], 4)
     points = (10 * captcha[image] + position + 100 * level[image])[:, None].astype(np.float32)
     found = Features(points, image, position, 1 + position)
-    plain, noisy = by_dose(found, noise, level, captcha)
-    assert plain["points"].ravel().tolist() == [30, 31, 80, 81]
-    assert plain["clusters"].tolist() == [3, 3, 8, 8]
-    assert plain["labels"].tolist() == [0, 1, 0, 1]
-    assert list(noisy) == [("fog", 0.5)]
-    assert noisy["fog", 0.5].ravel().tolist() == [80, 81, 130, 131]
+    paired = paired_points(found, noise, level, captcha)
+    assert paired.clean.ravel().tolist() == [30, 31, 80, 81]
+    assert paired.clusters.tolist() == [3, 3, 8, 8]
+    assert paired.labels.tolist() == [0, 1, 0, 1]
+    assert list(paired.noisy) == [("fog", 0.5)]
+    assert paired.noisy["fog", 0.5].ravel().tolist() == [80, 81, 130, 131]
     with pytest.raises(ValueError, match=r"fog at level 0\.5 has other captchas"):
-        by_dose(Features(points[2:], image[2:], position[2:], position[2:]), noise, level, captcha)
+        paired_points(
+            Features(points[2:], image[2:], position[2:], position[2:]), noise, level, captcha
+        )
     with pytest.raises(ValueError, match="no clean rendering"):
-        by_dose(found, ["fog"] * 4, level, captcha)
+        paired_points(found, np.array(["fog"] * 4), level, captcha)

@@ -10,34 +10,28 @@ from captum.attr import IntegratedGradients, NoiseTunnel, Occlusion, Saliency
 from scipy.stats import spearmanr
 
 from stages.captcha.noise.canvas import background
-from stages.insight import faithfulness, saliency
+from stages.insight import gradient_saliency, saliency
 from stages.insight.faithfulness import (
     curve_area,
     ends_of,
-    glyph_masks,
-    ink_map,
     mass_share,
-    mean_by_captcha,
-    mean_maps,
     measure,
-    randomised_maps,
     replacement_curves,
-    saliency_headlines,
     shares,
     spearman,
     spearman_within,
+)
+from stages.insight.faithfulness_tables import (
+    CaptchaBootstrap,
+    saliency_headlines,
     summarise,
     summarise_curves,
     summarise_randomised,
 )
-from stages.insight.saliency import (
-    METHODS,
-    LogPosterior,
-    SaliencyEffort,
-    contrast_of,
-    explain,
-    locate,
-)
+from stages.insight.glyph_masks import glyph_masks, ink_map, mean_maps
+from stages.insight.gradient_saliency import LogPosterior, SaliencyEffort, contrast_of
+from stages.insight.saliency import METHODS, explain, locate
+from stages.insight.weight_randomisation import cascade, randomised_maps
 from stages.reader.alternatives.external import ExternalReader
 from stages.reader.decoding import Readings
 from stages.reader.inference import NetworkReader, to_batch
@@ -126,7 +120,7 @@ def test_smooth_gradients_are_those_of_captums_noise_tunnel() -> None:
     told = LogPosterior(reader.network, 1.0)
     contrast, ground = contrast_of(images, standardised=True)
     where = ground, torch.tensor([2]), torch.tensor([1])
-    own = saliency.smooth_gradient(
+    own = gradient_saliency.smooth_gradient(
         told,
         contrast,
         where,
@@ -151,7 +145,7 @@ def test_integrated_gradients_are_captums() -> None:
     told = LogPosterior(reader.network, 1.0)
     contrast, ground = contrast_of(images, standardised=True)
     where = ground, torch.tensor([2, 1]), torch.tensor([1, 3])
-    own = contrast * saliency.path_gradient(told, contrast, where, 5)
+    own = contrast * gradient_saliency.path_gradient(told, contrast, where, 5)
     captums, delta = IntegratedGradients(told).attribute(
         contrast.clone().requires_grad_(),
         additional_forward_args=where,
@@ -160,7 +154,7 @@ def test_integrated_gradients_are_captums() -> None:
     )
     torch.testing.assert_close(own, captums.detach(), rtol=1e-4, atol=1e-6)
     gained = told(contrast, *where) - told(0 * contrast, *where)
-    found = saliency.unexplained(told, contrast, where, own)
+    found = gradient_saliency.unexplained(told, contrast, where, own)
     np.testing.assert_allclose(found, (delta / gained).abs().detach(), rtol=1e-2)
 
 
@@ -347,20 +341,19 @@ def test_each_glyph_gets_its_own_columns_with_or_without_places() -> None:
 def test_an_interval_resamples_captchas_and_few_have_none() -> None:
     rng = np.random.default_rng(0)
     own = rng.normal(size=30)
-    value, low, high, captchas, note = mean_by_captcha(
-        np.repeat(own, 5), np.repeat(np.arange(30), 5), confidence=0.95, draws=4000, seed=0
-    )
+    bootstrap = CaptchaBootstrap(confidence=0.95, draws=4000, seed=0)
+    repeated = np.repeat(own, 5)
+    value, low, high, captchas, note = bootstrap.mean(repeated, np.repeat(np.arange(30), 5))
     assert (captchas, note) == (30, "")
     assert value == pytest.approx(own.mean())
     assert (high - low) / 2 == pytest.approx(
         1.96 * own.std() / 30**0.5, rel=0.1
     )  # copies tell nothing new
-    few = mean_by_captcha(own[:4], np.arange(4), confidence=0.95, draws=100, seed=0)
+    few = bootstrap.mean(own[:4], np.arange(4))
     assert np.isnan(few[1:3]).all()
     assert few[4] == "4 captcha(s): too few for an interval"
-    assert mean_by_captcha(np.array([np.nan]), np.zeros(1, int), confidence=0.95, draws=9, seed=0)[
-        3:
-    ] == (0, "no character to measure")
+    none = bootstrap.mean(np.array([np.nan]), np.zeros(1, int))
+    assert none[3:] == (0, "no character to measure")
 
 
 def test_the_whole_account_pairs_each_map_with_the_controls() -> None:
@@ -388,9 +381,10 @@ def test_the_whole_account_pairs_each_map_with_the_controls() -> None:
     rows, curves = measure(found, reader, frame, masks, np.arange(40) % 20, steps=3, seed=0)
     assert len(rows) == 3 * 40
     assert rows.loc[rows["level"] == 0, "drift"].isna().all()
-    assert rows.loc[~rows["said"], "deletion"].isna().all()
-    assert rows.loc[rows["said"], "deletion"].notna().all()
-    table = summarise(rows, confidence=0.9, draws=50, seed=0)
+    assert rows.loc[~rows["read_right"], "deletion"].isna().all()
+    assert rows.loc[rows["read_right"], "deletion"].notna().all()
+    bootstrap = CaptchaBootstrap(confidence=0.9, draws=50, seed=0)
+    table = summarise(rows, bootstrap)
     one = table[(table["noise"] == "gaussian") & (table["measure"] == "insertion_over_ink")].iloc[0]
     own, ink = (
         rows[(rows["method"] == name) & (rows["noise"] == "gaussian")]["insertion"].to_numpy()
@@ -398,13 +392,13 @@ def test_the_whole_account_pairs_each_map_with_the_controls() -> None:
     )
     assert one["value"] == pytest.approx(np.nanmean(own - ink), nan_ok=True)
     drawn = randomised_maps(found, reader, frame["captcha"].to_numpy(), masks, effort=QUICK, seed=0)
-    layers = summarise_randomised(drawn, confidence=0.9, draws=50, seed=0)
+    layers = summarise_randomised(drawn, bootstrap)
     assert drawn["layers"].max() == 7
     assert drawn["spearman"].median() < 0.9 < drawn["whole"].max()
     numbers = saliency_headlines(table, layers, found.residual)
     assert np.isfinite(list(numbers.values())).all()
     assert numbers["saliency_input_x_gradient_mass"] > numbers["saliency_mass_chance"]
-    told = summarise_curves(curves, confidence=0.9, draws=50, seed=0)
+    told = summarise_curves(curves, bootstrap)
     assert set(told["share"]) == set(shares(3))
 
 
@@ -414,7 +408,7 @@ def test_the_cascade_draws_one_more_layer_each_time_from_the_last_and_leaves_the
     reader = a_reader()
     before = {name: tensor.clone() for name, tensor in reader.network.state_dict().items()}
     changed = []
-    for _, other in saliency.cascade(reader, generator=torch.Generator().manual_seed(0)):
+    for _, other in cascade(reader, generator=torch.Generator().manual_seed(0)):
         state = other.network.state_dict()
         changed.append(
             {
@@ -432,10 +426,8 @@ def test_a_mean_map_is_aligned_to_the_glyph_wherever_it_stands() -> None:
     masks = np.zeros((2, 20, 36), bool)
     masks[0, 3:13, 4:10] = masks[1, 8:18, 22:28] = True
     found = mean_maps(masks.astype(np.float32), masks, ["7", "7"], 30)
-    values, glyph = found["7"]
+    values, glyph, count = found["7"]
+    assert count == 2
     np.testing.assert_allclose(values, glyph)
     assert set(np.unique(glyph)) == {0, 1}  # one lies over the other
-    assert (
-        faithfulness.mean_maps(np.ones((1, 4, 5), np.float32), np.zeros((1, 4, 5), bool), ["1"], 8)
-        == {}
-    )
+    assert mean_maps(np.ones((1, 4, 5), np.float32), np.zeros((1, 4, 5), bool), ["1"], 8) == {}

@@ -14,6 +14,7 @@ import pytest
 
 from stages import artifacts, schemas
 from stages.schemas import explain
+from stages.schemas.arrow import arrow_schema
 from stages.schemas.captchas import Captchas
 from stages.schemas.predict import PredictionDetails, PredictionMetrics, Predictions
 from stages.schemas.regress import FormulaVariables
@@ -39,14 +40,7 @@ MAPPINGS = {
     "numbers",
 }  # attributes that are mappings by a file's or a variable's name
 KEYS: dict[str, set[str]] = {  # keys of something else than a table that are called like a column
-    "explain.py": {
-        "clusters",
-        "points",
-        "test",
-        "train",
-        "validation",
-    },  # of arrays, and of what each split may take
-    "figures/latent.py": {"distance"},  # of what is concluded of a noise
+    "figures/class_separation_figures.py": {"distance"},  # of what is concluded of a noise
     "figures/page.py": {"kind"},  # of the report's tree
     "figures/study.py": {"test"},  # texts by split
     "grammar.py": {"error"},  # of pydantic's errors
@@ -231,6 +225,8 @@ def test_a_table_without_rows_keeps_its_columns(tmp_path: Path) -> None:
         ("name,share,count\na,much,1\n", r"column share: expected numbers .*'much'"),
         ("name,share,count\na,1,\n", r"column count: expected whole numbers"),
         ("name,share,count\na,1,0.5\n", r"column count: expected whole numbers .*'0.5'"),
+        ("name,share,count\na,1,2\nb,1\n", r"is damaged \(a row has not as many cells as"),
+        ("name,share,count\na,1,2,3\n", r"is damaged \(a row has not as many cells as"),
     ],
     ids=[
         "a column less",
@@ -239,6 +235,8 @@ def test_a_table_without_rows_keeps_its_columns(tmp_path: Path) -> None:
         "a text for a number",
         "a whole number missing",
         "a half",
+        "a cell less",
+        "a cell more",
     ],
 )
 def test_another_table_is_refused_in_a_line_with_its_file_and_column(
@@ -269,7 +267,7 @@ def test_other_columns_are_not_written(tmp_path: Path, columns: list[str]) -> No
 
 @pytest.mark.parametrize("kind", tables(), ids=lambda kind: kind.__name__)
 def test_every_column_has_a_type_in_parquet(kind: type[Table]) -> None:
-    assert artifacts.arrow_schema(kind, image=12).names == kind.names()
+    assert arrow_schema(kind, image=12).names == kind.names()
 
 
 def test_the_schemas_of_the_parquet_tables_stay() -> None:

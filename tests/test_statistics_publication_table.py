@@ -12,15 +12,11 @@ import pytest
 from scipy import stats
 
 from stages.schemas.regress import DroppedTerm, Publication
-from stages.statistics import tidy
+from stages.statistics import fit_summary, tidy
 from stages.statistics.design_matrix import Variables, make_factor
 from stages.statistics.formulas import parse_formula
-from stages.statistics.publication_table import (
-    MAX_TABLE_COLUMNS,
-    publication,
-    to_latex,
-    to_markdown,
-)
+from stages.statistics.publication_format import to_latex, to_markdown
+from stages.statistics.publication_table import MAX_TABLE_COLUMNS, publication
 from stages.statistics.regression import Clusters, Regression, estimate
 from stages.statistics.runs import NONE, PerRun, coefficient
 from stages.statistics.sample import Sample
@@ -74,7 +70,7 @@ def regressions() -> list[Regression]:
 
 def test_a_tidy_row_holds_the_numbers_of_its_coefficient(regressions: list[Regression]) -> None:
     fit = regressions[1].fit
-    rows: list[dict[str, Any]] = tidy.coefficients(regressions[1], 0.9, NONE)
+    rows: list[dict[str, Any]] = tidy.coefficient_rows(regressions[1], 0.9, NONE)
     assert [row["term"] for row in rows] == ["constant", "noise", "noise", "noise", "level"]
     assert [row["category"] for row in rows] == ["", "<b>&_|", "50%_#{x}", "~^\\$", ""]
     last = rows[-1]
@@ -94,22 +90,27 @@ def test_a_tidy_row_holds_the_numbers_of_its_coefficient(regressions: list[Regre
 def test_a_coefficient_without_error_has_empty_cells_and_not_nan(
     regressions: list[Regression],
 ) -> None:
-    row = tidy.coefficients(regressions[0], 0.95, NONE)[0]  # the reference, right in every cluster
+    row = tidy.coefficient_rows(regressions[0], 0.95, NONE)[
+        0
+    ]  # the reference, right in every cluster
     assert row["estimate"] == pytest.approx(1)
     assert row["standard_error"] == 0
     assert [row[name] for name in ("t", "p", "minus_log10_p", "low", "high", "p_wild")] == [""] * 6
     assert "(–)" in to_markdown(table_of(regressions))
-    assert tidy.unmeasured(regressions[0])[0] == "constant"
+    assert fit_summary.unmeasured(regressions[0])[0] == "constant"
 
 
 def test_a_summary_has_plain_finite_numbers_and_says_what_was_dropped(
     regressions: list[Regression],
 ) -> None:
-    found = tidy.summary(regressions[0], [])
+    found = fit_summary.fit_summary(regressions[0], [])
     assert found.dropped == [DroppedTerm("colour", "has one value in this run (grey)")]
     assert found.clusters == [30]
     assert found.confirmed_by == []
-    assert tidy.summary(regressions[1], []).confirmed_by == ["linearmodels", "statsmodels"]
+    assert fit_summary.fit_summary(regressions[1], []).confirmed_by == [
+        "linearmodels",
+        "statsmodels",
+    ]
     assert any("30 clusters by captcha are few" in warning for warning in regressions[0].warnings)
     assert found.warnings == list(regressions[0].warnings)
     assert math.isfinite(found.condition_number)
@@ -125,7 +126,7 @@ def test_correlations_make_a_square_of_the_regressors(regressions: list[Regressi
 def test_influence_names_the_clusters_in_the_order_of_their_distance(
     regressions: list[Regression],
 ) -> None:
-    rows = tidy.influence(regressions[1])
+    rows = tidy.influence_rows(regressions[1])
     assert len(rows) == 30
     distances = [row["distance"] for row in rows]
     assert distances == sorted(distances, reverse=True)
@@ -241,7 +242,7 @@ def test_the_spread_between_runs_stands_in_square_brackets_where_it_is_known(
         in note
         for note in table.notes
     )
-    row = tidy.coefficients(regressions[1], 0.9, runs)[-1]
+    row = tidy.coefficient_rows(regressions[1], 0.9, runs)[-1]
     assert row["sd_between_runs"] == pytest.approx(np.std([0.1, 0.3, 0.8], ddof=1))
     assert row["runs"] == 3
 

@@ -44,7 +44,7 @@ RETIRED = {  # word of the private dialect -> what docs/development.md says inst
     "woven": "interleaved",
 }
 # Protocol names: each module of a kind has its own. Type aliases of arrays are a convention, stated in one comment.
-OF_EACH_MODULE = {"main", "routes", "arguments", "CHAPTER", "LIMITS"}
+OF_EACH_MODULE = {"main", "routes", "arguments", "findings", "CHAPTER", "LIMITS"}
 
 
 def modules() -> list[Path]:

@@ -1,4 +1,4 @@
-"""How much is read, and how sure that is: by noise and level, by character, by colour.
+"""Character accuracy and exact match with intervals: by noise and level, by character, by colour.
 
 An observation is one character of one rendering: a row of a prediction table (Predictions). Intervals are clustered by
 captcha and glyph (-1 where unknown), since both come back.
@@ -15,16 +15,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.figures.numbers import highest, lowest, share_text
+from stages.figures.numbers import highest, lowest, rows_where, share_text
 from stages.figures.style import (
     INK,
     MUTED,
     WIDTH,
+    key_above,
     label_ends,
     level_ticks,
     line_style,
     neutral_style,
     percent_axis,
+    shared_labels,
     small_multiples,
     style_of_noise,
     styled,
@@ -39,7 +41,7 @@ Ints = NDArray[np.int64]
 
 RENDERING = [Predictions.captcha, Predictions.condition]  # what one rendering's rows have in common
 LINE = 0.15  # inches, of a label
-PALE = "#98a2b3"  # of the readers beside the report's
+PALE = "#98a2b3"  # of the readers other than the report's
 CHARACTERS_READ = "characters read right"
 CAPTCHAS_READ = "captchas read whole"
 READ = {"character": CHARACTERS_READ, "exact": CAPTCHAS_READ}
@@ -135,9 +137,9 @@ def accuracy_by(
 
 @styled
 def draw_levels(table: pd.DataFrame, measure: str, guess: float, reader: str) -> Figure:
-    """One small panel a noise type, one line a reader; `measure` is "character" or "exact", `guess` its guess rate.
+    """One small panel per noise type, one line per reader; `measure` is "character" or "exact", `guess` its guess rate.
 
-    `table` is what accuracy_by_level gives. The line of `reader` has the colour of the noise, the others are pale; each
+    `table` is Accuracy. The line of `reader` has the colour of the noise, the others are pale; each
     is named at its end.
     """
     estimate, _, _ = ESTIMATES[measure]
@@ -148,7 +150,7 @@ def draw_levels(table: pd.DataFrame, measure: str, guess: float, reader: str) ->
         panel.set_title(words(noise))
         ends = []
         for index, name in enumerate(readers):
-            line = table[(table[Accuracy.noise] == noise) & (table[Accuracy.reader] == name)]
+            line = rows_where(table, {Accuracy.noise: noise, Accuracy.reader: name})
             line = line.sort_values(Accuracy.level)
             _line(
                 panel, line, ESTIMATES[measure], _line_style(name == reader, index, noise, noises)
@@ -159,12 +161,11 @@ def draw_levels(table: pd.DataFrame, measure: str, guess: float, reader: str) ->
         panel.tick_params(labelbottom=True)
         level_ticks(panel, sorted(set(table[Accuracy.level])))
         label_ends(panel, float(table[Accuracy.level].max()), ends, readers, 0.11)
-    figure.supxlabel(
+    shared_labels(
+        figure,
         f"level of the noise; dotted, what guessing gets: {100 * guess:.2g} %",
-        fontsize=8.5,
-        color=MUTED,
+        READ[measure],
     )
-    figure.supylabel(READ[measure], fontsize=8.5, color=MUTED)
     return figure
 
 
@@ -187,7 +188,7 @@ def _line(
 
 @styled
 def draw_fans(table: pd.DataFrame, readers: Sequence[str]) -> Figure:
-    """One panel a reader, one line a noise type, named at its end: exact match against level."""
+    """Exact match against the level: one panel per reader, one line per noise type, named at its end."""
     noises = list(dict.fromkeys(table[Accuracy.noise]))
     height = max(2.2, LINE * len(noises))  # inches, of the panels
     figure = Figure((WIDTH, height + 0.8))
@@ -248,7 +249,7 @@ def about_levels(levels: pd.DataFrame, reader: str, measure: str) -> str:
 
 @styled
 def draw_breakdown(tables: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
-    """Character accuracy with intervals, one panel a factor; each table is what accuracy_by gives for that factor."""
+    """Character accuracy with intervals, one panel per factor; each table is that of accuracy_by."""
     figure = Figure((WIDTH, 0.4 + 2.2 * len(tables)))
     panels = figure.subplots(len(tables), 1, sharey=True, squeeze=False)[:, 0]
     for panel, (factor, table) in zip(panels, tables, strict=True):
@@ -272,13 +273,13 @@ def draw_breakdown(tables: Sequence[tuple[str, pd.DataFrame]]) -> Figure:
     ticks = np.arange(round(100 * bottom), 101, 10 if bottom >= 0.4 else 20)
     panels[0].set_yticks(ticks / 100, [f"{tick} %" for tick in ticks])
     panels[0].set_ylim(bottom - 0.01, 1.01)
-    figure.supylabel(CHARACTERS_READ, fontsize=8.5, color=MUTED)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=5)
+    shared_labels(figure, y=CHARACTERS_READ)
+    key_above(figure, panels[0], 5)
     return figure
 
 
 def about_breakdown(tables: Sequence[tuple[str, pd.DataFrame]], reader: str) -> str:
-    """The hardest and the easiest of each factor; whether two differ is told by the contrasts."""
+    """The hardest and the easiest of each factor; the contrasts say whether two differ."""
     sentences = []
     for factor, table in tables:
         rows = table[table[OfReader.reader] == reader]
@@ -288,8 +289,6 @@ def about_breakdown(tables: Sequence[tuple[str, pd.DataFrame]], reader: str) -> 
                 for row in (lowest(rows, Shares.accuracy), highest(rows, Shares.accuracy))
             ]
             sentences.append(f"by {factor} from {ends[0]} to {ends[1]}")
-    return (
-        f"Over all conditions the accuracy of `{reader}` runs {', and '.join(sentences)}."
-        if sentences
-        else "There is one character and one colour in this run."
-    )
+    if not sentences:
+        return "There is one character and one colour in this run."
+    return f"Over all conditions the accuracy of `{reader}` runs {', and '.join(sentences)}."

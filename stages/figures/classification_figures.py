@@ -9,7 +9,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from stages.figures.figure import ReportTable, TableCell, row
-from stages.figures.numbers import highest, interval_text, lowest, percent, percent_range, quoted
+from stages.figures.numbers import (
+    extremes,
+    interval_text,
+    percent,
+    percent_range,
+    quoted,
+    rows_where,
+)
 from stages.schemas.figures import Classification
 from stages.schemas.predict import Predictions
 from stages.statistics.classification_report import ClassReport, class_report, f1_interval
@@ -92,11 +99,14 @@ def _rows(report: ClassReport, alphabet: str, interval: tuple[float, float]) -> 
 
 def macro_of(table: pd.DataFrame, reader: str, renderings: str = "all") -> pd.Series:
     """The row of the means."""
-    return table[
-        (table[Classification.reader] == reader)
-        & (table[Classification.renderings] == renderings)
-        & (table[Classification.character] == MACRO)
-    ].iloc[0]
+    return rows_where(
+        table,
+        {
+            Classification.reader: reader,
+            Classification.renderings: renderings,
+            Classification.character: MACRO,
+        },
+    ).iloc[0]
 
 
 def classification_report(table: pd.DataFrame, reader: str) -> ReportTable:
@@ -104,22 +114,17 @@ def classification_report(table: pd.DataFrame, reader: str) -> ReportTable:
     own = table[table[Classification.reader] == reader]
     parts = dict(iter(own.groupby(Classification.renderings, sort=False)))
     columns = [*SHARES.values(), "characters"]
-    over = [
-        TableCell(""),
-        *(TableCell(RENDERINGS[str(name)], span=len(columns), scope="colgroup") for name in parts),
-    ]
-    head = [
-        TableCell("character", scope="col"),
-        *(
-            TableCell(name, scope="col", starts=name == columns[0])
-            for _ in parts
-            for name in columns
-        ),
-    ]
-    lines = [
-        row(str(character), *(cell for rows in parts.values() for cell in _cells(rows.iloc[index])))
-        for index, character in enumerate(next(iter(parts.values()))[Classification.character])
-    ]
+    over = [TableCell("")]
+    head = [TableCell("character", scope="col")]
+    for renderings in parts:
+        over.append(TableCell(RENDERINGS[str(renderings)], span=len(columns), scope="colgroup"))
+        head += [TableCell(name, scope="col", starts=name == columns[0]) for name in columns]
+    lines = []
+    for index, character in enumerate(next(iter(parts.values()))[Classification.character]):
+        line = row(str(character))
+        for rows in parts.values():
+            line += _cells(rows.iloc[index])
+        lines.append(line)
     lines[-1][0] = TableCell("macro mean", scope="row")
     return ReportTable(
         f"Classification report of {reader}, in per cent",
@@ -145,31 +150,21 @@ def _cells(line: pd.Series) -> list[TableCell]:
 
 def about_classification(table: pd.DataFrame, reader: str, confidence: float = 0.95) -> str:
     """Which character is recognised best and worst, and what never came."""
-    own = table[
-        (table[Classification.reader] == reader) & (table[Classification.renderings] == "all")
-    ]
+    own = rows_where(table, {Classification.reader: reader, Classification.renderings: "all"})
     own = own[own[Classification.character] != MACRO]
     shown = own[own[Classification.support] > 0]
-    worst = lowest(shown, Classification.f1)
-    best = highest(shown, Classification.f1)
     macro = macro_of(table, reader)
     text = f"Over all renderings the macro F1 of `{reader}` is {percent(macro[Classification.f1])}"
     if np.isfinite(macro[Classification.f1_low]):
-        ends = percent_range(macro[Classification.f1_low], macro[Classification.f1_high])
-        text += f" {interval_text(ends, confidence)}"
-    if len(shown) > 1 and worst[Classification.f1] < best[Classification.f1]:
-        extremes = [
-            f"{percent(shares[Classification.f1])} for {quoted(shares[Classification.character])}"
-            for shares in (worst, best)
-        ]
-        text += f", from {extremes[0]} to {extremes[1]}"
-    absent = len(own) - len(shown)
-    return (
-        text
-        + "."
-        + (
-            f" {absent} of the {len(own)} characters never occur in the test captchas and count as 0."
-            if absent
-            else ""
-        )
-    )
+        interval = percent_range(macro[Classification.f1_low], macro[Classification.f1_high])
+        text += f" {interval_text(interval, confidence)}"
+    if shown[Classification.f1].nunique() > 1:
+        ends = extremes(shown, Classification.f1, _f1_text)
+        text += f", from {ends[0]} to {ends[1]}"
+    if absent := len(own) - len(shown):
+        text += f". {absent} of the {len(own)} characters never occur in the test captchas and count as 0"
+    return f"{text}."
+
+
+def _f1_text(row: pd.Series) -> str:
+    return f"{percent(row[Classification.f1])} for {quoted(row[Classification.character])}"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from stages.figures.numbers import estimate_of, highest, interval_name, lowest
 from stages.figures.regression_tables import NUMBER_WORDS, STEP, pooled_rows, slope_terms
-from stages.figures.style import INK, WIDTH, line_style, styled, words
+from stages.figures.style import INK, WIDTH, key_above, line_style, styled, words
 from stages.schemas.figures import Effects, Slopes
 from stages.schemas.regress import Coefficients
 
@@ -50,7 +50,7 @@ def dose_slopes(
 
 
 def factor_rows(coefficients: pd.DataFrame, specification: str) -> pd.DataFrame:
-    """Percentage points of character accuracy that a category adds beside its reference, all readers together.
+    """Percentage points of character accuracy that a category adds against its reference, all readers together.
 
     Columns reader (a word for all), term (of TERMS), category, label, points, low, high; no row for a term that the
     specification left out.
@@ -69,7 +69,7 @@ def _points(rows: pd.DataFrame, step: float) -> pd.DataFrame:
 
 @styled
 def draw_slopes(slopes: pd.DataFrame, noises: Sequence[str], dose: str) -> Figure:
-    """One row a noise type, one point a reader."""
+    """One row per noise type, one point per reader."""
     readers = list(dict.fromkeys(slopes[Slopes.reader]))
     noises = [noise for noise in noises if noise in set(slopes[Slopes.noise])]
     figure = Figure((WIDTH, 0.9 + len(noises) * (0.2 + 0.12 * len(readers))))
@@ -85,13 +85,13 @@ def draw_slopes(slopes: pd.DataFrame, noises: Sequence[str], dose: str) -> Figur
         [words(noise) for noise in noises],
         f"percentage points of character accuracy for {STEP:g} of {NUMBER_WORDS[dose]}",
     )
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=5)
+    key_above(figure, axes, 5)
     return figure
 
 
 @styled
 def draw_effects(effects: pd.DataFrame, references: Mapping[str, str]) -> Figure:
-    """One panel a term, one row a category, beside the term's reference; `references` names them.
+    """One panel per term, one row per category, against the term's reference; `references` names them.
 
     The term with the most categories has the right half, from top to bottom.
     """
@@ -146,7 +146,7 @@ def about_effects(effects: pd.DataFrame, references: Mapping[str, str], confiden
 
 
 def shift(index: int, count: int) -> float:
-    """How far beside its row the point number `index` of `count` stands."""
+    """How far from the middle of its row the point number `index` of `count` stands."""
     return 0.0 if count == 1 else 0.56 * (index / (count - 1) - 0.5)
 
 

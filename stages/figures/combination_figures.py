@@ -1,4 +1,4 @@
-"""Which pairs and texts are read best and worst, and whether a character's surroundings matter.
+"""Which pairs and texts are read best and worst, and whether neighbours and repetitions matter.
 
 Tables of stages.insight.combinations.
 """

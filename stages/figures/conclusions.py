@@ -1,13 +1,12 @@
-"""The answer, what the regression says in plain sentences, and what it cannot say."""
+"""The answer, and what the regression says in plain sentences."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from stages.captcha.noise import EQUAL_ENERGY
 from stages.figures.numbers import (
     estimate_of,
     estimate_text,
@@ -19,45 +18,29 @@ from stages.figures.numbers import (
     points_text,
     quoted,
     rough,
+    runs_text,
     signed,
 )
 from stages.figures.ranking import lost, settled
 from stages.figures.regression_tables import (
-    NUMBER_WORDS,
-    STEP,
     Regressed,
-    slope_terms,
     turned,
     unordered_pairs,
 )
-from stages.figures.robustness import ModelDifferences, model_differences
+from stages.figures.robustness import about_models
 from stages.figures.style import words
-from stages.params import Params
 from stages.schemas.regress import (
     Contrasts,
     Costs,
     DoseResponses,
     MarginalEffects,
-    ResetTest,
     Thresholds,
 )
 from stages.schemas.words import CLEAN
 
-FACTORS = {
-    "noise": "noise",
-    "reader": "reader",
-    "colour": "colour",
-    "digit": "character",
-    "position": "position",
-}
-FEW_CLUSTERS = 50  # clusters, below which the regress stage adds the wild bootstrap
+FACTORS = {"colour": "colour", "digit": "character", "position": "position"}
 WORDS = 60  # of the answer
 RULE = 0.8  # power of the smallest detectable difference
-CLOSE = 1.0  # points, within which two models agree
-WRITERS = {  # source of the glyphs: what else the intervals hold for
-    "digits": "other digits of the same writers; a new writer is not covered",
-    "mnist": "other digits, of other writers as well",
-}
 
 
 def answer_text(found: Regressed, learned: str = "") -> str:
@@ -71,16 +54,15 @@ def answer_text(found: Regressed, learned: str = "") -> str:
     if costs.empty:
         return f"The regression estimated no cost of any noise for `{found.reader}`, so none can be called the worst."
     worst = costs.iloc[0]
-    cheapest = costs.iloc[-1]
+    learned = f", trained on {learned}," if learned else ""
     start = (
-        f"`{found.reader}`{f', trained on {learned},' * bool(learned)} {_stopped(reached, found)}. On average "
+        f"`{found.reader}`{learned} {_stopped(reached, found)}. On average "
         f"**{words(worst[Costs.noise])}** costs most, {points_text(worst, Costs.cost)} of 100 characters"
     )
-    least = (
-        f", {words(cheapest[Costs.noise])} least, {points_text(cheapest, Costs.cost)}."
-        if len(costs) > 1
-        else "."
-    )
+    least = "."
+    if len(costs) > 1:
+        mildest = costs.iloc[-1]
+        least = f", {words(mildest[Costs.noise])} least, {points_text(mildest, Costs.cost)}."
     runs = _runs_in_short(costs)
     return next(
         text
@@ -107,10 +89,9 @@ def _first(reached: pd.DataFrame, found: Regressed) -> str:
 
 
 def _runs_in_short(costs: pd.DataFrame) -> str:
-    between = 100 * costs[Costs.sd_between_runs].dropna()
-    if between.empty:
+    if costs[Costs.sd_between_runs].isna().all():
         return " No interval contains another training run."
-    return f" SD between runs: {_range(between.min(), between.max())} points."
+    return f" SD between runs: {runs_text(costs)} points."
 
 
 def conclusions(found: Regressed) -> list[str]:
@@ -124,7 +105,7 @@ def conclusions(found: Regressed) -> list[str]:
         *_factor("digit", found),
         *_factor("position", found),
         *_fit(found),
-        *_form(found),
+        about_models(found.tables[MarginalEffects]),
         *_advice(found),
     ]
     return sentences[:10]
@@ -135,17 +116,15 @@ def _costs(found: Regressed) -> Iterator[str]:
     if costs.empty:
         return
     worst = costs.iloc[0]
-    least = costs.iloc[-1]
     text = (
         f"For `{found.reader}` **{words(worst[Costs.noise])}** costs most, "
         f"{points_text(worst, Costs.cost, explained=interval_name(found.confidence))} percentage points of character "
         "accuracy on average over the levels tested"
     )
-    yield text + (
-        f"; **{words(least[Costs.noise])}** least, {points_text(least, Costs.cost)}."
-        if len(costs) > 1
-        else "."
-    )
+    if len(costs) > 1:
+        least = costs.iloc[-1]
+        text += f"; **{words(least[Costs.noise])}** least, {points_text(least, Costs.cost)}"
+    yield f"{text}."
 
 
 def _pairs_of_noises(found: Regressed) -> Iterator[str]:
@@ -207,20 +186,22 @@ def _readers(found: Regressed) -> Iterator[str]:
             turned(pairs[pairs[Contrasts.b] == found.reader]),
         ]
     )
-    gains = []
-    for _, pair in own.iterrows():
-        gain = pair[Contrasts.difference] >= 0
-        ends = points_text(pair, Contrasts.difference, sign=1 if gain else -1)
-        between = pair[Contrasts.sd_between_runs]
-        runs = f" (SD between runs {100 * between:.1f})" if np.isfinite(between) else ""
-        gains.append(
-            f"{ends} points {'more' if gain else 'fewer'} than `{pair[Contrasts.b]}`{runs}"
-        )
+    gains = [_gain(pair) for _, pair in own.iterrows()]
     if gains:
         yield (
             f"Over all conditions `{found.reader}` reads {listed(gains)}. Their training captchas "
             "alone need not be the reason."
         )
+
+
+def _gain(pair: pd.Series) -> str:
+    """How many points more or fewer than another reader, with what training runs vary."""
+    more = pair[Contrasts.difference] >= 0
+    word = "more" if more else "fewer"
+    ends = points_text(pair, Contrasts.difference, sign=1 if more else -1)
+    between = pair[Contrasts.sd_between_runs]
+    runs = f" (SD between runs {100 * between:.1f})" if np.isfinite(between) else ""
+    return f"{ends} points {word} than `{pair[Contrasts.b]}`{runs}"
 
 
 def _colours(found: Regressed) -> Iterator[str]:
@@ -280,60 +261,9 @@ def _fit(found: Regressed) -> Iterator[str]:
         f"It explains {100 * one.adjusted_r2:.0f}\u00a0% of the variance of single characters "
         f"(adjusted R² {one.adjusted_r2:.3f}, predicted R² {one.predicted_r2:.3f})."
     )
-    if _rejecting(found) is not None:
+    if found.rejecting is not None:
         text += " RESET rejects the straight-line form; costs and thresholds do not use it."
     yield text
-
-
-def _rejecting(found: Regressed) -> ResetTest | None:
-    """RESET of the headline's regression where it rejects the form."""
-    test = found.headline.reset
-    return test if test is not None and test.p < 1 - found.confidence else None
-
-
-def _form(found: Regressed) -> Iterator[str]:
-    yield about_models(found)
-
-
-def about_models(found: Regressed) -> str:
-    """Where the linear probability model and the logit agree: on categories, as they must in a balanced design, and on
-    numbers such as the level."""
-    both = model_differences(found.tables[MarginalEffects])
-    if both.empty:
-        return "The logit could not be fitted here: the linear probability model has nothing beside it."
-    linear = both[ModelDifferences.linear]
-    logit = both[ModelDifferences.logit]
-    clear = (both[ModelDifferences.low] > 0) | (both[ModelDifferences.high] < 0)
-    opposite = both.loc[clear & (linear * logit < 0), ModelDifferences.name].tolist()
-    numbers = both[both[ModelDifferences.number]]
-    categories = both[~both[ModelDifferences.number]]
-    texts = [_about_categories(categories)] if len(categories) else []
-    texts += [_about_number(effect) for _, effect in numbers.iterrows()]
-    signs = f" The sign of {listed(opposite)} differs." if opposite else ""
-    return f"The logit{'' if len(categories) else ':'} {'; '.join(texts)}.{signs}"
-
-
-def _about_categories(effects: pd.DataFrame) -> str:
-    """How far the two models are apart on categories, at most."""
-    gaps = (
-        (effects[ModelDifferences.logit] - effects[ModelDifferences.linear]).abs().to_numpy(float)
-    )
-    gap = float(gaps.max())
-    if gap <= CLOSE:
-        return f"agrees on categories within {max(0.1, gap):.1f} points, as it must in a balanced design"
-    most = effects.iloc[int(gaps.argmax())]
-    return (
-        f"differs on categories by up to {gap:.1f} points ({most[ModelDifferences.name]}: "
-        f"{signed(most[ModelDifferences.logit])} instead of {signed(most[ModelDifferences.linear])})"
-    )
-
-
-def _about_number(effect: pd.Series) -> str:
-    name = effect[ModelDifferences.name].removesuffix(f", for {STEP:g}")
-    return (
-        f"for {STEP:g} of {name} it gives {signed(effect[ModelDifferences.logit])} instead of "
-        f"{signed(effect[ModelDifferences.linear])} points"
-    )
 
 
 def _advice(found: Regressed) -> Iterator[str]:
@@ -355,164 +285,3 @@ def _advice(found: Regressed) -> Iterator[str]:
         parts.append(f"of the colour schemes, {worst} costs `{found.reader}` most")
     if parts:
         yield f"For a designer: {'; '.join(parts)}."
-
-
-def how_sure(
-    found: Regressed,
-    params: Params,
-    runs: Mapping[str, Sequence[str]],
-    captchas: int,
-    composed: bool,
-) -> list[str]:
-    """What the intervals hold and what not: sampling, glyphs, training run, machine, form, scales and people."""
-    return [
-        _sampling(found, captchas),
-        _glyphs(found, composed, params.glyphs.source),
-        _training(found, runs),
-        "**Machine.** Another kind of processor rounds differently; that counts as another training run.",
-        *_steps(params),
-        *_scales(found, params.noise.types),
-        "**People.** How well people read these captchas is not measured.",
-    ]
-
-
-def _sampling(found: Regressed, captchas: int) -> str:
-    name = found.reader
-    scope = (
-        "for such readers"
-        if "run" in found.dimensions
-        else f"for this reader, `{name}` as it was trained"
-    )
-    return (
-        f"**Captchas.** The intervals ({100 * found.confidence:g}\u00a0%) hold {scope}, over other captchas than "
-        f"the {captchas:,} of the test."
-    )
-
-
-def _glyphs(found: Regressed, composed: bool, source: str) -> str:
-    if not composed:
-        return (
-            "**Glyphs.** These captchas were found, not composed, so their glyphs are unknown. Rows are clustered "
-            "by captcha alone; where captchas share glyphs, the intervals are too narrow."
-        )
-    if "glyph" in found.dimensions:
-        return (
-            "**Glyphs.** Rows that share a captcha or a glyph are clustered, so the intervals hold for "
-            f"{WRITERS.get(source, 'other glyphs of the same source')}."
-        )
-    return (
-        f"**Glyphs.** Rows are clustered by {found.cluster} alone. The same glyphs come in several captchas, so "
-        "the intervals are too narrow for other glyphs: set `regression.cluster` to `captcha+glyph`."
-    )
-
-
-def _training(found: Regressed, runs: Mapping[str, Sequence[str]]) -> str:
-    costs = found.costs(found.reader)
-    known = costs[costs[Costs.sd_between_runs].notna()]
-    if "run" in found.dimensions:
-        return (
-            f"**Training run.** Each reader was trained {min(map(len, runs.values()))} times or more, and the "
-            "intervals contain the run: they hold for such readers, not for these alone."
-        )
-    if known.empty:
-        return (
-            "**Training run.** Each reader was trained once, and no interval contains another run. How much runs "
-            "differ is unknown here: `dvc exp run $(python -m experiments.runs "
-            f"{' '.join(runs)} --runs 5)` measures it."
-        )
-    ratio = float((known[Costs.sd_between_runs] / known[Costs.standard_error]).median())
-    count = int(known[Costs.runs].iloc[0])
-    text = (
-        f"**Training run.** Over {count} runs of `{found.reader}` the average costs have an "
-        f"SD between runs of {_points_between(known)} points, {ratio:.1f} times their standard error (median). "
-    )
-    others = [
-        f"`{reader}` {_points_between(rows)}"
-        for reader in runs
-        if reader != found.reader
-        and (rows := found.costs(reader))[Costs.sd_between_runs].notna().any()
-    ]
-    text += f"Of other readers: {', '.join(others)}. " if others else ""
-    return text + "For readers trained this way see the table."
-
-
-def _points_between(costs: pd.DataFrame) -> str:
-    between = 100 * costs[Costs.sd_between_runs]
-    return _range(between.min(), between.max())
-
-
-def _range(low: float, high: float) -> str:
-    return f"{low:.1f}" if f"{low:.1f}" == f"{high:.1f}" else f"{low:.1f} to {high:.1f}"
-
-
-def _steps(params: Params) -> Iterator[str]:
-    if params.noise.steps < 8:
-        yield (
-            f"**Levels.** Each noise was tested at {params.noise.steps} levels. Between two of them a threshold is "
-            "interpolated."
-        )
-
-
-def _scales(found: Regressed, types: Sequence[str]) -> Iterator[str]:
-    if found.dose != "level" or len(types) < 2:
-        return
-    same = [words(noise) for noise in types if noise in EQUAL_ENERGY]
-    share = (
-        f" Only {listed(same)} share a scale, the energy of the change."
-        if len(same) > 1
-        else " No two noises of this run share a scale."
-    )
-    yield (
-        f"**Scales.** A level is a physical dose.{share} A rank by level is a rank on these scales."
-    )
-
-
-def not_concluded(found: Regressed) -> list[str]:
-    """What the regression cannot say."""
-    return [
-        *_about_form(found),
-        *_about_noises(found),
-        *_about_few(found),
-        "What a noise costs people: how well they read these captchas is not measured.",
-    ]
-
-
-def _about_form(found: Regressed) -> Iterator[str]:
-    headline = found.headline
-    rejecting = _rejecting(found)
-    if rejecting is not None:
-        yield (
-            "That the effects are straight lines that add up: RESET rejects the form as a whole "
-            f"(F = {rejecting.F:.4g}, {p_value(rejecting.p)}), be it for curves, for effects that differ between "
-            "types or readers, or for probabilities outside 0 to 1. It does not say which, nor how much that "
-            "changes. The estimates are those of the best straight lines, a linear projection."
-        )
-    elif headline.reset is not None:
-        yield (
-            "That the effects are straight lines that add up: RESET does not reject it "
-            f"({p_value(headline.reset.p)}), which is not to show it."
-        )
-    if headline.fitted_outside > 0:
-        yield (
-            f"A probability for every rendering: {100 * headline.fitted_outside:.1f}\u00a0% of the fitted values "
-            "lie below 0 or above 1, which no share of characters does."
-        )
-
-
-def _about_noises(found: Regressed) -> Iterator[str]:
-    """Where all types share one slope of a level that is not centred, a type's coefficient is no cost."""
-    terms = found.headline.terms
-    if "noise" in terms and not set(slope_terms(found.dose)) & set(terms) and found.dose in terms:
-        yield (
-            f"Which noise is worse from the noise coefficients of `{found.headline.specification}`: its types "
-            f"share one slope of {NUMBER_WORDS[found.dose]} from level 0 on, so that a coefficient is what that slope "
-            "leaves. The average costs say which is worse."
-        )
-
-
-def _about_few(found: Regressed) -> Iterator[str]:
-    if min(found.headline.clusters) < FEW_CLUSTERS:
-        yield (
-            f"Much from a p near the limit: {min(found.headline.clusters)} clusters are few, and t and F are "
-            "approximate."
-        )

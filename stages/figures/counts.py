@@ -39,7 +39,7 @@ def count_characters(texts: Mapping[str, Iterable[str]], alphabet: str) -> pd.Da
 
 @styled
 def draw_counts(table: pd.DataFrame) -> Figure:
-    """One heat map a split: positions down, characters across; `table` is what count_characters gives."""
+    """One heat map per split: positions down, characters across; `table` is what count_characters gives."""
     splits = list(dict.fromkeys(table[Counts.split]))
     by_split = [table[table[Counts.split] == split] for split in splits]
     squares = [

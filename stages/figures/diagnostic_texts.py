@@ -218,7 +218,8 @@ def _about_warnings(found: Regressed) -> Iterator[str]:
             about.setdefault(warning, []).append(f"{fit.specification} ({fit.reader})")
     for warning, whose in about.items():
         plain = re.sub(r"([\w:()]+\[[^\]]*\])", lambda name: name_words(name[1]), warning)
-        yield f"Warning: {plain}. Of {'all these fits' if len(whose) == len(fits) else listed(whose)}."
+        which = "all these fits" if len(whose) == len(fits) else listed(whose)
+        yield f"Warning: {plain}. Of {which}."
     if not about:
         yield f"No rule of thumb was broken in the fits of {listed([f'`{name}`' for name in dict.fromkeys(chosen)])}."
     others = [fit.specification for fit in found.fits.fits if fit not in fits and fit.warnings]
@@ -227,7 +228,7 @@ def _about_warnings(found: Regressed) -> Iterator[str]:
 
 
 def tests_table(found: Regressed) -> ReportTable:
-    """The joint test of every term of the preferred specification, and of what the one by reader has beside them."""
+    """The joint test of every term of the preferred specification, and of of what the one by reader has on top."""
     headline = found.tests(found.fits.headline)
     other = found.tests(found.by_reader)
     tests = pd.concat([headline, other[~other[JointTests.term].isin(headline[JointTests.term])]])
@@ -260,7 +261,7 @@ def _joint(test: pd.Series) -> list[str]:
 
 
 def categories_table(rows: pd.DataFrame) -> ReportTable:
-    """The fit without each category, beside the fit with all."""
+    """The fit without each category against the fit with all."""
     return ReportTable(
         "The fit without each category",
         heads(
@@ -303,7 +304,7 @@ def _moved_terms(names: str) -> str:
 
 
 def corruption_table(rows: pd.DataFrame) -> ReportTable:
-    """Mean corruption errors beside the raw ones, over all noise types, and those that training had and had not."""
+    """Mean corruption errors and the raw ones, over all noise types, and those that training had and had not."""
     types = rows[CorruptionErrors.types]
     several = rows[types == types.max()]
     apart = rows[(types > 1) & (types < types.max())]

@@ -13,9 +13,18 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from stages.figures.coefficients import shift
-from stages.figures.numbers import estimate_of
+from stages.figures.numbers import estimate_of, rows_where
 from stages.figures.regression_tables import NUMBER_WORDS
-from stages.figures.style import GRID, MUTED, WIDTH, line_style, small_multiples, styled, words
+from stages.figures.style import (
+    GRID,
+    MUTED,
+    WIDTH,
+    line_style,
+    shared_labels,
+    small_multiples,
+    styled,
+    words,
+)
 from stages.schemas.regress import DoseResponses, Thresholds
 
 Floats = NDArray[np.float64]
@@ -29,7 +38,7 @@ KEY: dict[str, dict[str, Any]] = {
 
 @styled
 def draw_lines(responses: pd.DataFrame, dose: str) -> Figure:
-    """One panel a noise type; by reader the observed character accuracy and the straight line of its regression."""
+    """One panel per noise type; by reader the observed character accuracy and the straight line of its regression."""
     name = "level of the noise" if dose == "level" else f"{NUMBER_WORDS[dose]} of the rendering"
     figure, panels = _panels(responses, name)
     for panel, noise in panels:
@@ -67,8 +76,7 @@ def _panels(responses: pd.DataFrame, x: str) -> tuple[Figure, list[tuple[Axes, s
     for panel, noise in zip(panels, noises, strict=True):
         panel.set_title(words(noise))
         panel.tick_params(labelbottom=True)
-    figure.supxlabel(x, fontsize=8.5, color=MUTED)
-    figure.supylabel("characters read right", fontsize=8.5, color=MUTED)
+    shared_labels(figure, x, "characters read right")
     handles = [
         Line2D([], [], label=name, **{**line_style(index), "linestyle": "none"})
         for index, name in enumerate(readers)
@@ -121,7 +129,7 @@ def about_thresholds(thresholds: pd.DataFrame) -> str:
 
 @styled
 def draw_thresholds(thresholds: pd.DataFrame, noises: Sequence[str], largest: float) -> Figure:
-    """One panel a share of the captchas, one row a noise type, one point a reader.
+    """One panel per share of the captchas, one row per noise type, one point per reader.
 
     `thresholds` is the table of plots/regress; `largest` is the strongest level. One that is not reached stands hollow
     at the right edge.
@@ -133,9 +141,7 @@ def draw_thresholds(thresholds: pd.DataFrame, noises: Sequence[str], largest: fl
     panels = figure.subplots(1, len(shares), sharey=True, squeeze=False)[0]
     for panel, share in zip(panels, shares, strict=True):
         for index, name in enumerate(readers):
-            part = thresholds[
-                (thresholds[Thresholds.share] == share) & (thresholds[Thresholds.reader] == name)
-            ]
+            part = rows_where(thresholds, {Thresholds.share: share, Thresholds.reader: name})
             y = np.array([noises.index(noise) for noise in part[Thresholds.noise]]) + shift(
                 index, len(readers)
             )
@@ -145,7 +151,7 @@ def draw_thresholds(thresholds: pd.DataFrame, noises: Sequence[str], largest: fl
         panel.set_yticks(range(len(noises)), [words(noise) for noise in noises])
         panel.set_ylim(len(noises) - 0.4, -0.6)
         panel.grid(False, axis="y")
-    figure.supxlabel("level of the noise", fontsize=8.5, color=MUTED)
+    shared_labels(figure, "level of the noise")
     handles = [
         Line2D([], [], label=name, **{**line_style(index), "linestyle": "none"})
         for index, name in enumerate(readers)

@@ -1,13 +1,18 @@
-"""Figures of what a part of the stage explain left: drawn where their table is there, else left out with a sentence."""
+"""Figures of the stage explain: drawn where their table is there, else left out with a sentence."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
+import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from stages.figures.study import Explained
+
+Draw: TypeAlias = Callable[[Explained], Drawing | None]
+Find: TypeAlias = Callable[[Explained], str]
 
 
 @dataclass(frozen=True)
@@ -21,24 +26,21 @@ class NeededTable:
         """The tables behind a figure, this one first, as `Figure.numbers` has them."""
         return tuple(f"explain/{self.part}/{table}" for table in (self.table, *others))
 
-    def draw(
-        self, function: Callable[[Explained], Drawing | None]
-    ) -> Callable[[Explained], Drawing | None]:
-        """`function` where the table is there."""
-        return lambda explained: function(explained) if self.table in explained.tables else None
+    def draw(self, function: Callable[[pd.DataFrame, Explained], Drawing | None]) -> Draw:
+        """`function` of the table and of all that was explained, where the table is there."""
+        return lambda found: (
+            function(found.tables[self.table], found) if self.table in found.tables else None
+        )
 
     def find(
-        self, function: Callable[[Explained], str], *, lead: bool = False
-    ) -> Callable[[Explained], str]:
-        """`function` where the table is there; where not, nothing, or, of the figure that leads, why."""
+        self, function: Callable[[pd.DataFrame, Explained], str], *, lead: bool = False
+    ) -> Find:
+        """The same of a finding; without the table it is empty, or, of the leading figure, the reason."""
 
-        def finding(explained: Explained) -> str:
-            if self.table in explained.tables:
-                return function(explained)
-            return (
-                f"Left out: {explained.notes.get(self.part, 'there was nothing to compare')}."
-                if lead
-                else ""
-            )
+        def finding(found: Explained) -> str:
+            if self.table in found.tables:
+                return function(found.tables[self.table], found)
+            reason = found.notes.get(self.part, "there was nothing to compare")
+            return f"Left out: {reason}." if lead else ""
 
         return finding

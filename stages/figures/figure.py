@@ -16,9 +16,8 @@ if TYPE_CHECKING:
 
 PAGES = {"report": "report.html", "details": "details.html"}
 Page = Literal["report", "details"]
-FigureSource = Literal[
-    "study", "explained"
-]  # of a figure: a Study, or its Explained, which a second process draws
+# what a figure is drawn of: a Study, or its Explained, which a second process draws
+FigureSource = Literal["study", "explained"]
 
 
 def always(source: object) -> bool:

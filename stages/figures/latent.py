@@ -1,7 +1,4 @@
-"""Where the classes lie: the plane, what the autoencoder draws, and whether noise merges the classes or widens them.
-
-The tables are those of stages.insight.class_separation and of losses_table.
-"""
+"""Points of a feature or latent space in a plane, and what the autoencoder draws."""
 
 from __future__ import annotations
 
@@ -13,44 +10,31 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from stages.figures.numbers import interval_text, listed, percent, percent_range, range_text, signed
-from stages.figures.samples import chosen_levels, draw_sheet
+from stages.figures.numbers import (
+    interval_text,
+    percent,
+    percent_range,
+    rows_where,
+)
+from stages.figures.samples import chosen_levels, draw_sheet, glyph_pictures
 from stages.figures.style import (
     INK,
-    MUTED,
     PALETTE,
-    WIDTH,
-    level_ticks,
-    neutral_style,
     small_multiples,
     styled,
     words,
 )
-from stages.insight.class_separation import COLLAPSED, MERGED
 from stages.schemas.explain import GlyphLosses, SpaceMeasures, SpacePlane
 from stages.schemas.words import CLEAN
 
 Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
 
-ENDS = [SpaceMeasures.value, SpaceMeasures.low, SpaceMeasures.high]
-SHOWN = {
-    "distance": "distance between class means",
-    "spread": "spread within a class",
-    "purity": "neighbours of the same class",
-}
-BECAUSE = {
-    "distance": "because class means draw together",
-    "spread": "because classes spread out",
-    "both": "for both reasons, neither clearly more",
-    "none": "",
-}
-
 
 @styled
 def draw_plane(plane: pd.DataFrame, noise: str) -> Figure:
-    """One panel a level of the noise, clean first; a dot a point, a colour and, at the mean, a letter a class.
+    """One panel per level of the noise, clean first; one dot per point, one colour per class and a letter at its mean.
 
-    `plane` is the table of stages.insight.class_separation.plane_table, of one space.
+    `plane` is the table of stages.insight.space_plane.plane_table, of one space.
     """
     rows = plane[plane[SpacePlane.noise].isin([CLEAN, noise])]
     levels = chosen_levels(sorted(set(rows[SpacePlane.level])))
@@ -63,8 +47,6 @@ def draw_plane(plane: pd.DataFrame, noise: str) -> Figure:
         panel.set_xticks([])
         panel.set_yticks([])
         panel.set_aspect("equal")
-    for panel in panels[len(levels) :]:
-        panel.set_visible(False)
     return figure
 
 
@@ -114,247 +96,18 @@ def _colour(index: int, count: int) -> tuple[float, float, float]:
     return float(red), float(green), float(blue)
 
 
-def draw_drawings(rows: dict[str, Glyphs]) -> Figure:
-    """Glyphs (n, 28, 28) in rows by name: such as glyphs, what the autoencoder makes of them, draws of its prior."""
-    pictures = [
-        [np.repeat(255 - glyph[..., None], 3, axis=2) for glyph in glyphs]
-        for glyphs in rows.values()
-    ]
-    return draw_sheet(
-        pictures,
-        list(rows),
-        [],
-        [[""] * len(line) for line in pictures],
-        [[True] * len(line) for line in pictures],
-    )
-
-
-@styled
-def draw_separation(table: pd.DataFrame, space: str) -> Figure:
-    """One panel a noise type: distance between class means and spread within a class, as multiples of the clean ones,
-    and the purity of the clean neighbours, against the level, with the intervals as bands."""
-    rows = relative(table[table[SpaceMeasures.space] == space])
-    noises = list(dict.fromkeys(rows[SpaceMeasures.noise]))
-    figure, panels = small_multiples(len(noises), 0.55, 1.8)
-    for panel, noise in zip(panels, noises, strict=False):
-        panel.set_title(words(noise))
-        for index, (measure, name) in enumerate(SHOWN.items()):
-            part = rows[
-                (rows[SpaceMeasures.noise] == noise) & (rows[SpaceMeasures.measure] == measure)
-            ].sort_values(SpaceMeasures.level)
-            style = neutral_style(index)
-            panel.fill_between(
-                part[SpaceMeasures.level],
-                part[SpaceMeasures.low],
-                part[SpaceMeasures.high],
-                color=style["color"],
-                alpha=0.18,
-                linewidth=0,
-            )
-            panel.plot(part[SpaceMeasures.level], part[SpaceMeasures.value], label=name, **style)
-        panel.axhline(1, color=MUTED, linewidth=0.8, linestyle=":", zorder=1)
-        level_ticks(panel, sorted(set(rows[SpaceMeasures.level])))
-        panel.tick_params(labelbottom=True)
-    panels[0].set_ylim(
-        0,
-        1.06
-        * max(1.0, float(np.nanmax(rows[[SpaceMeasures.value, SpaceMeasures.high]].to_numpy()))),
-    )
-    for panel in panels[len(noises) :]:
-        panel.set_visible(False)
-    figure.supxlabel("level of the noise", fontsize=8.5, color=MUTED)
-    figure.supylabel("clean = 1; neighbours: share", fontsize=8.5, color=MUTED)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
-    figure.set_size_inches(WIDTH, figure.get_size_inches()[1])
-    return figure
-
-
-def relative(table: pd.DataFrame) -> pd.DataFrame:
-    """Distance and spread over the clean ones, and purity: columns noise, level, measure, value, low, high; with a row
-    at level 0 for each noise. A distance that cannot be told from 0 is 0."""
-    noisy = table[table[SpaceMeasures.noise] != CLEAN]
-    clean = table[table[SpaceMeasures.noise] == CLEAN]
-    parts = []
-    for measure, source, sign in (
-        ("distance", "merging", 0.5),
-        ("spread", "widening", -0.5),
-        ("purity", "purity", 0),
-    ):
-        for noise in dict.fromkeys(noisy[SpaceMeasures.noise]):
-            rows = pd.concat([clean, noisy[noisy[SpaceMeasures.noise] == noise]])
-            rows = rows[rows[SpaceMeasures.measure] == source]
-            ends = (
-                ENDS if sign >= 0 else [SpaceMeasures.value, SpaceMeasures.high, SpaceMeasures.low]
-            )
-            numbers = rows[ends].to_numpy(float)
-            numbers = np.exp(sign * numbers) if sign else numbers
-            if measure == "distance":
-                gone = rows[SpaceMeasures.note].str.startswith(MERGED).to_numpy()
-                numbers[gone] = np.nan_to_num(numbers[gone])
-            parts.append(
-                pd.DataFrame(numbers, columns=ENDS).assign(
-                    noise=noise, level=rows[SpaceMeasures.level].to_numpy(), measure=measure
-                )
-            )
-    return pd.concat(parts, ignore_index=True)[
-        [
-            SpaceMeasures.noise,
-            SpaceMeasures.level,
-            SpaceMeasures.measure,
-            SpaceMeasures.value,
-            SpaceMeasures.low,
-            SpaceMeasures.high,
-        ]
-    ]
-
-
-def verdicts(table: pd.DataFrame) -> pd.DataFrame:
-    """What happens to the classes at each noise's strongest level, by the intervals: columns space, noise, level,
-    distance and spread (falls, grows, unclear; collapses where points are one), fisher (falls, grows, unclear),
-    because (of a fall: distance, spread or both), known (False where there is no interval)."""
-    found = []
-    noisy = table[table[SpaceMeasures.noise] != CLEAN]
-    for (space, noise), own in noisy.groupby(
-        [SpaceMeasures.space, SpaceMeasures.noise], sort=False
-    ):
-        rows = own[own[SpaceMeasures.level] == own[SpaceMeasures.level].max()].set_index(
-            SpaceMeasures.measure
-        )
-        collapsed = rows.loc["widening", SpaceMeasures.note] == COLLAPSED
-        fisher = "unclear" if collapsed else _trend(rows.loc["change"])
-        balance = _trend(rows.loc["balance"])
-        because = (
-            {"falls": "distance", "grows": "spread"}.get(balance, "both")
-            if fisher == "falls"
-            else "none"
-        )
-        known = bool(rows.loc["purity", [SpaceMeasures.low, SpaceMeasures.high]].notna().all())
-        spread = {"falls": "grows", "grows": "falls"}.get(_trend(rows.loc["widening"]), "unclear")
-        found.append(
-            [
-                space,
-                noise,
-                float(rows[SpaceMeasures.level].iloc[0]),
-                _trend(rows.loc["merging"]),
-                "collapses" if collapsed else spread,
-                fisher,
-                because,
-                known,
-            ]
-        )
-    return pd.DataFrame(
-        found,
-        columns=["space", "noise", "level", "distance", "spread", "fisher", "because", "known"],
-    )
-
-
-def _trend(row: pd.Series) -> str:
-    """falls or grows where the interval says so; what cannot be told from nothing fell as far as can be."""
-    if row[SpaceMeasures.note] == MERGED or row[SpaceMeasures.high] < 0:
-        return "falls"
-    return "grows" if row[SpaceMeasures.low] > 0 else "unclear"
-
-
-def about_noise_on_classes(table: pd.DataFrame, space: str, noise: str, confidence: float) -> str:
-    """What a noise does to the classes of a space at its strongest level, with the intervals."""
-    own = table[(table[SpaceMeasures.space] == space) & (table[SpaceMeasures.noise] == noise)]
-    rows = own[own[SpaceMeasures.level] == own[SpaceMeasures.level].max()].set_index(
-        SpaceMeasures.measure
-    )
-    verdict = verdicts(own).iloc[0]
-    start = f"Under {words(noise)} at level {verdict[SpaceMeasures.level]:g}"
-    if not verdict["known"]:
-        return (
-            f"{start} no interval is known, and so no verdict: {rows[SpaceMeasures.note].iloc[0]}."
-        )
-    if verdict["spread"] == "collapses":
-        return f"{start} nothing is left: {COLLAPSED}."
-    text = (
-        f"{start} {_distance(rows.loc['merging'], confidence)}, and the spread within classes "
-        f"{_percentage(rows.loc['widening'], -0.5, confidence)}"
-    )
-    if verdict["fisher"] != "falls":
-        end = "grows" if verdict["fisher"] == "grows" else "does not clearly change"
-        moved = rows.loc["purity"]
-        return (
-            f"{text}: the Fisher ratio {end}, but the classes may have moved as a whole: "
-            f"{percent(moved[SpaceMeasures.value])} "
-            f"of the nearest clean neighbours are of the same class."
-        )
-    return f"{text}: the Fisher ratio falls {BECAUSE[verdict['because']]}."
-
-
-def _distance(row: pd.Series, confidence: float) -> str:
-    if row[SpaceMeasures.note] == MERGED:
-        return "class means can no longer be told apart"
-    return f"the distance between class means {_percentage(row, 0.5, confidence)}"
-
-
-def _percentage(row: pd.Series, factor: float, confidence: float) -> str:
-    """A change of logarithms, times a factor, in per cent with its interval."""
-    value, *ends = (100 * np.expm1(factor * row[name]) for name in ("value", "low", "high"))
-    known = [end for end in ends if np.isfinite(end)]
-    if not np.isfinite(value):
-        return f"is unknown ({row[SpaceMeasures.note]})"
-    if not known:
-        return f"changes by {signed(value, '+.0f')}\u00a0% (no interval: {row[SpaceMeasures.note]})"
-    # an open end is a distance of nothing
-    low = min(known) if len(known) == 2 else -100.0
-    high = max(known)
-    return f"changes by {signed(value, '+.0f')}\u00a0% {interval_text(range_text(low, high, '+.0f'), confidence)}"
-
-
-def about_separation(table: pd.DataFrame, space: str) -> str:
-    """For all noises: under which the class means move together, and under which the classes spread out."""
-    found = verdicts(table[table[SpaceMeasures.space] == space])
-    if not found["known"].any():
-        notes = table.loc[
-            (table[SpaceMeasures.space] == space) & (table[SpaceMeasures.note] != ""),
-            SpaceMeasures.note,
-        ]
-        return f"No interval is known here, and so no verdict: {notes.iloc[0]}."
-    gone = found["spread"] == "collapses"
-    closer = (found["distance"] == "falls") & ~gone
-    spread = found["spread"] == "grows"
-    sentences = [] if gone.any() else ["nowhere do the class means move together"]
-    if closer.any():
-        sentences = [f"under {_noises(found[closer], len(found))} the class means move together"]
-    if spread.any():
-        sentences.append(f"under {_noises(found[spread], len(found))} the classes spread out")
-    elif not gone.any():
-        sentences.append("none spreads out")
-    if gone.any():
-        sentences.append(f"under {_noises(found[gone], len(found))} each class becomes one point")
-    decided = closer | spread | gone
-    left = (
-        "" if decided.all() else f" Neither is clear under {_noises(found[~decided], len(found))}."
-    )
-    end = (
-        (
-            " So characters become alike."
-            if decided.all()
-            else " Where either happens, characters become alike."
-        )
-        if (decided.any())
-        else ""
-    )
-    return f"At the strongest level: {'; '.join(sentences)}.{left}{end}"
-
-
-def _noises(rows: pd.DataFrame, all_of_them: int) -> str:
-    """The noises of some rows; all of them in two words."""
-    return (
-        "every noise"
-        if len(rows) == all_of_them > 2
-        else listed([words(noise) for noise in rows[SpaceMeasures.noise]])
-    )
+def draw_drawings(names: Sequence[str], rows: Sequence[Glyphs]) -> Figure:
+    """Glyphs (n, 28, 28) in named rows: of the test, as the autoencoder reconstructs them, and draws of its prior."""
+    captions = [[""] * len(glyphs) for glyphs in rows]
+    right = [[True] * len(glyphs) for glyphs in rows]
+    return draw_sheet([glyph_pictures(glyphs) for glyphs in rows], names, [], captions, right)
 
 
 def about_plane(
     table: pd.DataFrame, space: str, noise: str, share: float, confidence: float
 ) -> str:
     """The plane's share of the variance, and how the purity of the neighbours falls in the whole space."""
-    own = table[(table[SpaceMeasures.space] == space) & (table[SpaceMeasures.measure] == "purity")]
+    own = rows_where(table, {SpaceMeasures.space: space, SpaceMeasures.measure: "purity"})
     clean = own[own[SpaceMeasures.noise] == CLEAN].iloc[0]
     rows = own[own[SpaceMeasures.noise] == noise]
     last = rows.loc[rows[SpaceMeasures.level].idxmax()]

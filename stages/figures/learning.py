@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stages.figures.numbers import highest, percent
-from stages.figures.style import WIDTH, line_style, percent_axis, styled
+from stages.figures.style import WIDTH, key_above, line_style, percent_axis, styled
 from stages.schemas.figures import Learning
 
 LOSSES = {Learning.train_loss: "training", Learning.validation_loss: "validation"}
@@ -16,7 +16,7 @@ ACCURACIES = {Learning.validation_character_accuracy: "validation characters rea
 
 @styled
 def draw_learning(table: pd.DataFrame) -> Figure:
-    """Four panels, one line a reader; `table` is Learning."""
+    """Four panels, one line per reader; `table` is Learning."""
     figure = Figure((WIDTH, 4.4))
     panels = figure.subplots(2, 2, sharex=True).ravel()
     for panel, column in zip(panels, [*LOSSES, *ACCURACIES], strict=True):
@@ -32,7 +32,7 @@ def draw_learning(table: pd.DataFrame) -> Figure:
     last = int(table[Learning.epoch].max())
     panels[0].set_xticks(range(1, last + 1, -(-last // 12)))
     figure.supxlabel("epoch", fontsize=8.5)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=5)
+    key_above(figure, panels[0], 5)
     return figure
 
 

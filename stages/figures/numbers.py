@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from stages.schemas.regress import Coefficients
+from stages.schemas.regress import Coefficients, Costs
 
 SIGN = "\u00a0%"
 TRAINED_ON = {
@@ -35,7 +35,7 @@ NOTHING_READ = 0.01  # share of the captchas, below which hardly any is read who
 
 
 def decimals(low: float, high: float, most: int = MOST_DECIMALS) -> int:
-    """How many decimals an estimate is told with: the first digit of the half-width of its interval is the last.
+    """How many decimals an estimate is written with: the first digit of the half-width of its interval is the last.
 
     `most` where the interval is a point; 1 where there is none.
     """
@@ -72,6 +72,13 @@ def estimate_of(row: pd.Series, column: str) -> str:
 def points_text(row: pd.Series, column: str, *, explained: str = "", sign: int = 1) -> str:
     """The same in percentage points; with the other `sign`, of the loss."""
     return estimate_text(row[column], row[LOW], row[HIGH], scale=100 * sign, explained=explained)
+
+
+def runs_text(costs: pd.DataFrame) -> str:
+    """The SD between runs of some costs that have one, in points: one number, or the least and the greatest."""
+    between = 100 * costs[Costs.sd_between_runs]
+    ends = dict.fromkeys(f"{end:.1f}" for end in (between.min(), between.max()))
+    return " to ".join(ends)
 
 
 def rough(value: float) -> str:
@@ -144,6 +151,14 @@ def signed(value: float, form: str = ".1f") -> str:
     return written.replace("-", "−" if float(written) else "")
 
 
+def rows_where(table: pd.DataFrame, values: Mapping[str, object]) -> pd.DataFrame:
+    """The rows that have each of these values in the column of its name."""
+    chosen = np.ones(len(table), dtype=bool)
+    for column, value in values.items():
+        chosen &= (table[column] == value).to_numpy()
+    return table[chosen]
+
+
 def lowest(table: pd.DataFrame, column: str) -> pd.Series:
     """The first row with the least value of a column."""
     return table.iloc[int(table[column].to_numpy(float).argmin())]
@@ -152,3 +167,8 @@ def lowest(table: pd.DataFrame, column: str) -> pd.Series:
 def highest(table: pd.DataFrame, column: str) -> pd.Series:
     """The first row with the greatest value of a column."""
     return table.iloc[int(table[column].to_numpy(float).argmax())]
+
+
+def extremes(table: pd.DataFrame, column: str, text_of: Callable[[pd.Series], str]) -> list[str]:
+    """The rows with the least and with the greatest value of a column, as texts."""
+    return [text_of(lowest(table, column)), text_of(highest(table, column))]

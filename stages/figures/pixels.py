@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from stages.captcha.measures import lumas
 from stages.figures.numbers import highest, lowest
-from stages.figures.style import WIDTH, level_ticks, style_of_noise, styled, words
+from stages.figures.style import WIDTH, key_above, level_ticks, style_of_noise, styled, words
 from stages.schemas.figures import PixelChanges
 
 Floats = NDArray[np.float64]
@@ -60,7 +60,7 @@ def _by_level(table: pd.DataFrame, noise: str) -> pd.api.typing.DataFrameGroupBy
 
 @styled
 def draw_pixels(table: pd.DataFrame) -> Figure:
-    """One panel a measure, one line a noise type; `table` is what pixels_by_level gives."""
+    """One panel per measure, one line per noise type; `table` is PixelChanges."""
     noises = list(dict.fromkeys(table[PixelChanges.noise]))  # in the order of params.yaml
     figure = Figure((WIDTH, 4.6 + 0.17 * (len(noises) // 4)))
     panels = figure.subplots(2, 2, sharex=True).ravel()
@@ -78,7 +78,7 @@ def draw_pixels(table: pd.DataFrame) -> Figure:
         panel.tick_params(labelbottom=True)
         level_ticks(panel, sorted(set(table[PixelChanges.level])))
     figure.supxlabel("level of the noise", fontsize=8.5)
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=4)
+    key_above(figure, panels[0], 4)
     return figure
 
 

@@ -20,7 +20,7 @@ from stages.schemas.regress import Costs, Thresholds
 
 EDGE = 1.14  # of the strongest level: where stands what is not reached
 ROW = 0.42  # inches, of a noise type
-CLEAR = 0.95  # share of the draws above which a noise is said to be the first
+CLEAR = 0.95  # share of the draws above which a noise counts as the first
 
 
 def ranked(found: Regressed) -> list[str]:
@@ -37,7 +37,7 @@ def ranked(found: Regressed) -> list[str]:
 def draw_ranking(
     found: Regressed, noises: Sequence[str], readers: Sequence[str], largest: float
 ) -> Figure:
-    """One row a noise type: left the threshold, right the average cost, with intervals; the report's reader in the
+    """One row per noise type: left the threshold, right the average cost, with intervals; the report's reader in the
     noise's colour, the others pale. A threshold that is not reached stands hollow at the right edge."""
     order = ranked(found)
     others = [name for name in readers if name != found.reader]

@@ -48,15 +48,12 @@ def nature_table(runs: Mapping[str, Described]) -> ReportTable:
 
 def scores_table(runs: Mapping[str, Described]) -> ReportTable:
     """What each run reads. Intervals are of 95 %, as predict writes them, whatever the regression's are."""
-    return ReportTable(
-        "Share read right, with 95 % intervals",
-        heads(*SHARES.values(), "calibration error"),
-        [
-            row(name, *(_share(run.metrics, metric) for metric in SHARES), _trust(run.details))
-            for name, run in runs.items()
-        ],
-        kind="metrics",
-    )
+    lines = []
+    for name, run in runs.items():
+        shares = [_share(run.metrics, metric) for metric in SHARES]
+        lines.append(row(name, *shares, _trust(run.details)))
+    head = heads(*SHARES.values(), "calibration error")
+    return ReportTable("Share read right, with 95 % intervals", head, lines, kind="metrics")
 
 
 def means_table(classification: pd.DataFrame, readers: Mapping[str, object]) -> ReportTable:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from stages.figures.numbers import rows_where
 from stages.figures.style import words
 from stages.schemas.regress import (
     Coefficients,
@@ -16,6 +17,7 @@ from stages.schemas.regress import (
     Fits,
     FitSummary,
     JointTests,
+    ResetTest,
     Thresholds,
 )
 from stages.schemas.table import Table
@@ -61,6 +63,12 @@ class Regressed:
     def headline(self) -> FitSummary:
         return self.summary(self.fits.headline)
 
+    @property
+    def rejecting(self) -> ResetTest | None:
+        """RESET of the headline's regression where it rejects the form."""
+        test = self.headline.reset
+        return test if test is not None and test.p < 1 - self.confidence else None
+
     def summary(self, specification: str) -> FitSummary:
         """What fits.json holds of a specification on all readers together."""
         return next(
@@ -102,9 +110,9 @@ class Regressed:
 
     def contrasts(self, factor: str, reader: str = POOLED) -> pd.DataFrame:
         rows = self.tables[Contrasts]
-        return rows[
-            (rows[Contrasts.factor] == factor) & (rows[Contrasts.reader] == reader)
-        ].reset_index(drop=True)
+        return rows_where(rows, {Contrasts.factor: factor, Contrasts.reader: reader}).reset_index(
+            drop=True
+        )
 
 
 def negated(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -135,9 +143,9 @@ def unordered_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
 
 def pooled_rows(rows: pd.DataFrame, specification: str) -> pd.DataFrame:
     """The rows of a specification on all readers together."""
-    return rows[
-        (rows[Coefficients.specification] == specification) & (rows[Coefficients.reader] == POOLED)
-    ]
+    return rows_where(
+        rows, {Coefficients.specification: specification, Coefficients.reader: POOLED}
+    )
 
 
 def slope_terms(dose: str) -> list[str]:

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from stages.figures.confusion import number_cells
 from stages.figures.regression_tables import label_words
-from stages.figures.style import MUTED, PALETTE, WIDTH, styled, words
+from stages.figures.style import MUTED, PALETTE, WIDTH, shared_labels, styled, words
 from stages.schemas.regress import AddedVariables, Correlations
 
 DIVERGING = "RdBu"
@@ -52,8 +52,9 @@ def draw_added_variables(bins: pd.DataFrame) -> Figure:
         panel.set_title(title, fontsize=7, fontweight="normal", pad=2.5)
     for panel in panels[len(labels) :]:
         panel.set_visible(False)
-    figure.supxlabel("what the other regressors leave of each", fontsize=8.5, color=MUTED)
-    figure.supylabel("what they leave of success, in points", fontsize=8.5, color=MUTED)
+    shared_labels(
+        figure, "what the other regressors leave of each", "what they leave of success, in points"
+    )
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Can a confidence be believed? Accuracy beside confidence, and where the two part."""
+"""Calibration: accuracy against confidence, and the calibration error by level."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from stages.figures.numbers import highest, lowest, percent, share_text
-from stages.figures.style import INK, WIDTH, level_ticks, line_style, percent_axis, styled, words
+from stages.figures.style import (
+    INK,
+    WIDTH,
+    key_above,
+    level_ticks,
+    line_style,
+    percent_axis,
+    styled,
+    words,
+)
 from stages.schemas.figures import Calibration, Reliability
 from stages.schemas.predict import PredictionDetails, Predictions
 
@@ -17,7 +26,7 @@ from stages.schemas.predict import PredictionDetails, Predictions
 def reliability(
     observations: Mapping[str, pd.DataFrame], curve_of: Callable[..., Any]
 ) -> pd.DataFrame:
-    """Accuracy beside mean confidence, by reader and bins of equally many characters that were read; `curve_of` is
+    """Accuracy and mean confidence, by reader and bins of equally many characters that were read; `curve_of` is
     reader.calibration's reliability_curve."""
     parts = []
     for name, rows in observations.items():
@@ -73,7 +82,7 @@ def calibration(
 
 @styled
 def draw_calibration(reliability: pd.DataFrame, groups: pd.DataFrame) -> Figure:
-    """Left accuracy against confidence, one line a reader, above the diagonal where it is too modest; right the
+    """Left accuracy against confidence, one line per reader, above the diagonal where it is too modest; right the
     calibration error by level, over noise types.
 
     reliability: Reliability. groups: Calibration.
@@ -99,7 +108,7 @@ def draw_calibration(reliability: pd.DataFrame, groups: pd.DataFrame) -> Figure:
     right.set_title("calibration error")
     level_ticks(right, sorted(set(groups[Calibration.level])), "level of the noise")
     percent_axis(right)
-    figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=5)
+    key_above(figure, left, 5)
     return figure
 
 
@@ -113,7 +122,7 @@ def by_level(groups: pd.DataFrame) -> pd.Series:
 def about_calibration(
     groups: pd.DataFrame, reader: str, details: PredictionDetails, temperature: float
 ) -> str:
-    """What the reader of the headline is worth believing; details are of predict."""
+    """The calibration error and the coverage of the report's reader; details are of predict."""
     own = groups[groups[Calibration.reader] == reader]
     if own.empty:
         return f"`{reader}` read no character, so that it has no confidence to look at."

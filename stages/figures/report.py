@@ -38,7 +38,8 @@ class Rendered:
         """Its name below plots/figures/."""
         if self.svg is None:
             return None
-        return f"{self.name}.{'png' if self.png is not None else 'svg'}"
+        suffix = "svg" if self.png is None else "png"
+        return f"{self.name}.{suffix}"
 
 
 def figures_in(parts: Iterable[ChapterPart]) -> Iterator[Figure]:
@@ -130,31 +131,24 @@ def _contents(parts: Iterable[ChapterPart], figures: Mapping[str, Tree]) -> Iter
 
 def table_tree(table: ReportTable) -> Tree:
     """A table as plain values; of a cell only what it has."""
-
-    def rows(lines: list[list[TableCell]]) -> list[list[Tree]]:
-        return [
-            [
-                {
-                    "text": cell.text,
-                    **{
-                        name: value
-                        for name, value in asdict(cell).items()
-                        if name != "text" and value != getattr(TableCell(""), name)
-                    },
-                }
-                for cell in line
-            ]
-            for line in lines
-        ]
-
     return {
         "caption": table.caption,
         "kind": table.kind,
-        "head": rows(table.head),
-        "body": rows(table.body),
-        "foot": rows(table.foot),
+        "head": _rows(table.head),
+        "body": _rows(table.body),
+        "foot": _rows(table.foot),
         "notes": table.notes,
     }
+
+
+def _rows(lines: list[list[TableCell]]) -> list[list[Tree]]:
+    return [list(map(_cell, line)) for line in lines]
+
+
+def _cell(cell: TableCell) -> Tree:
+    empty = asdict(TableCell(""))
+    named = {name: value for name, value in asdict(cell).items() if value != empty[name]}
+    return {"text": cell.text, **named}
 
 
 def svg_size(svg: str) -> tuple[float, float]:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from stages.figures.coefficients import finish, intervals
-from stages.figures.regression_tables import label_words, scale
-from stages.figures.style import INK, MUTED, PALETTE, WIDTH, line_style, spread, styled
+from stages.figures.numbers import listed, signed
+from stages.figures.regression_tables import STEP, label_words, scale
+from stages.figures.style import INK, MUTED, PALETTE, WIDTH, key_above, line_style, spread, styled
 from stages.schemas.regress import ClusterInfluence, Coefficients, MarginalEffects
 from stages.schemas.table import Flag, Number, Table, Text
 
@@ -22,6 +23,7 @@ Floats = NDArray[np.float64]
 
 NAMED = 5  # clusters
 ROW = 0.185  # inches
+CLOSE = 1.0  # points, within which two models agree
 MODELS = {"linear": "linear probability model", "logit": "logit, average effect"}
 
 
@@ -110,7 +112,7 @@ def _name_clusters(
     offset: float,
     side: Literal["left", "right"],
 ) -> None:
-    """The cluster that causes an end of a range, beside it."""
+    """The cluster that causes an end of a range, next to that end."""
     for y, (x, cluster) in enumerate(zip(errors, clusters, strict=True)):
         if np.isfinite(x):
             axes.annotate(
@@ -186,7 +188,7 @@ def model_differences(effects: pd.DataFrame) -> pd.DataFrame:
 
 @styled
 def draw_marginal_effects(effects: pd.DataFrame) -> Figure:
-    """One row an effect, one point a model; `effects` is plots/regress/marginal_effects.csv."""
+    """One row per effect, one point per model; `effects` is plots/regress/marginal_effects.csv."""
     table = model_effects(effects)
     names = list(dict.fromkeys(table[ModelEffects.name]))
     figure = Figure((WIDTH, 0.85 + 0.21 * len(names)))
@@ -199,8 +201,50 @@ def draw_marginal_effects(effects: pd.DataFrame) -> Figure:
             )
             intervals(axes, part, y, index, name)
     finish(axes, names, "percentage points of character accuracy")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    key_above(figure, axes, 2)
     return figure
+
+
+def about_models(effects: pd.DataFrame) -> str:
+    """Where the linear probability model and the logit agree: on categories, as they must in a balanced design, and on
+    numbers such as the level."""
+    both = model_differences(effects)
+    if both.empty:
+        return "The logit could not be fitted here: the linear probability model has nothing beside it."
+    linear = both[ModelDifferences.linear]
+    logit = both[ModelDifferences.logit]
+    clear = (both[ModelDifferences.low] > 0) | (both[ModelDifferences.high] < 0)
+    opposite = both.loc[clear & (linear * logit < 0), ModelDifferences.name].tolist()
+    numbers = both[both[ModelDifferences.number]]
+    categories = both[~both[ModelDifferences.number]]
+    texts = [_about_categories(categories)] if len(categories) else []
+    texts += [_about_number(effect) for _, effect in numbers.iterrows()]
+    signs = f" The sign of {listed(opposite)} differs." if opposite else ""
+    colon = "" if len(categories) else ":"
+    return f"The logit{colon} {'; '.join(texts)}.{signs}"
+
+
+def _about_categories(effects: pd.DataFrame) -> str:
+    """How far the two models are apart on categories, at most."""
+    gaps = (
+        (effects[ModelDifferences.logit] - effects[ModelDifferences.linear]).abs().to_numpy(float)
+    )
+    gap = float(gaps.max())
+    if gap <= CLOSE:
+        return f"agrees on categories within {max(0.1, gap):.1f} points, as it must in a balanced design"
+    most = effects.iloc[int(gaps.argmax())]
+    return (
+        f"differs on categories by up to {gap:.1f} points ({most[ModelDifferences.name]}: "
+        f"{signed(most[ModelDifferences.logit])} instead of {signed(most[ModelDifferences.linear])})"
+    )
+
+
+def _about_number(effect: pd.Series) -> str:
+    name = effect[ModelDifferences.name].removesuffix(f", for {STEP:g}")
+    return (
+        f"for {STEP:g} of {name} it gives {signed(effect[ModelDifferences.logit])} instead of "
+        f"{signed(effect[ModelDifferences.linear])} points"
+    )
 
 
 @styled

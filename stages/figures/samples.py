@@ -19,7 +19,7 @@ MOST_PIXELS = 700_000  # of a sheet: about half a megabyte of noise in an SVG
 GAP = 3
 FRAME = 1
 GREY = 222
-LETTERS = 84  # about as many stand beside each other in the width of a sheet
+LETTERS = 84  # about as many fit into the width of a sheet
 WRONG = "#b42318"
 
 
@@ -28,6 +28,11 @@ def chosen_levels(levels: Sequence[float]) -> list[float]:
     count = min(MOST_COLUMNS, len(levels))
     picks = np.unique(np.linspace(0, len(levels) - 1, count).round().astype(int))
     return [levels[pick] for pick in picks]
+
+
+def glyph_pictures(glyphs: NDArray[np.uint8]) -> list[Picture]:
+    """Glyphs (n, H, W), ink 255 on 0, as pictures: dark on white."""
+    return list(np.repeat(255 - glyphs[..., None], 3, axis=3))
 
 
 @styled
@@ -102,10 +107,11 @@ def _fitted(pictures: Sequence[Sequence[Picture]]) -> list[list[Picture]]:
     if scale >= 1:
         return [list(row) for row in pictures]
     size = max(1, round(width * scale)), max(1, round(height * scale))
+    return [_resized(row, size) for row in pictures]
+
+
+def _resized(row: Sequence[Picture], size: tuple[int, int]) -> list[Picture]:
     return [
-        [
-            np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-            for picture in row
-        ]
-        for row in pictures
+        np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        for picture in row
     ]

@@ -1,4 +1,4 @@
-"""What the stages before have made, as the figures take it: tables in memory, and those that follow from them."""
+"""The artifacts of the earlier stages as the figures take them: tables in memory, and those computed from them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ DESIGNED = [
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """What the parts of the stage explain left; arrays are None where the part is left out."""
+    """The artifacts of the stage explain; arrays are None where the part is left out."""
 
     tables: Mapping[str, pd.DataFrame]
     notes: Mapping[str, str]  # part: why it is left out
@@ -67,7 +67,7 @@ class Explained:
 
 @dataclass(frozen=True)
 class Study:
-    """What the stages before have made. A reader with several training runs is pooled: its observations are those of
+    """The artifacts of the earlier stages. A reader with several training runs is pooled: its observations are those of
     all of its runs, whose conditions are numbered on, so that captcha, condition and position remain a key."""
 
     params: Params
@@ -75,9 +75,8 @@ class Study:
     runs: Mapping[str, Sequence[str]]  # the entries of `readers` that are runs of each reader
     observations: Mapping[str, pd.DataFrame]  # by reader, see figures.accuracy
     measured: pd.DataFrame  # contrast, rmse and ssim of the rows of the report's reader
-    first: (
-        pd.DataFrame
-    )  # renderings of the first test part, with `image` (H, W, 3), luma_mean and luma_sd
+    # renderings of the first test part, with `image` (H, W, 3), luma_mean and luma_sd
+    first: pd.DataFrame
     texts: Mapping[str, list[str]]  # of the captchas, by split
     glyphs: pd.DataFrame  # label, count by split, mean; no rows for a captcha folder
     regressed: Regressed

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 P = ParamSpec("P")
@@ -27,15 +27,8 @@ WIDTH = 7.6  # inches: 547 points of lettering at 8.5
 INK = "#1d2430"
 MUTED = "#667085"
 GRID = "#e4e7ec"
-PALETTE = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#a6518a",
-    "#e69f00",
-    "#56b4e9",
-    INK,
-)  # after Okabe & Ito (2008)
+# after Okabe & Ito (2008)
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#a6518a", "#e69f00", "#56b4e9", INK)
 GREYS = ("#1d2430", "#7a8494", "#b3bac4", "#4c5565")
 MARKERS = "os^DvP*X"
 DASHES: tuple[Any, ...] = (
@@ -51,9 +44,8 @@ RC_PARAMS: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: small, selectable, read aloud, in any alphabet
     "svg.hashsalt": "captcha-noise-study",  # else the ids differ from run to run
     "text.parse_math": False,  # a "$" of the alphabet is a character
-    "font.family": [
-        "DejaVu Sans"
-    ],  # comes with matplotlib, so that the layout is the same everywhere
+    # comes with matplotlib, so that the layout is the same everywhere
+    "font.family": ["DejaVu Sans"],
     "font.size": 8.5,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
@@ -126,9 +118,8 @@ def _lay_out(figure: Figure) -> None:
         FigureCanvasSVG(figure)
         figure.dpi = POINTS
         engine.execute(figure)
-    matplotlib.rcParams["figure.constrained_layout.use"] = (
-        False  # which None would ask for; `styled` resets it
-    )
+    # None would ask for it; `styled` resets it
+    matplotlib.rcParams["figure.constrained_layout.use"] = False
     figure.set_layout_engine(None)
 
 
@@ -211,6 +202,25 @@ def small_multiples(count: int, above: float, each: float) -> tuple[Figure, list
     for panel in panels[count:]:
         panel.set_visible(False)
     return figure, panels[:count]
+
+
+def shared_labels(figure: Figure, x: str = "", y: str = "") -> None:
+    """Label the axes that the panels of a figure share."""
+    if x:
+        figure.supxlabel(x, fontsize=8.5, color=MUTED)
+    if y:
+        figure.supylabel(y, fontsize=8.5, color=MUTED)
+
+
+def key_above(figure: Figure, axes: Axes, columns: int) -> None:
+    """The legend of the lines of some axes, above all panels."""
+    handles, names = axes.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside upper left", ncols=columns)
+
+
+def band(axes: Axes, x: ArrayLike, low: ArrayLike, high: ArrayLike, **style: Any) -> None:
+    """Intervals as a pale band; `style` has its colour."""
+    axes.fill_between(x, low, high, **{"alpha": 0.13, "linewidth": 0, **style})
 
 
 def percent_axis(axes: Axes, label: str = "") -> None:

@@ -24,7 +24,7 @@ HALF = 0.5
 
 @styled
 def draw_visible(responses: pd.DataFrame, noises: Sequence[str]) -> Figure:
-    """One panel a measured dose, one line a noise type: exact match of one reader against the mean dose of a level.
+    """One panel per measured dose, one line per noise type: exact match of one reader against the mean dose of a level.
 
     `responses` is plots/regress/dose_response.csv of one reader. Lines are named at their ends in the last panel.
     """

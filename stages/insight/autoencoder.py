@@ -1,7 +1,7 @@
 """A variational autoencoder of glyphs (Kingma & Welling 2014), with a classifier head where it is given labels.
 
 Letters here: n glyphs, L dimensions of the latent space, P = 784 pixels. Pixels are ink from 0 to 1, each taken as the
-probability of a coin (Bernoulli): on grey pixels that is a loss, cross-entropy, and no density. All losses are in nats.
+parameter of a Bernoulli distribution: on grey pixels that is a loss, cross-entropy, and no density. Losses are in nats.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stages.captcha.glyphs import SIDE
+from stages.captcha.glyphs import SIDE, Glyphs, Ints
 from stages.reader.fitting import deterministic
 from stages.reader.threads import one_thread
 from stages.schemas.explain import GlyphLosses
 from stages.statistics.bootstrap import multinomial_counts, percentile_interval
 
-Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
-Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 HIDDEN = 128  # units between the pixels and the latent space, both ways
-BATCH = 32  # glyphs a step
+BATCH = 32  # glyphs per step
 LEARNING_RATE = 0.01  # peak of the one-cycle schedule
 WARM_UP = 0.4  # share of the steps over which the divergence comes to count in full
-LABEL_WEIGHT = 20.0  # nats of reconstruction that a nat of classification counts; a glyph costs about a hundred
+LABEL_WEIGHT = (
+    20.0  # nats of reconstruction that one nat of classification weighs; a glyph costs about 100
+)
 SPREAD = 6.0  # a log variance lies within this of 0: what is far from all that was learned costs no infinity
 GLYPHS_PER_PASS = 512  # glyphs encoded or decoded at a time; part of the result, since rounding may differ with it
 
@@ -39,7 +39,7 @@ GLYPHS_PER_PASS = 512  # glyphs encoded or decoded at a time; part of the result
 class GlyphAutoencoder(nn.Module):
     """Glyphs to a normal distribution in the latent space (encode), and points there to pixels (decode).
 
-    Where it has a head, `classify` says what class a point is of. Every x is (n, ...) float32 ink from 0 to 1 with
+    With a head, `classify` predicts the class of a point. Every x is (n, ...) float32 ink from 0 to 1 with
     n * 784 numbers, as `to_ink` gives. Layers are dense: on single glyphs, which fill their picture, they learn more
     in 0.43 of the CPU time than convolutions, whose many small operations cost more than their arithmetic.
     """
@@ -128,9 +128,9 @@ def fit_autoencoder(
 ) -> GlyphAutoencoder:
     """An autoencoder of the glyphs, with a classifier head where they have labels (n,), 0 to C - 1.
 
-    AdamW on the mean of reconstruction and divergence, one draw a glyph and step; the divergence comes in slowly
+    AdamW on the mean of reconstruction and divergence, one draw per glyph and step; the divergence comes in slowly
     (Sønderby et al. 2016), else the latent space may stay empty. The head adds the cross-entropy of the class at the
-    draw, times LABEL_WEIGHT. One line an epoch goes to `report`. The same arguments give the same
+    draw, times LABEL_WEIGHT. One line per epoch goes to `report`. The same arguments give the same
     bytes on one machine. Raises ValueError on images or labels of another shape, and sizes out of range.
     """
     _check(images, labels, latent, epochs)
@@ -138,9 +138,7 @@ def fit_autoencoder(
     x = to_ink(images).to(device)
     classes = 0 if labels is None else int(labels.max()) + 1
     y = None if labels is None else torch.from_numpy(np.ascontiguousarray(labels)).to(device)
-    with torch.device(
-        "meta"
-    ):  # else torch would draw weights of its own, from the generator of all
+    with torch.device("meta"):  # without values, which torch would draw from its global generator
         network = GlyphAutoencoder(latent, classes)
     _initialise(network.to_empty(device="cpu"), generator=generator).to(device)
     size = min(BATCH, len(x))
@@ -154,14 +152,12 @@ def fit_autoencoder(
             started = time.monotonic()
             losses = np.zeros(2)
             order = torch.randperm(len(x), generator=generator).to(device)
-            for step, rows in enumerate(
-                torch.split(order[: steps * size], size), (epoch - 1) * steps + 1
-            ):
+            batches = torch.split(order[: steps * size], size)
+            for step, rows in enumerate(batches, (epoch - 1) * steps + 1):
                 optimiser.zero_grad()
                 weight = min(1.0, step / (WARM_UP * epochs * steps))
-                loss, parts = _loss(
-                    network, x[rows], None if y is None else y[rows], weight, generator
-                )
+                known = None if y is None else y[rows]
+                loss, parts = _loss(network, x[rows], known, weight, generator)
                 torch.autograd.backward(loss)
                 nn.utils.clip_grad_norm_(network.parameters(), 100.0)
                 optimiser.step()
@@ -242,6 +238,30 @@ def prior_samples(network: GlyphAutoencoder, count: int, *, generator: torch.Gen
     return _to_glyphs(_by_part(network, z, lambda rows: network.decode(rows).sigmoid()))
 
 
+def vae_samples(
+    plain: GlyphAutoencoder,
+    classified: GlyphAutoencoder,
+    clean: Glyphs,
+    noisy: Glyphs,
+    condition: str,
+    *,
+    seed: int,
+) -> dict[str, Glyphs]:
+    """Rows of glyphs (n, 28, 28) by name, for a figure: clean and noisy glyphs, their reconstructions by the plain
+    autoencoder, and draws from the prior of both autoencoders."""
+    rows = {
+        "glyphs": clean,
+        "drawn again": reconstructions(plain, clean),
+        condition: noisy,
+        "drawn from that": reconstructions(plain, noisy),
+    }
+    priors = {"from the prior": plain, "with classifier": classified}
+    for number, (name, network) in enumerate(priors.items()):
+        generator = torch.Generator().manual_seed(seed + number)
+        rows[name] = prior_samples(network, len(clean), generator=generator)
+    return rows
+
+
 def active_units(means: Floats | NDArray[np.float64], least: float = 0.01) -> int:
     """Dimensions of the latent space in use: those whose mean (n, L) varies by more than `least` over the glyphs.
 
@@ -258,35 +278,28 @@ def losses_table(
     draws: int = 200,
     confidence: float = 0.95,
 ) -> pd.DataFrame:
-    """One row a condition (noise, level): columns noise, level, reconstruction, divergence (mean nats a glyph, at the
-    mean of q), and the intervals _low and _high of each from resampled glyphs; NaN for fewer than two glyphs."""
+    """Mean losses of glyphs at the mean of q, one row per condition (GlyphLosses).
+
+    Intervals resample glyphs; they are NaN for fewer than two.
+    """
     rows: list[list[float | str]] = []
     for (noise, level), images in glyphs.items():
-        losses = _by_part(
-            network, to_ink(images), lambda x: torch.stack(network.elbo(x), 1)
-        ).astype(np.float64)
+        losses = _by_part(network, to_ink(images), lambda x: torch.stack(network.elbo(x), 1))
+        losses = losses.astype(np.float64)
         weights = multinomial_counts(len(losses), draws, rng=rng) / len(losses)
-        ends = (
-            percentile_interval(weights @ losses, confidence)
-            if len(losses) > 1
-            else np.full((2, 2), np.nan)
-        )
-        rows.append(
-            [
-                noise,
-                level,
-                *(float(x) for i in range(2) for x in (losses[:, i].mean(), *ends[:, i])),
-            ]
-        )
+        ends = np.full((2, 2), np.nan)
+        if len(losses) > 1:
+            ends = percentile_interval(weights @ losses, confidence)
+        numbers = np.vstack([losses.mean(0), ends])  # (3, 2): by loss the mean, low and high
+        rows.append([noise, level, *numbers.T.ravel()])
     return pd.DataFrame(rows, columns=GlyphLosses.names())
 
 
 def _by_part(network: GlyphAutoencoder, x: Tensor, function: Callable[[Tensor], Tensor]) -> Floats:
     device = next(network.parameters()).device
     with torch.inference_mode(), one_thread():
-        result: Floats = torch.cat(
-            [function(part.to(device)).cpu() for part in torch.split(x, GLYPHS_PER_PASS)]
-        ).numpy()
+        parts = [function(part.to(device)).cpu() for part in torch.split(x, GLYPHS_PER_PASS)]
+        result: Floats = torch.cat(parts).numpy()
     return result
 
 

@@ -2,7 +2,7 @@
 
 Characters are those of stages.insight.character_accuracy. Two questions:
 
-    tests      success ~ place + digit + left + right + repeated, by the house's regression with errors clustered by
+    tests      success ~ place + digit + left + right + repeated, by the study's regression with errors clustered by
                captcha and glyph: does a neighbour, or a repetition, change how well the character itself is read?
                Every captcha is read under every condition, so that conditions cancel.
     extremes   the pairs of neighbours and the whole texts with the largest and the smallest share read right. They are
@@ -48,7 +48,7 @@ ONE_DRAWING = "drawn once: the interval is over its renderings"
 def surroundings_of(characters: pd.DataFrame, alphabet: str) -> dict[str, Factor]:
     """What stands around each character (m rows): digit, place, left, right and repeated, as factors.
 
-    A character at an end of its text has no neighbour there: its place says so, and its neighbour counts as the
+    A character at an end of its text has no neighbour there: its place marks that, and its neighbour counts as the
     reference. It is repeated "adjacent" where a neighbour is the same, "apart" where it comes elsewhere in the text.
     """
     found: dict[str, list[str]] = {name: [] for name in (DIGIT, PLACE, *SURROUNDINGS)}
@@ -80,7 +80,7 @@ def combination_tests(
     characters: pd.DataFrame, alphabet: str, *, confidence: float
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Joint tests that neighbours and repetitions do not matter (CombinationTests), and the coefficients behind them
-    (CombinationEffects). What cannot be told has a note. Raises ValueError as check_characters does."""
+    (CombinationEffects). A term without a test has a note. Raises ValueError as check_characters does."""
     check_characters(characters, alphabet)
     try:
         fit = _regression(characters, alphabet)
@@ -132,17 +132,8 @@ def _tests(found: Mapping[str, Test | None], reasons: Mapping[str, str]) -> pd.D
     for term in SURROUNDINGS:
         test = found.get(term)
         if test is None:
-            rows.append(
-                [
-                    term,
-                    np.nan,
-                    0,
-                    0,
-                    np.nan,
-                    np.nan,
-                    reasons.get(term, "there are too few captchas to tell"),
-                ]
-            )
+            note = reasons.get(term, "there are too few captchas to tell")
+            rows.append([term, np.nan, 0, 0, np.nan, np.nan, note])
         else:
             rows.append([term, test.F, test.df1, test.df2, float(np.exp(test.log_p)), np.nan, ""])
     table = pd.DataFrame(rows, columns=CombinationTests.names())
@@ -172,31 +163,21 @@ def shown_combinations(characters: pd.DataFrame) -> dict[str, Shown]:
     same = [rows[Predictions.truth].astype(str), rows[Predictions.condition]]
     alone = rows[Predictions.success].astype(float).groupby(same).transform("mean")
     typical = alone.to_numpy(float)
-    truth, captcha, glyph = (
-        rows[name].to_numpy()
-        for name in (Predictions.truth, Predictions.captcha, Predictions.glyph)
-    )
+    truth = rows[Predictions.truth].to_numpy(str)
+    captcha = rows[Predictions.captcha].to_numpy(np.int64)
+    glyph = rows[Predictions.glyph].to_numpy(np.int64)
     starts = np.flatnonzero(rows[Predictions.position] == 0)
     first = np.setdiff1d(np.arange(len(rows)), [*(starts - 1), len(rows) - 1])  # of a pair
     pairs = np.stack([first, first + 1], axis=1)
-    glyphs = None if (glyph < 0).any() else glyph[pairs].astype(np.int64)
-    texts = rows.loc[starts, Predictions.text].astype(str).to_numpy(str)
-    whole = texts == rows.loc[starts, Predictions.reading].astype(str).to_numpy(str)
+    names = np.strings.add(truth[pairs[:, 0]], truth[pairs[:, 1]])
+    glyphs = None if (glyph < 0).any() else glyph[pairs]
+    both_right = right[pairs].all(axis=1)
+    texts = rows.loc[starts, Predictions.text].to_numpy(str)
+    whole = texts == rows.loc[starts, Predictions.reading].to_numpy(str)
+    expected = np.multiply.reduceat(typical, starts)
     return {
-        "pair": Shown(
-            np.array([a + b for a, b in truth.astype(str)[pairs]], str),
-            right[pairs].all(axis=1),
-            typical[pairs].prod(axis=1),
-            captcha[first].astype(np.int64),
-            glyphs,
-        ),
-        "text": Shown(
-            texts,
-            whole,
-            np.multiply.reduceat(typical, starts),
-            captcha[starts].astype(np.int64),
-            None,
-        ),
+        "pair": Shown(names, both_right, typical[pairs].prod(axis=1), captcha[first], glyphs),
+        "text": Shown(texts, whole, expected, captcha[starts], None),
     }
 
 
@@ -205,16 +186,15 @@ def best_and_worst(
 ) -> pd.DataFrame:
     """The `count` pairs and texts that are read best, and worst, by their raw shares (Combinations).
 
-    A pair needs FEWEST captchas to be compared, where any pair has as many. Intervals are clustered by captcha and
-    glyph, those of a text by captcha; a text that came in one captcha has an interval over its renderings, which says
-    nothing of another drawing of it. Raises ValueError as check_characters does.
+    Pairs of fewer than FEWEST captchas are left out, unless all are. Intervals are clustered by captcha and glyph,
+    those of a text by captcha; a text of a single captcha has an interval over its renderings, which does not extend to
+    another drawing of it. Raises ValueError as check_characters does.
     """
     check_characters(characters, alphabet)
-    tables = [
-        _ends(kind, shown, confidence, count)
-        for kind, shown in shown_combinations(characters).items()
-    ]
-    return pd.DataFrame([row for table in tables for row in table], columns=Combinations.names())
+    rows: list[list[object]] = []
+    for kind, shown in shown_combinations(characters).items():
+        rows += _ends(kind, shown, confidence, count)
+    return pd.DataFrame(rows, columns=Combinations.names())
 
 
 def _ends(kind: str, shown: Shown, confidence: float, count: int) -> list[list[object]]:
@@ -231,26 +211,14 @@ def _ends(kind: str, shown: Shown, confidence: float, count: int) -> list[list[o
     best = range(max(few, min(1, len(order))))
     worst = range(len(order) - few, len(order))
     rows: list[list[object]] = []
-    for end, places in (("best", best), ("worst", worst)):
-        for place in places:
-            one = order[place]
-            own = group == one
-            *interval, note = _interval(shown, own, confidence)
-            rows.append(
-                [
-                    kind,
-                    end,
-                    place + 1,
-                    names[one],
-                    captchas[one],
-                    times[one],
-                    share[one],
-                    *interval,
-                    shown.expected[own].mean(),
-                    len(order),
-                    note,
-                ]
-            )
+    for end, place in [*(("best", at) for at in best), *(("worst", at) for at in worst)]:
+        one = order[place]
+        own = group == one
+        counts = (captchas[one], times[one], share[one])
+        *interval, note = _interval(shown, own, confidence)
+        expected = shown.expected[own].mean()
+        head = (kind, end, place + 1, names[one])
+        rows.append([*head, *counts, *interval, expected, len(order), note])
     return rows
 
 

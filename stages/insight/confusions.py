@@ -1,8 +1,7 @@
-"""What is read as what: matrices by noise type, the confusions that noise adds, and how they move with its level.
+"""Confusions of characters: matrices by noise type, tests of what noise adds, and shares by level.
 
-Characters are those of stages.insight.character_accuracy. A character for which nothing was read
-counts as MISSED, a column of its own. A confusion is a true character with another one, or with
-MISSED.
+Characters are those of stages.insight.character_accuracy. A confusion is a true character read as another one, or as
+MISSED where nothing was read.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from stages.insight.character_accuracy import (
     check_characters,
     noises_of,
     share,
+    with_clean,
 )
 from stages.schemas.explain import ConfusionLevels, ConfusionMatrices, ConfusionTests
 from stages.schemas.predict import Predictions
@@ -101,10 +101,10 @@ def confusion_tests(characters: pd.DataFrame, alphabet: str, *, confidence: floa
     its error is that of a difference of ratios linearised by captcha (statistics.clustered), its t has G-1 degrees of
     freedom, G being the captchas that show the character. p_holm adjusts (Holm 1979) for all `tests` confusions that
     could have occurred, A² by noise type for the types together and A² for POOLED: one that never occurred counts, with
-    p = 1, since which ones occur is known only afterwards. Noise adds some of every error: `times_even` tells how many
-    times as often the character is read as this one as it would be, were its misreadings (less those MISSED) even.
-    Intervals of shares are Wilson's with the effective size. Fewer than LEAST captchas: no interval and no p, but a
-    note; the confusion still counts among the tests.
+    p = 1, since which ones occur is known only afterwards. Noise adds some of every error: `times_even` compares a
+    confusion with even misreadings of its character (those MISSED left out).
+    Intervals of shares are Wilson's with the effective size. A character of too few captchas has no interval and no p,
+    but a note; its confusions still count among the tests.
     Raises ValueError as check_characters does, and where no rendering is clean or none is noisy.
     """
     check_characters(characters, alphabet)
@@ -126,20 +126,23 @@ def confusion_tests(characters: pd.DataFrame, alphabet: str, *, confidence: floa
             table.loc[family, ConfusionTests.p].to_numpy(float)
         )
         table.loc[family, ConfusionTests.tests] = int(family.sum())
-    selected = table[table[ConfusionTests.count] > 0].astype({ConfusionTests.tests: int})
-    misread = selected[ConfusionTests.count].where(selected[ConfusionTests.read_as] != MISSED)
-    sums = misread.groupby(
-        [selected[ConfusionTests.noise], selected[ConfusionTests.actual]]
-    ).transform("sum")
-    even = sums / (len(alphabet) - 1)
-    selected[ConfusionTests.times_even] = misread / even
+    occurred = table[table[ConfusionTests.count] > 0].astype({ConfusionTests.tests: int})
+    occurred[ConfusionTests.times_even] = _times_even(occurred, len(alphabet))
     order = [ConfusionTests.noise, ConfusionTests.share]
-    sorted_rows = selected.sort_values(order, ascending=[True, False], kind="stable")
-    return sorted_rows.reset_index(drop=True)[ConfusionTests.names()]
+    ordered = occurred.sort_values(order, ascending=[True, False], kind="stable")
+    return ordered.reset_index(drop=True)[ConfusionTests.names()]
+
+
+def _times_even(occurred: pd.DataFrame, characters: int) -> pd.Series[float]:
+    """How many times as often each confusion occurs as if the misreadings of its character were even."""
+    misread = occurred[ConfusionTests.count].where(occurred[ConfusionTests.read_as] != MISSED)
+    key = [occurred[ConfusionTests.noise], occurred[ConfusionTests.actual]]
+    even = misread.groupby(key).transform("sum") / (characters - 1)
+    return misread / even
 
 
 def holm(p: Floats) -> Floats:
-    """Holm's p, where a p that could not be told (NaN) stays so, but counts among the tests as 1."""
+    """Holm's p, where a missing p (NaN) stays missing, but counts among the tests as 1."""
     return np.where(np.isnan(p), np.nan, adjusted(np.where(np.isnan(p), 1.0, p), "holm"))
 
 
@@ -148,52 +151,40 @@ def _tested(
 ) -> pd.DataFrame:
     """One row for each of the A² confusions of a noise type, p not yet adjusted."""
     A = len(alphabet)
-    by_pair, of_clean = (_pairs(counts, A) for counts in (noisy, clean))
+    errors = _pairs(noisy)
+    clean_errors = _pairs(clean)
     rows: list[dict[str, object]] = []
-    for actual in range(A):
+    for actual, read in np.ndindex(A, A + 1):
+        if read == actual:
+            continue
         shown = noisy.shown[:, actual]
         plain = clean.shown[:, actual]
         own = (shown > 0) & (plain > 0)
-        for read in range(A + 1):
-            if read != actual:
-                wrong, wrong_clean = (
-                    _by_captcha(found.get(actual * (A + 1) + read), len(shown))[own]
-                    for found in (by_pair, of_clean)
-                )
-                row = _test(wrong, wrong_clean, shown[own], plain[own], confidence)
-                rows.append(
-                    {
-                        "noise": noise,
-                        "actual": alphabet[actual],
-                        "read_as": [*alphabet, MISSED][read],
-                        **row,
-                    }
-                )
+        wrong, wrong_clean = (
+            np.bincount(found.get((actual, read), []), minlength=len(own))[own]
+            for found in (errors, clean_errors)
+        )
+        row = _test(wrong, wrong_clean, shown[own], plain[own], confidence)
+        row[ConfusionTests.noise] = noise
+        row[ConfusionTests.actual] = alphabet[actual]
+        row[ConfusionTests.read_as] = [*alphabet, MISSED][read]
+        rows.append(row)
     numbers = dict.fromkeys(ConfusionTests.names()[5:-2], np.float64)
     return pd.DataFrame(rows, columns=ConfusionTests.names()).astype(numbers)
 
 
-def _pairs(counts: ConfusionCounts, A: int) -> dict[int, Ints]:
-    """The captchas of each confusion's errors, one entry an error, by actual * (A + 1) + read."""
-    code = counts.read[:, 1] * (A + 1) + counts.read[:, 2]
-    order = np.argsort(code, kind="stable")
-    codes, starts = np.unique(code[order], return_index=True)
-    captchas = counts.read[order, 0]
-    ends = [*starts[1:].tolist(), len(order)][: len(codes)]
-    return {
-        code: captchas[start:end]
-        for code, start, end in zip(codes.tolist(), starts, ends, strict=True)
-    }
-
-
-def _by_captcha(captchas: Ints | None, G: int) -> Ints:
-    return np.zeros(G, int) if captchas is None else np.bincount(captchas, minlength=G)
+def _pairs(counts: ConfusionCounts) -> dict[tuple[int, int], Ints]:
+    """The captchas of each confusion's errors, one entry per error, by actual and read as."""
+    order = np.lexsort((counts.read[:, 2], counts.read[:, 1]))
+    kinds, starts = np.unique(counts.read[order, 1:], axis=0, return_index=True)
+    captchas = np.split(counts.read[order, 0], starts[1:])
+    return {(a, b): own for (a, b), own in zip(kinds.tolist(), captchas, strict=False)}
 
 
 def _test(
     wrong: Ints, wrong_clean: Ints, shown: Ints, shown_clean: Ints, confidence: float
 ) -> dict[str, object]:
-    """Those columns of ConfusionTests from `count` on that can be told of one confusion; all (G,), shown both ways."""
+    """The columns of ConfusionTests from `count` on that are known of one confusion; all arrays (G,)."""
     G = len(shown)
     count = int(wrong.sum())
     if not G:
@@ -216,9 +207,7 @@ def _test(
             wrong, shown, confidence
         )
     error = standard_error(ratio_scores(wrong, shown) - ratio_scores(wrong_clean, shown_clean))
-    if (
-        error < 1e-12
-    ):  # all captchas agree, so that no error was measured; what never occurs did not change
+    if error < 1e-12:  # all captchas agree: no error was measured; what never occurs did not change
         return row | ({"note": "all captchas agree"} if difference else {"p": 1.0})
     half = float(stats.t.ppf((1 + confidence) / 2, G - 1)) * error
     t = difference / error
@@ -256,33 +245,20 @@ def confusions_by_level(
     `share` is of the characters that are `actual`, `of_errors` of those of them that were misread or missed: a share
     that grows while of_errors does not is more error, not another one. Level 0 is clean, once for every type.
     """
-    names = characters[Predictions.noise].astype(str).to_numpy()
-    level = characters[Predictions.level].to_numpy()
-    captcha = characters[Predictions.captcha].to_numpy()
-    glyph = characters[Predictions.glyph].to_numpy()
     rows = []
     for actual, read_as in pairs:
-        own = (characters[Predictions.truth] == actual).to_numpy()
-        hit = (characters[Predictions.guess].astype(str).replace("", MISSED) == read_as).to_numpy()
-        wrong = ~characters[Predictions.success].to_numpy(bool)
+        own = characters[(characters[Predictions.truth] == actual).to_numpy()]
+        guess = own[Predictions.guess].astype(str).replace("", MISSED)
+        own = own.assign(hit=guess == read_as)
         for noise in [*noises_of(characters), POOLED]:
-            selected = own & ((level == 0) | (noise == POOLED) | (names == noise))
-            for one in np.unique(level[selected]):
-                cell = selected & (level == one)
-                *interval, note = share(hit[cell], captcha[cell], glyph[cell], confidence)
-                errors = int((cell & wrong).sum())
-                rows.append(
-                    [
-                        noise,
-                        one,
-                        actual,
-                        read_as,
-                        int((cell & hit).sum()),
-                        *interval,
-                        (cell & hit).sum() / errors if errors else np.nan,
-                        note,
-                    ]
-                )
+            for level, cell in with_clean(own, noise).groupby(Predictions.level):
+                hit = cell["hit"].to_numpy()
+                captcha = cell[Predictions.captcha].to_numpy()
+                glyph = cell[Predictions.glyph].to_numpy()
+                *interval, note = share(hit, captcha, glyph, confidence)
+                errors = (~cell[Predictions.success].to_numpy(bool)).sum()
+                of_errors = hit.sum() / errors if errors else np.nan
+                rows.append([noise, level, actual, read_as, hit.sum(), *interval, of_errors, note])
     return pd.DataFrame(rows, columns=ConfusionLevels.names())
 
 

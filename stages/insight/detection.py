@@ -1,4 +1,4 @@
-"""Scores of normal and anomalous glyphs as numbers: AUROC, AUPR, true positives at a threshold, with intervals.
+"""Detection measures of scores: AUROC, average precision and the true positive rate at a threshold, with intervals.
 
 Letters here: n scores, of which N are normal and M anomalous; a higher score is stranger.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
 
 from stages.schemas.explain import UnseenScores
 from stages.statistics.bootstrap import draws_in_parts, index_counts, percentile_interval
@@ -16,42 +17,27 @@ Bools = NDArray[np.bool_]
 
 SHARE = 0.05  # of the normal validation glyphs that may exceed the threshold
 FEWEST = 10  # normals or anomalies below which there is no interval
+TOO_FEW_GLYPHS = f"fewer than {FEWEST} normal or anomalous glyphs: no interval"
 CHUNK = 100  # resamples in memory at once
 
 
 def standardised(known: Doubles, scores: Doubles) -> tuple[Doubles, Doubles]:
-    """Both in deviations of the known ones from their mean; in their own unit where those are all alike."""
+    """Both in standard deviations of the known ones from their mean; in their own unit where those do not vary."""
     spread = known.std() or 1.0
     return (known - known.mean()) / spread, (scores - known.mean()) / spread
 
 
 def auroc(scores: Doubles, anomalous: Bools) -> float:
-    """The chance that an anomaly scores higher than a normal glyph, ties half (Mann-Whitney); NaN without both."""
+    """The chance that an anomaly scores higher than a normal glyph, ties half (Mann-Whitney)."""
     low, high = _places(scores, anomalous)
-    return (
-        float((low + high).mean() / 2 / (~anomalous).sum())
-        if anomalous.any() and not anomalous.all()
-        else np.nan
-    )
+    return float((low + high).mean() / 2 / (~anomalous).sum())
 
 
 def _places(scores: Doubles, anomalous: Bools) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Normal scores below each anomaly's (M,), and those not above it."""
     normal = np.sort(scores[~anomalous])
-    return np.searchsorted(normal, scores[anomalous]), np.searchsorted(
-        normal, scores[anomalous], side="right"
-    )
-
-
-def aupr(scores: Doubles, anomalous: Bools) -> float:
-    """Average precision: the mean, over anomalies, of the precision at its score; NaN without both kinds."""
-    if anomalous.all() or not anomalous.any():
-        return np.nan
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.diff(scores[order]) != 0, True)  # of a run of ties
-    found = np.cumsum(anomalous[order])[last]
-    precision = found / (np.flatnonzero(last) + 1)
-    return float(np.sum(np.diff(found, prepend=0) * precision) / anomalous.sum())
+    found = scores[anomalous]
+    return np.searchsorted(normal, found), np.searchsorted(normal, found, side="right")
 
 
 def detection_row(
@@ -63,10 +49,12 @@ def detection_row(
     *,
     rng: np.random.Generator,
 ) -> dict[str, float | int | str]:
-    """The numbers of `scores` (n,), of which some are anomalous, at a threshold that was fixed elsewhere.
+    """The measures of scores (n,) of normal and anomalous glyphs, at a threshold that was fixed elsewhere.
 
-    Intervals are percentiles of resamples, normals and anomalies drawn apart; NaN, and a note, for fewer than FEWEST.
+    Intervals are percentiles of resamples, normals and anomalies drawn separately; NaN, and a note, for fewer than
+    FEWEST. AUROC and average precision are NaN where there is one kind of glyph only.
     """
+    both = anomalous.any() and not anomalous.all()
     few = min(anomalous.sum(), (~anomalous).sum()) < FEWEST
     beyond = scores > threshold
     ends = np.full((2, 2), np.nan)
@@ -75,17 +63,15 @@ def detection_row(
     return {
         UnseenScores.n_normal: int((~anomalous).sum()),
         UnseenScores.n_anomalous: int(anomalous.sum()),
-        UnseenScores.auroc: auroc(scores, anomalous),
+        UnseenScores.auroc: auroc(scores, anomalous) if both else np.nan,
         UnseenScores.low: ends[0, 0],
         UnseenScores.high: ends[1, 0],
-        UnseenScores.aupr: aupr(scores, anomalous),
+        UnseenScores.aupr: average_precision_score(anomalous, scores) if both else np.nan,
         UnseenScores.tpr_at_5: _share(beyond[anomalous]),
         UnseenScores.tpr_low: ends[0, 1],
         UnseenScores.tpr_high: ends[1, 1],
         UnseenScores.false_alarms: _share(beyond[~anomalous]),
-        UnseenScores.note: f"fewer than {FEWEST} normal or anomalous glyphs: no interval"
-        if few
-        else "",
+        UnseenScores.note: TOO_FEW_GLYPHS if few else "",
     }
 
 

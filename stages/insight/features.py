@@ -22,6 +22,7 @@ from stages.reader.inference import NetworkReader, autocast, batches_of, to_batc
 from stages.reader.networks import Network
 from stages.reader.protocol import Reader
 from stages.reader.threads import map_batches
+from stages.schemas.words import CLEAN
 
 Glyphs = NDArray[np.uint8]  # (n, 28, 28), ink 255 on 0
 Floats = NDArray[np.float32]
@@ -118,44 +119,51 @@ def _last_layer(recogniser: NetworkReader, images: Images) -> tuple[Floats, Floa
     return np.concatenate(last), np.concatenate(logits)
 
 
-def by_dose(
+@dataclass(frozen=True, eq=False)
+class PairedPoints:
+    """The characters of clean renderings and, row by row, of the same captchas under noise."""
+
+    clean: Floats  # (m, F)
+    labels: Ints  # (m,) from 0
+    clusters: NDArray[np.integer[Any]]  # (m,) captcha
+    noisy: Mapping[Condition, Floats]  # (m, F) each
+
+
+def paired_points(
     features: Features,
-    noise: Sequence[str],
+    noise: NDArray[np.str_],
     level: NDArray[np.float64],
     captcha: NDArray[np.integer[Any]],
-    clean: str = "none",
-) -> tuple[dict[str, NDArray[Any]], Mapping[Condition, Floats]]:
-    """The characters of renderings (n,), each under one noise at one level, as clean points and their noisy twins.
+) -> PairedPoints:
+    """The features of renderings (n,), described by noise, level and captcha, sorted by captcha and position.
 
-    noise, level and captcha (n,) describe the images. Returns points, labels (from 0) and clusters of the clean
-    renderings by name, rows sorted by captcha and position, and the points of each condition in the same order.
     Raises ValueError where a captcha lacks a condition or has it twice.
     """
-    noises = np.asarray(noise)[features.image]
-    levels = np.asarray(level)[features.image]
-    owner = np.asarray(captcha)[features.image]
+    owner = captcha[features.image]
     order = np.lexsort((features.position, owner))
-    chosen = {
-        dose: order[(noises[order] == dose[0]) & (levels[order] == dose[1])]
-        for dose in dict.fromkeys(zip(noises.tolist(), levels.tolist(), strict=True))
+    conditions = list(zip(noise.tolist(), level.tolist(), strict=True))
+    found = {
+        dose: order[_shown_under(dose, features, noise, level)[order]]
+        for dose in dict.fromkeys(conditions)
     }
-    first = next((rows for dose, rows in chosen.items() if dose[0] == clean), None)
+    first = next((rows for (kind, _), rows in found.items() if kind == CLEAN), None)
     if first is None:
         raise ValueError(
             "features: no clean rendering to compare with: give the clean condition of each captcha too"
         )
-    for (kind, strength), rows in chosen.items():
-        if not (
-            np.array_equal(owner[rows], owner[first])
-            and np.array_equal(features.position[rows], features.position[first])
-        ):
+    key = np.stack([owner, features.position])
+    for (kind, strength), rows in found.items():
+        if not np.array_equal(key[:, rows], key[:, first]):
             raise ValueError(
                 f"features: {kind} at level {strength:g} has other captchas than the clean renderings: "
                 "give every captcha under every condition, once"
             )
-    plain = {
-        "points": features.points[first],
-        "labels": features.label[first] - 1,
-        "clusters": owner[first],
-    }
-    return plain, {dose: features.points[rows] for dose, rows in chosen.items() if dose[0] != clean}
+    noisy = {dose: features.points[rows] for dose, rows in found.items() if dose[0] != CLEAN}
+    return PairedPoints(features.points[first], features.label[first] - 1, owner[first], noisy)
+
+
+def _shown_under(
+    dose: Condition, features: Features, noise: NDArray[np.str_], level: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    shown: NDArray[np.bool_] = ((noise == dose[0]) & (level == dose[1]))[features.image]
+    return shown

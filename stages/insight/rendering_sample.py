@@ -1,9 +1,10 @@
-"""Renderings of some captchas, with what is known of each."""
+"""A sample of renderings, with the text and the condition of each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class RenderingSample:
-    """n renderings, those of one captcha in a row."""
+    """n renderings, those of one captcha adjacent."""
 
     images: Images  # (n, H, W, 3)
     texts: list[str]
@@ -41,14 +42,10 @@ class RenderingSample:
 
     @staticmethod
     def joined(parts: Sequence[RenderingSample]) -> RenderingSample:
-        images, captcha, level = (
-            np.concatenate([getattr(part, name) for part in parts])
-            for name in ("images", "captcha", "level")
-        )
         return RenderingSample(
-            images,
-            [text for part in parts for text in part.texts],
-            captcha,
+            np.concatenate([part.images for part in parts]),
+            list(chain.from_iterable(part.texts for part in parts)),
+            np.concatenate([part.captcha for part in parts]),
             np.concatenate([part.noise for part in parts]),
-            level,
+            np.concatenate([part.level for part in parts]),
         )

@@ -1,4 +1,4 @@
-"""Which renderings and characters are explained: a sample to measure, one captcha to look at, a mean of many.
+"""Samples of renderings and characters that are explained: one that is measured, one captcha to draw, a mean of many.
 
 Letters here: n renderings, m rows, each one rendering and one of its characters.
 """
@@ -6,26 +6,26 @@ Letters here: n renderings, m rows, each one rendering and one of its characters
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from stages.captcha.glyphs import SIDE
-from stages.insight.faithfulness import (
-    glyph_masks,
-    mean_maps,
-    measure,
-    randomised_maps,
+from stages.insight.faithfulness import measure
+from stages.insight.faithfulness_tables import (
+    CaptchaBootstrap,
     saliency_headlines,
     summarise,
     summarise_curves,
     summarise_randomised,
 )
+from stages.insight.glyph_masks import glyph_masks, mean_maps
+from stages.insight.gradient_saliency import SaliencyEffort
 from stages.insight.rendering_sample import RenderingSample
-from stages.insight.saliency import Explanation, SaliencyEffort, explain, places_of
+from stages.insight.saliency import METHODS, Explanation, explain, places_of
+from stages.insight.weight_randomisation import randomised_maps
 from stages.reader.batches import Images
 from stages.reader.decoding import encode
 from stages.reader.protocol import Reader
@@ -51,19 +51,30 @@ class SaliencyConfig:
     draws: int
 
     @property
-    def how(self) -> dict[str, Any]:
-        return {"confidence": self.confidence, "draws": self.draws, "seed": self.seed}
+    def bootstrap(self) -> CaptchaBootstrap:
+        return CaptchaBootstrap(self.confidence, self.draws, self.seed)
 
     def effort(self, images: Images) -> SaliencyEffort:
         """The usual effort, with a window that fits the picture."""
         usual = SaliencyEffort()
         side = min(images.shape[1:3])
-        return SaliencyEffort(
-            usual.steps,
-            usual.samples,
-            usual.spread,
-            min(usual.window, side),
-            min(usual.stride, side),
+        return replace(usual, window=min(usual.window, side), stride=min(usual.stride, side))
+
+    def explain(
+        self,
+        rows: RenderingSample,
+        position: NDArray[np.int64],
+        methods: Sequence[str] = METHODS,
+    ) -> Explanation:
+        """Maps of the character at position (m,) of each rendering."""
+        return explain(
+            self.reader,
+            rows.images,
+            encode(rows.texts, self.alphabet),
+            position,
+            seed=self.seed,
+            methods=methods,
+            effort=self.effort(rows.images),
         )
 
     def masks(
@@ -83,7 +94,7 @@ def measured_saliency(
 ) -> tuple[dict[str, pd.DataFrame], dict[str, float], str]:
     """The tables of saliency, its numbers, and a note: one character of each of the first captchas, clean and noisy.
 
-    The character goes round: the captcha's number modulo the length of its text.
+    The character is at the position of the captcha's number modulo the length of its text.
     """
     most = min(captchas, SLOW) if config.reader.slow else captchas
     wanted = np.isin(test.captcha, np.unique(test.captcha)[:most]) & np.isin(
@@ -91,14 +102,7 @@ def measured_saliency(
     )
     rows = test.rows(wanted)
     position = (rows.captcha % rows.lengths).astype(np.int64)
-    explanation = explain(
-        config.reader,
-        rows.images,
-        encode(rows.texts, config.alphabet),
-        position,
-        seed=config.seed,
-        effort=config.effort(rows.images),
-    )
+    explanation = config.explain(rows, position)
     plain = {captcha: i for i, captcha in enumerate(rows.captcha.tolist()) if rows.level[i] == 0}
     clean = np.array([plain[captcha] for captcha in rows.captcha.tolist()])
     masks = config.masks(explanation, clean, rows.lengths)
@@ -115,9 +119,9 @@ def measured_saliency(
     measured, curves = measure(
         explanation, bare, frame, masks, clean, steps=STEPS, seed=config.seed
     )
-    summary = summarise(measured, **config.how)
+    summary = summarise(measured, config.bootstrap)
     layers = _layers(config, explanation, bare, rows, masks)
-    tables = {"saliency": summary, "saliency_curves": summarise_curves(curves, **config.how)}
+    tables = {"saliency": summary, "saliency_curves": summarise_curves(curves, config.bootstrap)}
     tables |= {"saliency_randomised": layers} if len(layers) else {}
     return tables, saliency_headlines(summary, layers, explanation.residual), explanation.note
 
@@ -129,7 +133,7 @@ def _layers(
     rows: RenderingSample,
     masks: Bools,
 ) -> pd.DataFrame:
-    """Weight randomisation on the clean renderings; no row for a reader that has no weights to draw anew."""
+    """Weight randomisation on the clean renderings; no row for a reader without gradients."""
     network = bare.gradients
     if network is None:
         return pd.DataFrame(columns=SaliencyRandomised.names())
@@ -149,7 +153,7 @@ def _layers(
         effort=AGAIN,
         seed=config.seed,
     )
-    return summarise_randomised(again, **config.how)
+    return summarise_randomised(again, config.bootstrap)
 
 
 def saliency_grid(
@@ -157,12 +161,8 @@ def saliency_grid(
 ) -> SaliencyGrid:
     """The first captcha clean (first column) and under each noise (rows) at rising level, with one character's map."""
     rows = test.rows(test.captcha == test.captcha[0])
-    of = {
-        (noise, level): i
-        for i, (noise, level) in enumerate(
-            zip(rows.noise.tolist(), rows.level.tolist(), strict=True)
-        )
-    }
+    conditions = zip(rows.noise.tolist(), rows.level.tolist(), strict=True)
+    of = {condition: i for i, condition in enumerate(conditions)}
     plain = int(np.flatnonzero(rows.level == 0)[0])
     noises = list(dict.fromkeys(noise for noise, _ in doses))
     levels = sorted({level for _, level in doses})
@@ -172,15 +172,7 @@ def saliency_grid(
     rows = rows.rows(used)
     method = "integrated_gradients" if config.reader.gradients else "occlusion"
     position = np.full(len(used), int(rows.captcha[0]) % len(rows.texts[0]), np.int64)
-    explanation = explain(
-        config.reader,
-        rows.images,
-        encode(rows.texts, config.alphabet),
-        position,
-        seed=config.seed,
-        methods=(method,),
-        effort=config.effort(rows.images),
-    )
+    explanation = config.explain(rows, position, (method,))
     clean = np.full(len(used), int(np.flatnonzero(rows.level == 0)[0]))
     columns = np.flatnonzero(config.masks(explanation, clean, rows.lengths)[0].any(axis=0))
     span = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, rows.images.shape[2])
@@ -206,27 +198,17 @@ def mean_saliency(config: SaliencyConfig, clean: RenderingSample) -> MeanMaps:
         return MeanMaps(nothing, nothing, np.array([], str), np.array([], np.int64))
     if config.reader.gradients is None:
         clean = clean.rows(np.arange(min(PLAIN, len(clean.texts))))
-    texts = encode(clean.texts, config.alphabet)
-    row, position = np.nonzero(texts)
+    row, position = np.nonzero(encode(clean.texts, config.alphabet))
     method = "input_x_gradient" if config.reader.gradients else "occlusion"
     many = clean.rows(row)
-    explanation = explain(
-        config.reader,
-        many.images,
-        texts[row],
-        position,
-        seed=config.seed,
-        methods=(method,),
-        effort=config.effort(clean.images),
-    )
+    explanation = config.explain(many, position, (method,))
     first = np.unique(row, return_index=True)[1]
     masks = config.masks(explanation, first[row], many.lengths)
     characters = [text[i] for text, i in zip(many.texts, position, strict=True)]
     means = mean_maps(explanation.maps[method], masks, characters, SIDE)
-    counted = [character for character, mask in zip(characters, masks, strict=True) if mask.any()]
     return MeanMaps(
-        mean_maps=np.array([maps for maps, _ in means.values()], np.float32),
-        mean_glyphs=np.array([glyph for _, glyph in means.values()], np.float32),
+        mean_maps=np.array([maps for maps, _, _ in means.values()], np.float32),
+        mean_glyphs=np.array([glyph for _, glyph, _ in means.values()], np.float32),
         mean_characters=np.array(list(means)),
-        mean_counts=np.array([counted.count(character) for character in means]),
+        mean_counts=np.array([count for _, _, count in means.values()]),
     )

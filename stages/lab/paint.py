@@ -18,7 +18,7 @@ from PIL import Image
 from pydantic import BaseModel, Field
 
 from stages.captcha.glyphs import SIDE, Glyphs
-from stages.insight.saliency import SaliencyEffort, Targets, gradient_maps
+from stages.insight.gradient_saliency import SaliencyEffort, Targets, gradient_maps
 from stages.lab.errors import RefusedError
 from stages.lab.loaded_readers import Desk
 from stages.lab.strokes import to_glyphs

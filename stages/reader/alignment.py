@@ -1,4 +1,4 @@
-"""Which character of a guess answers which character of the truth."""
+"""Text alignment: which character of a reading corresponds to which character of the truth."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import numpy as np
 
 from stages.reader.decoding import Floats, Ints, Readings
 
-UNANSWERED = -1  # no character of the guess answers this one
+UNANSWERED = -1  # no character of the reading corresponds to this one
 
 
 def align(truth: Sequence[object], guess: Sequence[object]) -> list[int]:
-    """For each element of `truth`, the index in `guess` that answers it, or UNANSWERED.
+    """For each element of `truth`, the index of the corresponding element of `guess`, or UNANSWERED.
 
-    Texts of one length are compared position by position: that is how a reader of fixed length is judged, and no
-    shift can make a wrong reading look better. Others are aligned by the fewest substitutions, deletions and
-    insertions (Levenshtein 1966; Wagner & Fischer 1974); of several such alignments the one with the most matches,
-    of these the one that answers the leftmost characters, each by the leftmost it can.
+    Texts of equal length are compared position by position: a reader of fixed length is judged in this way, and no
+    shift can make a wrong reading look better. Other texts are aligned with minimum edit distance (Levenshtein 1966;
+    Wagner & Fischer 1974). Of several such alignments, the one with the most matches is taken; of these, the one that
+    matches the leftmost characters of the truth, each with the leftmost possible character of the reading.
     """
     if len(truth) == len(guess):
         return list(range(len(truth)))
@@ -39,9 +39,10 @@ def align(truth: Sequence[object], guess: Sequence[object]) -> list[int]:
 
 
 def answers(labels: Ints, read: Readings) -> tuple[Ints, Floats]:
-    """What was read for each true character, and how surely.
+    """The label read for each true character, and its confidence.
 
-    labels (n, T) is the truth, 0 after the end. Returns labels (n, T) and confidence (n, T), 0 where one was missed.
+    labels (n, T) are the truth, 0 after the end of a text. Returns labels (n, T) and confidence (n, T), 0 to 1; both
+    are 0 where a character was missed.
     """
     lengths = (labels > 0).sum(axis=1)
     guess = np.zeros(labels.shape, np.int64)
@@ -60,12 +61,11 @@ def answers(labels: Ints, read: Readings) -> tuple[Ints, Floats]:
 
 
 def _costs(truth: Sequence[object], guess: Sequence[object]) -> list[list[tuple[int, int]]]:
-    """Cell i, j: the least (edits, minus matches) to align truth[i:] with guess[j:]."""
+    """Cell i, j: the minimum cost (edits, minus matches) of aligning truth[i:] with guess[j:]."""
     T = len(truth)
     S = len(guess)
-    cost = [
-        _edges(T - i, S) for i in range(T + 1)
-    ]  # right along the edges, where one of both texts has ended
+    # Final along the edges, where one of the two texts has ended; the other cells are filled below.
+    cost = [_edges(T - i, S) for i in range(T + 1)]
     for i in reversed(range(T)):
         for j in reversed(range(S)):
             cost[i][j] = min(
@@ -77,7 +77,7 @@ def _costs(truth: Sequence[object], guess: Sequence[object]) -> list[list[tuple[
 
 
 def _edges(left: int, S: int) -> list[tuple[int, int]]:
-    """What it costs to delete `left` characters and to insert all of S from the j-th on."""
+    """The cost of deleting `left` characters and inserting all of S from index j on, for each j."""
     return [(left + S - j, 0) for j in range(S + 1)]
 
 

@@ -1,6 +1,6 @@
-"""The readers, denoisers and optimisers there are, by name. Imports nothing that computes: any stage can know them.
+"""The registries of architectures, denoisers and optimisers, by name. Imports no numerical library, so any stage can.
 
-A new architecture is a class (or a function) and a line here. What is built is imported when it is asked for.
+A new architecture is a class (or a function) and a line here. Its module is imported by `Architecture.load`.
 """
 
 from __future__ import annotations
@@ -12,22 +12,21 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 Family = Literal["network", "classical", "external"]
-PRECISION: Mapping[Family, str] = MappingProxyType(
-    {"classical": "fp64", "external": "fp32"}
-)  # networks: as asked
+# networks: as requested
+PRECISION: Mapping[Family, str] = MappingProxyType({"classical": "fp64", "external": "fp32"})
 LIMITS = {"alphabet_size": (1, 10_000), "height": (8, 4096), "width": (8, 4096), "channels": (4, 512),
           "positions": (1, 127)}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a network is built to."""
+    """The sizes that a network is built for."""
 
     alphabet_size: int
     height: int  # px
     width: int  # px
-    channels: int  # of the first layer; means nothing to an ancestor's network
-    positions: int  # the longest text it can say, unless it reads any length
+    channels: int  # of the first layer; ignored by an ancestor's network
+    positions: int  # longest text that it can read, unless it reads any length
 
     def check(self) -> None:
         """Raises ValueError on a size out of range."""
@@ -43,17 +42,17 @@ class Sizes:
 class Architecture:
     """A kind of reader. Its family says how it is trained and stored.
 
-    network    fitted by gradients: `place` takes Sizes and gives a `networks.Network`
-    classical  fitted by scikit-learn: `place` is a kind of `classical.Classical`
-    external   a program that learns nothing here: `place` is a kind of `external.ExternalReader`
+    network    fitted by gradient descent: `place` maps Sizes to a `networks.Network`
+    classical  fitted by scikit-learn: `place` is a subclass of `classical.Classical`
+    external   a program that is not trained here: `place` is a subclass of `external.ExternalReader`
     """
 
     family: Family
     place: str  # "module:name" in stages.reader
-    any_length: bool = False  # others read texts up to a longest one
+    any_length: bool = False  # others read texts of at most `positions` characters
 
     def load(self) -> Any:
-        """What the place names."""
+        """Import and return the object at `place`."""
         module, _, name = self.place.partition(":")
         return getattr(importlib.import_module(f"stages.reader.{module}"), name)
 

@@ -1,4 +1,4 @@
-"""Training captchas bent a little, anew each epoch: a reader then learns the character and not the drawing."""
+"""Data augmentation: random geometric distortion, drawn anew each epoch, so that a reader generalises over drawings."""
 
 from __future__ import annotations
 
@@ -10,34 +10,37 @@ from numpy.typing import NDArray
 
 from stages.reader.batches import Images, Labels
 
-# What strength 1 does at most, either way; each image draws its own, evenly. Lengths are shares of the image's height.
+# Maxima at strength 1, in either direction; each image draws its own values, uniformly. Lengths are shares of the
+# image's height.
 ROTATION = 12.0  # degrees
-SHEAR = 0.2  # px a px
-ZOOM = 0.15  # of the size, by axis
+SHEAR = 0.2  # px per px
+ZOOM = 0.15  # of the size, per axis
 SHIFT = 0.08
 WAVE = 0.035  # standard deviation of the elastic displacement (Simard, Steinkraus & Platt 2003)
-KNOT = 0.25  # between two knots of that displacement
-SHARE = 0.5  # of the images; the others stay as they are, since to bend an image smooths the noise in it
+KNOT = 0.25  # distance between two knots of that displacement
+SHARE = 0.5  # of the images; the others stay unchanged, since interpolation smooths the noise in an image
 
 
 def augmented_batches(
     batches: Iterable[tuple[Images, Labels]], strength: float, *, seed: int, epoch: int
 ) -> Iterator[tuple[Images, Labels]]:
-    """Batches with half of their images bent; what happens to them derives from (seed, epoch) and their place."""
+    """Batches with half of their images augmented; distortions derive from (seed, epoch) and the place of the batch.
+
+    Images (B, H, W, 3), labels (B, T); strength is 0 or more.
+    """
     rng = np.random.default_rng((seed, epoch, 1))
     for images, labels in batches:
         yield (images if strength == 0 else augmented_images(images, strength, rng=rng)), labels
 
 
 def augmented_images(images: Images, strength: float, *, rng: np.random.Generator) -> Images:
-    """A copy of images (n, H, W, 3), a share of which is rotated, sheared, zoomed, shifted and bent elastically.
+    """A copy of images (n, H, W, 3), a share of which is rotated, sheared, zoomed, shifted and elastically distorted.
 
-    Outside of an image its border goes on. Strength 0 changes nothing.
+    The pixels of the border are replicated beyond it. Strength 0 changes nothing.
     """
     height, width = images.shape[1:3]
-    across, down = (
-        np.arange(size, dtype=np.float32) - (size - 1) / 2 for size in (width, height)
-    )  # from the centre
+    # px from the centre
+    across, down = (np.arange(size, dtype=np.float32) - (size - 1) / 2 for size in (width, height))
     knots = [max(2, round(size / (KNOT * height)) + 1) for size in (height, width)]
     result = images.copy()
     for i in np.flatnonzero(rng.random(len(images)) < SHARE):
@@ -55,7 +58,7 @@ def augmented_images(images: Images, strength: float, *, rng: np.random.Generato
 
 
 def _affine(strength: float, height: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(3, 2): two rows that take places in the bent image, from its centre, to places in the image; a shift, px."""
+    """(3, 2): two rows map a place in the augmented image, px from its centre, into the image; the third is a shift."""
     angle, shear, across, down, right, low = strength * rng.uniform(-1, 1, 6)
     turn = np.deg2rad(ROTATION * angle)
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])

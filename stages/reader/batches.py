@@ -1,4 +1,4 @@
-"""The training captchas as batches, in an order drawn anew each epoch, without ever holding all of them."""
+"""Training captchas as shuffled batches, in a new order each epoch; only a window of them is in memory."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 Images = NDArray[np.uint8]  # (n, H, W, 3), 0 black to 255 white
 Labels = NDArray[np.int64]  # (n, T), 1 to A, 0 after the end
-WINDOW = 64 * 2**20  # bytes of images that are shuffled together, unless one part alone has more
+WINDOW = 64 * 2**20  # bytes of images that are shuffled together; a single part may have more
 
 
 class LabelledImages(Protocol):
-    """Some renderings that are read when needed."""
+    """Renderings whose images are read on demand."""
 
     @property
     def labels(self) -> Labels: ...  # (n, T)
@@ -23,17 +23,17 @@ class LabelledImages(Protocol):
 
 
 def steps_of(parts: Sequence[LabelledImages], batch: int) -> int:
-    """Steps in an epoch: whole batches, or one of all where there is less than a batch."""
+    """Steps per epoch: the number of whole batches, or 1 where there is less than a batch."""
     return max(1, sum(len(part.labels) for part in parts) // batch)
 
 
 def batches(
     parts: Sequence[LabelledImages], size: int, *, seed: int, epoch: int
 ) -> Iterator[tuple[Images, Labels]]:
-    """`steps_of` batches: parts in random order, as many at once as fill a window, shuffled within it.
+    """`steps_of` batches of images (B, H, W, 3) and labels (B, T): parts in random order, shuffled within a window.
 
-    What a window leaves over goes into the next; the last rest of the epoch is left out. The order derives from
-    (seed, epoch), not from the epochs before.
+    The incomplete batch at the end of a window goes into the next window; that of the last window is dropped. The order
+    derives from (seed, epoch), not from earlier epochs.
     """
     rng = np.random.default_rng((seed, epoch))
     made = 0

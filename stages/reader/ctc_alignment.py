@@ -1,4 +1,4 @@
-"""Where along the width a CTC reader says each character of a text that is known."""
+"""CTC forced alignment: the column of logits in which a reader emits each character of a known text."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from stages.reader.decoding import Floats, Ints
 
 
 def aligned_columns(logits: Floats, labels: Labels) -> Ints:
-    """The column (n, T) of CTC logits (n, S, A + 1) in which each character of labels (n, T) is surest; 0 after the
-    end.
+    """Columns (n, T) of CTC logits (n, S, A + 1), one per character of labels (n, T); 0 after the end of a text.
 
-    Viterbi's path among those that spell the truth (Graves et al. 2006, section 4.1, with the maximum for the sum),
-    and in a character's run of it the column of its highest posterior. Raises ValueError where a text does not fit.
+    The Viterbi path among the paths that spell the text (Graves et al. 2006, section 4.1, with the maximum in place of
+    the sum); of the columns that it gives to a character, the one of the highest posterior. Raises ValueError where a
+    text needs more than S columns.
     """
     n, S, _ = logits.shape
     T = labels.shape[1]
@@ -39,15 +39,17 @@ def aligned_columns(logits: Floats, labels: Labels) -> Ints:
 
 
 def _skippable(states: Ints) -> NDArray[np.bool_]:
-    """Where a path may come from two states before: at a character unlike the one before it."""
+    """Where a path may skip the blank before a state: at a character that differs from the preceding one."""
     skip = np.zeros(states.shape, bool)
     skip[:, 3::2] = states[:, 3::2] != states[:, 1:-2:2]
     return skip
 
 
 def _viterbi(emitted: NDArray[np.float64], skip: NDArray[np.bool_], end: Ints) -> Ints:
-    """The likeliest state (n, S) of each column, from the first blank or character to the last; end (n,) is the state
-    of the last blank."""
+    """The likeliest state (n, S) of each column, from the first blank or character to the last.
+
+    emitted (n, S, states) are log-probabilities; end (n,) is the state of the last blank.
+    """
     n, S, states = emitted.shape
     score = np.full((n, states), -np.inf)
     score[:, : min(2, states)] = emitted[:, 0, :2]

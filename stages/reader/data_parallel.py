@@ -1,4 +1,4 @@
-"""Two-way data-parallel training: the halves of a batch side by side, each on one core."""
+"""Two-way data-parallel training: the halves of a batch are computed in parallel, each on one core."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from stages.reader.alternatives.dropout import reseed
 from stages.reader.threads import one_thread_each
 
-SHARDS = 2  # a constant, not the number of cores: batch normalisation sees a half, so it is part of the result
+SHARDS = 2  # constant, not the number of cores: batch normalisation sees one half, so the result depends on it
 
 Module = TypeVar("Module", bound=nn.Module)
 LossOf = Callable[[Module, slice], Tensor]  # mean loss of these rows of the batch
@@ -24,10 +24,11 @@ LossOf = Callable[[Module, slice], Tensor]  # mean loss of these rows of the bat
 
 @dataclass(frozen=True)
 class Replicas(Generic[Module]):
-    """A network and its twin, which has the same weights (the same memory) and gradients of its own.
+    """A network and its twin, which shares its weights (the same memory) and has gradients of its own.
 
-    Torch's own threads meet at every operation, hundreds of times a step; when another program takes one of two cores,
-    each meeting waits for it, and training slows down twentyfold (docs/measurements.md). Halves meet once a step.
+    Torch's own threads synchronise at every operation, hundreds of times per step: where another program takes one of
+    two cores, each of them waits, and training is twenty times as slow (docs/measurements.md). Halves synchronise once
+    per step.
     """
 
     network: Module
@@ -53,12 +54,12 @@ class Replicas(Generic[Module]):
         return sum(losses)
 
     def reseed(self, *identity: int) -> None:
-        """Give each replica's dropout a stream of its own, that `identity` (such as seed and epoch) names."""
+        """Give each replica's dropout its own random stream, derived from `identity` (such as seed and epoch)."""
         for replica, network in enumerate([self.network, *self.twins]):
             reseed(network, *identity, replica)
 
     def train(self) -> None:
-        """Make ready for training; the twins start from the network's statistics of batch normalisation."""
+        """Switch to training mode; the twins start from the network's batch normalisation statistics."""
         self.network.train()
         for twin in self.twins:
             twin.train()
@@ -66,7 +67,7 @@ class Replicas(Generic[Module]):
                 other.copy_(buffer)
 
     def gather(self) -> None:
-        """Give the network the mean of all statistics."""
+        """Set the network's batch normalisation statistics to the mean of all replicas'."""
         for buffers in zip(
             self.network.buffers(), *(twin.buffers() for twin in self.twins), strict=True
         ):
@@ -82,7 +83,7 @@ def _backward(network: Module, loss_of: LossOf[Module], rows: slice, size: int) 
 
 @contextmanager
 def replicas(network: Module, device: torch.device) -> Iterator[Replicas[Module]]:
-    """The network with one twin a further half on the CPU; alone elsewhere, where one batch fills the device."""
+    """The network and SHARDS - 1 twins on the CPU; only the network elsewhere, where one batch fills the device."""
     twins = tuple(_twin(network) for _ in range(SHARDS - 1)) if device.type == "cpu" else ()
     with one_thread_each(1 + len(twins)) as pool:
         yield Replicas(network, twins, pool)

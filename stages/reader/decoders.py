@@ -1,6 +1,6 @@
-"""How a network's rows of logits (n, S, A + 1) spell a text: by CTC, or a row a position.
+"""Decoders: how a network's logits (n, S, A + 1) encode a text, by CTC or with one row per position.
 
-A network carries its decoder, so that nobody who trains, calibrates or reads with it has to ask which it is.
+A network carries its decoder, so that code that trains, calibrates or reads never asks which kind it is.
 """
 
 from __future__ import annotations
@@ -29,45 +29,48 @@ from stages.reader.temperature_scaling import best_temperature, peaks
 
 
 class Decoder(ABC):
-    """Reads logits (n, S, A + 1), and says how far they are from labels (n, T), 0 after the end."""
+    """Decodes logits (n, S, A + 1), and measures their loss for labels (n, T), 0 after the end of a text."""
 
-    aligned: ClassVar[bool]  # whether the row that says a character depends on the image
+    aligned: ClassVar[bool]  # whether the row that emits a character depends on the image
 
     @abstractmethod
     def decode(self, logits: Floats) -> Readings:
-        """What is read, and how surely."""
+        """The readings, with confidences."""
 
     @abstractmethod
     def text_probability(self, logits: Floats, labels: Ints) -> Doubles:
-        """The probability (n,) of each text, over all the ways to spell it."""
+        """The probability (n,) of each text, summed over all paths that spell it."""
 
     @abstractmethod
     def likeliest_texts(self, logits: Floats, k: int) -> list[tuple[tuple[int, ...], float]]:
-        """Labels and probability of the k likeliest texts of one image's logits (S, A + 1), the likeliest first."""
+        """Labels and probability of the k likeliest texts of one image's logits (S, A + 1), in descending order."""
 
     @abstractmethod
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The mean loss, on the CPU: CUDA's CTC gradient is not deterministic, and the logits are few."""
+        """The mean loss of logits (B, S, A + 1) for labels (B, T).
+
+        It is computed on the CPU: CUDA's CTC gradient is not deterministic, and logits are small.
+        """
 
     @abstractmethod
     def rows_needed(self, labels: Tensor) -> Tensor:
-        """The rows of logits (n,) that each text needs."""
+        """The number of rows of logits (n,) that each text of labels (n, T) needs."""
 
     @abstractmethod
     def columns(self, logits: Floats, labels: Labels) -> Ints:
-        """The row of logits (n, T) that says each character of the labels."""
+        """The row of logits (n, T) that emits each character of labels (n, T)."""
 
     @abstractmethod
     def confidences(self, logits: Floats, labels: Labels) -> tuple[Floats | Doubles, Ints]:
-        """The rows of logits (m, A + 1) that confidences come from, and the true label (m,) of each."""
+        """The rows of logits (m, A + 1) that confidences are taken from, and the true label (m,) of each."""
 
     def temperature(self, logits: Floats, labels: Labels) -> float:
-        """The temperature that calibrates the confidences, from captchas that the network did not learn from."""
+        """The temperature that calibrates the confidences, fitted on captchas that the network was not trained on."""
         return best_temperature(*self.confidences(logits, labels))
 
 
 class CtcDecoder(Decoder):
-    """Connectionist temporal classification (Graves et al. 2006): repeats collapse, then blanks go."""
+    """Connectionist temporal classification (Graves et al. 2006): repeats are merged, then blanks removed."""
 
     aligned = True
 
@@ -81,7 +84,7 @@ class CtcDecoder(Decoder):
         return likeliest_texts(logits, k, ctc=True)
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """CTC's negative log-likelihood per character."""
+        """The CTC negative log-likelihood per character."""
         logits = logits.cpu()
         labels = labels.cpu()
         log_probabilities = functional.log_softmax(logits, 2).transpose(0, 1)  # (S, B, A + 1)
@@ -92,12 +95,12 @@ class CtcDecoder(Decoder):
         )
 
     def rows_needed(self, labels: Tensor) -> Tensor:
-        """A blank between two equal neighbours tells them apart."""
+        """One per character, and one for the blank that separates two equal neighbours."""
         twins = (labels[:, 1:] == labels[:, :-1]) & (labels[:, 1:] > 0)
         return (labels > 0).sum(1) + twins.sum(1)
 
     def columns(self, logits: Floats, labels: Labels) -> Ints:
-        """Forced alignment. Raises ValueError where a text does not fit."""
+        """Forced alignment. Raises ValueError where a text needs more columns than there are."""
         return aligned_columns(logits, labels)
 
     def confidences(self, logits: Floats, labels: Labels) -> tuple[Floats | Doubles, Ints]:
@@ -105,7 +108,7 @@ class CtcDecoder(Decoder):
 
 
 class PositionDecoder(Decoder):
-    """Row i is the character at position i of the text, or none."""
+    """Row i encodes the character at position i of the text, or that there is none."""
 
     aligned = False
 
@@ -133,7 +136,7 @@ class PositionDecoder(Decoder):
         return np.broadcast_to(np.arange(labels.shape[1]), labels.shape)
 
     def confidences(self, logits: Floats, labels: Labels) -> tuple[Floats | Doubles, Ints]:
-        """Every position, where no character is label 0."""
+        """All positions; the label of an empty one is 0."""
         padded = np.zeros(logits.shape[:2], np.int64)
         padded[:, : labels.shape[1]] = labels[:, : logits.shape[1]]
         return logits.reshape(-1, logits.shape[2]), padded.ravel()

@@ -1,4 +1,4 @@
-"""From logits to characters: what was read, and how surely."""
+"""Decoding: from logits to characters and their confidences."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Real = TypeVar("Real", np.float32, np.float64)
 
-BEAM = 32  # prefixes kept by the beam search, at least
+BEAM = 32  # least width of the beam search, in prefixes
 
 
 @dataclass(frozen=True)
 class Readings:
-    """n texts read. Labels are 1 to A, 0 after the end of a text; confidence is a probability, 0 after the end."""
+    """n texts as read. Labels are 1 to A; confidence is a probability, 0 to 1. Both are 0 after the end of a text."""
 
     labels: Ints  # (n, T)
     confidence: Floats  # (n, T)
 
     @property
     def lengths(self) -> Ints:
-        """Characters read of each text, (n,)."""
+        """The number of characters of each text, (n,)."""
         lengths: Ints = (self.labels > 0).sum(axis=1)
         return lengths
 
 
 def decode_ctc(logits: Floats) -> Readings:
-    """The best path of CTC logits (n, S, A + 1): repeats collapse to one, then blanks (class 0) go.
+    """Best-path decoding of CTC logits (n, S, A + 1): repeats are merged, then blanks (class 0) removed.
 
-    Graves et al. (2006), section 3.2. A character's confidence is the highest posterior that it has in the columns of
-    its run: CTC peaks once for each character, and the columns beside the peak belong to the blank.
+    Graves et al. (2006), section 3.2. The confidence of a character is its highest posterior in the columns of its run:
+    CTC peaks once per character, and the blank wins the columns next to the peak.
     """
     posterior = softmax(logits)
     best = posterior.argmax(axis=2)  # (n, S)
     surely = np.take_along_axis(posterior, best[..., None], axis=2)[..., 0]  # (n, S)
     starts = np.ones(best.shape, bool)
     starts[:, 1:] = best[:, 1:] != best[:, :-1]
-    first = np.flatnonzero(starts)  # every row starts a run of its own
+    first = np.flatnonzero(starts)  # no run extends over two images
     if len(first) == 0:
         return Readings(
             np.zeros((len(logits), 0), np.int64), np.zeros((len(logits), 0), np.float32)
@@ -53,18 +53,18 @@ def decode_ctc(logits: Floats) -> Readings:
 
 
 def decode_positions(logits: Floats) -> Readings:
-    """The likeliest class at each position of logits (n, S, A + 1), without the positions that hold no character."""
+    """The likeliest class at each position of logits (n, S, A + 1); positions without a character are removed."""
     posterior = softmax(logits)
     best = posterior.argmax(axis=2)
     return compact_labels(best, posterior.max(axis=2))
 
 
 def text_probability(logits: Floats, labels: Ints, *, ctc: bool) -> Doubles:
-    """The probability (n,) of each text, over all the ways in which its logits (n, S, A + 1) can spell it.
+    """The probability (n,) of each text, summed over all paths in logits (n, S, A + 1) that spell it.
 
     labels (n, T), 0 after the end. The forward algorithm of Graves et al. (2006), section 4.1: after each column, the
-    first t characters are spelled and end in a blank or in the last of them, which only a blank parts from an equal
-    next one. Positions (without `ctc`) spell a text wherever the empty ones stand.
+    probability that the first t characters are spelled and the path ends in a blank, or in the last of them. Only a
+    blank separates two equal characters. Without `ctc`, a row is a position, and empty ones may stand anywhere.
     """
     n, T = labels.shape
     posterior = softmax(logits.astype(np.float64))
@@ -79,7 +79,7 @@ def text_probability(logits: Floats, labels: Ints, *, ctc: bool) -> Doubles:
         grown[:, 1:] *= spelling[:, column]
         blank = (blank + character) * posterior[:, column, :1]
         character = grown
-        if not ctc:  # as if a blank followed: equal neighbours never collapse
+        if not ctc:  # as if a blank followed: equal neighbours are never merged
             blank = blank + character
             character = np.zeros_like(character)
     result: Doubles = (blank + character)[np.arange(n), (labels > 0).sum(axis=1)]
@@ -87,23 +87,22 @@ def text_probability(logits: Floats, labels: Ints, *, ctc: bool) -> Doubles:
 
 
 def likeliest_texts(logits: Floats, k: int, *, ctc: bool) -> list[tuple[tuple[int, ...], float]]:
-    """The labels of the k likeliest texts of one image's logits (S, A + 1), and their probabilities, highest first.
+    """The labels and probabilities of the k likeliest texts of one image's logits (S, A + 1), the likeliest first.
 
-    Prefix beam search (Hannun et al. 2014, without the language model), which adds up the ways to spell a text where
-    the best path follows one. The search is exact while there are no more prefixes than the beam holds; the
-    probabilities always are. Fewer than k come back only where fewer are possible.
+    Prefix beam search (Hannun et al. 2014, without the language model): it sums over all paths that spell a text, where
+    best-path decoding follows one. The search is exact while the beam holds all prefixes; the probabilities are always
+    exact. Fewer than k texts are returned only where fewer are possible.
     """
     beam = max(BEAM, 2 * k)
     prefixes: dict[tuple[int, ...], tuple[float, float]] = {(): (1.0, 0.0)}
     for column in softmax(logits.astype(np.float64)):
-        # A class behind as many others makes none of the best prefixes.
+        # A class below the beam width cannot extend one of the best prefixes.
         classes = np.argsort(-column[1:], kind="stable")[:beam] + 1
         grown = _grown(prefixes, column.tolist(), classes.tolist())
         possible = [prefix for prefix in grown if sum(grown[prefix]) > 0]
         best = sorted(possible, key=lambda prefix: (-sum(grown[prefix]), prefix))[:beam]
-        scale = sum(
-            grown[best[0]]
-        )  # keeps wide images from vanishing; the order is all that matters
+        # Avoids underflow in wide images; only the order matters here.
+        scale = sum(grown[best[0]])
         prefixes = {
             prefix: (grown[prefix][0] / scale, grown[prefix][1] / scale)
             if ctc
@@ -124,7 +123,7 @@ def likeliest_texts(logits: Floats, k: int, *, ctc: bool) -> list[tuple[tuple[in
 def _grown(
     prefixes: dict[tuple[int, ...], tuple[float, float]], column: list[float], classes: list[int]
 ) -> dict[tuple[int, ...], list[float]]:
-    """The prefixes after one more column: the probabilities that they end in a blank and in their last character."""
+    """The prefixes after one more column: the probabilities of ending in a blank and in the last character."""
     grown: dict[tuple[int, ...], list[float]] = {}
     for prefix, (blank, character) in prefixes.items():
         last = prefix[-1] if prefix else 0
@@ -138,7 +137,7 @@ def _grown(
 
 
 def compact_labels(labels: Ints, confidence: Floats) -> Readings:
-    """Move the labels above 0 of each row (n, S) to its front, in order; as many columns as the longest text has."""
+    """Move the labels above 0 of each row (n, S) to its front, in order; the result is as wide as the longest text."""
     labelled = labels > 0
     lengths = labelled.sum(axis=1)
     rows, columns = np.nonzero(labelled)
@@ -152,14 +151,14 @@ def compact_labels(labels: Ints, confidence: Floats) -> Readings:
 
 
 def softmax(logits: NDArray[Real]) -> NDArray[Real]:
-    """Over the last axis."""
+    """The softmax over the last axis."""
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     result: NDArray[Real] = powers / powers.sum(axis=-1, keepdims=True)
     return result
 
 
 def encode(texts: Sequence[str], alphabet: str) -> Ints:
-    """Labels (n, T) of texts, 0 after the end, T the longest. Raises ValueError on a character outside the alphabet."""
+    """Labels (n, T) of texts, 0 after the end. Raises ValueError on a character that is not in the alphabet."""
     label = {character: i for i, character in enumerate(alphabet, 1)}
     unknown = sorted({character for text in texts for character in text} - set(label))
     if unknown:
@@ -173,6 +172,6 @@ def encode(texts: Sequence[str], alphabet: str) -> Ints:
 
 
 def to_texts(labels: Ints, alphabet: str) -> list[str]:
-    """The texts of labels (n, T)."""
+    """The texts of labels (n, T), 0 after the end."""
     characters = ["", *alphabet]
     return ["".join(map(characters.__getitem__, row)) for row in labels.tolist()]

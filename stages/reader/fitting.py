@@ -1,4 +1,4 @@
-"""Fitting a reader: one cycle of the learning rate, early stopping, and a state that can be taken up again."""
+"""Fitting a network: one-cycle learning rate, early stopping, and a state from which training resumes."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from stages.reader.optimisers import Optimisers, optimisers_of
 
 @dataclass(frozen=True)
 class Schedule:
-    """How to fit; `learning_rate` is the peak."""
+    """Hyper-parameters of the training; `learning_rate` is the peak of the schedule."""
 
     epochs: int
-    patience: int  # epochs without a better validation before it stops
+    patience: int  # epochs without an improvement in validation before it stops
     batch: int
     learning_rate: float
     weight_decay: float
@@ -53,13 +53,13 @@ class Epoch:
 
     @property
     def score(self) -> tuple[float, float]:
-        """Higher is better: captchas read whole, and while none is, the loss."""
+        """Higher is better: exact match, and the validation loss where it is equal."""
         return self.validation_exact_match, -self.validation_loss
 
 
 @dataclass
 class TrainingState:
-    """All that the next epoch depends on. Orders derive from (seed, epoch), so no random state is part of it."""
+    """What the next epoch depends on. Random streams derive from (seed, epoch), so no random state is part of it."""
 
     optimisers: list[dict[str, Any]] = field(default_factory=list)
     weights: dict[str, Tensor] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class TrainingState:
     def add(
         self, epoch: Epoch, weights: dict[str, Tensor], optimisers: list[dict[str, Any]]
     ) -> None:
-        """The state after one more epoch."""
+        """Update the state after one more epoch."""
         if all(epoch.score > past.score for past in self.history):
             self.best = weights
         self.history.append(epoch)
@@ -83,17 +83,17 @@ class TrainingState:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> TrainingState:
-        """Raises ValueError where the bytes are no state. Loads tensors and plain values only, runs no pickle."""
+        """Raises ValueError where the bytes are no state. Loads only tensors and plain values, and runs no pickle."""
         try:
             tree = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             return cls(**{**tree, "history": [Epoch(**epoch) for epoch in tree["history"]]})
-        except Exception as error:  # torch raises many kinds for a damaged file
+        except Exception as error:  # torch raises many types for a damaged file
             raise ValueError(f"the checkpoint is damaged ({type(error).__name__})") from None
 
 
 @dataclass(frozen=True)
 class FittedNetwork:
-    """The best weights of the validation, on the CPU, and the whole learning curve."""
+    """The weights of the best epoch in validation, on the CPU, and the learning curve."""
 
     weights: dict[str, Tensor]
     history: list[Epoch]
@@ -115,13 +115,11 @@ def fit(
     on_epoch: Callable[[TrainingState], None] = lambda state: None,
     report: Callable[[str], None] = lambda line: None,
 ) -> FittedNetwork:
-    """Fit an initialised network, or go on from `state`; `on_epoch` gets the state after each epoch.
+    """Fit an initialised network, or resume from `state`; `on_epoch` receives the state after each epoch.
 
-    `fresh` gives what an epoch after the first learns from, as many captchas as `train`, which serves all of them
-    otherwise.
-
-    The same arguments give the same bytes on one machine, whether or not it was interrupted and taken up again.
-    Raises ValueError where there is nothing to learn or validate from, or a text is too long for the network.
+    `fresh` returns the training captchas of an epoch after the first, as many as `train` has; without it, every epoch
+    uses `train`. Equal arguments give equal bytes on one machine, whether or not the training was interrupted.
+    Raises ValueError where a split is empty, a text is too long for the network, or the training diverges.
     """
     check_parts(network, train, validation)
     network.to(device)
@@ -166,7 +164,7 @@ def fit(
 def check_parts(
     network: Network, train: Sequence[LabelledImages], validation: Sequence[LabelledImages]
 ) -> None:
-    """Raise ValueError where a split is empty, or has a text that the network cannot say."""
+    """Raise ValueError where a split is empty, or has a text that the network cannot represent."""
     for split, parts in (("train", train), ("validation", validation)):
         filled = [part for part in parts if len(part.labels)]
         if not filled:
@@ -188,7 +186,7 @@ def check_parts(
 
 
 def finished(history: Sequence[Epoch], schedule: Schedule) -> bool:
-    """All epochs done, or `patience` of them since the best one."""
+    """Whether all epochs are done, or `patience` of them since the best one."""
     if len(history) >= schedule.epochs:
         return True
     best = max(history, key=lambda epoch: epoch.score, default=None)
@@ -204,7 +202,7 @@ def run_epoch(
 ) -> float:
     """One pass over the training captchas; returns the mean loss.
 
-    Raises ValueError where the loss or its gradient is not finite, before the weights take it in.
+    Raises ValueError where the loss or its gradient is not finite, before the weights are updated.
     """
     networks.train()
     losses: list[float] = []
@@ -231,7 +229,7 @@ def run_epoch(
 def loss_on(
     images: Tensor, labels: Tensor, precision: str, device: torch.device
 ) -> LossOf[Network]:
-    """The loss of some rows of a batch, images (B, 3, H, W) and labels (B, T), as a function of network and rows."""
+    """The mean loss of rows of a batch as a function of network and rows; images (B, 3, H, W), labels (B, T)."""
 
     def loss(network: Network, rows: slice) -> Tensor:
         with autocast(precision, device):
@@ -244,7 +242,7 @@ def loss_on(
 def validate(
     network: Network, parts: Sequence[LabelledImages], precision: str, device: torch.device
 ) -> tuple[float, float, float]:
-    """Mean loss, share of the characters read right, share of the captchas read whole."""
+    """The mean loss, the character accuracy (0 to 1) and the exact match (0 to 1)."""
     reader = NetworkReader(network, precision=precision, device=device)
     loss = 0.0
     total = np.zeros(4, np.int64)
@@ -263,7 +261,7 @@ def validate(
 
 
 def calibration_temperature(reader: NetworkReader, parts: Sequence[LabelledImages]) -> float:
-    """The temperature at which the confidences on captchas that the reader did not learn from are what they say."""
+    """The temperature that calibrates the confidences, fitted on captchas that the reader was not trained on."""
     filled = [part for part in parts if len(part.labels)]
     longest = max(part.labels.shape[1] for part in parts)
     logits = np.concatenate([reader.logits(part.images()) for part in filled])
@@ -274,7 +272,8 @@ def calibration_temperature(reader: NetworkReader, parts: Sequence[LabelledImage
 
 
 def scores(labels: Labels, read: Readings) -> NDArray[np.int64]:
-    """Characters read right of how many, captchas read whole of how many: (4,); labels (n, T) is the truth."""
+    """(4,): characters read correctly, all characters, captchas read correctly, all captchas; labels (n, T) are
+    the truth."""
     answered, _ = answers(labels, read)
     success = (answered == labels) | (labels == 0)
     whole = success.all(axis=1) & (read.lengths == (labels > 0).sum(axis=1))
@@ -282,7 +281,7 @@ def scores(labels: Labels, read: Readings) -> NDArray[np.int64]:
 
 
 def on_cpu(network: nn.Module) -> dict[str, Tensor]:
-    """A copy of the weights."""
+    """A copy of the weights and buffers on the CPU."""
     return {
         name: tensor.detach().cpu().clone().contiguous()
         for name, tensor in network.state_dict().items()
@@ -291,14 +290,12 @@ def on_cpu(network: nn.Module) -> dict[str, Tensor]:
 
 @contextmanager
 def deterministic() -> Iterator[None]:
-    """Only deterministic algorithms inside the block (Torch warns where a device has none)."""
+    """Use only deterministic algorithms inside the block (Torch warns where a device has none)."""
     settings: Any = torch.utils.deterministic
     before = torch.are_deterministic_algorithms_enabled()
     filled = settings.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
-    settings.fill_uninitialized_memory = (
-        False  # nothing here reads such memory, and filling it costs time
-    )
+    settings.fill_uninitialized_memory = False  # no code here reads such memory; filling takes time
     try:
         yield
     finally:

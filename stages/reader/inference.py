@@ -1,4 +1,4 @@
-"""Reading images with a fitted network, in batches of bounded memory."""
+"""Inference: reading images with a fitted network, in batches of bounded memory."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from stages.reader.precision import arithmetic
 from stages.reader.protocol import TextPrediction
 from stages.reader.threads import map_batches
 
-BATCH = 100  # captchas read at a time; part of the result, since rounding may differ with it
+BATCH = 100  # captchas per batch; constant, since rounding may depend on it
 
 
 def unchanged(images: Images) -> Images:
-    """The denoiser of a reader that has none."""
+    """The identity: the denoiser of a reader without denoising."""
     return images
 
 
 class NetworkReader:
-    """A fitted network made ready to read: normalisations folded, on its device, in its precision.
+    """A fitted network ready for inference: batch normalisation folded, on its device, in its precision.
 
-    Its logits are divided by `temperature`, which changes confidences and no reading; `denoiser` sees the images first.
+    Logits are divided by `temperature`, which changes confidences but no reading. `denoiser` is applied to the images
+    first.
     """
 
     slow = False
@@ -101,25 +102,25 @@ class NetworkReader:
 
 
 def batches_of(images: Images) -> list[Images]:
-    """The images in pieces of BATCH."""
+    """The images (n, H, W, 3) in batches of at most BATCH."""
     return [images[i : i + BATCH] for i in range(0, len(images), BATCH)]
 
 
 def to_batch(images: Images) -> Tensor:
-    """Images (B, H, W, 3) as a tensor (B, 3, H, W) in channels-last memory, where they lie already."""
+    """Images (B, H, W, 3) as a tensor (B, 3, H, W) in channels-last memory format, which needs no copy."""
     writable = images if images.flags.writeable else images.copy()  # torch has no read-only tensors
     return torch.from_numpy(writable).permute(0, 3, 1, 2)
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """bf16: convolutions and products in bfloat16, sums and losses in float32. Otherwise nothing is changed."""
+    """For bf16: convolutions and matrix products in bfloat16, sums and losses in float32. Otherwise no change."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def choose_device(device: str) -> torch.device:
-    """auto is cuda where there is one, and never mps, which is untested.
+    """The device named auto, cpu, cuda or mps. auto is cuda where available, never mps, which is untested.
 
-    Raises ValueError where cuda or mps is asked for and absent.
+    Raises ValueError where cuda or mps is requested and not available.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

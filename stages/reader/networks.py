@@ -1,4 +1,4 @@
-"""The networks that read a captcha: images in, one row of logits a column or a position out.
+"""The networks that read a captcha: images in, one row of logits per column or position out.
 
 Every network takes images (B, 3, H, W) uint8 and returns logits (B, S, A + 1) float32. Class 0 is the blank of CTC, or
 "no character"; class a is character a - 1 of the alphabet. S is the number of columns (ctc, compact) or of positions.
@@ -18,31 +18,31 @@ from stages.reader.decoders import CtcDecoder, Decoder, PositionDecoder
 
 Module = TypeVar("Module", bound=nn.Module)
 
-LEAST_VARIANCE = 1e-4 * 255**2  # of pixels: where an image is all but plain, it is not blown up
-STRIDE = 4  # px of width that one column of the CTC reader stands for
+LEAST_VARIANCE = 1e-4 * 255**2  # of pixels: an almost plain image is not amplified
+STRIDE = 4  # px of width per column of the CTC reader
 
 
 class Network(nn.Module):
-    """What reads: images (B, 3, H, W) uint8 in, logits (B, S, A + 1) float32 out."""
+    """The base of all networks: images (B, 3, H, W) uint8 in, logits (B, S, A + 1) float32 out."""
 
     decoder: ClassVar[Decoder] = PositionDecoder()
-    has_gradients: ClassVar[bool] = True  # that say which pixels count
+    has_gradients: ClassVar[bool] = True  # with respect to the pixels
     double_precision: ClassVar[bool] = False
-    empty_positions: ClassVar[bool] = True  # whether it can say that there is no character
+    empty_positions: ClassVar[bool] = True  # whether a position can be read as empty
     positions: int  # S, unless the decoder aligns
 
     def output_length(self, width: int) -> int:
-        """S, how many rows of logits it gives for an image `width` px wide."""
+        """S, the number of rows of logits for an image of `width` px."""
         return self.positions
 
     def make_exportable(self) -> None:
-        """Change in place what `torch.export` cannot trace."""
+        """Replace, in place, what `torch.export` cannot trace."""
 
 
 class Standardise(nn.Module):
-    """Pixels (B, 3, H, W) uint8 to mean 0 by channel and standard deviation 1 by image, float32.
+    """Pixels (B, 3, H, W) uint8 to float32 of mean 0 per channel and standard deviation 1 per image.
 
-    Foreground and background differ from captcha to captcha; what is left is the ink's direction in colour.
+    This removes the level of foreground and background, which vary between captchas; the contrast in colour remains.
     """
 
     def forward(self, images: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class Standardise(nn.Module):
 def block(
     channels: int, out: int, size: int = 3, stride: int | tuple[int, int] = 1
 ) -> nn.Sequential:
-    """Convolution, batch normalisation, ReLU; the convolution needs no bias before a normalisation."""
+    """Convolution, batch normalisation, ReLU; a convolution needs no bias before a normalisation."""
     return nn.Sequential(
         nn.Conv2d(channels, out, size, stride, size // 2, bias=False),
         nn.BatchNorm2d(out),
@@ -65,9 +65,9 @@ def block(
 
 
 class Ctc(Network):
-    """Fully convolutional, weights shared across the width, for CTC (Graves et al. 2006): reads any width and length.
+    """A fully convolutional network for CTC (Graves et al. 2006): reads images of any width and texts of any length.
 
-    `features` take images to (B, channels, rows, W / 4).
+    `features` maps images to (B, channels, rows, W / 4).
     """
 
     decoder = CtcDecoder()
@@ -83,9 +83,8 @@ class Ctc(Network):
         self.classifier = nn.Linear(channels, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        features = self.features(images).amax(
-            2, keepdim=True
-        )  # (B, channels, 1, W / 4): wherever the character stands
+        # (B, channels, 1, W / 4): the maximum over rows, so that a vertical shift does not matter
+        features = self.features(images).amax(2, keepdim=True)
         logits: Tensor = self.classifier(self.columns(features).squeeze(2).transpose(1, 2))
         return logits.float()
 
@@ -94,21 +93,24 @@ class Ctc(Network):
 
 
 def ctc(sizes: Sizes) -> Ctc:
-    """The study's own reader."""
+    """The CTC network with wide features."""
     c = sizes.channels
     return Ctc(sizes.alphabet_size + 1, wide_features(c), 4 * c)
 
 
 def compact(sizes: Sizes) -> Ctc:
-    """Its smaller sister."""
+    """The CTC network with compact features, at less than half of the products."""
     c = sizes.channels
     return Ctc(sizes.alphabet_size + 1, compact_features(c), 6 * c)
 
 
 def wide_features(c: int) -> nn.Sequential:
-    """Strides in the first two convolutions, not pooling after them, leave the wide layers a sixteenth of the pixels at
-    equal accuracy."""
-    return nn.Sequential(  # shapes after each, for 40 x 128 px; 47 million products an image with c = 32
+    """Features of `ctc`, c channels in the first layer.
+
+    Strides in the first two convolutions, in place of pooling after them, leave the wide layers a sixteenth of the
+    pixels at equal accuracy.
+    """
+    return nn.Sequential(  # shapes after each, for 40 x 128 px; 47 million products per image with c = 32
         Standardise(),
         block(3, c, 5, 2),  # (B, c, 20, 64)
         block(c, 2 * c, 3, 2),  # (B, 2c, 10, 32)
@@ -120,8 +122,11 @@ def wide_features(c: int) -> nn.Sequential:
 
 
 def compact_features(c: int) -> nn.Sequential:
-    """Height is given up early: reads about as well as the wide one with less than half of its products."""
-    return nn.Sequential(  # shapes after each, for 40 x 128 px; 21 million products an image with c = 16
+    """Features of `compact`, c channels in the first layer.
+
+    Height is reduced early: about the accuracy of the wide features with less than half of the products.
+    """
+    return nn.Sequential(  # shapes after each, for 40 x 128 px; 21 million products per image with c = 16
         Standardise(),
         block(3, c, 5, 2),  # (B, c, 20, 64)
         block(c, 3 * c, 3, 2),  # (B, 3c, 10, 32)
@@ -132,7 +137,7 @@ def compact_features(c: int) -> nn.Sequential:
 
 
 class Heads(Network):
-    """The classic captcha CNN: convolution and pooling, flattened, one classifier a position."""
+    """The classic captcha CNN: convolution and pooling, flattened, one classifier per position."""
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
@@ -158,7 +163,7 @@ class Heads(Network):
 
 
 class Dense(Network):
-    """Fully connected on the image halved by averaging, one classifier a position, as the oldest readers were."""
+    """Fully connected layers on the image at half resolution, one classifier per position, as in the oldest readers."""
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
@@ -180,7 +185,7 @@ class Dense(Network):
 def build_network(
     architecture: str, *, alphabet_size: int, height: int, width: int, channels: int, positions: int
 ) -> Network:
-    """A network with undefined weights for images of height x width px: `initialise` it, or load weights into it.
+    """A network for images of height x width px with undefined weights: `initialise` it, or load its weights.
 
     Raises ValueError on an unknown architecture or a size out of range.
     """
@@ -198,10 +203,10 @@ def build_network(
 
 
 def initialise(network: Module, *, generator: torch.Generator) -> Module:
-    """Fill the weights of convolutions and linear layers; biases are 0.
+    """Initialise the weights of convolutions and linear layers in place; biases are 0.
 
-    Uniform with variance 1 / (3 inputs), as Torch's layers have it, a sixth of He's: before a normalisation the size
-    of the weights matters only to the step they take, and with He's the reader took epochs to leave CTC's plateau.
+    Uniform with variance 1 / (3 inputs), Torch's default, a sixth of He's (2015). Before a normalisation, the scale of
+    the weights matters only to the relative size of a step; with He's, the reader took epochs to leave CTC's plateau.
     """
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):
@@ -212,7 +217,7 @@ def initialise(network: Module, *, generator: torch.Generator) -> Module:
 
 
 def fused(network: Module) -> Module:
-    """A copy for reading only: each batch normalisation folded into the convolution before it."""
+    """A copy for inference only: each batch normalisation is folded into the preceding convolution."""
     network = copy.deepcopy(network).eval()
     for module in list(network.modules()):
         if isinstance(module, nn.Sequential):

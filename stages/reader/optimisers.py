@@ -1,4 +1,4 @@
-"""What moves the weights of a reader: AdamW for all of them, or Muon for the convolutions and AdamW for the rest."""
+"""Optimisers of a network: AdamW for all weights, or Muon for the convolutions and AdamW for the rest."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 
 from stages.reader.architectures import ADAMW
 
-MUON_RATE = 5.0  # times the learning rate of AdamW: its steps have a size of their own
-# Newton-Schulz (Jordan et al. 2024): x -> 3.4445 x - 4.775 x^3 + 2.0315 x^5 takes singular values from 0..1 to near 1.
+MUON_RATE = (
+    5.0  # times the learning rate of AdamW: the size of its steps does not depend on the gradient
+)
+# Newton-Schulz (Jordan et al. 2024): x -> 3.4445 x - 4.775 x^3 + 2.0315 x^5 maps singular values in 0..1 to about 1.
 LINEAR = 3.4445
 CUBIC = -4.7750
 QUINTIC = 2.0315
@@ -21,11 +23,11 @@ ITERATIONS = 5
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised: each weight matrix moves by the nearest matrix whose singular values are all about 1.
+    """Orthogonalised momentum: the step of a weight matrix is the nearest matrix whose singular values are about 1.
 
-    Jordan, Jin, Boza, You, Cesista, Newhouse & Bernstein (2024), "Muon: an optimizer for hidden layers", with
-    Nesterov's momentum; a convolution is the matrix (output channels, inputs). Directions that the gradient hardly
-    shows are learned as fast as the others (measured: docs/measurements.md, "What a reader learns").
+    Jordan, Jin, Boza, You, Cesista, Newhouse & Bernstein (2024), "Muon: an optimizer for hidden layers", with Nesterov
+    momentum. A convolution is a matrix (output channels, inputs). Directions of small gradient are learned as fast as
+    the others (docs/measurements.md, "What a reader learns").
     """
 
     def __init__(
@@ -56,10 +58,10 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrix: Tensor) -> Tensor:
-    """A matrix (m, n) with the same singular vectors and singular values of about 1 (0.7 to 1.2).
+    """A matrix (m, n) with the singular vectors of `matrix` and singular values of about 1 (0.7 to 1.2).
 
-    Newton-Schulz on the smaller Gram matrix: each step multiplies by a polynomial in it, and such factors commute, so
-    that the wide matrix is multiplied twice and not ten times.
+    Newton-Schulz iteration on the smaller Gram matrix. Each step multiplies by a polynomial in it; such factors
+    commute, so the wide matrix is multiplied twice, not ten times.
     """
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonalised(matrix.T).T
@@ -76,13 +78,13 @@ def orthogonalised(matrix: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Optimisers:
-    """Optimisers that share a network's weights among them, each with its learning rates."""
+    """The optimisers of disjoint sets of a network's weights, each with its learning rate schedule."""
 
     members: list[tuple[torch.optim.Optimizer, LRScheduler]]
 
     @property
     def rate(self) -> float:
-        """The learning rate of the first."""
+        """The current learning rate of the first optimiser."""
         return float(self.members[0][0].param_groups[0]["lr"])
 
     def step(self) -> None:
@@ -91,7 +93,7 @@ class Optimisers:
             scheduler.step()
 
     def states(self) -> list[dict[str, Any]]:
-        """All that the next step depends on, besides weights and gradients."""
+        """What the next step depends on, except weights and gradients."""
         return [
             {"optimiser": optimiser.state_dict(), "scheduler": scheduler.state_dict()}
             for optimiser, scheduler in self.members
@@ -106,11 +108,11 @@ class Optimisers:
 def optimisers_of(
     network: nn.Module, name: str, *, learning_rate: float, weight_decay: float, steps: int
 ) -> Optimisers:
-    """The optimisers of a network over `steps` steps; `learning_rate` is the peak of AdamW's one cycle.
+    """The optimisers of a network for `steps` steps; `learning_rate` is the peak of AdamW's one-cycle schedule.
 
-    With Muon, it and the AdamW beside it warm up for half as long and fall in a straight line.
+    With Muon, both optimisers warm up for half as long and decay linearly.
     """
-    steps += 1  # torch counts one before the first
+    steps += 1  # the scheduler counts one step before the first
     if name == ADAMW:
         adamw = torch.optim.AdamW(
             decayed(network.parameters(), weight_decay), learning_rate, fused=True
@@ -143,7 +145,7 @@ def optimisers_of(
 
 
 def decayed(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
-    """Weights decay; biases and normalisations do not."""
+    """Parameter groups: weight decay for matrices and kernels, none for biases and normalisations."""
     listed = list(parameters)
     return [
         {"params": [p for p in listed if p.ndim > 1], "weight_decay": weight_decay},

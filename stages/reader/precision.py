@@ -1,7 +1,7 @@
-"""The precision a reader calculates in: bf16 where the processor multiplies it, fp32 elsewhere.
+"""Floating-point precision of a reader: bf16 where the processor multiplies it natively, fp32 elsewhere.
 
-Weights are stored in fp32 whatever they were trained in. Each machine reads, and where `precision` is auto trains, in
-what it is good at.
+Weights are always stored in fp32. Each machine reads in the precision that suits it, and trains in it where `precision`
+is auto.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 
 import torch
 
-# oneDNN, which makes the products on a CPU, may be held to older instructions. Any but these have bf16.
+# oneDNN, which computes the products on a CPU, may be limited to older instruction sets. All but these have bf16.
 WITHOUT_BF16 = (
     "SSE41",
     "AVX",
@@ -23,15 +23,12 @@ WITHOUT_BF16 = (
     "AVX512_CORE",
     "AVX512_CORE_VNNI",
 )
-BF16 = {
-    "avx512_bf16",
-    "amx_bf16",
-    "bf16",
-}  # names in torch.cpu.get_capabilities(): two of x86, one of Arm
+# Names in torch.cpu.get_capabilities(): two of x86, one of Arm.
+BF16 = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 def multiplies_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bf16 itself, and as fast as that promises."""
+    """Whether the device multiplies bf16 natively, without emulation."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
@@ -42,12 +39,15 @@ def multiplies_bf16(device: torch.device) -> bool:
 
 
 def held_to() -> str:
-    """The instructions that oneDNN is held to, "" where it takes all that there are."""
+    """The instruction set that oneDNN is limited to by the environment; "" where there is no limit."""
     return (os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA", "")).upper()
 
 
 def processor(device: torch.device) -> str:
-    """The kind of processor, by its instructions: as coarse as results depend on it, as "x86_64 AVX512 BF16"."""
+    """The kind of processor, by its instruction set, such as "x86_64 AVX512 BF16".
+
+    It is as coarse as possible: results are equal on processors of one kind.
+    """
     if device.type == "cuda":
         return "CUDA {}.{}".format(*torch.cuda.get_device_capability(device))
     if device.type != "cpu":
@@ -60,9 +60,9 @@ def processor(device: torch.device) -> str:
 def choose_precision(
     asked: str, device: torch.device, *, report: Callable[[str], None] = lambda line: None
 ) -> Literal["bf16", "fp32"]:
-    """bf16 or fp32 for auto, bf16 or fp32; `report` gets a line where bf16 was asked for and has to be emulated.
+    """bf16 or fp32 for `asked`: auto, bf16 or fp32. `report` receives a line where bf16 has to be emulated.
 
-    Raises ValueError where the device has no bf16 at all.
+    Raises ValueError where bf16 is requested and the device does not have it at all.
     """
     native = multiplies_bf16(device)
     if asked == "auto":
@@ -81,5 +81,5 @@ def choose_precision(
 
 
 def arithmetic(precision: str, device: torch.device) -> str:
-    """What numbers were made with, as results record it: "bf16 on x86_64 AVX512 BF16"."""
+    """Precision and processor, as results record them: "bf16 on x86_64 AVX512 BF16"."""
     return f"{precision} on {processor(device)}"

@@ -1,4 +1,4 @@
-"""Temperature scaling: one number that calibrates a reader's confidences (Guo et al. 2017, section 4.2)."""
+"""Temperature scaling: one number that calibrates the confidences of a reader (Guo et al. 2017, section 4.2)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,12 @@ from stages.reader.decoding import softmax
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-TEMPERATURES = (
-    0.05,
-    20.0,
-)  # ends of the search; of a reader that is never wrong, the lower is "best"
+# Ends of the search. A reader without an error has its optimum at 0, and gets the lower end.
+TEMPERATURES = (0.05, 20.0)
 
 
 def best_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
-    """`fit_temperature`, but 1 where these rows tell none: there is none, all are right, or they are no better than
-    chance."""
+    """`fit_temperature`, but 1 where the rows determine none: no rows, or a result at an end of the search."""
     if not len(np.asarray(labels)):
         return 1.0
     found = fit_temperature(logits, labels)
@@ -31,11 +28,12 @@ def best_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
 
 
 def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
-    """The temperature T by which to divide logits (n, A + 1) so that their labels (n,), 0 to A, are likeliest.
+    """The maximum-likelihood temperature T of logits (n, A + 1), divided by T, for labels (n,), 0 to A.
 
     Guo et al. (2017), section 4.2. The negative log-likelihood is convex in 1 / T: its slope crosses 0 once. A result
-    at an end of TEMPERATURES says that none is best: all labels are the likeliest class, or no better than chance.
-    Which rows to take, a decoder's `confidences` says.
+    at an end of TEMPERATURES means that there is no optimum between them: every label is the likeliest class, or the
+    logits are no better than chance. A decoder's `confidences` chooses the rows. Raises ValueError on shapes that do
+    not fit, no rows, logits that are not finite, or labels out of range.
     """
     z = np.asarray(logits, dtype=np.float64)
     y = np.asarray(labels)
@@ -57,10 +55,11 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
 
 
 def peaks(logits: ArrayLike, labels: ArrayLike) -> tuple[Floats, Ints]:
-    """The columns of CTC logits (n, S, A + 1) that the characters read take their confidences from, and their labels.
+    """The columns of CTC logits (n, S, A + 1) that give the characters read their confidences, and their true labels.
 
-    Returns logits (m, A + 1) and labels (m,): the true character that each answers, 0 where it answers none, since the
-    column should have been a blank. labels (n, T) is the truth, 0 after the end.
+    Returns logits (m, A + 1) and labels (m,): the corresponding true character, or 0 where there is none, since the
+    column should have been a blank. labels (n, T) are the truth, 0 after the end. Raises ValueError on shapes that do
+    not fit, and on logits that are not finite.
     """
     z, truth = _checked_ctc(logits, labels)
     posterior = softmax(np.asarray(logits))  # in their own precision, as they were read

@@ -1,4 +1,4 @@
-"""How the cores are shared: batches side by side on the CPU, each on one core."""
+"""Thread pools: batches run in parallel on the CPU, each on one core."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 def map_batches(
     function: Callable[[Batch], Result], batches: Iterable[Batch], device: torch.device
 ) -> list[Result]:
-    """What the function makes of each batch, in order; side by side on the CPU, one after another elsewhere."""
+    """The function's results for each batch, in order; computed in parallel on the CPU, one after another elsewhere."""
     workers = cores() if device.type == "cpu" else 1
     with one_thread_each(workers) as pool:
         return list(pool.map(function, batches))
@@ -25,7 +25,7 @@ def map_batches(
 
 @contextmanager
 def one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool whose threads run Torch's operations on one core each, as does the caller inside the block."""
+    """A pool whose threads run Torch's operations on one core each; so does the caller inside the block."""
     with (
         one_thread(),
         ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool,
@@ -35,7 +35,7 @@ def one_thread_each(workers: int) -> Iterator[ThreadPoolExecutor]:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Operations run on one core inside the block."""
+    """Run Torch's operations on one core inside the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -45,5 +45,5 @@ def one_thread() -> Iterator[None]:
 
 
 def cores() -> int:
-    """How many cores this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

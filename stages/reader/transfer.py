@@ -1,4 +1,4 @@
-"""Starting from a reader that has learned something else: what its weights can give to a new network."""
+"""Transfer learning: initialising a network with the weights of a reader for another alphabet or image size."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ CLASSIFIER = "classifier."
 def transfer(
     network: nn.Module, weights: Mapping[str, Tensor], *, known: str, alphabet: str
 ) -> int:
-    """Fill a network for `alphabet` with the weights of one of the same architecture for the alphabet `known`.
+    """Initialise a network for `alphabet` with the weights of one of the same architecture for the alphabet `known`.
 
-    The classifier takes the rows of the characters that both know (and that of no character); other rows, and all of
-    them where its inputs are other ones (another image size), stay as they are. Returns how many characters it took.
-    Raises ValueError where another tensor is missing or of another shape, or where the classifier is no single layer
-    and the alphabets differ.
+    The classifier takes the rows of the shared characters, and of "no character"; its other rows stay unchanged, and
+    all of them where its inputs differ (another image size). Returns the number of characters transferred. Raises
+    ValueError where a tensor before the classifier is missing or of another shape, or where the classifier is more than
+    one layer and the alphabets differ.
     """
     own = network.state_dict()
     if known == alphabet and all(
@@ -46,9 +46,8 @@ def transfer(
         for character in alphabet
         if character in known
     ]
-    new, old = (
-        torch.tensor(rows) for rows in zip((0, 0), *shared, strict=True)
-    )  # class 0 is no character
+    # class 0 is "no character" in both
+    new, old = (torch.tensor(rows) for rows in zip((0, 0), *shared, strict=True))
     layer = set(own) - trunk
     fits = all(
         name in weights and _same_shape(own[name], alphabet, weights[name], known) for name in layer
@@ -68,5 +67,5 @@ def _same_shape(mine: Tensor, alphabet: str, other: Tensor, known: str) -> bool:
 
 
 def _classes(tensor: Tensor, alphabet: str) -> Tensor:
-    """A classifier's weight or bias (S * (A + 1), ...) by position and class: a view (S, A + 1, ...)."""
+    """A view (S, A + 1, ...) of a classifier's weight or bias (S * (A + 1), ...), by position and class."""
     return tensor.view(-1, len(alphabet) + 1, *tensor.shape[1:])

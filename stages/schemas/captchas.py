@@ -1,4 +1,4 @@
-"""The captcha table and the glyphs: what `generate` leaves."""
+"""Schemas of the captcha table and the glyph table, the outputs of `generate`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from stages.schemas.table import Image, Number, Several, Table, Text, Whole
 
 
 class Condition(Table):
-    """What a rendering was drawn with."""
+    """The noise, level and colour scheme of a rendering."""
 
     noise = Text("noise type, `none` where clean", arrow="category")
     level = Number("dose of the noise, 0 to 1; 0 where clean")
@@ -14,7 +14,7 @@ class Condition(Table):
 
 
 class Measures(Table):
-    """What a rendering measures."""
+    """Measurements of the pixels of a rendering."""
 
     contrast = Number(
         "luma of the foreground less that of the background, -1 to 1", arrow="float32"
@@ -26,11 +26,11 @@ class Measures(Table):
 
 
 class Factors(Condition, Measures):
-    """What the rows of predictions repeat of their rendering."""
+    """The columns of a rendering that the rows of predictions repeat."""
 
 
 class Rendering(Table):
-    """Which captcha, under which condition, and what stands in it."""
+    """The captcha and condition of a rendering, with its text and glyphs."""
 
     captcha = Whole("number of the captcha in its split, from 0", key=True, arrow="int32")
     condition = Whole("number of the condition, from 0, the clean one", key=True, arrow="int16")
@@ -42,7 +42,7 @@ class Rendering(Table):
 
 
 class Palette(Table):
-    """The colours of a rendering; empty lists where the captcha keeps those of its folder."""
+    """The colours of a rendering; empty lists where a captcha of a folder has its original colours."""
 
     foreground = Several("#rrggbb of each character")
     background = Text("#rrggbb")
@@ -63,7 +63,7 @@ class Captchas(Rendering, Condition, Palette, Measures, Picture):
 
 
 class GlyphCounts(Table):
-    """How many glyphs each character has: plots/figures/glyphs.csv."""
+    """plots/figures/glyphs.csv: the number of glyphs of each character, by split."""
 
     label = Text("character", key=True)
     train = Whole("glyphs of the training captchas")

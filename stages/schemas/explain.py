@@ -1,6 +1,6 @@
-"""What `explain` leaves: tables below plots/explain/<part>, a note and arrays below data/explain/<part>.
+"""Schemas of the outputs of `explain`: tables in plots/explain/<part>, a note and arrays in data/explain/<part>.
 
-Each part of the stage (`explain.parts` in params.yaml) has folders of its own.
+Each part of the stage (`explain.parts` in params.yaml) has its own folders.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Texts = NDArray[np.str_]
 
 
 class SaliencyMeasures(Table):
-    """saliency.csv: how faithful the maps of each method are, by condition."""
+    """saliency.csv: faithfulness of the saliency maps of each method, by condition."""
 
     noise = Text("noise type, `none` where clean, or `all` noise types together", key=True)
     level = Number("dose in [0, 1]; missing where noise is `all`", key=True)
@@ -46,7 +46,7 @@ class SaliencyCurves(Table):
 
 
 class SaliencyRandomised(Table):
-    """saliency_randomised.csv: how alike the maps stay while the reader's layers are drawn anew."""
+    """saliency_randomised.csv: similarity of maps while layers of the reader are randomised (Adebayo et al. 2018)."""
 
     method = Text("how the map is made", key=True)
     layer = Text("the last layer that was drawn anew")
@@ -60,7 +60,7 @@ class SaliencyRandomised(Table):
 
 
 class SpaceMeasures(Table):
-    """separation_<space>.csv: where the classes lie in a space of features, by condition."""
+    """separation_<space>.csv: class separation in a feature space, by condition."""
 
     space = Text("space of features", key=True)
     noise = Text("noise type, `none` where clean", key=True)
@@ -75,7 +75,7 @@ class SpaceMeasures(Table):
 
 
 class SpacePlane(Table):
-    """plane_<space>.csv: points in the first two principal directions of the clean ones."""
+    """plane_<space>.csv: points in the plane of the first two principal components of the clean ones."""
 
     space = Text("space of features", key=True)
     noise = Text("noise type, `none` where clean", key=True)
@@ -86,7 +86,7 @@ class SpacePlane(Table):
 
 
 class GlyphLosses(Table):
-    """losses.csv: what it costs the autoencoder to draw glyphs again, by condition; nats per glyph."""
+    """losses.csv: the terms of the autoencoder's loss, by condition; nats per glyph."""
 
     noise = Text("noise type, `none` where clean", key=True)
     level = Number("dose in [0, 1]", key=True)
@@ -127,7 +127,7 @@ class ClassThresholds(Table):
 
 
 class ClassRanking(Table):
-    """class_ranking.csv: the characters from the most to the least robust, and how sure each place is."""
+    """class_ranking.csv: the characters from the most to the least robust, with the uncertainty of each rank."""
 
     place = Number("place from 1; missing where too few captchas show the character")
     character = Text("the true character", key=True)
@@ -152,7 +152,7 @@ class ClassRanking(Table):
 
 
 class ClassPlaces(Table):
-    """class_places.csv: the probability that the character at a place truly has a rank."""
+    """class_places.csv: the probability of each true rank of each character."""
 
     character = Text("the true character", key=True)
     place = Whole("its place in the ranking, from 1")
@@ -161,7 +161,7 @@ class ClassPlaces(Table):
 
 
 class ConfusionMatrices(Table):
-    """confusion_matrices.csv: what each character was read as, by noise type; cells that are not empty."""
+    """confusion_matrices.csv: the confusion matrix of each noise type; cells that are not empty."""
 
     noise = Text("noise type, `none` where clean, or `all` together", key=True)
     actual = Text("the true character", key=True)
@@ -212,7 +212,7 @@ class ConfusionLevels(Table):
 
 
 class CombinationTests(Table):
-    """combination_tests.csv: joint tests that a character's surroundings do not matter, beyond the character itself."""
+    """combination_tests.csv: joint tests that neighbours and repetitions have no effect, given the character."""
 
     term = Text("what surrounds the character: left, right or repeated", key=True)
     F = Number("Wald's statistic over its degrees of freedom")
@@ -224,7 +224,7 @@ class CombinationTests(Table):
 
 
 class CombinationEffects(Table):
-    """combination_effects.csv: the coefficients behind those tests, against the reference of each term."""
+    """combination_effects.csv: the coefficients of those tests, against the reference of each term."""
 
     term = Text("what surrounds the character: left, right or repeated", key=True)
     category = Text("the neighbour, or how the character is repeated", key=True)
@@ -253,7 +253,7 @@ class Combinations(Table):
 
 
 class UnseenScores(Table):
-    """anomaly.csv: how well a class that no model has seen is told from the others, by method and condition."""
+    """anomaly.csv: detection of a class that is not in the training data, by method and condition."""
 
     held_out = Text("the class that was held out", key=True)
     method = Text("the score", key=True)
@@ -276,7 +276,7 @@ class UnseenScores(Table):
 
 @dataclass(frozen=True)
 class PartNote(Record):
-    """data/explain/<part>/note.json: why the part is left out of this study; empty where it is not."""
+    """data/explain/<part>/note.json: why this study cannot have the part; an empty text where it has it."""
 
     text: str
 
@@ -308,21 +308,21 @@ class MeanMaps:
 
 @dataclass(frozen=True, eq=False)
 class SaliencyArrays(MeanMaps, SaliencyGrid):
-    """What is drawn of the saliency maps."""
+    """The arrays of the figures of saliency maps."""
 
     note: str  # what could not be done, or empty
 
 
 @dataclass(frozen=True, eq=False)
 class ReaderSpaceArrays:
-    """What is drawn of the reader's features."""
+    """The arrays of the figure of the reader's features."""
 
     plane_share: float  # of the clean variance that the plane holds; NaN without a plane
 
 
 @dataclass(frozen=True, eq=False)
 class AutoencoderArrays:
-    """What the autoencoders draw, and how much of their latent space is in use."""
+    """Reconstructions of the autoencoders, and the use of their latent space."""
 
     plane_share_vae: float  # of the clean variance that the plane holds; NaN without a plane
     plane_share_vae_classified: float
@@ -334,7 +334,7 @@ class AutoencoderArrays:
 
 @dataclass(frozen=True, eq=False)
 class UnseenArrays:
-    """The scores of n test glyphs with the class held out that is noticed least, by the best method."""
+    """The scores of n test glyphs by the best method, for the held-out class that is detected worst."""
 
     method: str
     label: int  # the class that is held out
@@ -345,11 +345,8 @@ class UnseenArrays:
     labels: NDArray[np.int64]  # (n,)
 
 
-SPACES = {
-    "reader": "reader_space",
-    "vae": "autoencoders",
-    "vae_classified": "autoencoders",
-}  # part that makes each
+# The part that makes each feature space.
+SPACES = {"reader": "reader_space", "vae": "autoencoders", "vae_classified": "autoencoders"}
 PARTS: dict[str, dict[str, type[Table]]] = {  # the tables of each part; one may be absent
     "saliency": {"saliency": SaliencyMeasures, "saliency_curves": SaliencyCurves,
                  "saliency_randomised": SaliencyRandomised},

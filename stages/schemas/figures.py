@@ -1,4 +1,4 @@
-"""The tables that `plot` counts for its figures: plots/figures/*.csv."""
+"""Schemas of the tables behind the figures of `plot`: plots/figures/*.csv."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class OfReader(Table):
 
 
 class Accuracy(OfReader):
-    """accuracy.csv: what each reader reads under each noise type at each level; level 0 stands under every type."""
+    """accuracy.csv: accuracy of each reader under each noise type and level; level 0 is repeated for every type."""
 
     noise = Text("noise type", key=True)
     level = Number("dose of the noise, 0 to 1", key=True)
@@ -29,7 +29,7 @@ class Accuracy(OfReader):
 
 
 class Shares(Table):
-    """The share of some characters that is read right, over all conditions."""
+    """The accuracy of a group of characters, over all conditions."""
 
     accuracy = Number("share of the characters that are read right")
     low = Number("lower end of its interval")
@@ -51,15 +51,15 @@ class OfColour(OfReader):
 
 
 class CharacterAccuracy(OfCharacter, Shares):
-    """characters.csv: what each reader reads of each character."""
+    """characters.csv: accuracy of each reader for each character."""
 
 
 class ColourAccuracy(OfColour, Shares):
-    """colours.csv: what each reader reads in each colour scheme."""
+    """colours.csv: accuracy of each reader for each colour scheme."""
 
 
 class Confusion(OfReader):
-    """confusion.csv: cells of each reader's confusion matrix that are not empty."""
+    """confusion.csv: the cells of each reader's confusion matrix that are not empty."""
 
     actual = Text("true character", key=True)
     predicted = Text("character read, or `missed`", key=True)
@@ -68,8 +68,8 @@ class Confusion(OfReader):
 
 
 class Classification(OfReader):
-    """classification.csv: precision, recall and F1 by character, and their means; a number is missing where it is of
-    the means alone."""
+    """classification.csv: precision, recall and F1 by character, and their means; columns that only the means have are
+    missing for a character."""
 
     renderings = Text("`all`, or `clean` ones alone", key=True)
     character = Text("true character, or `macro` for the mean over all of them", key=True)
@@ -83,7 +83,7 @@ class Classification(OfReader):
 
 
 class Slopes(OfReader):
-    """slopes.csv: what a tenth of the dose adds to the character accuracy, by reader and noise type."""
+    """slopes.csv: the change of character accuracy per tenth of the dose, by reader and noise type."""
 
     noise = Text("noise type", key=True)
     points = Number("percentage points; a cost where negative")
@@ -92,7 +92,7 @@ class Slopes(OfReader):
 
 
 class Effects(OfReader):
-    """effects.csv: what a category adds to the character accuracy beside its reference, all readers together."""
+    """effects.csv: the change of character accuracy of a category against its reference, all readers pooled."""
 
     term = Text("factor of the regression", key=True)
     category = Text("category of the factor", key=True)
@@ -121,7 +121,7 @@ class Reliability(OfReader):
 
 
 class Calibration(OfReader):
-    """calibration.csv: how far confidences can be believed, by noise type and level, of characters that were read."""
+    """calibration.csv: calibration of the confidences of characters that were read, by noise type and level."""
 
     noise = Text("noise type, `none` where clean", key=True)
     level = Number("dose of the noise, 0 to 1; 0 where clean", key=True)
@@ -138,7 +138,7 @@ class Calibration(OfReader):
 
 
 class Counts(Table):
-    """counts.csv: how often a character stands at a position."""
+    """counts.csv: the number of captchas with a character at a position."""
 
     split = Text("train or test", key=True)
     character = Text("true character", key=True)
@@ -147,7 +147,7 @@ class Counts(Table):
 
 
 class PixelChanges(Table):
-    """pixels.csv: means over renderings, by noise type and level; level 0 stands under every type."""
+    """pixels.csv: means over renderings, by noise type and level; level 0 is repeated for every type."""
 
     noise = Text("noise type", key=True)
     level = Number("dose of the noise, 0 to 1", key=True)
@@ -166,9 +166,8 @@ class Associations(Table):
     strength = Number("0 to 1")
 
 
-FIGURE_TABLES: dict[
-    str, type[Table]
-] = {  # by the name of the file in plots/figures, without its suffix
+# By the name of the file in plots/figures, without its suffix.
+FIGURE_TABLES: dict[str, type[Table]] = {
     "accuracy": Accuracy,
     "characters": CharacterAccuracy,
     "colours": ColourAccuracy,

@@ -1,4 +1,4 @@
-"""What `predict` leaves of a training run: its predictions, its metrics, and what the report says beside them."""
+"""Schemas of the outputs of `predict`: predictions, metrics, and details for the report; one file each per run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BY_NOISE = "exact_match_"  # in PredictionDetails' file, before the name of a no
 
 
 class Answers(Table):
-    """What was read of each character."""
+    """The reading of each true character."""
 
     captcha = Whole("number of the captcha in the test split", key=True, arrow="int32")
     condition = Whole("number of the condition, from 0, the clean one", key=True, arrow="int16")
@@ -34,7 +34,7 @@ class Predictions(Answers, Factors):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionMetrics(Record):
-    """metrics/predict/<run>.json: shares read right, of all renderings and of the clean ones, with 95 % intervals."""
+    """metrics/predict/<run>.json: accuracy and exact match over all and over clean renderings, with 95 % intervals."""
 
     character_accuracy: float
     character_accuracy_low: float
@@ -71,12 +71,14 @@ class PredictionDetails(Record):
     coverage_99_low: float
     coverage_99_high: float
     exact_match_by_noise: dict[str, float] = field(default_factory=dict)
-    calibration_error: float | None = None  # of the characters that were read
+    calibration_error: float | None = (
+        None  # expected calibration error of the characters that were read
+    )
     brier_score: float | None = None
-    arithmetic: str | None = None  # precision and processor it read with
+    arithmetic: str | None = None  # precision and processor of the inference
 
     def to_json(self) -> dict[str, Any]:
-        """What is there, flat."""
+        """The fields that are not None, in one flat object."""
         flat = super().to_json()
         by_noise = flat.pop("exact_match_by_noise")
         known = {name: value for name, value in flat.items() if value is not None}

@@ -1,4 +1,4 @@
-"""A record: a frozen dataclass with the keys of a JSON object, all of them and no others."""
+"""Records: frozen dataclasses with exactly the keys of a JSON object."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 @dataclass(frozen=True)
 class Record:
-    """What the dataclasses of JSON files inherit.
+    """The base class of the dataclasses of JSON files.
 
     `artifacts.write_record` and `artifacts.read_record` check a file against its class.
     """
@@ -24,8 +24,11 @@ class Record:
 
     @classmethod
     def from_json(cls, tree: object, where: str) -> Self:
-        """Raise ValueError, one line, where keys are missing or unknown, or a value has another type."""
-        from pydantic import (  # takes a moment: only for those who read records
+        """The record of a JSON object; `where` names its file in errors.
+
+        Raises ValueError, one line, where keys are missing or unknown, or a value has another type.
+        """
+        from pydantic import (  # imported here, since it is slow and writing does not need it
             TypeAdapter,
             ValidationError,
         )

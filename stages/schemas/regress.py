@@ -1,7 +1,7 @@
-"""What the stage regress leaves: its tables in plots/regress, fits.json and table.json; and experiments/runs.json.
+"""Schemas of the outputs of `regress`: tables in plots/regress, fits.json and table.json; and experiments/runs.json.
 
-A share lies between 0 and 1, and so does what is estimated of it: effects, costs, differences and their errors.
-Errors and intervals hold the clustering and the confidence that fits.json says.
+Shares, effects, costs, differences and their standard errors are fractions: 0.01 is one percentage point. Standard
+errors and intervals have the clustering and the confidence that fits.json records.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from stages.schemas.table import Number, Table, Text, Whole
 
 
 class FormulaVariables(Table):
-    """What a formula may name beside the parameters of the readers, per row: one character of one rendering."""
+    """The variables of a formula, except parameters of the readers; one row per character of a rendering."""
 
     noise = Text("noise type, `none` where clean")
     colour = Text("colour scheme")
@@ -29,7 +29,7 @@ class FormulaVariables(Table):
 
 
 class Coefficients(Table):
-    """The coefficients of every regression, with the constant first."""
+    """The coefficients of every regression, the constant first."""
 
     specification = Text("name of the formula", key=True)
     reader = Text("reader whose rows were used, or `all`", key=True)
@@ -61,7 +61,7 @@ class Coefficients(Table):
 
 
 class JointTests(Table):
-    """Wald's test of every term: its coefficients, and those of the products with it, are all zero."""
+    """The Wald test of every term: its coefficients and those of its interactions are all zero."""
 
     specification = Text("name of the formula", key=True)
     reader = Text("reader whose rows were used, or `all`", key=True)
@@ -114,7 +114,7 @@ class Contrasts(Table):
 
 
 class Categories(Table):
-    """The headline's regression without each category: the other coefficient that changes most."""
+    """The headline regression without each category: the other coefficient that changes most."""
 
     factor = Text("factor of the category", key=True)
     category = Text("category left out", key=True)
@@ -128,7 +128,7 @@ class Categories(Table):
 
 
 class ClusterInfluence(Table):
-    """The clusters without which the headline's regression changes most."""
+    """The clusters whose removal changes the headline regression most."""
 
     cluster = Text("label of the cluster", key=True)
     rows = Whole("its rows")
@@ -139,7 +139,7 @@ class ClusterInfluence(Table):
 
 
 class Correlations(Table):
-    """Pearson's correlation of every ordered pair of the headline's regressors."""
+    """Pearson's correlation of every ordered pair of regressors of the headline regression."""
 
     a = Text("regressor", key=True)
     b = Text("regressor", key=True)
@@ -147,7 +147,7 @@ class Correlations(Table):
 
 
 class AddedVariables(Table):
-    """Added-variable plots of the headline's regressors, in bins: what the other regressors leave of each."""
+    """Added-variable plots of the headline regression, in bins: residuals given the other regressors."""
 
     term = Text("term of the formula")
     category = Text("category of the factors in the term, empty of a number")
@@ -237,7 +237,7 @@ TABLES: dict[str, type[Table]] = {  # by name of the file in plots/regress
 
 @dataclass(frozen=True)
 class DroppedTerm(Record):
-    """A term that a regression could not hold, and why."""
+    """A term that a regression had to drop, with the reason."""
 
     term: str
     reason: str
@@ -245,7 +245,7 @@ class DroppedTerm(Record):
 
 @dataclass(frozen=True)
 class ClusterRows(Record):
-    """Rows of a cluster."""
+    """The number of rows per cluster."""
 
     least: int
     mean: float
@@ -272,7 +272,7 @@ class LargestCook(Record):
 
 @dataclass(frozen=True)
 class ResetTest(Record):
-    """RESET: powers of the fitted values explain nothing more."""
+    """Ramsey's RESET: powers of the fitted values have no additional effect."""
 
     F: float
     df1: int
@@ -329,7 +329,7 @@ class RandomisationTest(Record):
 
 @dataclass(frozen=True)
 class Fits(Record):
-    """data/regression/fits.json: how the regressions were estimated, and each of them in full."""
+    """data/regression/fits.json: the estimator, and each regression in full."""
 
     estimator: str
     cluster: Sequence[str]  # what the rows are clustered by
@@ -362,7 +362,7 @@ class PublicationLine(Record):
 
 @dataclass(frozen=True)
 class Publication(Record):
-    """plots/regress/table.json: the table of a publication, before it is written in any language."""
+    """plots/regress/table.json: the publication table, independent of an output format."""
 
     title: str
     header: Sequence[str]  # (1), (2) …

@@ -1,4 +1,4 @@
-"""A table's columns, their types and its row key, declared once. A column is named by its attribute: `Costs.noise`.
+"""Declarations of tables: columns, types and row key. A column is named by its attribute, as `Costs.noise`.
 
 A class per table, its columns in their order:
 
@@ -8,23 +8,27 @@ A class per table, its columns in their order:
         noise = Text("noise type", key=True)
         cost = Number("share of the characters that the noise costs, 0 to 1")
 
-`Costs.noise` is the string "noise": `frame[Costs.noise]` is checked by mypy, and no other module writes the name.
-`artifacts.write_table` and `artifacts.read_table` check a file against its class. A table that is Parquet says its
-types there as well (`arrow`); `artifacts` makes pyarrow's schema of them. A class of several tables has the columns of
-each, in the order of its bases, before its own.
+`Costs.noise` is the string "noise": mypy checks `frame[Costs.noise]`, and no other module contains the name.
+`artifacts.write_table` and `artifacts.read_table` check a file against its class. A Parquet table also declares its
+types (`arrow`), from which `artifacts` builds the pyarrow schema. A class with several bases has the columns of each,
+in the order of the bases, before its own.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import ClassVar
 
+Cell = str | int | float
+Row = dict[str, Cell]  # by column; "" where there is no number
+
 
 class Column:
-    """A column of a `Table`: its meaning, and whether it is part of the row key."""
+    """A column of a `Table`, with its meaning; `key` where it is part of the row key."""
 
     kind: ClassVar[type]
-    default: ClassVar[str]  # type in Parquet where a column names no other
+    default: ClassVar[str]  # type in Parquet unless `arrow` is given
 
     def __init__(self, meaning: str, *, key: bool = False, arrow: str = "") -> None:
         self.meaning = meaning
@@ -40,14 +44,14 @@ class Column:
 
 
 class Text(Column):
-    """A text; "NA" and "1" stay texts."""
+    """A text; "NA" and "1" are read as texts."""
 
     kind = str
     default = "string"
 
 
 class Number(Column):
-    """A float; NaN in memory and an empty cell in a file where there is none."""
+    """A float; a missing one is NaN in memory and an empty cell in a file."""
 
     kind = float
     default = "float64"
@@ -61,7 +65,7 @@ class Whole(Column):
 
 
 class Flag(Column):
-    """True or false; only in Parquet."""
+    """A boolean; only in Parquet."""
 
     kind = bool
     default = "bool"
@@ -75,14 +79,14 @@ class Several(Column):
 
 
 class Image(Column):
-    """A picture's bytes; only in Parquet, which says how many there are."""
+    """The bytes of an image; only in Parquet, whose type has their number."""
 
     kind = bytes
     default = "image"
 
 
 class Table:
-    """The columns of a table, in their order. Never instantiated: rows are dictionaries or a data frame."""
+    """A table with its columns in order. Never instantiated: rows are dictionaries or a data frame."""
 
     columns: ClassVar[dict[str, Column]] = {}
 
@@ -105,10 +109,31 @@ class Table:
 
     @classmethod
     def check(cls, names: Iterable[str], where: str) -> None:
-        """Raise ValueError, one line, where the columns are not those declared, in their order."""
+        """Raise ValueError, one line, where the columns differ from those declared, or in their order."""
         found = list(names)
         if found != cls.names():
             raise ValueError(
                 f"{where}: expected the columns {', '.join(cls.names())}, got {', '.join(found)}: "
                 "it was written by another version; run `dvc repro -f`"
             )
+
+
+def row_of(table: type[Table], record: object = None, /, **others: Cell) -> Row:
+    """A row of a table: each column is taken from `others`, else from the record's attribute of the same name.
+
+    A number that is not finite becomes "". Raises ValueError on a name in `others` that is no column, and
+    AttributeError where the record lacks one.
+    """
+    unknown = others.keys() - table.columns.keys()
+    if unknown:
+        raise ValueError(f"{table.__name__} has no column {', '.join(sorted(unknown))}")
+    cells = {
+        name: others[name] if name in others else getattr(record, name) for name in table.columns
+    }
+    return {name: finite_or_blank(cell) for name, cell in cells.items()}
+
+
+def finite_or_blank(cell: Cell) -> Cell:
+    if not isinstance(cell, float):
+        return cell
+    return float(cell) if math.isfinite(cell) else ""  # NumPy's float64 becomes Python's float

@@ -1,4 +1,4 @@
-"""What `train` leaves of a training run, beside the reader itself."""
+"""Schemas of the outputs of `train`, except the reader itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stages.schemas.table import Number, Table, Whole
 
 
 class Epochs(Table):
-    """plots/train/<run>.csv: one row per epoch; none for a reader that learns nothing here."""
+    """plots/train/<run>.csv: one row per epoch; none for an external reader."""
 
     epoch = Whole("number of the epoch, from 1", key=True)
     train_loss = Number("mean loss per training captcha")
@@ -21,7 +21,7 @@ class Epochs(Table):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingRecord(Record):
-    """plots/train/<run>.json: the best epoch, and what the reader is. An external reader has the first three alone."""
+    """plots/train/<run>.json: the best epoch, and the reader's size. An external reader has only the first three."""
 
     validation_character_accuracy: float
     validation_exact_match: float
@@ -29,9 +29,9 @@ class TrainingRecord(Record):
     validation_loss: float | None = None
     epochs: int | None = None
     best_epoch: int | None = None
-    temperature: float | None = None  # that its confidences are calibrated with
-    arithmetic: str | None = None  # precision and processor it was trained with
+    temperature: float | None = None  # that calibrates the confidences
+    arithmetic: str | None = None  # precision and processor of the training
 
     def to_json(self) -> dict[str, Any]:
-        """What is there."""
+        """The fields that are not None."""
         return {name: value for name, value in super().to_json().items() if value is not None}

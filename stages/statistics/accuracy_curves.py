@@ -1,20 +1,21 @@
-"""Success by level of noise: what was observed, and the regression's line."""
+"""Success by level of noise as rows: what was observed, the regression's line, thresholds and areas."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stages.schemas.regress import DoseResponses, FormulaVariables
+from stages.schemas.regress import Areas, DoseResponses, FormulaVariables, Thresholds
+from stages.schemas.table import Cell, Row, row_of
 from stages.schemas.words import CLEAN
+from stages.statistics.arrays import Ints
 from stages.statistics.condition_cells import Cells
 from stages.statistics.regression import Regression
 from stages.statistics.sample import Sample
-from stages.statistics.tidy import Row, blank_if_nan
+from stages.statistics.thresholds import DoseResponse
 
-Ints = NDArray[np.int64]
+Curves = Mapping[tuple[str, str], DoseResponse]  # by reader and noise type
 
 
 def curve_rows(sample: Sample, reader: str, noise: str) -> Ints:
@@ -54,17 +55,39 @@ def _responses(
     )
     for cell, value in zip(*whole.of(reader, noise), strict=True):
         here = level == value
-        yield {
-            DoseResponses.reader: reader,
-            DoseResponses.noise: noise,
-            DoseResponses.level: float(value),
-            DoseResponses.dose: float(variables.numbers[dose][here].mean()),
-            DoseResponses.rmse: float(variables.numbers[FormulaVariables.rmse][here].mean()),
-            DoseResponses.ssim_loss: float(
-                variables.numbers[FormulaVariables.ssim_loss][here].mean()
-            ),
-            DoseResponses.rows: int(here.sum()),
-            DoseResponses.accuracy: float(sample.success[rows][here].mean()),
-            DoseResponses.line: blank_if_nan(float(fitted[here].mean())),
-            DoseResponses.exact: float(whole.mean[cell]),
-        }
+        means = {name: values[here].mean() for name, values in variables.numbers.items()}
+        yield row_of(
+            DoseResponses,
+            reader=reader,
+            noise=noise,
+            level=value,
+            dose=means[dose],
+            rmse=means[FormulaVariables.rmse],
+            ssim_loss=means[FormulaVariables.ssim_loss],
+            rows=int(here.sum()),
+            accuracy=sample.success[rows][here].mean(),
+            line=fitted[here].mean(),
+            exact=whole.mean[cell],
+        )
+
+
+def threshold_rows(
+    curves: Curves, between: Callable[[str, str, float], Mapping[str, Cell]]
+) -> list[Row]:
+    """One row per reader, noise type and share of the captchas; a level or an end that is not reached is blank.
+
+    `between` gives sd_between_runs and runs of a reader, noise type and share.
+    """
+    return [
+        row_of(Thresholds, one, reader=reader, noise=noise, **between(reader, noise, one.share))
+        for (reader, noise), curve in curves.items()
+        for one in curve.thresholds
+    ]
+
+
+def area_rows(curves: Curves) -> list[Row]:
+    """One row per reader and noise type: the area under its curve."""
+    return [
+        row_of(Areas, curve.area, reader=reader, noise=noise, area=curve.area.value)
+        for (reader, noise), curve in curves.items()
+    ]

@@ -13,14 +13,16 @@ from math import ceil, floor, inf, sqrt
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from stages.statistics.arrays import Floats, Ints
+from stages.statistics.bootstrap import draws_in_parts, multinomial_counts
+
 Equal = Literal["mass", "width"]  # what the bins have in common: rows, or their length on [0, 1]
 
-BINS = 15  # as Guo et al. (2017)
+CONFIDENCE_BINS = 15  # as Guo et al. (2017)
 WEIGHTS_IN_MEMORY = 2_000_000  # weights of a bootstrap in memory at a time
+COVERAGE_CONFIDENCE = 0.95  # confidence of the interval of a coverage
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Group:
     brier: float
 
 
-def bin_of(confidence: ArrayLike, bins: int = BINS, equal: Equal = "mass") -> Ints:
+def bin_of(confidence: ArrayLike, bins: int = CONFIDENCE_BINS, equal: Equal = "mass") -> Ints:
     """The bin of each row (N,), from 0 to bins - 1; some may be empty.
 
     Equal width: (k / bins, (k + 1) / bins], 0 in the first. Equal mass: by rank, equal confidences together where their
@@ -75,7 +77,7 @@ def bin_of(confidence: ArrayLike, bins: int = BINS, equal: Equal = "mass") -> In
 
 
 def reliability_curve(
-    confidence: ArrayLike, success: ArrayLike, bins: int = BINS, equal: Equal = "mass"
+    confidence: ArrayLike, success: ArrayLike, bins: int = CONFIDENCE_BINS, equal: Equal = "mass"
 ) -> ReliabilityCurve:
     """Accuracy beside mean confidence, by bin; on the diagonal where calibrated.
 
@@ -90,7 +92,7 @@ def reliability_curve(
 
 
 def expected_calibration_error(
-    confidence: ArrayLike, success: ArrayLike, bins: int = BINS, equal: Equal = "mass"
+    confidence: ArrayLike, success: ArrayLike, bins: int = CONFIDENCE_BINS, equal: Equal = "mass"
 ) -> float:
     """ECE, the mean distance of accuracy from confidence over bins: Naeini, Cooper & Hauskrecht (2015); Guo et al.
     (2017).
@@ -103,14 +105,14 @@ def expected_calibration_error(
 
 
 def rms_calibration_error(
-    confidence: ArrayLike, success: ArrayLike, bins: int = BINS, equal: Equal = "mass"
+    confidence: ArrayLike, success: ArrayLike, bins: int = CONFIDENCE_BINS, equal: Equal = "mass"
 ) -> float:
     """Root of `squared_calibration_error`, 0 where that is negative."""
     return sqrt(max(0.0, squared_calibration_error(confidence, success, bins, equal)))
 
 
 def squared_calibration_error(
-    confidence: ArrayLike, success: ArrayLike, bins: int = BINS, equal: Equal = "mass"
+    confidence: ArrayLike, success: ArrayLike, bins: int = CONFIDENCE_BINS, equal: Equal = "mass"
 ) -> float:
     """The mean squared distance of accuracy from confidence over bins, less what chance adds; may be negative.
 
@@ -136,7 +138,7 @@ def calibration_by_group(
     success: ArrayLike,
     noise: ArrayLike,
     level: ArrayLike,
-    bins: int = BINS,
+    bins: int = CONFIDENCE_BINS,
     equal: Equal = "mass",
 ) -> list[Group]:
     """One row for each noise (N,) and level (N,) that occur together, sorted."""
@@ -196,21 +198,20 @@ def coverage_interval(
     accuracy: float = 0.99,
     *,
     error_ratio: Callable[[Floats], float] | None = None,
-    level: float = 0.95,
     draws: int = 1000,
     rng: np.random.Generator,
 ) -> tuple[float, float, float]:
-    """The coverage of `coverage_at` with percentiles over resamples of whole captchas: Field & Welsh (2007).
+    """The coverage of `coverage_at` with its 95 % interval: percentiles over resamples of whole captchas (cluster
+    bootstrap, Field & Welsh 2007).
 
-    captcha (N,) labels, G >= 2: the renderings of one captcha come and go together. The threshold is chosen anew in
-    each resample. Glyphs cannot be resampled with captchas, which hold several: weights multiplied over them would vary
-    far too much (Owen 2007, Annals of Applied Statistics 1:386). What moves the coverage is by how much the answers
-    exceed the accuracy; the percentiles are stretched about the estimate by `error_ratio` of that excess (N,), which
-    says how much the standard error of a mean grows when glyphs count, and cut at 0 and 1.
+    captcha (N,) labels, G >= 2: the renderings of one captcha are drawn together. Each resample chooses its own
+    threshold. Glyphs cannot be resampled with captchas, which hold several: products of weights vary far too much
+    (Owen 2007, Annals of Applied Statistics 1:386). Instead the percentiles are stretched about the estimate by
+    `error_ratio`, then cut at 0 and 1: of the excess (N,) of the answers over the accuracy, it says how much the
+    standard error of the mean grows when glyphs count.
     """
     p, y = _checked(confidence, success)
     _check_share("accuracy", accuracy)
-    _check_share("level", level)
     labels, index = np.unique(np.asarray(captcha), return_inverse=True)
     G = len(labels)
     if index.shape != p.shape or G < 2 or draws < 1:
@@ -220,12 +221,11 @@ def coverage_interval(
         )
     order, ends = _ranked(p)
     drawn: list[float] = []
-    while len(drawn) < draws:
-        block = min(draws - len(drawn), max(1, WEIGHTS_IN_MEMORY // len(p)))
-        weights = rng.multinomial(G, np.full(G, 1 / G), size=block)[:, index[order]]  # (B, N)
+    for count in draws_in_parts(draws, max(1, WEIGHTS_IN_MEMORY // len(p))):
+        weights = multinomial_counts(G, count, rng=rng)[:, index[order]]  # (B, N)
         drawn += (_most(weights, y[order], ends, accuracy) / weights.sum(axis=1)).tolist()
     drawn.sort()
-    tail = (1 - level) / 2 * (draws - 1)
+    tail = (1 - COVERAGE_CONFIDENCE) / 2 * (draws - 1)
     found = coverage_at(p, y, accuracy)
     excess = np.where(p >= found.threshold, y - accuracy, 0.0)
     wider = (error_ratio(excess) if error_ratio else 1.0) - 1

@@ -29,7 +29,7 @@ from stages.statistics.formulas import FormulaPart, Term
 from stages.statistics.moments import Moments, independent, total_of
 
 MOMENT_ROWS = 4096  # of X at a time
-SAMPLE = 1000  # values that are looked at before all are
+VALUES_TRIED = 1000  # values that are looked at before all are
 
 
 def build_design(terms: Sequence[Term], variables: Variables) -> Design:
@@ -199,8 +199,8 @@ def _confounding_factors(term: Term, terms: Sequence[Term], variables: Variables
 
 def _distinct(values: Floats, most: int) -> int:
     """How many different values there are, counted up to `most`: all of them are rarely looked at."""
-    few = len(np.unique(values[:SAMPLE]))
-    return few if few >= most or len(values) <= SAMPLE else min(most, len(np.unique(values)))
+    few = len(np.unique(values[:VALUES_TRIED]))
+    return few if few >= most or len(values) <= VALUES_TRIED else min(most, len(np.unique(values)))
 
 
 class TermCoding:

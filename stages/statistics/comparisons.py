@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stages.schemas.regress import FormulaVariables
+from stages.schemas.regress import Contrasts, Costs, FormulaVariables
+from stages.schemas.table import Row, row_of
+from stages.schemas.words import CLEAN, POOLED
+from stages.statistics.arrays import Floats
 from stages.statistics.contrasts import Means, contrasts, ranks
 from stages.statistics.design_matrix import Variables
 from stages.statistics.marginal_effects import FactorEffects, effects_of
+from stages.statistics.observations import rows_of_reader
 from stages.statistics.regression import Regression
 from stages.statistics.runs import PerRun
+from stages.statistics.sample import Sample
 from stages.statistics.significance import Inference
-from stages.statistics.tidy import Row, contrast_row, cost_row
-
-Floats = NDArray[np.float64]
+from stages.statistics.tidy import Rows
 
 NOISE = FormulaVariables.noise  # the factor whose clean category is no noise type
+
+
+def comparison_tables(
+    regressions: Sequence[Regression],
+    sample: Sample,
+    between: PerRun,
+    confidence: float,
+    *,
+    rng_of: Callable[..., np.random.Generator],
+) -> Rows:
+    """Contrasts of all categories of every factor, and costs of the noise types, of each regression.
+
+    `rng_of` gives a random stream for a table, a reader and a factor.
+    """
+    tables: Rows = {Costs: [], Contrasts: []}
+    for one in regressions:
+        own = sample if one.reader == POOLED else sample.take(rows_of_reader(sample, one.reader))
+        for found in factor_effects(one, own.variables):
+            rng = rng_of("contrasts", one.reader, found.variable)
+            tables[Contrasts] += _contrast_rows(one, found, between, confidence, rng=rng)
+            if found.variable == NOISE and NOISE in one.design.terms:
+                rng = rng_of("costs", one.reader)
+                tables[Costs] += _cost_rows(one, found, between, confidence, rng=rng)
+    return tables
 
 
 def factor_effects(one: Regression, variables: Variables) -> list[FactorEffects]:
@@ -30,10 +56,10 @@ def factor_effects(one: Regression, variables: Variables) -> list[FactorEffects]
     ]
 
 
-def means_of(one: Regression, found: FactorEffects, clean: str) -> tuple[Means, Floats]:
+def means_of(one: Regression, found: FactorEffects) -> tuple[Means, Floats]:
     """The effects of a factor's categories (of noise: of those that are noise), and their gradients (M, K)."""
     chosen = [
-        i for i, name in enumerate(found.categories) if (found.variable, name) != (NOISE, clean)
+        i for i, name in enumerate(found.categories) if (found.variable, name) != (NOISE, CLEAN)
     ]
     gradients = found.gradients[chosen]
     return Means(
@@ -52,17 +78,16 @@ def weights_of(one: Regression, gradient: Floats) -> dict[tuple[str, str], float
     }
 
 
-def contrast_rows(
+def _contrast_rows(
     one: Regression,
     found: FactorEffects,
-    clean: str,
     between: PerRun,
     confidence: float,
     *,
     rng: np.random.Generator,
 ) -> Iterator[Row]:
-    """Every pair of categories; of noise types those that are none but `clean`."""
-    means, gradients = means_of(one, found, clean)
+    """One row per pair of categories; clean is no noise type."""
+    means, gradients = means_of(one, found)
     place = {name: i for i, name in enumerate(means.categories)}
     for pair in contrasts(means, confidence=confidence, rng=rng):
         moved = between.combination(
@@ -70,40 +95,44 @@ def contrast_rows(
             one.reader,
             weights_of(one, gradients[place[pair.a]] - gradients[place[pair.b]]),
         )
-        yield contrast_row(found.variable, one.reader, pair, moved)
+        yield row_of(Contrasts, pair, factor=found.variable, reader=one.reader, **moved)
 
 
-def cost_rows(
+def _cost_rows(
     one: Regression,
     found: FactorEffects,
-    clean: str,
     between: PerRun,
     confidence: float,
     *,
     rng: np.random.Generator,
 ) -> Iterator[Row]:
-    """What each noise type costs against clean: less success is a larger cost. None where clean does not occur."""
-    if clean not in found.categories:
+    """One row per noise type: what it costs against clean; less success is a larger cost. None without clean rows."""
+    if CLEAN not in found.categories:
         return
-    at = found.categories.index(clean)
+    at = found.categories.index(CLEAN)
     lost = FactorEffects(
         found.variable,
         found.categories,
         found.effects[at] - found.effects,
         found.gradients[at] - found.gradients,
     )
-    means, gradients = means_of(one, lost, clean)
+    means, gradients = means_of(one, lost)
     ends = Inference(means.effects, means.df, means.covariances, means.covariances).interval(
         confidence
     )
     errors = means.standard_error(np.eye(len(means.effects)))
     for i, rank in enumerate(ranks(means, confidence=confidence, rng=rng)):
-        yield cost_row(
-            one.reader,
-            rank.category,
-            float(means.effects[i]),
-            float(errors[i]),
-            (float(ends[i, 0]), float(ends[i, 1])),
+        moved = between.combination(one.specification, one.reader, weights_of(one, gradients[i]))
+        yield row_of(
+            Costs,
             rank,
-            between.combination(one.specification, one.reader, weights_of(one, gradients[i])),
+            reader=one.reader,
+            noise=rank.category,
+            cost=means.effects[i],
+            standard_error=errors[i],
+            low=ends[i, 0],
+            high=ends[i, 1],
+            rank_low=rank.low,
+            rank_high=rank.high,
+            **moved,
         )

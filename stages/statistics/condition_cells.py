@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.schemas.words import CLEAN
+from stages.statistics.arrays import Floats, Ints
 from stages.statistics.clustered import covariance_of_means, fewest_clusters
 from stages.statistics.design_matrix import Factor
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from scipy import special
 from stages.statistics.arrays import Floats, Ints
 
 T_DRAWS = 10_000  # of the multivariate t; a 95 % quantile is then known to about 1 %
-POWER = 0.8  # with which a difference is called detectable
+DETECTION_POWER = 0.8  # with which a difference is called detectable
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def contrasts(means: Means, *, confidence: float, rng: np.random.Generator) -> l
     t = special.stdtrit(means.df, (1 + confidence) / 2)
     both = special.stdtrit(means.df, confidence)  # of the two one-sided tests (Schuirmann 1987)
     probability = special.stdtr(means.df, difference / known)
-    power = special.stdtrit(means.df, POWER)
+    power = special.stdtrit(means.df, DETECTION_POWER)
     return [
         Contrast(
             means.categories[a],

@@ -9,12 +9,14 @@ characters that were not read right. 1 is as the baseline; the mean is of ratios
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
 
 import numpy as np
 
+from stages.schemas.regress import CorruptionErrors
+from stages.schemas.table import Row, row_of
 from stages.statistics.arrays import Floats
 from stages.statistics.bootstrap import percentile_interval
 from stages.statistics.condition_cells import Cells
@@ -41,6 +43,16 @@ class Corruption:
     error: float  # the same under noise, mean over levels and types
     ratio: Ratio  # CE, or mCE over several
     relative: Ratio
+
+
+def noise_groups(types: Sequence[str], unseen: Iterable[str]) -> list[tuple[str, ...]]:
+    """Each noise type alone, all of them, those that training had and those that it had not; none twice."""
+    apart = set(unseen) & set(types)
+    groups = [*((noise,) for noise in types), tuple(types)]
+    if apart:
+        groups.append(tuple(noise for noise in types if noise not in apart))
+        groups.append(tuple(noise for noise in types if noise in apart))
+    return list(dict.fromkeys(groups))
 
 
 def corruptions(
@@ -108,3 +120,34 @@ def _interval(values: Floats, confidence: float) -> Ratio:
         return Ratio(float(values[0]), np.nan, np.nan)
     low, high = percentile_interval(drawn, confidence)
     return Ratio(float(values[0]), float(min(low, values[0])), float(max(high, values[0])))
+
+
+def corruption_rows(found: Sequence[Corruption], seen: Mapping[str, Sequence[str]]) -> list[Row]:
+    """One row per reader and group of noise types (of one type: CE; of several: mCE).
+
+    `seen` are the types that each reader trained on.
+    """
+    return [
+        row_of(
+            CorruptionErrors,
+            one,
+            noise="+".join(one.noises),
+            types=len(one.noises),
+            seen=_share_seen(one.noises, seen[one.reader]),
+            clean_error=one.clean,
+            ratio=one.ratio.value,
+            ratio_low=one.ratio.low,
+            ratio_high=one.ratio.high,
+            relative=one.relative.value,
+            relative_low=one.relative.low,
+            relative_high=one.relative.high,
+        )
+        for one in found
+    ]
+
+
+def _share_seen(noises: Sequence[str], seen: Sequence[str]) -> str:
+    known = sum(noise in seen for noise in noises)
+    if known == len(noises):
+        return "all"
+    return "some" if known else "none"

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stages.schemas.words import CLEAN
+from stages.statistics.arrays import Floats
 from stages.statistics.condition_cells import Cells
 from stages.statistics.thresholds import DoseResponse, dose_response, level_at
-
-Floats = NDArray[np.float64]
 
 
 def joint_dose_responses(

@@ -156,7 +156,7 @@ def effects_of(
 
 
 def _effects(name: str, variables: Variables, means: Floats) -> FactorEffects:
-    """means (M, 1 + K): an average and its derivatives by beta a row."""
+    """means (M, 1 + K): one row per average, then its derivatives by beta."""
     if name not in variables.factors:
         return FactorEffects(name, ("",), means[:, 0], means[:, 1:])
     means = means - means[0]

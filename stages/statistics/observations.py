@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from stages.schemas.predict import Predictions
 from stages.schemas.regress import FormulaVariables
 from stages.schemas.words import CLEAN
+from stages.statistics.arrays import Ints
 from stages.statistics.design_matrix import Factor, Variables, make_factor
 from stages.statistics.regression import Clusters
 from stages.statistics.run_variance import TrainingRuns
@@ -41,6 +43,25 @@ KEY = [*Predictions.row_key(), Predictions.truth]
 OBSERVATION_COLUMNS = [name for name in Predictions.names() if name != Predictions.confidence]
 
 Groups = Mapping[str, Sequence[str]]  # the entries that are training runs of a reader, by its name
+
+
+def check_same_characters(predictions: Mapping[str, pa.Table], folder: Path) -> None:
+    """Raise ValueError, one line, where a table is empty or lacks values, or where their rows are not of the same test
+    characters; `folder` holds a file per entry."""
+    first, *_ = predictions
+    for name, table in predictions.items():
+        path = folder / f"{name}.parquet"
+        missing = [column for column in OBSERVATION_COLUMNS if table[column].null_count]
+        if missing:
+            raise ValueError(
+                f"{path}: {', '.join(missing)} should have a value in every row: run `dvc repro -f`"
+            )
+        if not len(table):
+            raise ValueError(f"{path} has no rows: run `dvc repro -f`")
+        if not table.select(KEY).equals(predictions[first].select(KEY)):
+            raise ValueError(
+                f"{path} is of other test characters than {first}.parquet: run `dvc repro -f`"
+            )
 
 
 def sample_of(
@@ -176,7 +197,8 @@ def stacked(
     return np.concatenate([table[column].to_numpy() for table in predictions.values()]).astype(kind)
 
 
-def rows_of_reader(sample: Sample, name: str) -> NDArray[np.int64]:
+def rows_of_reader(sample: Sample, name: str) -> Ints:
+    """Indices of the rows of one reader."""
     readers = sample.variables.factors[READER]
     return np.flatnonzero(readers.codes == readers.categories.index(name))
 

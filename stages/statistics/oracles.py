@@ -12,8 +12,10 @@ from statsmodels.regression.linear_model import OLS
 from stages.statistics.arrays import Floats, Ints
 from stages.statistics.least_squares import Blocks, Fit
 
-BETA = 1e-8  # largest difference of a coefficient, in spreads of y per spread of its column
-ERROR = 1e-6  # and of its CV1 standard error, relative
+COEFFICIENT_TOLERANCE = (
+    1e-8  # largest difference of a coefficient, in spreads of y per spread of its column
+)
+ERROR_TOLERANCE = 1e-6  # and of its CV1 standard error, relative
 
 
 def confirm(blocks: Blocks, fit: Fit) -> None:
@@ -24,7 +26,7 @@ def confirm(blocks: Blocks, fit: Fit) -> None:
         "statsmodels": statsmodels(X, y, cluster),
     }.items():
         scale = np.sqrt(np.square(X).mean(axis=0)) / y.std()
-        _compare(library, "coefficient", fit.names, fit.beta, beta, BETA / scale)
+        _compare(library, "coefficient", fit.names, fit.beta, beta, COEFFICIENT_TOLERANCE / scale)
         measured = np.flatnonzero(fit.standard_error_cv1 > 0)
         _compare(
             library,
@@ -32,7 +34,7 @@ def confirm(blocks: Blocks, fit: Fit) -> None:
             [fit.names[k] for k in measured],
             fit.standard_error_cv1[measured],
             error[measured],
-            ERROR * error[measured],
+            ERROR_TOLERANCE * error[measured],
         )
 
 

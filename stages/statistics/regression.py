@@ -19,6 +19,7 @@ from stages.statistics.diagnostics import (
     without_terms,
 )
 from stages.statistics.formulas import Term
+from stages.statistics.influence import LeaveOut
 from stages.statistics.least_squares import Fit, least_squares, two_way
 from stages.statistics.run_variance import TrainingRuns, between_runs
 from stages.statistics.sample import Sample, intersection, order_of
@@ -26,7 +27,8 @@ from stages.statistics.significance import Test, adjusted
 from stages.statistics.wild import cluster_moments, wild_p
 
 WILD_DRAWS = 9999  # of the wild cluster bootstrap, where not all draws are taken
-CONFIRMED = 200_000  # rows up to which other libraries fit the same regression: they need ten times the time and memory
+# Other libraries fit the same regression up to so many rows: they need ten times the time and memory.
+MOST_CONFIRMED_ROWS = 200_000
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,15 @@ class Regression:
         return self.design.columns
 
     @property
+    def leave_out(self) -> LeaveOut:
+        """What changes where a row or a cluster is left out; `estimate` always measures it."""
+        if self.fit.leave_out is None:
+            raise ValueError(
+                f"regression {self.specification}, {self.reader}: fitted without leave-one-out results"
+            )
+        return self.fit.leave_out
+
+    @property
     def p(self) -> Floats:  # (K,)
         p: Floats = np.exp(self.fit.log_p)
         return p
@@ -118,7 +129,7 @@ def _estimate(
     first = sample.by(clusters.labels[0])
     blocks = first.blocks(design)
     fit = least_squares(blocks, design.names)
-    confirmed = confirm and sample.rows <= CONFIRMED
+    confirmed = confirm and sample.rows <= MOST_CONFIRMED_ROWS
     if confirmed:
         oracles.confirm(blocks, fit)
     wild = None

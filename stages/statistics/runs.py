@@ -17,17 +17,20 @@ import pyarrow as pa
 
 from stages.schemas.predict import Predictions
 from stages.schemas.regress import Coefficients, RunEstimates
+from stages.schemas.table import Row
 from stages.schemas.words import CLEAN, POOLED
 from stages.statistics import moments as cross
 from stages.statistics.coding import build_design
 from stages.statistics.condition_cells import Cells
+from stages.statistics.design_matrix import DesignColumn
 from stages.statistics.formulas import Term
 from stages.statistics.observations import sample_of, without_readers
+from stages.statistics.regression import Regression
 from stages.statistics.sample import Sample
 from stages.statistics.shares import whole_captchas
 from stages.statistics.thresholds import level_at
 
-READ = (
+ACCURACY_COLUMNS = (
     Predictions.captcha,
     Predictions.condition,
     Predictions.level,
@@ -35,7 +38,7 @@ READ = (
     Predictions.reading,
     Predictions.success,
 )  # the columns behind accuracies
-FREE = (
+IGNORED_READER_PARAMETERS = (
     "seed",
     "precision",
     "device",
@@ -46,6 +49,10 @@ Key = tuple[str, ...]
 
 def coefficient(specification: str, reader: str, term: str, category: str) -> Key:
     return "coefficient", specification, reader, term, category
+
+
+def coefficient_key(regression: Regression, column: DesignColumn) -> Key:
+    return coefficient(regression.specification, regression.reader, column.term, column.category)
 
 
 def threshold(reader: str, noise: str, share: float) -> Key:
@@ -65,19 +72,18 @@ class RunSpread:
     sd: float
     runs: int
 
-    def cells(self) -> dict[str, float | int]:
-        return {Coefficients.sd_between_runs: self.sd, Coefficients.runs: self.runs}
 
-
-EMPTY: dict[str, str] = {
-    Coefficients.sd_between_runs: "",
-    Coefficients.runs: "",
-}  # cells where it is unknown
+def spread_cells(found: RunSpread | None) -> Row:
+    """The columns sd_between_runs and runs of a table, blank where the spread is unknown."""
+    return {
+        Coefficients.sd_between_runs: found.sd if found else "",
+        Coefficients.runs: found.runs if found else "",
+    }
 
 
 @dataclass(frozen=True)
 class PerRun:
-    """Estimates by quantity, one a run; `formulas`, `dose` and `references` are what the coefficients are of."""
+    """Estimates by quantity, one per run; `formulas`, `dose` and `references` are what the coefficients are of."""
 
     estimates: Mapping[Key, tuple[float, ...]]
     formulas: Mapping[str, str]
@@ -88,25 +94,22 @@ class PerRun:
         """None where it is unknown, or not estimated in every run."""
         return run_spread(self.estimates.get(key, ()))
 
-    def cells(self, key: Key) -> Mapping[str, Any]:
-        """The columns sd_between_runs and runs of a table."""
-        found = self.spread(key)
-        return EMPTY if found is None else found.cells()
+    def cells(self, key: Key) -> Row:
+        return spread_cells(self.spread(key))
 
     def combination(
         self, specification: str, reader: str, weights: Mapping[tuple[str, str], float]
-    ) -> Mapping[str, Any]:
-        """The same columns, of a combination of coefficients: `weights` by term and category."""
+    ) -> Row:
+        """The same cells, of a combination of coefficients: `weights` by term and category."""
         keys = {
             coefficient(specification, reader, *column): weight
             for column, weight in weights.items()
             if weight
         }
         if not keys or not keys.keys() <= self.estimates.keys():
-            return EMPTY
+            return spread_cells(None)
         values = sum(weight * np.array(self.estimates[key]) for key, weight in keys.items())
-        found = run_spread([float(value) for value in np.atleast_1d(values)])
-        return EMPTY if found is None else found.cells()
+        return spread_cells(run_spread([float(value) for value in np.atleast_1d(values)]))
 
     def known(
         self, formulas: Mapping[str, str], dose: str, references: Mapping[str, str]
@@ -162,7 +165,7 @@ def coefficients_of(
 
 def accuracies_of(reader: str, predictions: pa.Table) -> dict[Key, float]:
     """Shares of the characters read right, and of the captchas read whole, clean and of all renderings."""
-    rows = predictions.select(list(READ)).to_pandas()
+    rows = predictions.select(list(ACCURACY_COLUMNS)).to_pandas()
     whole = rows.drop_duplicates([Predictions.captcha, Predictions.condition])
     found = {}
     for name, clean in (("clean", True), (POOLED, False)):
@@ -227,7 +230,11 @@ def compared(params: Any, readers: Mapping[str, Sequence[str]]) -> dict[str, Any
     """The parameters that must be alike for runs of another study to say how far these estimates move."""
     captcha = {name: value for name, value in _plain(params.captcha).items() if name != "test"}
     own = {
-        name: {key: value for key, value in _plain(params.readers[name]).items() if key not in FREE}
+        name: {
+            key: value
+            for key, value in _plain(params.readers[name]).items()
+            if key not in IGNORED_READER_PARAMETERS
+        }
         for name in readers
     }
     return {

@@ -20,7 +20,8 @@ from scipy.interpolate import PchipInterpolator
 from stages.statistics.arrays import Floats
 
 HALVINGS = 50  # of the bracket: to the last digit of a float
-STEEP = 0.8  # share of the clean accuracy: a fall by so much between two tested levels leaves no slope to interpolate
+# Share of the clean accuracy: a fall by so much between two tested levels leaves no slope to interpolate.
+STEEP_FALL = 0.8
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def ends(found: Floats, shares: Floats, levels: Floats) -> tuple[Floats, Floats]
     inside = (found > 0) & np.isfinite(found)
     after = np.clip(np.searchsorted(levels, found, side="left"), 1, len(levels) - 1)
     rows = np.arange(len(found))
-    steep = inside & (falling[rows, after - 1] - falling[rows, after] > STEEP * falling[:, 0])
+    steep = inside & (falling[rows, after - 1] - falling[rows, after] > STEEP_FALL * falling[:, 0])
     return np.where(steep, levels[after - 1], found), np.where(steep, levels[after], found)
 
 

@@ -15,11 +15,11 @@ from stages.statistics.clustered import run_starts
 from stages.statistics.least_squares import Blocks
 from stages.statistics.moments import Moments
 
-WEBB = np.sqrt(
+WEBB_WEIGHTS = np.sqrt(
     [0.5, 1.0, 1.5]
 )  # Webb (2023), Canadian J. of Economics 56:839: six points, these and their negatives
 ALL_SIGNS = range(10, 14)  # clusters for which every one of the 2^G signs is drawn, once
-TIE = 1e-9  # of |t|: a draw that repeats the estimate counts as no smaller
+TIE_TOLERANCE = 1e-9  # of |t|: a draw that repeats the estimate counts as no smaller
 
 
 def cluster_moments(blocks: Blocks) -> list[Moments]:
@@ -38,7 +38,7 @@ def weights(G: int, draws: int, *, rng: np.random.Generator) -> tuple[Floats, bo
     """What each draw multiplies the clusters' residuals by, (B, G), and whether they are all that there can be."""
     if G in ALL_SIGNS:
         return np.array(list(product((1.0, -1.0), repeat=G))), True
-    return rng.choice(np.concatenate([-WEBB, WEBB]), (draws, G)), False
+    return rng.choice(np.concatenate([-WEBB_WEIGHTS, WEBB_WEIGHTS]), (draws, G)), False
 
 
 def wild_p(clusters: list[Moments], draws: int, *, rng: np.random.Generator) -> Floats:
@@ -60,7 +60,9 @@ def wild_p(clusters: list[Moments], draws: int, *, rng: np.random.Generator) -> 
         )  # the small-sample factor is in both t and cancels
         if error <= 1e-12 * np.abs(b @ bread[j]).sum():
             continue
-        reached = np.abs(_restricted_t(j, A, b, bread, drawn)) >= abs(beta[j]) / error * (1 - TIE)
+        reached = np.abs(_restricted_t(j, A, b, bread, drawn)) >= abs(beta[j]) / error * (
+            1 - TIE_TOLERANCE
+        )
         p[j] = reached.mean() if complete else (1 + reached.sum()) / (1 + len(drawn))
     return p
 

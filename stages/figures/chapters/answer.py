@@ -16,13 +16,9 @@ from stages.schemas.regress import Costs, DoseResponses, Thresholds
 
 def _readers(study: Study) -> Iterator[Words]:
     """What each reader is, and of the others the noise that costs most: one line each."""
-    yield Words(
-        [
-            f"{_nature(study, name)}{_worst(study, name) if name != study.reader else ''}"
-            for name in study.runs
-        ],
-        "bullets",
-    )
+    worst = {name: _worst(study, name) for name in study.runs if name != study.reader}
+    lines = [_nature(study, name) + worst.get(name, "") for name in study.runs]
+    yield Words(lines, "bullets")
 
 
 def _nature(study: Study, name: str) -> str:

@@ -23,6 +23,7 @@ from stages.schemas.captchas import Captchas, GlyphCounts, MeanGlyphs
 from stages.schemas.predict import Predictions
 
 SPLITS = [GlyphCounts.train, GlyphCounts.validation, GlyphCounts.test]
+READ_RIGHT = "read_right"  # a column that is added to the renderings here
 Rows = list[tuple[str, pd.DataFrame]]  # of a sheet: name, and the renderings in it
 
 
@@ -56,77 +57,58 @@ def _scheme_rows(study: Study) -> Rows:
     return rows
 
 
-def _readings_of(study: Study, rows: Rows) -> list[list[tuple[str, bool]]]:
-    """What the report's reader (its first run) read of each rendering, and whether that is right.
+def _readings_of(study: Study, rows: Rows) -> list[list[str]]:
+    """What the report's reader (its first run) read of each rendering.
 
     Raises ValueError where it has not read one of them.
     """
-    own = study.own[
-        study.own[Predictions.captcha] <= study.first[Captchas.captcha].max()
-    ].drop_duplicates(RENDERING)
-    renderings = own[RENDERING].itertuples(index=False, name=None)
-    readings = dict(zip(renderings, own[Predictions.reading], strict=True))
-    found = []
-    for _, row in rows:
-        keys = list(row[RENDERING].itertuples(index=False, name=None))
-        unread = [key for key in keys if key not in readings]
-        if unread:
+    own = study.own[study.own[Predictions.captcha] <= study.first[Captchas.captcha].max()]
+    own = own.drop_duplicates(RENDERING)
+    readings = dict(zip(_keys(own), own[Predictions.reading], strict=True))
+    for captcha, condition in (key for _, row in rows for key in _keys(row)):
+        if (captcha, condition) not in readings:
             raise ValueError(
                 f"data/predictions/{study.runs[study.reader][0]}.parquet has no reading of captcha "
-                f"{unread[0][0]}, condition {unread[0][1]}: run `dvc repro -f predict`"
+                f"{captcha}, condition {condition}: run `dvc repro -f predict`"
             )
-        texts = zip(keys, row[Captchas.text], strict=True)
-        found.append([(readings[key], readings[key] == text) for key, text in texts])
-    return found
+    return [list(map(readings.__getitem__, _keys(row))) for _, row in rows]
+
+
+def _keys(rows: pd.DataFrame) -> list[tuple[int, int]]:
+    """captcha and condition of some renderings."""
+    return list(rows[RENDERING].itertuples(index=False, name=None))
 
 
 def _sheet(study: Study, rows: Rows, columns: Sequence[str]) -> Drawing:
-    """A sheet of renderings in named rows with what was read beneath."""
-    read = _readings_of(study, rows)
+    """A sheet of renderings in named rows, with the reading beneath each."""
+    readings = _readings_of(study, rows)
     return draw_sheet(
         [row[Captchas.image].tolist() for _, row in rows],
         [name for name, _ in rows],
         columns,
-        [[reading for reading, _ in line] for line in read],
-        [[good for _, good in line] for line in read],
+        readings,
+        [
+            (row[Captchas.text] == read).tolist()
+            for (_, row), read in zip(rows, readings, strict=True)
+        ],
     )
 
 
 def _about_sheet(study: Study, rows: Rows) -> str:
     """How many are read, each rendering counted once."""
-    read = {}
-    for (_, row), line in zip(rows, _readings_of(study, rows), strict=True):
-        keys = zip(
-            row[Captchas.captcha], row[Captchas.condition], row[Captchas.level] > 0, strict=True
-        )
-        read.update({key: good for key, (_, good) in zip(keys, line, strict=True)})
-    noisy, clean = (
-        [good for key, good in read.items() if key[2] == there] for there in (True, False)
-    )
+    shown = pd.concat([row for _, row in rows])
+    right = shown[Captchas.text] == np.concatenate(_readings_of(study, rows))
+    shown = shown.assign(**{READ_RIGHT: right}).drop_duplicates(RENDERING)
+    noisy = shown.loc[shown[Captchas.level] > 0, READ_RIGHT]
+    clean = shown.loc[shown[Captchas.level] == 0, READ_RIGHT]
     text = [
         f"{sum(those)} of these {len(those)} {name} pictures"
         for those, name in ((noisy, "noisy"), (clean, "clean"))
         if len(those) > 1
     ]
     if len(clean) == 1:
-        text.append(f"{'' if clean[0] else 'not '}the clean one")
+        text.append("the clean one" if clean.all() else "not the clean one")
     return f"`{study.reader}` reads {listed(text).replace('and not', 'but not')}."
-
-
-def _draw_samples(study: Study) -> Drawing:
-    return _sheet(study, *_sample_rows(study))
-
-
-def _about_samples(study: Study) -> str:
-    return _about_sheet(study, _sample_rows(study)[0])
-
-
-def _draw_schemes(study: Study) -> Drawing:
-    return _sheet(study, _scheme_rows(study), [])
-
-
-def _about_schemes(study: Study) -> str:
-    return _about_sheet(study, _scheme_rows(study))
 
 
 def _draw_glyphs(study: Study) -> Drawing | None:
@@ -144,30 +126,9 @@ def _about_mean_glyphs(study: Study) -> str:
     return about_glyphs(study.glyphs)
 
 
-def _draw_texts(study: Study) -> Drawing:
-    return draw_counts(study.tables["counts"])
-
-
-def _about_texts(study: Study) -> str:
-    return about_counts(study.tables["counts"])
-
-
-def _draw_changes(study: Study) -> Drawing:
-    return draw_pixels(study.tables["pixels"])
-
-
-def _about_changes(study: Study) -> str:
-    return about_pixels(study.tables["pixels"])
-
-
-def _draw_factors(study: Study) -> Drawing:
-    return draw_associations(study.tables["associations"])
-
-
 def _about_factors(study: Study) -> str:
-    return about_associations(
-        study.tables["associations"], [name for name in DESIGNED if name != Predictions.level]
-    )
+    set_apart = [name for name in DESIGNED if name != Predictions.level]
+    return about_associations(study.tables["associations"], set_apart)
 
 
 def _scales(study: Study) -> Iterator[Fold]:
@@ -185,8 +146,8 @@ SAMPLES = Figure(
     "The same text, characters and layout, clean and under a rising dose; colour is drawn anew for each. Beneath each "
     "what `{reader}` read, with a cross where it is wrong.",
     "A sheet of pictures: noise types down, levels across.",
-    _draw_samples,
-    _about_samples,
+    lambda study: _sheet(study, *_sample_rows(study)),
+    lambda study: _about_sheet(study, _sample_rows(study)[0]),
     picture=True,
 )
 SCHEMES = Figure(
@@ -194,8 +155,8 @@ SCHEMES = Figure(
     "The colour schemes",
     "Clean test captchas of each scheme, with what `{reader}` read.",
     "A sheet of pictures, one row or more per colour scheme.",
-    _draw_schemes,
-    _about_schemes,
+    lambda study: _sheet(study, _scheme_rows(study), []),
+    lambda study: _about_sheet(study, _scheme_rows(study)),
     picture=True,
 )
 COUNTS = Figure(
@@ -203,8 +164,8 @@ COUNTS = Figure(
     "Are the texts balanced?",
     "How often each character stands at each position, by split.",
     "One table of shaded counts per split: positions down, characters across.",
-    _draw_texts,
-    _about_texts,
+    lambda study: draw_counts(study.tables["counts"]),
+    lambda study: about_counts(study.tables["counts"]),
     numbers=("figures/counts",),
 )
 GLYPHS = Figure(
@@ -223,8 +184,8 @@ PIXELS = Figure(
     "Means over test renderings by noise type and level: luma and its spread within an image (of the first {first} "
     "captchas), and the change of luma and the structural similarity to the clean rendering (of all). Full scale is 1.",
     "Four panels of lines against the level, one line per noise type.",
-    _draw_changes,
-    _about_changes,
+    lambda study: draw_pixels(study.tables["pixels"]),
+    lambda study: about_pixels(study.tables["pixels"]),
     numbers=("figures/pixels",),
 )
 ASSOCIATIONS = Figure(
@@ -233,7 +194,7 @@ ASSOCIATIONS = Figure(
     "Strength of association between the factors of the test characters, 0 to 1: |r| of two numbers, the correlation "
     "ratio of a number and a category, Cramér's V of two categories. RMSE and SSIM are measured, not set.",
     "A square of shaded numbers, factors down and across.",
-    _draw_factors,
+    lambda study: draw_associations(study.tables["associations"]),
     _about_factors,
     numbers=("figures/associations",),
 )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 
 from stages.figures.figure import (
     Chapter,
     ChapterPart,
     Definitions,
     ReportTable,
-    TableCell,
+    heads,
     pairs_table,
     row,
 )
@@ -53,7 +54,7 @@ def _runs_recipe(study: Study) -> Iterator[Definitions]:
 
 
 def _parameters(study: Study) -> Iterator[ChapterPart]:
-    """All parameters, a table a section; those of the readers side by side."""
+    """All parameters, one table per section; those of the readers side by side."""
     yield pairs_table("params.yaml", {"seed": str(study.params.seed)})
     for section in SECTIONS:
         yield pairs_table(section, dict(flat_metrics(vars(getattr(study.params, section)))))
@@ -63,8 +64,8 @@ def _parameters(study: Study) -> Iterator[ChapterPart]:
     keys = list(next(iter(readers.values())))
     yield ReportTable(
         "readers",
-        [[TableCell(""), *(TableCell(name, scope="col") for name in readers)]],
-        [row(key, *(values[key] for values in readers.values())) for key in keys],
+        heads(*readers),
+        [row(key, *map(itemgetter(key), readers.values())) for key in keys],
         kind="parameters",
     )
 

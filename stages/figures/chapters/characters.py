@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from stages.figures import character_figures, combination_figures
 from stages.figures.accuracy import about_breakdown, draw_breakdown
 from stages.figures.chapters.noise import contrasts_table
+from stages.figures.character_robustness import (
+    about_class_levels,
+    about_class_ranking,
+    about_class_thresholds,
+    draw_class_levels,
+    draw_class_ranking,
+    draw_class_thresholds,
+)
 from stages.figures.classification_figures import (
     about_classification,
     classification_report,
     macro_of,
 )
+from stages.figures.combination_figures import (
+    about_combinations,
+    about_surroundings,
+    draw_combinations,
+)
 from stages.figures.confusion import about_confusion, draw_confusion
+from stages.figures.confusions_by_noise import (
+    about_confusions,
+    about_top_confusions,
+    draw_confusions,
+    draw_top_confusions,
+)
 from stages.figures.explained import NeededTable
 from stages.figures.figure import Chapter, ChapterPart, Figure, Fold, ReportTable, Words
 from stages.figures.numbers import percent
@@ -29,23 +46,9 @@ def _factors(study: Study) -> list[tuple[str, pd.DataFrame]]:
     return [("character", study.tables["characters"]), ("colour", study.tables["colours"])]
 
 
-def _draw_factors(study: Study) -> Drawing:
-    return draw_breakdown(_factors(study))
-
-
-def _about_factors(study: Study) -> str:
-    return about_breakdown(_factors(study), study.reader)
-
-
-def _draw_matrix(study: Study, reader: str = "") -> Drawing:
+def _draw_matrix(study: Study, reader: str) -> Drawing:
     cells = study.tables["confusion"]
-    return draw_confusion(
-        cells[cells[Confusion.reader] == (reader or study.reader)], study.alphabet
-    )
-
-
-def _about_matrix(study: Study, reader: str = "") -> str:
-    return about_confusion(study.tables["confusion"], reader or study.reader)
+    return draw_confusion(cells[cells[Confusion.reader] == reader], study.alphabet)
 
 
 def _classified(study: Study, reader: str) -> list[ChapterPart]:
@@ -54,10 +57,6 @@ def _classified(study: Study, reader: str) -> list[ChapterPart]:
         classification_report(table, reader),
         Words([about_classification(table, reader, study.confidence)]),
     ]
-
-
-def _own_report(study: Study) -> list[ChapterPart]:
-    return _classified(study, study.reader)
 
 
 def _other_readers(study: Study) -> list[ChapterPart]:
@@ -84,8 +83,8 @@ def _matrix_of(reader: str) -> Figure:
         f"Of each character (a row), the percentage that `{whose}` read as each other, over all conditions; the last "
         "column holds those for which it read nothing. Small shares stand without a number.",
         "A square of shaded percentages, actual characters down, read ones across.",
-        partial(_draw_matrix, reader=reader),
-        partial(_about_matrix, reader=reader),
+        lambda study: _draw_matrix(study, reader or study.reader),
+        lambda study: about_confusion(study.tables["confusion"], reader or study.reader),
         numbers=("figures/confusion",),
     )
 
@@ -110,35 +109,10 @@ SURROUNDINGS = NeededTable("characters", "combination_tests")
 ENDS = NeededTable("characters", "combinations")
 
 
-def _draw_class_thresholds(explained: Explained) -> Drawing:
+def _draw_class_thresholds(table: pd.DataFrame, explained: Explained) -> Drawing:
     order = list(explained.tables["class_ranking"][ClassRanking.character])
     largest = float(explained.tables["class_levels"][ClassLevels.level].max())
-    return character_figures.draw_class_thresholds(
-        explained.tables["class_thresholds"], order, largest
-    )
-
-
-def _draw_top_confusions(explained: Explained) -> Drawing | None:
-    levels = explained.tables["confusion_levels"]
-    return character_figures.draw_top_confusions(levels, explained.noises) if len(levels) else None
-
-
-def _about_top_confusions(explained: Explained) -> str:
-    tables = explained.tables
-    return character_figures.about_top_confusions(
-        tables["confusion_tests"], tables["confusion_levels"], explained.confidence
-    )
-
-
-def _draw_nothing(explained: Explained) -> None:
-    """Tests are told, not drawn."""
-
-
-def _about_surroundings(explained: Explained) -> str:
-    tables = explained.tables
-    return combination_figures.about_surroundings(
-        tables["combination_tests"], tables["combination_effects"], explained.confidence
-    )
+    return draw_class_thresholds(table, order, largest)
 
 
 def _combinations_figure(kind: str, title: str, shows: str) -> Figure:
@@ -148,16 +122,8 @@ def _combinations_figure(kind: str, title: str, shows: str) -> Figure:
         title,
         shows,
         f"A dot plot with one row per {kind}.",
-        ENDS.draw(
-            lambda explained: combination_figures.draw_combinations(
-                explained.tables["combinations"], kind
-            )
-        ),
-        ENDS.find(
-            lambda explained: combination_figures.about_combinations(
-                explained.tables["combinations"], kind, explained.confidence
-            )
-        ),
+        ENDS.draw(lambda table, _: draw_combinations(table, kind)),
+        ENDS.find(lambda table, found: about_combinations(table, kind, found.confidence)),
         "explained",
         numbers=ENDS.numbers(),
     )
@@ -168,8 +134,8 @@ BREAKDOWN = Figure(
     "Which characters and colours are hard",
     "Share of the characters read right over all conditions, with {interval} intervals.",
     "Two panels of dots: characters above, colours below, one dot per reader.",
-    _draw_factors,
-    _about_factors,
+    lambda study: draw_breakdown(_factors(study)),
+    lambda study: about_breakdown(_factors(study), study.reader),
     numbers=("figures/characters", "figures/colours"),
 )
 CLASS_RANKING = Figure(
@@ -179,15 +145,8 @@ CLASS_RANKING = Figure(
     "open, each alone and all at once, with {interval} intervals over glyphs; at the edge the probability of the "
     "place.",
     "Two dot plots with one row per character, the most robust on top.",
-    RANKING.draw(
-        lambda explained: character_figures.draw_class_ranking(explained.tables["class_ranking"])
-    ),
-    RANKING.find(
-        lambda explained: character_figures.about_class_ranking(
-            explained.tables["class_ranking"], explained.confidence
-        ),
-        lead=True,
-    ),
+    RANKING.draw(lambda table, _: draw_class_ranking(table)),
+    RANKING.find(lambda table, found: about_class_ranking(table, found.confidence), lead=True),
     "explained",
     numbers=RANKING.numbers("class_places"),
 )
@@ -196,13 +155,9 @@ CLASS_LEVELS = Figure(
     "Each character against the level",
     "Share of each character read right, all noise types together, with {interval} intervals over captchas and glyphs.",
     "One panel, one falling line per character.",
-    LEVELS.draw(
-        lambda explained: character_figures.draw_class_levels(explained.tables["class_levels"])
-    ),
+    LEVELS.draw(lambda table, _: draw_class_levels(table)),
     LEVELS.find(
-        lambda explained: character_figures.about_class_levels(
-            explained.tables["class_thresholds"], explained.confidence
-        )
+        lambda _, found: about_class_levels(found.tables["class_thresholds"], found.confidence)
     ),
     "explained",
     numbers=LEVELS.numbers(),
@@ -213,11 +168,7 @@ CLASS_THRESHOLDS = Figure(
     "The level at which each character falls to one half, by noise type, with {interval} intervals over glyphs.",
     "Small panels, one per noise type, one dot per character.",
     THRESHOLDS.draw(_draw_class_thresholds),
-    THRESHOLDS.find(
-        lambda explained: character_figures.about_class_thresholds(
-            explained.tables["class_thresholds"], explained.confidence
-        )
-    ),
+    THRESHOLDS.find(lambda table, found: about_class_thresholds(table, found.confidence)),
     "explained",
     numbers=THRESHOLDS.numbers(),
 )
@@ -227,14 +178,8 @@ CONFUSIONS = Figure(
     "Errors by noise type: rows are actual characters, columns what they were read as, the last for what was missed; "
     "one scale.",
     "Small shaded squares, one per noise type.",
-    MATRICES.draw(
-        lambda explained: character_figures.draw_confusions(
-            explained.tables["confusion_matrices"], explained.alphabet
-        )
-    ),
-    MATRICES.find(
-        lambda explained: character_figures.about_confusions(explained.tables["confusion_matrices"])
-    ),
+    MATRICES.draw(lambda table, found: draw_confusions(table, found.alphabet)),
+    MATRICES.find(lambda table, _: about_confusions(table)),
     "explained",
     numbers=MATRICES.numbers(),
 )
@@ -243,8 +188,12 @@ TOP_CONFUSIONS = Figure(
     "The most frequent confusions",
     "Their share of the actual character against the level, one line per noise type, black for all together.",
     "Small panels, one per confusion, one line per noise type.",
-    BY_LEVEL.draw(_draw_top_confusions),
-    BY_LEVEL.find(_about_top_confusions),
+    BY_LEVEL.draw(lambda table, found: draw_top_confusions(table, found.noises)),
+    BY_LEVEL.find(
+        lambda table, found: about_top_confusions(
+            found.tables["confusion_tests"], table, found.confidence
+        )
+    ),
     "explained",
     numbers=BY_LEVEL.numbers("confusion_tests"),
 )
@@ -253,8 +202,12 @@ NEIGHBOURS = Figure(
     "Neighbours and repeated characters",
     "",
     "",
-    SURROUNDINGS.draw(_draw_nothing),
-    SURROUNDINGS.find(_about_surroundings),
+    lambda explained: None,  # tests are written, not drawn
+    SURROUNDINGS.find(
+        lambda table, found: about_surroundings(
+            table, found.tables["combination_effects"], found.confidence
+        )
+    ),
     "explained",
     numbers=SURROUNDINGS.numbers("combination_effects"),
 )
@@ -283,7 +236,12 @@ MORE = Chapter(
     "confusions",
     "What is taken for what?",
     "Errors of the report's reader, and of the others folded away.",
-    (_matrix_of(""), _own_report, _other_readers, _pairs_of_characters),
+    (
+        _matrix_of(""),
+        lambda study: _classified(study, study.reader),
+        _other_readers,
+        _pairs_of_characters,
+    ),
 )
 ROBUST = Chapter(
     "details",

@@ -11,14 +11,14 @@ from matplotlib.figure import Figure as Drawing
 from stages.figures import accuracy, dose_response, visible
 from stages.figures.conclusions import called
 from stages.figures.diagnostic_texts import corruption_table
-from stages.figures.figure import Chapter, Figure, ReportTable, heads, row
+from stages.figures.figure import Chapter, Figure, ReportTable, TableCell, heads, row
 from stages.figures.numbers import (
     NOTHING_READ,
     decimals,
     estimate_of,
     in_draws,
     points_text,
-    signed,
+    range_text,
 )
 from stages.figures.ranking import lost
 from stages.figures.regression_tables import negated
@@ -163,27 +163,7 @@ def contrasts_table(study: Study, factor: str, reader: str, caption: str) -> Ite
     if factor == "noise":
         pairs = negated(pairs)
     whose = "all readers together" if reader == POOLED else reader
-    lines = []
-    for _, pair in pairs.iterrows():
-        form = f".{decimals(100 * pair[Contrasts.low], 100 * pair[Contrasts.high])}f"
-        simultaneous = (
-            f"{signed(100 * pair[Contrasts.simultaneous_low], form)} to "
-            f"{signed(100 * pair[Contrasts.simultaneous_high], form)}"
-        )
-        name = f"{called(factor, pair[Contrasts.a])} − {called(factor, pair[Contrasts.b])}".replace(
-            "`", ""
-        )
-        lines.append(
-            row(
-                name,
-                points_text(pair, Contrasts.difference),
-                simultaneous,
-                _draws(pair[Contrasts.probability]),
-                f"{100 * pair[Contrasts.detectable]:.1f}",
-                _equivalence(pair),
-                _between(pair),
-            )
-        )
+    lines = [_pair_row(factor, pair) for _, pair in pairs.iterrows()]
     yield ReportTable(
         f"{caption}, {whose}, in points of character accuracy",
         heads(
@@ -196,6 +176,22 @@ def contrasts_table(study: Study, factor: str, reader: str, caption: str) -> Ite
         ),
         lines,
         notes=[DRAWS],
+    )
+
+
+def _pair_row(factor: str, pair: pd.Series) -> list[TableCell]:
+    """The contrast of a pair of categories, and what this run could have found."""
+    form = f".{decimals(100 * pair[Contrasts.low], 100 * pair[Contrasts.high])}f"
+    ends = (pair[Contrasts.simultaneous_low], pair[Contrasts.simultaneous_high])
+    name = f"{called(factor, pair[Contrasts.a])} − {called(factor, pair[Contrasts.b])}"
+    return row(
+        name.replace("`", ""),
+        points_text(pair, Contrasts.difference),
+        range_text(100 * ends[0], 100 * ends[1], form),
+        _draws(pair[Contrasts.probability]),
+        f"{100 * pair[Contrasts.detectable]:.1f}",
+        _equivalence(pair),
+        _between(pair),
     )
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from matplotlib.figure import Figure as Drawing
-
 from stages.figures.chapters.noise import contrasts_table
 from stages.figures.figure import Chapter, ChapterPart, Figure, ReportTable, Words
 from stages.figures.learning import about_learning, draw_learning
@@ -28,38 +26,18 @@ def _pairs_of_readers(study: Study) -> Iterator[ReportTable]:
     yield from contrasts_table(study, "reader", POOLED, "Pairs of readers")
 
 
-def _draw_epochs(study: Study) -> Drawing | None:
-    table = study.tables["learning"]
-    return draw_learning(table) if len(table) else None
-
-
-def _about_epochs(study: Study) -> str:
-    return about_learning(study.tables["learning"])
-
-
 def _read(study: Study) -> bool:
     return bool((study.tables["calibration"][Calibration.reader] == study.reader).any())
-
-
-def _draw_confidence(study: Study) -> Drawing | None:
-    return (
-        draw_calibration(study.tables["reliability"], study.tables["calibration"])
-        if _read(study)
-        else None
-    )
 
 
 def _about_confidence(study: Study) -> str:
     if not _read(study):
         return f"`{study.reader}` read no character at all, so it had no confidence in any."
     run = study.runs[study.reader][0]
-    temperature = study.trained[run].temperature
-    return about_calibration(
-        study.tables["calibration"],
-        study.reader,
-        study.details[run],
-        1.0 if temperature is None else temperature,
-    )
+    fitted = study.trained[run].temperature
+    temperature = 1.0 if fitted is None else fitted
+    table = study.tables["calibration"]
+    return about_calibration(table, study.reader, study.details[run], temperature)
 
 
 LEARNING = Figure(
@@ -68,9 +46,10 @@ LEARNING = Figure(
     "Training and validation by epoch. Each reader is validated on captchas of the kind it learned from, so two curves "
     "compare only where that kind is the same.",
     "Four panels of lines by epoch, one line per training run.",
-    _draw_epochs,
-    _about_epochs,
+    lambda study: draw_learning(study.tables["learning"]),
+    lambda study: about_learning(study.tables["learning"]),
     numbers=("figures/learning",),
+    when=lambda study: len(study.tables["learning"]) > 0,
 )
 CALIBRATION = Figure(
     "calibration",
@@ -78,9 +57,10 @@ CALIBRATION = Figure(
     "Left, characters that were read, in bins of equal number by confidence: on the dotted line a confidence is what "
     "it says, below it too high. Right, the mean distance of accuracy from confidence by level of noise.",
     "Two panels of lines, one line per reader.",
-    _draw_confidence,
+    lambda study: draw_calibration(study.tables["reliability"], study.tables["calibration"]),
     _about_confidence,
     numbers=("figures/calibration", "figures/reliability"),
+    when=_read,
 )
 
 CHAPTER = Chapter(

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from stages.figures import (
+    certainty,
     coefficients,
     conclusions,
     diagnostic_texts,
@@ -70,7 +71,7 @@ def _categories(study: Study) -> Iterator[ChapterPart]:
 
 
 def _limits(study: Study) -> Iterator[ChapterPart]:
-    texts = conclusions.not_concluded(study.regressed)
+    texts = certainty.not_concluded(study.regressed)
     if texts:
         yield from (Heading("What cannot be concluded"), Words(texts, "bullets"))
 
@@ -128,7 +129,7 @@ MARGINAL_EFFECTS = Figure(
     "{interval} intervals, clustered by {cluster}. Numbers such as the level are given for 0.1.",
     "A dot plot with one row per effect, two dots each.",
     lambda study: robustness.draw_marginal_effects(_table(study, MarginalEffects)),
-    lambda study: conclusions.about_models(study.regressed),
+    lambda study: robustness.about_models(_table(study, MarginalEffects)),
     numbers=("regress/marginal_effects",),
     when=_filled(MarginalEffects),
 )

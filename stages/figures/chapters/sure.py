@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from stages.figures.conclusions import how_sure
+from stages.figures.certainty import how_sure
 from stages.figures.figure import Chapter, ChapterPart, ReportTable, TableCell, Words, heads, row
 from stages.figures.numbers import estimate_text, points_text
 from stages.figures.study import Study

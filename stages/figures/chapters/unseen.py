@@ -3,53 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
+import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from stages.figures import anomaly_figures
-from stages.figures.explained import NeededTable
+from stages.figures.anomaly_figures import (
+    about_alarms,
+    about_detection,
+    about_hardest,
+    about_scores,
+    about_unseen_under_noise,
+    draw_detection,
+    draw_hardest,
+    draw_scores,
+    draw_under_noise,
+)
+from stages.figures.explained import Draw, Find, NeededTable
 from stages.figures.figure import Chapter, Figure
 from stages.figures.study import Explained
 from stages.schemas.explain import UnseenArrays
 
 NEEDED = NeededTable("unseen", "anomaly")
+NUMBERS = NEEDED.numbers()
 
 
-def _best(explained: Explained) -> UnseenArrays:
-    assert explained.unseen is not None  # `_scored` has looked
-    return explained.unseen
+def _scored(draw: Callable[[pd.DataFrame, UnseenArrays, Explained], Drawing]) -> Draw:
+    """What is drawn of the scores, where some class could be tested."""
+    return NEEDED.draw(
+        lambda table, found: draw(table, found.unseen, found) if found.unseen else None
+    )
 
 
-def _character(explained: Explained) -> str:
-    return str(_best(explained).names[_best(explained).label])
+def _scored_finding(finding: Callable[[pd.DataFrame, UnseenArrays], str]) -> Find:
+    """The finding of the scores, where some class could be tested."""
+    return NEEDED.find(lambda table, found: finding(table, found.unseen) if found.unseen else "")
 
 
-def _names(explained: Explained) -> str:
-    return "".join(_best(explained).names.tolist())
-
-
-def _scores(explained: Explained) -> tuple[Any, Any, int, float]:
-    """Scores and labels of the test glyphs, the class that is held out, and the threshold."""
-    best = _best(explained)
-    return best.scores, best.labels, best.label, best.threshold
-
-
-def _scored(draw: Callable[[Explained], Drawing | None]) -> Callable[[Explained], Drawing | None]:
-    """What is drawn where some class could be tested."""
-    return NEEDED.draw(lambda explained: draw(explained) if explained.unseen else None)
-
-
-def _found_of_scores(finding: Callable[[Explained], str]) -> Callable[[Explained], str]:
-    """What is said where some class could be tested."""
-    return NEEDED.find(lambda explained: finding(explained) if explained.unseen else "")
-
-
-def _about_detection(explained: Explained) -> str:
+def _about_detection(rows: pd.DataFrame, explained: Explained) -> str:
     if explained.unseen is None:
         return "Left out: no class had glyphs to test with."
-    rows = explained.tables["anomaly"]
-    return f"{anomaly_figures.about_detection(rows)} {anomaly_figures.about_alarms(rows, explained.unseen.method)}"
+    return f"{about_detection(rows)} {about_alarms(rows, explained.unseen.method)}"
 
 
 DETECTION = Figure(
@@ -58,10 +51,10 @@ DETECTION = Figure(
     "How well scores separate a class that no model has seen from all the others, by held-out class (AUROC; one half "
     "is guessing), with {interval} intervals over glyphs.",
     "A dot plot with one place per held-out class, one dot per method.",
-    _scored(lambda explained: anomaly_figures.draw_detection(explained.tables["anomaly"])),
+    _scored(lambda table, *_: draw_detection(table)),
     NEEDED.find(_about_detection, lead=True),
     "explained",
-    numbers=NEEDED.numbers(),
+    numbers=NUMBERS,
 )
 NOISE = Figure(
     "unseen_noise",
@@ -69,30 +62,18 @@ NOISE = Figure(
     "Mean over held-out classes of the best score, normal and unseen glyphs under the same noise; the band is the "
     "range of the classes.",
     "One panel, one line per noise type.",
-    _scored(
-        lambda explained: anomaly_figures.draw_under_noise(
-            explained.tables["anomaly"], _best(explained).method, explained.noises
-        )
-    ),
-    _found_of_scores(
-        lambda explained: anomaly_figures.about_unseen_under_noise(
-            explained.tables["anomaly"], _best(explained).method
-        )
-    ),
+    _scored(lambda table, best, found: draw_under_noise(table, best.method, found.noises)),
+    _scored_finding(lambda table, best: about_unseen_under_noise(table, best.method)),
     "explained",
-    numbers=NEEDED.numbers(),
+    numbers=NUMBERS,
 )
 SCORES = Figure(
     "unseen_scores",
     "The class that is noticed least",
     "Scores of the test glyphs with that class held out, by the best score.",
     "Two histograms over each other.",
-    _scored(
-        lambda explained: anomaly_figures.draw_scores(*_scores(explained), _character(explained))
-    ),
-    _found_of_scores(
-        lambda explained: anomaly_figures.about_scores(*_scores(explained), _character(explained))
-    ),
+    _scored(lambda _, best, __: draw_scores(best)),
+    _scored_finding(lambda _, best: about_scores(best)),
     "explained",
 )
 HARDEST = Figure(
@@ -101,14 +82,8 @@ HARDEST = Figure(
     "Above normal glyphs that look strangest, below unseen ones that look most normal; a cross where the threshold "
     "decides wrongly.",
     "Two rows of pictures of glyphs.",
-    _scored(
-        lambda explained: anomaly_figures.draw_hardest(
-            _best(explained).glyphs, *_scores(explained), _names(explained)
-        )
-    ),
-    _found_of_scores(
-        lambda explained: anomaly_figures.about_hardest(*_scores(explained)[:3], _names(explained))
-    ),
+    _scored(lambda _, best, __: draw_hardest(best)),
+    _scored_finding(lambda _, best: about_hardest(best)),
     "explained",
     picture=True,
 )

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from stages.figures import latent, saliency_figures
+from stages.figures.class_separation_figures import (
+    about_noise_on_classes,
+    about_separation,
+    draw_separation,
+)
 from stages.figures.explained import NeededTable
 from stages.figures.figure import Chapter, Figure
+from stages.figures.latent import about_drawings, about_plane, draw_drawings, draw_plane
+from stages.figures.saliency_checks import (
+    about_curves,
+    about_drift,
+    about_randomised,
+    draw_curves,
+    draw_drift,
+    draw_randomised,
+)
+from stages.figures.saliency_maps import (
+    about_mean_maps,
+    about_saliency,
+    draw_mean_maps,
+    draw_saliency,
+)
 from stages.figures.study import Explained
 from stages.figures.style import words
 from stages.schemas.explain import SPACES, SaliencyArrays, SaliencyMeasures, SpaceMeasures
@@ -26,59 +43,13 @@ def _grid(explained: Explained) -> SaliencyArrays:
     return explained.saliency
 
 
-def _draw_maps(explained: Explained) -> Drawing:
-    grid = _grid(explained)
-    return saliency_figures.draw_saliency(
-        list(map(list, grid.grid_images)),
-        [list(row.astype(np.float32)) for row in grid.grid_maps],
-        (int(grid.grid_span[0]), int(grid.grid_span[1])),
-        grid.grid_noises.tolist(),
-        grid.grid_levels.tolist(),
-        grid.grid_posterior.tolist(),
-        grid.grid_read.tolist(),
-    )
-
-
-def _means(
-    explained: Explained,
-) -> tuple[dict[str, tuple[saliency_figures.Map, saliency_figures.Map]], dict[str, int]]:
-    arrays = _grid(explained)
-    names = arrays.mean_characters.tolist()
-    maps = zip(arrays.mean_maps, arrays.mean_glyphs, strict=True)
-    return dict(zip(names, maps, strict=True)), dict(
-        zip(names, arrays.mean_counts.tolist(), strict=True)
-    )
-
-
-def _draw_mean_maps(explained: Explained) -> Drawing | None:
-    means, counts = _means(explained)
-    return saliency_figures.draw_mean_maps(means, counts) if means else None
-
-
-def _about_mean_maps(explained: Explained) -> str:
-    means, counts = _means(explained)
-    return saliency_figures.about_mean_maps(means, counts) if means else ""
-
-
-def _drifted(explained: Explained) -> bool:
-    rows = explained.tables["saliency"]
-    drift = rows.loc[rows[SaliencyMeasures.measure] == "drift", SaliencyMeasures.value]
+def _drifted(table: pd.DataFrame) -> bool:
+    drift = table.loc[table[SaliencyMeasures.measure] == "drift", SaliencyMeasures.value]
     return bool(np.isfinite(drift.to_numpy(float)).any())
 
 
-def _draw_drift(explained: Explained) -> Drawing | None:
-    return (
-        saliency_figures.draw_drift(explained.tables["saliency"]) if _drifted(explained) else None
-    )
-
-
-def _about_drift(explained: Explained) -> str:
-    method = _grid(explained).grid_method
-    return (
-        saliency_figures.about_drift(explained.tables["saliency"], method)
-        if _drifted(explained)
-        else ""
-    )
+def _about_drift(table: pd.DataFrame, explained: Explained) -> str:
+    return about_drift(table, _grid(explained).grid_method) if _drifted(table) else ""
 
 
 def _worst_noise(separation: pd.DataFrame) -> str:
@@ -90,18 +61,14 @@ def _worst_noise(separation: pd.DataFrame) -> str:
     return str(strongest.loc[strongest[SpaceMeasures.value].idxmin(), SpaceMeasures.noise])
 
 
-def _plane_share(explained: Explained, space: str) -> float:
-    arrays = {"reader": explained.reader_space}.get(space, explained.autoencoders)
-    return float(getattr(arrays, "plane_share" if space == "reader" else f"plane_share_{space}"))
-
-
 def _about_plane(explained: Explained, space: str) -> str:
     table = explained.tables[f"separation_{space}"]
     noise = _worst_noise(table)
-    share = _plane_share(explained, space)
+    arrays = explained.reader_space if space == "reader" else explained.autoencoders
+    share = getattr(arrays, "plane_share" if space == "reader" else f"plane_share_{space}")
     return (
-        f"{latent.about_noise_on_classes(table, space, noise, explained.confidence)} "
-        f"{latent.about_plane(table, space, noise, share, explained.confidence)}"
+        f"{about_noise_on_classes(table, space, noise, explained.confidence)} "
+        f"{about_plane(table, space, noise, share, explained.confidence)}"
     )
 
 
@@ -113,12 +80,9 @@ def _separation_figure(space: str, title: str, shows: str) -> Figure:
         title,
         shows,
         "Small panels, one per noise type, three lines each.",
-        needed.draw(
-            lambda explained: latent.draw_separation(explained.tables[needed.table], space)
-        ),
+        needed.draw(lambda table, _: draw_separation(table, space)),
         needed.find(
-            lambda explained: latent.about_separation(explained.tables[needed.table], space),
-            lead=space != "vae_classified",
+            lambda table, _: about_separation(table, space), lead=space != "vae_classified"
         ),
         "explained",
         numbers=needed.numbers(),
@@ -134,12 +98,8 @@ def _plane_figure(space: str, title: str, shows: str) -> Figure:
         title,
         shows,
         "Panels of points in a plane, a colour per class.",
-        needed.draw(
-            lambda explained: latent.draw_plane(
-                explained.tables[needed.table], _worst_noise(explained.tables[separation])
-            )
-        ),
-        needed.find(partial(_about_plane, space=space)),
+        needed.draw(lambda table, found: draw_plane(table, _worst_noise(found.tables[separation]))),
+        needed.find(lambda _, found: _about_plane(found, space)),
         "explained",
         numbers=needed.numbers(),
     )
@@ -149,21 +109,14 @@ def _draw_drawings(explained: Explained) -> Drawing | None:
     arrays = explained.autoencoders
     if arrays is None:
         return None
-    return latent.draw_drawings(
-        {
-            words(str(name)): drawn
-            for name, drawn in zip(arrays.drawings_rows, arrays.drawings, strict=True)
-        }
-    )
+    return draw_drawings([words(name) for name in arrays.drawings_rows], list(arrays.drawings))
 
 
-def _about_drawings(explained: Explained) -> str:
+def _about_drawings(losses: pd.DataFrame, explained: Explained) -> str:
     arrays = explained.autoencoders
     if arrays is None:
         return ""
-    return latent.about_drawings(
-        explained.tables["losses"], arrays.active_units, arrays.latent, explained.confidence
-    )
+    return about_drawings(losses, arrays.active_units, arrays.latent, explained.confidence)
 
 
 MAPS = Figure(
@@ -173,13 +126,8 @@ MAPS = Figure(
     "gradients, or masking where a reader has none). Beneath, the probability that `{reader}` gives the character, "
     "with a cross where it reads another.",
     "A sheet of pictures with warm colours over the parts that speak for a character: noise types down, levels across.",
-    MAPS_TABLE.draw(_draw_maps),
-    MAPS_TABLE.find(
-        lambda explained: saliency_figures.about_saliency(
-            explained.tables["saliency"], _grid(explained).grid_method, _grid(explained).note
-        ),
-        lead=True,
-    ),
+    MAPS_TABLE.draw(lambda _, found: draw_saliency(_grid(found))),
+    MAPS_TABLE.find(lambda table, found: about_saliency(table, _grid(found)), lead=True),
     "explained",
     numbers=MAPS_TABLE.numbers(),
     picture=True,
@@ -189,8 +137,8 @@ MEAN_MAPS = Figure(
     "What it looks at in each character",
     "The mean map of each character over its mean glyph, from clean captchas, with the number of them.",
     "A sheet of pictures, one per character.",
-    MAPS_TABLE.draw(_draw_mean_maps),
-    MAPS_TABLE.find(_about_mean_maps, lead=True),
+    MAPS_TABLE.draw(lambda _, found: draw_mean_maps(_grid(found))),
+    MAPS_TABLE.find(lambda _, found: about_mean_maps(_grid(found)), lead=True),
     "explained",
     picture=True,
 )
@@ -201,12 +149,8 @@ CURVES = Figure(
     "and while they are added (insertion: it rises early), the highest of the map first. Plain ink and random maps "
     "know nothing of the reader. Bands are {interval} intervals over captchas.",
     "Four panels of curves, one curve per method.",
-    CURVES_TABLE.draw(
-        lambda explained: saliency_figures.draw_curves(explained.tables["saliency_curves"])
-    ),
-    CURVES_TABLE.find(
-        lambda explained: saliency_figures.about_curves(explained.tables["saliency"])
-    ),
+    CURVES_TABLE.draw(lambda table, _: draw_curves(table)),
+    CURVES_TABLE.find(lambda _, found: about_curves(found.tables["saliency"])),
     "explained",
     numbers=CURVES_TABLE.numbers("saliency"),
 )
@@ -216,7 +160,7 @@ DRIFT = Figure(
     "Rank correlation of each map with the map of the same captcha's clean rendering, by level. Ink drifts, too, and "
     "colours are drawn anew for each rendering: a map that falls no faster than the ink has not moved.",
     "Small panels, one per noise type, one falling line per method.",
-    MAPS_TABLE.draw(_draw_drift),
+    MAPS_TABLE.draw(lambda table, _: draw_drift(table) if _drifted(table) else None),
     MAPS_TABLE.find(_about_drift),
     "explained",
     numbers=MAPS_TABLE.numbers(),
@@ -228,12 +172,8 @@ RANDOMISED = Figure(
     "(Adebayo et al., 2018): over the glyph, and dotted over the whole picture. A map that stays alike shows the "
     "picture.",
     "One panel, one line per method.",
-    LAYERS_TABLE.draw(
-        lambda explained: saliency_figures.draw_randomised(explained.tables["saliency_randomised"])
-    ),
-    LAYERS_TABLE.find(
-        lambda explained: saliency_figures.about_randomised(explained.tables["saliency_randomised"])
-    ),
+    LAYERS_TABLE.draw(lambda table, _: draw_randomised(table)),
+    LAYERS_TABLE.find(lambda table, _: about_randomised(table)),
     "explained",
     numbers=LAYERS_TABLE.numbers(),
 )
@@ -273,7 +213,7 @@ DRAWINGS = Figure(
     "Test glyphs, what the autoencoder makes of them, the same glyphs under noise, and draws from the prior of both "
     "autoencoders.",
     "A sheet of small pictures of glyphs in named rows.",
-    LOSSES.draw(_draw_drawings),
+    LOSSES.draw(lambda _, found: _draw_drawings(found)),
     LOSSES.find(_about_drawings),
     "explained",
     numbers=LOSSES.numbers(),

@@ -1,11 +1,10 @@
-"""The networks of the projects that this one descends from, layer for layer, to be run beside ours.
+"""The networks of the projects that this one descends from, layer for layer, for comparison.
 
-They are built by `networks.build`, as ours are. Their layers,
-and so the numbers of their weights, are those of the ancestors at the ancestors' own image sizes; elsewhere the first
-dense layer follows the size of the image. Where an ancestor gave one answer and a captcha has several positions, the
-last layer answers once a position. Convolutions have Keras's `valid` padding, and pools are 2 x 2 and round down. The
-ancestors have no class for "no character", so class 0 always has the same very low logit: they can only read texts of
-full length.
+`networks.build_network` builds them, as all networks. Their layers, and so the numbers of their weights, are those of
+the ancestors at the ancestors' image sizes; at other sizes the first dense layer follows the size of the image. Where
+an ancestor classified a single character, the last layer here has outputs for every position. Convolutions have Keras's
+`valid` padding; pools are 2 x 2 and round down. The ancestors have no class for "no character", so class 0 always has
+the same very low logit: they can only read texts of full length.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ MEAN = (1 / 3, 1 / 3, 1 / 3)
 
 
 class ToGrey(nn.Module):
-    """Pixels (B, 3, H, W) uint8 to one channel (B, 1, H, W) float32 from 0 to 1, the channels weighted."""
+    """Pixels (B, 3, H, W) uint8 to one channel (B, 1, H, W) float32, 0 to 1: a weighted sum of the three."""
 
     def __init__(self, weights: Iterable[float]) -> None:
         super().__init__()
@@ -48,7 +47,7 @@ class ParallelHeads(nn.ModuleList):
 
 
 class Ancestor(Network):
-    """Features of images, and what says for each position which of A characters stands there: (B, S * A)."""
+    """Features of images, and a classifier of the A characters at each of S positions: (B, S * A)."""
 
     empty_positions = False
 
@@ -68,7 +67,7 @@ class Ancestor(Network):
 def themlaw(sizes: Sizes) -> Ancestor:
     """Themlaw/Python-Data-2A-ENSAE: 1,074,536 weights for 4 of 10 digits on 100 x 110 px.
 
-    Kernels of 3 x 3 leave 10 x 12 x 64 = 7,680 features; each position has a hidden layer of its own.
+    Kernels of 3 x 3 leave 10 x 12 x 64 = 7,680 features; each position has its own hidden layer.
     """
     trunk = nn.Sequential(
         ToGrey(MEAN),
@@ -112,7 +111,7 @@ def ukrainian(sizes: Sizes) -> Ancestor:
 def essmaw_dense(sizes: Sizes) -> Ancestor:
     """Essmaw/noisy-mnist-classification, DNN: 235,146 weights for 10 digits on 28 x 28 px.
 
-    The dropout is taken to follow both hidden layers; the number of weights does not tell.
+    Dropout is assumed after both hidden layers; the number of weights does not determine this.
     """
     trunk = nn.Sequential(
         ToGrey(MEAN), nn.Flatten(),
@@ -139,8 +138,8 @@ def essmaw_large(sizes: Sizes) -> Ancestor:
     """Essmaw/noisy-mnist-classification, CNN 2: 282,058 numbers for 10 digits on 28 x 28 px.
 
     Keras counts the means and variances of batch normalisation, 384 of them; 281,674 are trained. Kernels are 3 x 3, no
-    padding. The number does not tell whether ReLU comes before the normalisation; it does here, as it does wherever
-    the convolution has Keras's `activation="relu"`, and so the normalisation cannot be folded into the convolution.
+    padding. The number does not determine the order of ReLU and normalisation. ReLU comes first here, as with Keras's
+    `activation="relu"`, so the normalisation cannot be folded into the convolution.
     """
     trunk = nn.Sequential(
         ToGrey(MEAN),
@@ -152,7 +151,7 @@ def essmaw_large(sizes: Sizes) -> Ancestor:
 
 
 def normalisation(channels: int) -> nn.BatchNorm2d:
-    """Batch normalisation with Keras's constants; Keras's momentum of 0.99 is one of 0.01 in Torch's words."""
+    """Batch normalisation with Keras's constants; Keras's momentum of 0.99 is Torch's 0.01."""
     return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
 
 
@@ -162,9 +161,9 @@ def outputs(sizes: Sizes) -> int:
 
 
 def flattened_size(trunk: nn.Sequential, sizes: Sizes) -> int:
-    """How many features the convolutions and pools of the trunk leave of one image.
+    """The number of features that the convolutions and pools of the trunk give for one image.
 
-    Raises ValueError where they leave none.
+    Raises ValueError where there are none.
     """
     rows = _left(trunk, sizes.height)
     columns = _left(trunk, sizes.width)
@@ -179,7 +178,7 @@ def flattened_size(trunk: nn.Sequential, sizes: Sizes) -> int:
 
 
 def _left(trunk: nn.Sequential, size: int) -> int:
-    """What the trunk leaves of a side of `size` px; less than 1 where the side is too short."""
+    """The length, in cells, of a side of `size` px after the trunk; less than 1 where the side is too short."""
     for layer in trunk:
         if isinstance(layer, nn.Conv2d):
             size -= layer.kernel_size[0] - 1

@@ -1,4 +1,4 @@
-"""The cells of captchas whose characters stand at fixed places, and the features of each for classical readers."""
+"""Cells of captchas whose characters have fixed places, and the features of a cell for classical readers."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from torch.nn import functional
 
 from stages.captcha import glyphs
 
-CELL = glyphs.SIDE  # px, height and width that a cell is brought to
-SIDE = 14  # features a row and a column of the cell
+CELL = glyphs.SIDE  # px, height and width of a cell after resampling
+SIDE = 14  # features per row and per column of the cell
 FEATURES = SIDE**2
-FAINT = 0.1  # of the darkest ink: less tells nothing of a character's place and slant
-SLANT = 1.0  # px a px, at most, that is taken out
+FAINT = 0.1  # of the darkest ink: fainter ink does not count for the place and slant of a character
+SLANT = 1.0  # px per px, the largest slant that is corrected
 
 
 def features(images: Tensor, positions: int) -> Tensor:
     """Upright, centred cells of images (B, 3, H, W) uint8, standardised: (B * positions, F) float32.
 
-    Each cell is an equal share of the width. A blank one is all zeros. Black on white and white on black are alike.
+    Each cell is an equal share of the width. A blank cell is all zeros. Polarity (black on white or the reverse) does
+    not matter.
     """
     ink = cells_of(images, positions).flatten(0, 1)  # (m, 28, 28)
     x = functional.avg_pool2d(upright(ink)[:, None], CELL // SIDE).flatten(1)
@@ -27,10 +28,10 @@ def features(images: Tensor, positions: int) -> Tensor:
 
 
 def cells_of(images: Tensor, positions: int) -> Tensor:
-    """Ink, 0 to 1, of each cell brought to 28 x 28 by area averaging: (B, positions, 28, 28) float64.
+    """Ink, 0 to 1, of each cell resampled to 28 x 28 by area averaging: (B, positions, 28, 28) float64.
 
-    Ink is luma's distance from the median of the image's border, on the side where a cell has more of it. Luma in
-    whole thousandths makes the inverted image give the same bits.
+    Ink is the distance of luma from the median of the image's border, in the direction that dominates the cell. Luma in
+    whole thousandths gives the same bits for the inverted image.
     """
     height, width = images.shape[2:]
     thousandths = torch.tensor(
@@ -51,7 +52,7 @@ def cells_of(images: Tensor, positions: int) -> Tensor:
 
 
 def _averaging(size: int, out: int) -> Tensor:
-    """Matrix (out, size) whose rows average equal stretches of `size` pixels."""
+    """Matrix (out, size) whose rows average equal intervals of `size` pixels."""
     ends = torch.arange(out + 1, dtype=torch.float64) * size / out
     pixel = torch.arange(size, dtype=torch.float64)
     shared = torch.minimum(ends[1:, None], pixel + 1) - torch.maximum(ends[:-1, None], pixel)
@@ -59,9 +60,9 @@ def _averaging(size: int, out: int) -> Tensor:
 
 
 def upright(ink: Tensor) -> Tensor:
-    """Ink (m, 28, 28), its centre of mass in the middle and the slant taken out by a shear along the rows.
+    """Ink (m, 28, 28), centred on its centre of mass and deskewed by a shear along the rows.
 
-    The slant is the regression of x on y, from second moments (LeCun et al. 1998 deskew so).
+    The slant is the regression of x on y, from second moments (LeCun et al. 1998).
     """
     place = torch.arange(CELL, dtype=ink.dtype, device=ink.device) - (CELL - 1) / 2
     mass = (ink - FAINT * ink.amax((1, 2), keepdim=True)).clamp(min=0)

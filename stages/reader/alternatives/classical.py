@@ -1,12 +1,12 @@
-"""Classical readers: logistic regression, nearest neighbours, support vectors, a perceptron; a cell per character.
+"""Classical readers: logistic regression, nearest neighbours, support vectors, a perceptron; one cell per character.
 
-scikit-learn fits them; to read, each becomes a module like the networks' (images (B, 3, H, W) uint8 in, logits
-(B, positions, A + 1) float32 out), whose buffers hold all that it needs, so that it is stored without pickle. Logits
-are log-probabilities, at least FLOOR: an absent class never wins and costs no infinite loss. Letters here: m cells, F
+scikit-learn fits them. For inference, each becomes a module like a network (images (B, 3, H, W) uint8 in, logits
+(B, positions, A + 1) float32 out), with its state in buffers, so it is stored without pickle. Logits are
+log-probabilities of at least FLOOR: an absent class never wins, and its loss stays finite. Letters here: m cells, F
 features, C classes seen in training, R rows stored. The kinds are in `classical_models`.
 
-Why not scikit-learn's own estimators, stored by skops: its files are never twice the same bytes, are 1.5 to 4 times as
-large and hang on scikit-learn's version, and no module would be left to export as ONNX.
+Why not scikit-learn's own estimators, stored by skops: the bytes of its files are not reproducible, the files are 1.5
+to 4 times as large and depend on scikit-learn's version, and there would be no module to export as ONNX.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ Point = dict[str, Any]  # hyper-parameters, as scikit-learn names them
 Shapes = dict[str, tuple[torch.dtype, tuple[int, ...]]]
 
 FLOOR = float(np.log(1e-12))  # least log-probability
-MARGIN = 1e-6  # of the winner's logit above the others, more than float32 rounds away
+MARGIN = 1e-6  # of the winner's logit over the others, more than the rounding of float32
 DISTANCES_IN_MEMORY = 2**22  # distances or products in memory at a time (32 MB)
 
 
 class Classical(Network):
-    """A fitted classical reader; `state` becomes its buffers. `build_classical` checks the state.
+    """A fitted classical reader; `state` becomes its buffers, and `build_classical` checks it.
 
-    A kind says how it predicts (`classify`) from which buffers (`shapes`), and how scikit-learn fits it (`GRID`,
+    A subclass defines how it predicts (`classify`) from which buffers (`shapes`), and how scikit-learn fits it (`GRID`,
     `estimator`, `state_of`).
     """
 
-    GRID: ClassVar[Sequence[Point]]  # from the simplest: the first of the best is taken
-    MOST: ClassVar[int]  # cells fitted: time, and the reader's size
+    GRID: ClassVar[Sequence[Point]]  # from the simplest: the first of equals is chosen
+    MOST: ClassVar[int]  # most cells fitted: limits time and the size of the reader
     SIZED_BY: ClassVar[str] = "classes"  # the buffer whose length is free
     has_gradients = False
     double_precision = True
-    in_one_piece = False  # whether a batch is never split, whatever memory it takes
-    classes: Tensor  # (C,) int64 labels, ascending, 0 no character
+    in_one_piece = False  # whether a batch is never split, regardless of memory
+    classes: Tensor  # (C,) int64 labels, ascending; 0 is no character
 
     def __init__(self, state: Mapping[str, Tensor], *, alphabet_size: int, positions: int) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Classical(Network):
         return logits.view(len(images), self.positions, -1)
 
     def logits(self, x: Tensor) -> Tensor:
-        """Logits (m, A + 1) float32 of features (m, F) float64; the predicted class is ahead, whatever rounds."""
+        """Logits (m, A + 1) float32 of features (m, F) float64; the predicted class wins despite rounding."""
         size = (
             DISTANCES_IN_MEMORY if self.in_one_piece else max(1, DISTANCES_IN_MEMORY // self.rows)
         )
@@ -78,7 +78,7 @@ class Classical(Network):
 
     @property
     def rows(self) -> int:
-        """Numbers held at a time for each cell, about."""
+        """The approximate number of values in memory per cell."""
         return FEATURES
 
     @abstractmethod
@@ -88,7 +88,7 @@ class Classical(Network):
     @staticmethod
     @abstractmethod
     def shapes(classes: int, size: int) -> Shapes:
-        """Of the buffers beside `classes`, for so many classes and as many rows as SIZED_BY has."""
+        """Types and shapes of the buffers except `classes`; `size` is the length of the buffer SIZED_BY."""
 
     @staticmethod
     @abstractmethod
@@ -102,11 +102,11 @@ class Classical(Network):
 
     @classmethod
     def calibrate(cls, state: dict[str, Tensor], x: Doubles, y: Ints, alphabet_size: int) -> None:
-        """Fit in place, on validation cells, what confidences take beside the estimator."""
+        """Fit, in place and on validation cells, what the confidences need in addition to the estimator."""
 
     def make_exportable(self) -> None:
-        """Single numbers become constants, whose values the code asks for, and a batch stays in one piece (up to 4
-        million cells), since pieces would be as many as the example's."""
+        """Replace scalar buffers by constants, since the code branches on them, and process a batch in one piece (at
+        most 4 million cells), since the trace would fix the number of pieces."""
         self.in_one_piece = True
         for name, buffer in list(self.named_buffers()):
             if buffer.ndim == 0:
@@ -114,7 +114,7 @@ class Classical(Network):
                 setattr(self, name, buffer.item())
 
     def check_values(self) -> None:
-        """Raise ValueError where a buffer of the right shape makes no reader."""
+        """Raise ValueError where a buffer has the right shape but invalid values."""
         if (
             not (self.classes.diff() > 0).all()
             or self.classes[0] < 0
@@ -126,7 +126,7 @@ class Classical(Network):
 def build_classical(
     kind: str, state: Mapping[str, Tensor], *, alphabet_size: int, positions: int
 ) -> Classical:
-    """A reader from its state alone, ready to read.
+    """A classical reader restored from its state, in evaluation mode.
 
     Raises ValueError, one line, on an unknown kind, and on a tensor that is missing, unknown, of another type or shape,
     not finite or out of range.
@@ -154,7 +154,7 @@ def build_classical(
 
 
 def class_of(kind: str) -> type[Classical]:
-    """Raises ValueError on an unknown kind."""
+    """The class of a kind. Raises ValueError on an unknown kind."""
     kinds = of_family("classical")
     if kind not in kinds:
         raise ValueError(f"kind: expected one of {', '.join(kinds)}, got {kind!r}")
@@ -163,7 +163,7 @@ def class_of(kind: str) -> type[Classical]:
 
 
 def check_sizes(alphabet_size: int, positions: int) -> None:
-    """Raises ValueError on a number out of range."""
+    """Raise ValueError on a number out of range."""
     for name, value in (("alphabet_size", alphabet_size), ("positions", positions)):
         low, high = LIMITS[name]
         if not isinstance(value, int) or not low <= value <= high:

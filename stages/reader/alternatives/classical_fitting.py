@@ -1,4 +1,4 @@
-"""Fitting a classical reader: a grid of hyper-parameters on the training cells, the best of the validation cells."""
+"""Fitting a classical reader: grid search on the training cells, chosen by accuracy on the validation cells."""
 
 from __future__ import annotations
 
@@ -27,19 +27,17 @@ from stages.reader.threads import one_thread
 
 @dataclass(frozen=True)
 class FittedClassical:
-    """A fitted reader, and the search that chose it."""
+    """A fitted reader, and the grid search that chose it."""
 
     module: Classical
     chosen: dict[str, Any]  # hyper-parameters, as scikit-learn names them
-    grid: list[
-        dict[str, Any]
-    ]  # hyper-parameters, validation_accuracy and seconds, in the order tried
+    grid: list[dict[str, Any]]  # hyper-parameters, validation_accuracy and seconds, in order
     cells: int  # fitted on
     seconds: float
 
     @property
     def tried(self) -> list[dict[str, Any]]:
-        """The grid without what depends on the clock."""
+        """The grid without the times, so that artifacts are reproducible."""
         return [_without_seconds(row) for row in self.grid]
 
     @property
@@ -61,18 +59,22 @@ def fit_classical(
     seed: int,
     report: Callable[[str], None] = lambda line: None,
 ) -> FittedClassical:
-    """Fit each point of the grid on train and take the best of validation, of equals the first; the same bytes always.
+    """Fit each point of the grid on `train` and choose the best on `validation`, of equals the first.
 
-    Images (n, H, W, 3) and labels (n, T), T <= positions, 1 to A, 0 where there is no character. What is counted is
-    cells read right, empty ones included. At most MOST cells of either split are used: captchas drawn by the
-    seed. Raises ValueError on labels out of range, an empty split, and fewer than two classes to tell apart.
+    Images (n, H, W, 3) and labels (n, T), T <= positions, 1 to A, 0 where there is no character. Accuracy is the share
+    of the cells read correctly, empty ones included. At most MOST cells of each split are used, of captchas drawn by
+    `seed`. Equal arguments give equal bytes. Raises ValueError on labels out of range, an empty split, and fewer than
+    two classes.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # here, as scikit-learn: seconds
 
     model = class_of(kind)
     check_sizes(alphabet_size, positions)
     started = time.monotonic()
-    with one_thread(), threadpool_limits(1):  # sums in one order, however many cores there are
+    with (
+        one_thread(),
+        threadpool_limits(1),
+    ):  # sums in one order, independent of the number of cores
         most = max(1, model.MOST // positions)
         cells = []
         for name, (images, labels) in (("train", train), ("validation", validation)):
@@ -102,9 +104,8 @@ def fit_classical(
             report(f"{kind} {point}: validation {accuracy:.2%}, {grid[-1]['seconds']:.1f} s")
         if not grid:
             raise ValueError(f"train: {len(x)} cells are too few for a {kind} reader: add captchas")
-        best = max(
-            range(len(grid)), key=lambda i: grid[i]["validation_accuracy"]
-        )  # the first of equals
+        # the first of equals, which is the simplest
+        best = max(range(len(grid)), key=lambda i: grid[i]["validation_accuracy"])
         state = model.state_of(estimators[best], x, y)
         model.calibrate(state, unseen, truth, alphabet_size)
     module = build_classical(kind, state, alphabet_size=alphabet_size, positions=positions)
@@ -143,7 +144,7 @@ def _check_split(
 
 
 def _drawn(split: str, captchas: int, most: int, seed: int) -> Ints:
-    """At most so many of the captchas of a split, ascending."""
+    """Indices of at most `most` captchas of a split, drawn at random, ascending."""
     if captchas <= most:
         return np.arange(captchas)
     rng = np.random.default_rng((seed, split == "validation"))
@@ -153,7 +154,7 @@ def _drawn(split: str, captchas: int, most: int, seed: int) -> Ints:
 def _fitted(
     kind: str, point: Point, x: Doubles, y: Ints, seed: int, report: Callable[[str], None]
 ) -> Any:
-    """scikit-learn's estimator at a point of the grid."""
+    """scikit-learn's estimator, fitted at a point of the grid."""
     from sklearn.exceptions import ConvergenceWarning
 
     estimator = class_of(kind).estimator(point, seed)

@@ -14,7 +14,7 @@ from stages.reader.alternatives.classical import Classical, Point, Shapes
 from stages.reader.decoding import Doubles, Ints
 from stages.reader.temperature_scaling import fit_temperature
 
-STEPS = 20_000  # of LIBSVM's solver for a pair of classes; clean cells take far fewer, noisy ones may take an hour
+STEPS = 20_000  # of LIBSVM's solver per pair of classes: clean cells need far fewer, noisy ones up to an hour
 
 
 class Logistic(Classical):
@@ -46,7 +46,7 @@ class Logistic(Classical):
 
 
 class Perceptron(Classical):
-    """One hidden layer of rectified units."""
+    """A multilayer perceptron with one hidden layer of rectified linear units."""
 
     GRID = tuple({"hidden_layer_sizes": [units]} for units in (50, 100))
     MOST = 60_000
@@ -95,7 +95,7 @@ class Perceptron(Classical):
 
 
 class Neighbours(Classical):
-    """Votes of the nearest training cells, equal or by 1 / distance; the first class of equal votes."""
+    """k nearest neighbours; votes are equal or weighted by 1 / distance, and ties go to the first class."""
 
     GRID = tuple(
         {"n_neighbors": k, "weights": votes} for k in (7, 5, 3) for votes in ("uniform", "distance")
@@ -119,9 +119,8 @@ class Neighbours(Classical):
         )
         votes = torch.ones(nearest.shape, dtype=x.dtype, device=x.device)
         if self.by_distance:
-            distance = (
-                (x[:, None] - self.cells[nearest].double()).square().sum(2).sqrt()
-            )  # exactly 0 for equal cells
+            # computed from differences, so that it is exactly 0 for equal cells
+            distance = (x[:, None] - self.cells[nearest].double()).square().sum(2).sqrt()
             equal = distance == 0
             votes = torch.where(equal.any(1, keepdim=True), equal.double(), 1 / distance)
         counted = functional.one_hot(self.owner[nearest], len(self.classes)).double()  # (m, k, C)
@@ -164,10 +163,10 @@ class Neighbours(Classical):
 
 
 class SupportVectors(Classical):
-    """A machine for each pair of classes, which vote; the first class of equal votes is read, as in LIBSVM.
+    """Support vector machines, one-vs-one; ties go to the first class, as in LIBSVM.
 
-    Its probabilities are no fit of their own: softmax over `temperature` of the votes plus the summed decisions, these
-    squeezed into a third of a vote either way (scikit-learn's one-vs-rest decision function).
+    Probabilities are the softmax of the scores divided by `temperature`. A score is the number of votes plus the summed
+    decisions, which are squashed to less than a third of a vote (scikit-learn's one-vs-rest decision function).
     """
 
     GRID = tuple(
@@ -242,13 +241,14 @@ class SupportVectors(Classical):
     def estimator(point: Point, seed: int) -> Any:
         from sklearn.svm import SVC
 
-        return SVC(max_iter=STEPS, **point)  # probability=True would fit five more, at random
+        return SVC(
+            max_iter=STEPS, **point
+        )  # probability=True would fit five more, at random splits
 
     @staticmethod
     def state_of(estimator: Any, x: Doubles, y: Ints) -> dict[str, Tensor]:
-        sign = (
-            -1 if len(estimator.classes_) == 2 else 1
-        )  # scikit-learn turns LIBSVM's only pair round
+        # scikit-learn reverses LIBSVM's sign where there is only one pair
+        sign = -1 if len(estimator.classes_) == 2 else 1
         gamma = 0.0 if estimator.kernel == "linear" else estimator._gamma
         return {
             "classes": torch.tensor(estimator.classes_),
@@ -262,7 +262,7 @@ class SupportVectors(Classical):
 
     @classmethod
     def calibrate(cls, state: dict[str, Tensor], x: Doubles, y: Ints, alphabet_size: int) -> None:
-        """The temperature at which the validation labels that training had are likeliest; 1 where there is none."""
+        """The maximum-likelihood temperature on the validation cells of known classes; 1 where there are none."""
         known = np.isin(y, state["classes"].numpy())
         if known.any():
             network = cls(state, alphabet_size=alphabet_size, positions=1)
@@ -274,12 +274,12 @@ class SupportVectors(Classical):
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    """(m, R) between rows (m, F) and (R, F)."""
+    """Squared Euclidean distances (m, R) between rows (m, F) and (R, F)."""
     return (x.square().sum(1)[:, None] + y.square().sum(1) - 2 * x @ y.T).clamp(min=0)
 
 
 def _two_rows(weight: Doubles, bias: Doubles) -> tuple[Tensor, Tensor]:
-    """scikit-learn keeps one row for two classes, the second's against the first's."""
+    """One row per class: for two classes, scikit-learn stores only the second's, relative to the first."""
     if len(bias) == 1:
         weight = np.vstack([np.zeros_like(weight), weight])
         bias = np.append(0.0, bias)

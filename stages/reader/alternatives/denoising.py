@@ -1,12 +1,12 @@
-"""Denoising before reading: images in, images out, each by itself; no method is told which noise there is, or how much.
+"""Denoising before reading: images in, images out, each independent. All methods are blind to type and level of noise.
 
-median     The median of each pixel's 3 x 3 neighbours, by channel (Tukey 1977). It takes out lone pixels whole.
-bilateral  A mean of the neighbours, by how near and how alike they are (Tomasi & Manduchi 1998).
-nlm        A mean of pixels whose surroundings look alike (non-local means, Buades, Coll & Morel 2005), R, G, B at once.
-pca        Every 8 x 8 patch projected on the eigenvectors of clean patches (`patch_projection`).
+median     Median filter of 3 x 3 pixels, per channel (Tukey 1977). It removes isolated pixels.
+bilateral  Bilateral filter: a mean weighted by distance and similarity (Tomasi & Manduchi 1998).
+nlm        Non-local means: a mean of pixels with similar neighbourhoods (Buades, Coll & Morel 2005), R, G, B jointly.
+pca        Every 8 x 8 patch projected on the principal components of clean patches (`patch_projection`).
 learned    A small convolutional autoencoder that predicts the noise (`denoising_autoencoder`).
 
-pca and learned have a state: what `fit_pca` and `fit_learned` return, tensors under names that begin with PREFIX.
+pca and learned have a state, which `fit_pca` and `fit_learned` return: tensors whose names begin with PREFIX.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ from stages.reader.threads import cores, map_batches
 
 Denoiser = Callable[[Images], Images]
 
-MEDIAN = 3  # px, side of the window; at 5 it eats thin strokes
-MIN_SIGMA = 1.0  # of 255: with less noise than this, nlm and bilateral leave an image as it is
+MEDIAN = 3  # px, side of the window; 5 px removes thin strokes
+MIN_SIGMA = 1.0  # of 255: nlm and bilateral do not change an image with less noise
 RANGE_SIGMA = 6.0  # bilateral: range sigma in standard deviations of the noise; OpenCV adds up three channels, so
 # this is the 2 of Zhang & Gunturk (2008) for grey noise
 NEARNESS = 1.8  # px, bilateral: spatial sigma (Zhang & Gunturk 2008)
 STRENGTH = 1.0  # nlm: h in standard deviations of the noise
-PATCH = 5  # px, nlm: side of the surroundings
-SEARCH = 15  # px, nlm: side of where to look for their like
+PATCH = 5  # px, nlm: side of a neighbourhood
+SEARCH = 15  # px, nlm: side of the search window
 
 
 def denoise(
     images: Images, method: str, state: State | None = None, *, device: torch.device | None = None
 ) -> Images:
-    """The images (n, H, W, 3) uint8 of any H and W, denoised; the given ones stay as they are.
+    """A denoised copy of images (n, H, W, 3) uint8 of any H and W.
 
     Raises ValueError on another shape or type, an unknown method, and a state that is not one of this method.
     """
@@ -51,7 +51,7 @@ def denoise(
 
 
 def build_denoiser(method: str, state: State, *, device: torch.device | None = None) -> Denoiser:
-    """The method as a function, its state checked once; `device` (CPU unless told) is where `learned` runs.
+    """The method as a function, its state checked once; `device` (default: CPU) is where `learned` runs.
 
     Raises ValueError, one line, on an unknown method or a state that has a tensor missing, unknown, of another shape or
     not finite.
@@ -68,7 +68,7 @@ def build_denoiser(method: str, state: State, *, device: torch.device | None = N
     if method == "learned":
         return _checked(_by_network(load_autoencoder(own), device or torch.device("cpu")))
     if method == "none" and not own:
-        return _checked(np.copy)  # in one piece: to go image by image would take a second a reader
+        return _checked(np.copy)  # at once: image by image, it takes a second per reader
     if own:
         raise ValueError(
             f"denoise: {method} has no state, got {PREFIX}{min(own)}: fit the reader again"
@@ -108,7 +108,7 @@ def _by_image(change: Callable[[Image], Image]) -> Denoiser:
 
 @contextmanager
 def _one_cv_thread() -> Iterator[None]:
-    """OpenCV's own threads meet at every small image; here each core has images of its own."""
+    """Limit OpenCV to one thread: its threads synchronise at every small image; here each core has its own images."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -122,7 +122,7 @@ def median(image: Image) -> Image:
 
 
 def bilateral(image: Image) -> Image:
-    """As strong as the noise that the image shows; unchanged where it shows none."""
+    """Bilateral filter scaled by the estimated noise; without noise, the image is unchanged."""
     noise = noise_of(image)
     if noise < MIN_SIGMA:
         return image.copy()
@@ -130,7 +130,7 @@ def bilateral(image: Image) -> Image:
 
 
 def non_local_means(image: Image) -> Image:
-    """As strong as the noise that the image shows; unchanged where it shows none."""
+    """Non-local means scaled by the estimated noise; without noise, the image is unchanged."""
     noise = noise_of(image)
     if noise < MIN_SIGMA:
         return image.copy()
@@ -138,10 +138,10 @@ def non_local_means(image: Image) -> Image:
 
 
 def noise_of(image: Image) -> float:
-    """Standard deviation of the white noise in an image, of 255, as the image alone shows it.
+    """The estimated standard deviation of white noise in an image, of 255.
 
-    Immerkær's (1996) difference of two Laplacians, which neither evenness nor a slope of light moves; of its values
-    the median and not his mean, for strokes cover less than half of a captcha (Donoho & Johnstone 1994).
+    Immerkær's (1996) difference of two Laplacians, which is 0 for constant and linear intensity. The median of its
+    absolute values replaces his mean, since strokes cover less than half of a captcha (Donoho & Johnstone 1994).
     """
     mask = np.outer([1, -2, 1], [1, -2, 1]).astype(np.float32)
     response = cv2.filter2D(image, cv2.CV_32F, mask)

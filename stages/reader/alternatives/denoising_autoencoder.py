@@ -28,13 +28,13 @@ BATCH = 16  # pairs per step
 EPOCHS = 5
 LEARNING_RATE = 0.004  # peak
 WEIGHT_DECAY = 0.001
-CLEAN = 8  # one image in so many is given clean: what has no noise is to stay as it is
-ENOUGH = 1e-3  # mean squared error, full scale = 1 (30 dB), from which getting nearer to clean counts less
+CLEAN = 8  # every eighth input is clean, so that the network learns not to change clean images
+ENOUGH = 1e-3  # mean squared error, full scale = 1 (30 dB), below which improvements count less
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Images under noise and the same without; both (n, H, W, 3)."""
+    """Noisy images and their clean counterparts; both (n, H, W, 3)."""
 
     noisy: Images
     clean: Images
@@ -43,8 +43,8 @@ class Pairs:
 class Autoencoder(nn.Module):
     """Images (B, 3, H, W) uint8 to denoised ones, float32, 0 black to 255 white.
 
-    It works on each image less its mean and over its spread, so that brightness and contrast do not matter, and finds
-    what to add; the first layer's features go past the narrow part (Mao, Shen & Yang 2016).
+    It standardises each image, so that brightness and contrast do not matter, and predicts a correction to add. A skip
+    connection carries the features of the first layer past the bottleneck (Mao, Shen & Yang 2016).
     """
 
     def __init__(self) -> None:
@@ -62,9 +62,8 @@ class Autoencoder(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         x = images.float()
         mean = x.mean((2, 3), keepdim=True)
-        spread = (
-            (x - mean).square().mean((1, 2, 3), keepdim=True).add(6.5).sqrt()
-        )  # an even image has none
+        # 6.5 avoids a division by 0 in a constant image
+        spread = (x - mean).square().mean((1, 2, 3), keepdim=True).add(6.5).sqrt()
         height, width = x.shape[2:]
         z = functional.pad((x - mean) / spread, (0, -width % 4, 0, -height % 4), mode="replicate")
         outer = self.outer(z)
@@ -80,12 +79,12 @@ def pairs_of(
     foreground: Sequence[Sequence[str]],
     background: Sequence[str],
 ) -> Pairs:
-    """Each noisy rendering beside its captcha's clean one; the columns of a captcha table, condition 0 being clean.
+    """Each noisy rendering paired with the clean one of its captcha, from the columns of a captcha table.
 
-    The two are seldom painted alike, for colour is assigned by rendering: the clean one is repainted in the other's
-    colours (#rrggbb). Where foregrounds are unknown (empty) both have those they were found in. Inks that differ by
-    character do not tell which pixel is whose: such a rendering makes a pair only in the colours of the clean one.
-    Raises ValueError where a captcha has no clean rendering.
+    Condition 0 is clean. Colour is assigned per rendering, so the two usually differ: the clean one is repainted in the
+    colours (#rrggbb) of the noisy one. Where foregrounds are unknown (empty), both have their original colours. Where
+    ink differs between characters, a pixel cannot be assigned to one of them: such a rendering makes a pair only in the
+    colours of the clean one. Raises ValueError where a captcha has no clean rendering.
     """
     sources = {captcha[i]: i for i in range(len(images)) if condition[i] == 0}
     rows: list[int] = []
@@ -106,7 +105,7 @@ def pairs_of(
 
 
 def _repainted(image: Image, before: tuple[Floats, Floats], after: tuple[Floats, Floats]) -> Image:
-    """An image of one ink in other colours, each a background and an ink; within two of 255 of painting it so."""
+    """An image of one ink in other colours (background, ink); within 2 of 255 of drawing it in them."""
     ground = before[0]
     way = before[1] - before[0]
     ink = np.clip((image - ground) @ way / max(float(way @ way), 1.0), 0, 1)  # (H, W)
@@ -124,12 +123,12 @@ def fit_learned(
     device: torch.device,
     report: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Tensor]:
-    """The state of `learned`; one line an epoch goes to `report`.
+    """The state of `learned`; `report` receives one line per epoch.
 
-    The loss is the logarithm of each image's mean squared error, as decibels are (Chen et al. 2021): the squared error
-    itself would follow the strongest noise and blur all the rest, and the absolute one hardly leaves the identity. The
-    same pairs and seed give the same bytes on one machine. Raises ValueError where there are no pairs, or they differ
-    in shape.
+    The loss is the logarithm of each image's mean squared error, as in PSNR (Chen et al. 2021): with the squared error,
+    the strongest noise dominates and other images are blurred; with the absolute error, the network stays close to the
+    identity. Equal pairs and seed give equal bytes on one machine. Raises ValueError where there are no pairs, or they
+    differ in shape.
     """
     if pairs.noisy.shape != pairs.clean.shape or not len(pairs.noisy):
         raise ValueError(
@@ -166,7 +165,7 @@ def fit_learned(
 
 
 def _network(seed: int) -> nn.Module:
-    """Weights from the seed, as He et al. (2015); the last layer's are 0, so that it starts as the identity."""
+    """Weights drawn from the seed (He et al. 2015); those of the last layer are 0, so it starts as the identity."""
     network = Autoencoder()
     generator = torch.Generator().manual_seed(seed)
     layers = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
@@ -179,7 +178,7 @@ def _network(seed: int) -> nn.Module:
 
 
 def _loss(pairs: Pairs, rows: NDArray[np.int64], device: torch.device) -> LossOf[nn.Module]:
-    """Mean logarithm of the images' squared errors for some of these rows; one in CLEAN is given clean."""
+    """The mean logarithm of the images' squared errors for some of these rows; one in CLEAN has a clean input."""
     given = pairs.noisy[rows]
     wanted = pairs.clean[rows]
     given[::CLEAN] = wanted[::CLEAN]
@@ -193,7 +192,7 @@ def _loss(pairs: Pairs, rows: NDArray[np.int64], device: torch.device) -> LossOf
 
 
 def load_autoencoder(own: State) -> nn.Module:
-    """A network from its state without the prefix. Raises ValueError where it is none of learned."""
+    """The network of a state whose names have no prefix. Raises ValueError where the state is not one of `learned`."""
     network = Autoencoder()
     expected = network.state_dict()
     wrong = sorted(set(expected) ^ set(own)) or [

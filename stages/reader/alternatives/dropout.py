@@ -1,4 +1,4 @@
-"""Dropout that draws from streams of its own, so that replicas of a network can train side by side, reproducibly."""
+"""Dropout with its own random stream, so that replicas of a network train in parallel and reproducibly."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 class Dropout(nn.Module):
     """Each value is 0 with probability p, the others are divided by 1 - p (Srivastava et al. 2014); identity in eval.
 
-    Torch's own draws from one stream for the whole process, whose order among threads is chance. Here the stream is the
-    module's own: `reseed` starts it, and without it the seed is 0. No part of it is a weight. The mask depends on the
-    shape of the input, not on its memory format. A copy draws what the original would draw next. Raises ValueError on a
-    p below 0, or of 1 and more.
+    Torch's own dropout draws from one stream per process, in an order that depends on the scheduling of threads. Here
+    each module has its own stream, which `reseed` starts; without it the seed is 0. The stream is not part of the
+    weights. The mask depends on the shape of the input, not on its memory format. A copy continues the stream of the
+    original. Raises ValueError where p is not in [0, 1).
     """
 
     def __init__(self, p: float) -> None:
@@ -24,9 +24,8 @@ class Dropout(nn.Module):
             raise ValueError(f"dropout: expected a probability from 0 to below 1, got {p!r}")
         self.p = p
         self.seed = 0
-        self.generator: torch.Generator | None = (
-            None  # made at the first draw, on the device of what it drops
-        )
+        # created at the first draw, on the device of the input
+        self.generator: torch.Generator | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
@@ -37,7 +36,7 @@ class Dropout(nn.Module):
         return x * (drawn >= self.p).to(x.dtype).mul_(1 / (1 - self.p))
 
     def restart(self, seed: int) -> None:
-        """Begin the stream of this seed, at its first number."""
+        """Start the stream of this seed at its beginning."""
         self.seed = seed
         self.generator = None
 
@@ -58,17 +57,13 @@ class Dropout(nn.Module):
 
 
 def reseed(network: nn.Module, *identity: int) -> None:
-    """Start the stream of each Dropout in the network from the identity, such as (seed, epoch, replica), and its place.
+    """Start the stream of each Dropout in the network from the identity, such as (seed, epoch, replica), and its index.
 
-    Its place is its number among the network's Dropouts, in the order of registration; the numbers are 0 or more.
+    The index counts the Dropouts of the network in the order of registration. All numbers are 0 or more.
     """
     dropouts = [module for module in network.modules() if isinstance(module, Dropout)]
     for place, dropout in enumerate(dropouts):
-        name = (
-            len(identity),
-            *identity,
-            place,
-        )  # with its length, since NumPy takes (1, 2) and (1, 2, 0) for one seed
-        dropout.restart(
-            int(np.random.SeedSequence(name).generate_state(1, np.uint64)[0] >> 1)
-        )  # Torch's are signed
+        # with its length, since NumPy treats (1, 2) and (1, 2, 0) as one seed
+        name = (len(identity), *identity, place)
+        # shifted, since Torch's seeds are signed
+        dropout.restart(int(np.random.SeedSequence(name).generate_state(1, np.uint64)[0] >> 1))

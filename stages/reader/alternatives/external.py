@@ -1,4 +1,4 @@
-"""Readers that are programs of somebody else: they tell a text and how sure they are of it, and no more."""
+"""External readers: programs of others, which give only a text and its confidence."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from stages.reader.protocol import Reader, TextPrediction
 
 
 class ExternalReader(ABC):
-    """A reader without logits, gradients or columns, and with a denoiser that is part of it."""
+    """A reader without logits, gradients or alignment; its denoiser is part of it."""
 
     slow = True
     aligned = False
     gradients = None
-    caution = ""  # what a person who trains it should know, if anything
+    caution = ""  # a warning for the log of the training; empty where there is none
 
     @property
     def name(self) -> str:
@@ -25,16 +25,16 @@ class ExternalReader(ABC):
 
     @property
     def title(self) -> str:
-        """The program, and its version where that is known."""
+        """The program, with its version where known."""
         return self.name
 
     def record(self) -> dict[str, str]:
-        """What reader.json says of it."""
+        """Its entries in the training record of reader.json."""
         return {}
 
     @abstractmethod
     def predict(self, images: Images, top: int = 0) -> TextPrediction:
-        """What the program reads in images (n, H, W, 3)."""
+        """The readings of images (n, H, W, 3)."""
 
     def read(self, images: Images) -> Readings:
         return self.predict(images).readings

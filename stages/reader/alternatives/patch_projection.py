@@ -14,15 +14,16 @@ from stages.reader.alternatives.denoising_state import PREFIX, Image, State
 from stages.reader.batches import Images
 
 SIDE = 8  # px, of a patch
-STRIDE = 4  # px, between the patches that the eigenvectors are found from
+STRIDE = 4  # px, between the patches that the eigenvectors are fitted on
 VARIANCE = 0.95  # share of the variance of clean patches that is retained
 
 
 def fit_pca(images: Images, *, variance: float = VARIANCE) -> dict[str, Tensor]:
-    """The state of `pca`: the first eigenvectors (k, 8, 8) of clean images' patches, their mean taken off.
+    """The state of `pca`: the first eigenvectors (k, 8, 8) of patches of clean images (n, H, W, 3), minus their mean.
 
-    As many as hold the share `variance` of the patches' variance. The colour planes count as images of their own, so
-    that neither polarity nor hue matters. Raises ValueError where there is nothing but even patches.
+    k is the smallest number that explains the share `variance` of the variance. Colour channels are treated as separate
+    images, so that neither polarity nor hue matters. Raises ValueError on images below 8 x 8 px, and where all patches
+    are constant.
     """
     if not len(images) or min(images.shape[1:3]) < SIDE:
         raise ValueError(
@@ -63,13 +64,16 @@ def _eigenvectors(own: State) -> NDArray[np.float64]:
 
 
 def projection(own: State) -> Callable[[Image], Image]:
-    """All patches that overlap a pixel, projected and averaged: one convolution with a kernel of 15 x 15.
+    """Project all patches and average those that overlap a pixel: one convolution with a 15 x 15 kernel.
 
-    `own` is the state without its prefix. Raises ValueError where it is none of pca.
+    `own` is the state, its names without the prefix. Raises ValueError where the state is not one of `pca`.
     """
     vectors = _eigenvectors(own)
     kernel = np.zeros((2 * SIDE - 1, 2 * SIDE - 1))
-    for vector in [np.full((SIDE, SIDE), 1 / SIDE), *vectors]:  # the first lets a patch's mean pass
+    for vector in [
+        np.full((SIDE, SIDE), 1 / SIDE),
+        *vectors,
+    ]:  # the first preserves the mean of a patch
         padded = np.pad(vector, SIDE - 1)
         kernel += np.einsum(
             "ijkl,kl->ij", np.lib.stride_tricks.sliding_window_view(padded, (SIDE, SIDE)), vector

@@ -1,15 +1,15 @@
-"""An external reader that nobody here trained: Tesseract's program, through pytesseract.
+"""An external, pretrained reader: Tesseract, through pytesseract.
 
-What is fair to it (Tesseract's own advice, "Improving the quality of the output", and the manual page tesseract(1)):
-one line of text (page segmentation 7, or 10 where a text is one character); no character outside the alphabet; a
-language that knows the alphabet; dark text on a light ground; an upscaled image; a margin. Its neural engine is used
-(--oem 1): Debian's data hold no other. It sees the renderings that every reader sees.
+Conditions follow Tesseract's documentation ("Improving the quality of the output", and the manual page tesseract(1)):
+one line of text (page segmentation 7, or 10 where a text is one character); only characters of the alphabet; a language
+with the alphabet; dark text on a light background; an upscaled image; a margin. The neural engine is used (--oem 1):
+Debian's data have no other. It reads the same renderings as every reader.
 
 Measured on 400 clean validation captchas of the default study: lines of 40 to 80 px, margins of 10 to 30 px, contrast
-stretched, images binarised or smoothed, and how it is decided what is dark moved the character accuracy by less than
-3 points, and 40 px was best; segmentations 8 and 13 read fewer captchas whole (of the first 100, at most 15 for 23).
+stretching, binarisation, smoothing and the rule for polarity changed the character accuracy by less than 3 points, and
+40 px was best. Segmentations 8 and 13 had a lower exact match (of the first 100 captchas, at most 15 against 23).
 
-It stays optional: `require_tesseract` refuses in one line where it is absent.
+It is optional: `require_tesseract` raises ValueError, one line, where it is absent.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ GreyImage = NDArray[np.uint8]  # (H', W'), 0 black to 255 white
 OLDEST = (
     5,
     0,
-)  # lists where its languages lie, and heeds a whitelist with the neural engine (as 4.1 does)
-LINE = 40  # px, least height of an image that it gets, for capitals of about 30 px
+)  # lists the folder of its languages, and the neural engine supports a whitelist (as in 4.1)
+LINE = 40  # px, least height of its input, for capitals of about 30 px
 MARGIN = 10  # px around it
-RESOLUTION = (
-    300  # dots an inch, told for want of a file that says it: else it guesses, and complains
-)
+RESOLUTION = 300  # dots per inch; the input has no such entry, and Tesseract would guess and warn
 PATIENCE = 600  # seconds for one process
 KNOWN = 0.9  # share of the alphabet that a language has to know
-UNICHARSET = 21  # TESSDATA_LSTM_UNICHARSET of ccutil/tessdatamanager.h: the entry with the characters it knows
+UNICHARSET = (
+    21  # TESSDATA_LSTM_UNICHARSET of ccutil/tessdatamanager.h: the entry with its characters
+)
 MIN_CONFIDENCE = 1e-4  # confidence of a character that was read; 0 means that one was missed
 HOW = (
     "install it (apt-get install tesseract-ocr; pip install pytesseract) or leave such readers out"
@@ -61,15 +61,15 @@ HOW = (
 
 
 class Tesseract(ExternalReader):
-    """Tesseract made ready to read texts of an alphabet, of one character each where `positions` is 1.
+    """Tesseract, configured for texts of an alphabet, of one character each where `positions` is 1.
 
-    `denoiser` sees the images first, as it does those of other readers.
+    `denoiser` is applied to the images first, as with other readers.
     """
 
     def __init__(
         self, alphabet: str, *, positions: int, denoiser: Callable[[Images], Images] = unchanged
     ) -> None:
-        """Raises ValueError, one line, where Tesseract is absent or knows no language with this alphabet."""
+        """Raises ValueError, one line, where Tesseract is absent or has no language with this alphabet."""
         self.version = require_tesseract()
         self.alphabet = alphabet
         self.denoiser = denoiser
@@ -102,10 +102,10 @@ class Tesseract(ExternalReader):
         return {"tesseract": self.version, "language": self.language, "unknown": self.unknown}
 
     def read(self, images: Images) -> Readings:
-        """What it reads in images (n, H, W, 3); nothing read is an empty row.
+        """The readings of images (n, H, W, 3); a row is empty where nothing was read.
 
-        Confidences are its own, by character, and nobody calibrated them. Many images share a process, which gives the
-        same readings as a process each, 20 times sooner.
+        Confidences are Tesseract's, per character and not calibrated. Images share processes: the readings are those of
+        one process per image, in a twentieth of the time.
         """
         images = self.denoiser(images)
         size = max(1, min(BATCH, -(-len(images) // cores())))
@@ -115,7 +115,7 @@ class Tesseract(ExternalReader):
         return to_readings(found, self.alphabet)
 
     def predict(self, images: Images, top: int = 0) -> TextPrediction:
-        """Its readings; the probability of a text is the product over its characters, and no text has a rival."""
+        """The readings; the probability of a text is the product over its characters, and `top` adds no other text."""
         readings = self.read(images)
         probability = reading_probability(readings)
         texts = [
@@ -133,9 +133,8 @@ class Tesseract(ExternalReader):
             names = [os.path.join(folder, f"{i}.pgm") for i in range(len(images))]
             for name, image in zip(names, images, strict=True):
                 Path(name).write_bytes(to_pgm(line_image(image)))
-            listing = os.path.join(
-                folder, "images.txt"
-            )  # Tesseract reads the files that a text file names
+            # Tesseract reads the files that a text file lists
+            listing = os.path.join(folder, "images.txt")
             Path(listing).write_text("\n".join(names) + "\n", encoding="utf-8")
             try:
                 written = pytesseract.image_to_pdf_or_hocr(
@@ -185,10 +184,10 @@ def _one_line(error: BaseException) -> str:
 
 
 def choose_language(alphabet: str) -> tuple[str, str]:
-    """The installed language that knows most of the alphabet, and the characters that it does not know.
+    """The installed language with most characters of the alphabet, and the characters that it lacks.
 
-    Those it cannot read, which counts as failure: no data of Debian know the Ukrainian Ґ. Of equal ones it is English,
-    then the first by name. Raises ValueError, one line, where less than KNOWN of the alphabet is known.
+    It cannot read these, which counts as errors: none of Debian's data have the Ukrainian Ґ. Of equals, English is
+    taken, then the first by name. Raises ValueError, one line, where it has less than the share KNOWN of the alphabet.
     """
     unknown = {
         name: "".join(sorted(set(alphabet) - characters_of(path)))
@@ -232,10 +231,10 @@ def language_files() -> dict[str, Path]:
 
 
 def characters_of(path: Path) -> set[str]:
-    """The characters that the neural engine of a language can write; none where it has no such engine.
+    """The output characters of a language's neural engine; empty where it has no such engine.
 
-    A traineddata file starts with the number of its entries, int32, and the place of each, int64, -1 where absent
-    (ccutil/tessdatamanager.cpp). The entry sought has a line a character, which starts with it (unicharset(5)).
+    A traineddata file starts with the number of its entries, int32, and the offset of each, int64, -1 where absent
+    (ccutil/tessdatamanager.cpp). The entry UNICHARSET has one line per character, which starts with it (unicharset(5)).
     """
     content = path.read_bytes()
     (count,) = struct.unpack_from("<i", content)
@@ -251,9 +250,9 @@ def characters_of(path: Path) -> set[str]:
 
 
 def line_image(image: NDArray[np.uint8]) -> GreyImage:
-    """An image (H, W, 3) as Tesseract likes a line of text: luma, dark on light, upscaled, with a margin.
+    """An image (H, W, 3) as a line of text for Tesseract: luma, dark on light, upscaled, with a margin.
 
-    The ground is the border's median. The text is light where the image is, on average, lighter than its ground.
+    The background is the median of the border. The text is light where the mean of the image is lighter than that.
     """
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     ground = ground_of(grey)
@@ -275,7 +274,7 @@ def ground_of(grey: GreyImage) -> int:
 
 
 def to_pgm(grey: GreyImage) -> bytes:
-    """The image as a file of the portable graymap format: nothing to compress, nothing to take apart."""
+    """The image as a file in the portable graymap format, which needs no compression."""
     return f"P5 {grey.shape[1]} {grey.shape[0]} 255\n".encode() + grey.tobytes()
 
 
@@ -294,7 +293,7 @@ def _symbol_of(found: re.Match[str]) -> tuple[str, float]:
 
 
 def to_readings(pages: list[list[tuple[str, float]]], alphabet: str) -> Readings:
-    """Symbols as readings; what is outside the alphabet, as a space between words, is left out."""
+    """Symbols as readings; characters that are not in the alphabet, such as spaces, are dropped."""
     known = [_known(page, alphabet) for page in pages]
     labels = encode(["".join(map(itemgetter(0), page)) for page in known], alphabet)
     confidence = np.zeros(labels.shape, np.float32)
@@ -314,7 +313,7 @@ def _known(page: list[tuple[str, float]], alphabet: str) -> list[tuple[str, floa
 
 
 def reading_probability(readings: Readings) -> Doubles:
-    """The probability (n,) of each text, were its characters independent; 0 where nothing was read."""
+    """The probability (n,) of each text if its characters are independent; 0 where nothing was read."""
     product = (
         np.where(readings.labels > 0, readings.confidence, 1.0).astype(np.float64).prod(axis=1)
     )
@@ -324,8 +323,10 @@ def reading_probability(readings: Readings) -> Doubles:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Each process has one thread inside the block: as many as cores run side by side, and four threads for so little
-    an image only wait for each other. pytesseract hands the environment on as it is."""
+    """Limit each process to one thread inside the block, through the environment, which pytesseract passes on.
+
+    There is one process per core, and Tesseract's four threads would only wait for each other on small images.
+    """
     before = os.environ.get("OMP_THREAD_LIMIT")
     os.environ["OMP_THREAD_LIMIT"] = "1"
     try:

@@ -14,25 +14,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from test_insight_character_accuracy import UKRAINIAN, read_characters
 
-from stages.figures.character_figures import (
+from stages.figures.character_robustness import (
     about_class_levels,
     about_class_ranking,
     about_class_thresholds,
-    about_confusions,
-    about_top_confusions,
     draw_class_levels,
     draw_class_ranking,
     draw_class_thresholds,
-    draw_confusions,
-    draw_top_confusions,
 )
 from stages.figures.combination_figures import (
     about_combinations,
     about_surroundings,
     draw_combinations,
 )
+from stages.figures.confusions_by_noise import (
+    about_confusions,
+    about_top_confusions,
+    draw_confusions,
+    draw_top_confusions,
+)
 from stages.figures.style import svg
-from stages.insight import character_accuracy, combinations, confusions
+from stages.insight import character_accuracy, character_ranking, combinations, confusions
 
 NBSP = "\u00a0"
 
@@ -61,7 +63,7 @@ def tables_of(rows: pd.DataFrame, alphabet: str) -> Tables:
         character_accuracy.thresholds_by_character(
             rows, alphabet, confidence=0.95, draws=40, seed=1
         ),
-        character_accuracy.ranking(rows, alphabet, confidence=0.95, draws=100, seed=1).table,
+        character_ranking.ranking(rows, alphabet, confidence=0.95, draws=100, seed=1).table,
         confusions.confusion_matrices(rows, alphabet),
         tests,
         confusions.confusions_by_level(rows, confusions.frequent(tests, 4), confidence=0.95),
@@ -109,13 +111,13 @@ TELL: dict[str, Callable[[Tables], str]] = {
 }
 
 
-@pytest.mark.parametrize("study", ["abc", "letters", "two"])
 def figure_of(name: str, tables: Tables) -> Figure:
     figure = DRAW[name](tables)
     assert figure is not None
     return figure
 
 
+@pytest.mark.parametrize("study", ["abc", "letters", "two"])
 @pytest.mark.parametrize("name", DRAW)
 def test_every_figure_is_an_svg_for_any_alphabet(
     study: str, name: str, request: pytest.FixtureRequest

@@ -6,26 +6,57 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages.figures.saliency_figures import (
-    STRIP_HEIGHT,
+from stages.figures.saliency_checks import (
     about_curves,
     about_drift,
-    about_mean_maps,
     about_randomised,
-    about_saliency,
     draw_curves,
     draw_drift,
-    draw_mean_maps,
     draw_randomised,
+)
+from stages.figures.saliency_maps import (
+    STRIP_HEIGHT,
+    about_mean_maps,
+    about_saliency,
+    draw_mean_maps,
     draw_saliency,
+    marked_overlay,
     overlay,
 )
 from stages.figures.style import png, svg
+from stages.schemas.explain import MeanMaps, SaliencyArrays
 
 IMAGE = np.full((10, 24, 3), 200, np.uint8)
 MAP = np.zeros((10, 24), np.float32)
 MAP[2:6, 3:8] = 1
 TOLD = ["value", "low", "high", "captchas", "note"]
+
+
+def mean_maps(maps: dict[str, tuple[np.ndarray, np.ndarray]], counts: list[int]) -> MeanMaps:
+    values = np.array([one[0] for one in maps.values()])
+    glyphs = np.array([one[1] for one in maps.values()])
+    return MeanMaps(values, glyphs, np.array(list(maps)), np.array(counts))
+
+
+def arrays(method: str = "other", note: str = "") -> SaliencyArrays:
+    """The same picture and map under three noises, clean and noisy."""
+    none = mean_maps({}, [])
+    return SaliencyArrays(
+        mean_maps=none.mean_maps,
+        mean_glyphs=none.mean_glyphs,
+        mean_characters=none.mean_characters,
+        mean_counts=none.mean_counts,
+        grid_images=np.array([[IMAGE] * 2] * 3),
+        grid_maps=np.array([[MAP] * 2] * 3, np.float16),
+        grid_posterior=np.array([[0.99, 0.12]] * 3),
+        grid_read=np.array([[True, False]] * 3),
+        grid_span=np.array([3, 8]),
+        grid_noises=np.array(["fog", "gaussian_blur", "lines"]),
+        grid_levels=np.array([0, 0.4]),
+        grid_method=method,
+        grid_character="3",
+        note=note,
+    )
 
 
 def row(
@@ -69,7 +100,7 @@ def measures(half: float = 0.05) -> pd.DataFrame:
 
 
 def test_colour_lies_where_the_map_speaks_for_the_character_and_nowhere_else() -> None:
-    drawn = overlay(IMAGE, MAP - 0.5 * (MAP == 0), (3, 8)).astype(int)
+    drawn = marked_overlay(IMAGE, MAP - 0.5 * (MAP == 0), (3, 8)).astype(int)
     assert drawn.shape == (20 + STRIP_HEIGHT, 48, 3)
     coloured = np.ptp(drawn[:20], axis=2) > 10
     np.testing.assert_array_equal(coloured, np.repeat(np.repeat(MAP > 0, 2, 0), 2, 1))
@@ -79,15 +110,7 @@ def test_colour_lies_where_the_map_speaks_for_the_character_and_nowhere_else() -
 
 
 def test_the_grid_has_a_caption_a_picture_and_a_cross_where_it_was_not_said() -> None:
-    figure = draw_saliency(
-        [[IMAGE] * 2] * 3,
-        [[MAP] * 2] * 3,
-        (3, 8),
-        ["fog", "gaussian_blur", "lines"],
-        [0, 0.4],
-        [[0.99, 0.12]] * 3,
-        [[True, False]] * 3,
-    )
+    figure = draw_saliency(arrays())
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert {"clean", "level 0.4", "gaussian blur", "99 %", "12 % ✗"} <= set(texts)
     assert png(figure)[1:4] == b"PNG"
@@ -95,10 +118,10 @@ def test_the_grid_has_a_caption_a_picture_and_a_cross_where_it_was_not_said() ->
 
 def test_mean_maps_are_in_rows_of_ten_with_their_counts() -> None:
     means = {name: (MAP[:, :10], (MAP[:, :10] > 0).astype(np.float32)) for name in "0123456789AB"}
-    texts = [
-        text.get_text() for text in draw_mean_maps(means, dict.fromkeys(means, 7)).axes[0].texts
-    ]
-    assert {"0: 7", "B: 7"} <= set(texts)
+    figure = draw_mean_maps(mean_maps(means, [7] * 12))
+    assert figure is not None
+    assert {"0: 7", "B: 7"} <= {text.get_text() for text in figure.axes[0].texts}
+    assert draw_mean_maps(mean_maps({}, [])) is None
 
 
 def test_curves_drift_and_randomisation_draw_a_line_a_method_through_the_numbers() -> None:
@@ -135,7 +158,7 @@ def layers() -> pd.DataFrame:
 
 
 def test_sentences_tell_the_numbers_with_their_intervals() -> None:
-    said = about_saliency(measures(), "other", "has no gradients: occlusion only")
+    said = about_saliency(measures(), arrays("other", "has no gradients: occlusion only"))
     for part in (
         "70.0\u00a0%",
         "this map (other)",
@@ -161,7 +184,7 @@ def test_sentences_tell_the_numbers_with_their_intervals() -> None:
 
 def test_no_interval_is_made_up_where_captchas_are_few() -> None:
     few = measures(np.nan)
-    assert "too few for an interval" in about_saliency(few, "one")
+    assert "too few for an interval" in about_saliency(few, arrays("one"))
     assert "no map surely beats a random map" in about_curves(few)
     assert "too few for an interval" in about_drift(few, "one")
 
@@ -169,7 +192,7 @@ def test_no_interval_is_made_up_where_captchas_are_few() -> None:
 @pytest.mark.parametrize(("on", "off"), [("3", "8"), ("8", "3")])
 def test_the_character_whose_map_keeps_to_its_glyph_is_named(on: str, off: str) -> None:
     glyph = (MAP > 0).astype(np.float32)
-    said = about_mean_maps({on: (MAP, glyph), off: (1 - MAP, glyph)}, {on: 12, off: 15})
+    said = about_mean_maps(mean_maps({on: (MAP, glyph), off: (1 - MAP, glyph)}, [12, 15]))
     assert said.index(f"“{on}”") < said.index(f"“{off}”")
     assert "from 12 and 15 clean characters" in said
-    assert "Too few" in about_mean_maps({on: (MAP, glyph)}, {on: 1})
+    assert "Too few" in about_mean_maps(mean_maps({on: (MAP, glyph)}, [1]))

@@ -1,0 +1,1 @@
+"""The parts of the explain stage: each module of a part has `findings(inputs)`."""
