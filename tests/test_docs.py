@@ -11,7 +11,16 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [*sorted((ROOT / "docs").glob("*.md")),
              *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"))]  # fmt: skip
-FOLDERS = ("stages/", "tests/", "docs/", "ci/", "benchmarks/", "experiments/", "pretrained/", ".github/", ".ci/")  # fmt: skip
+FOLDERS = (
+    "stages/",
+    "tests/",
+    "docs/",
+    "ci/",
+    "benchmarks/",
+    "experiments/",
+    "pretrained/",
+    ".github/",
+)
 MODULE = re.compile(r"python -m ([a-z_]+(?:\.[a-z_0-9]+)+)")
 
 
