@@ -249,11 +249,9 @@ def test_of_texts_of_one_character_no_neighbour_is_known(letters: Tables) -> Non
 
 def test_a_neighbour_that_matters_is_named(abc: Tables) -> None:
     none = about_surroundings(abc.surroundings.assign(p_holm=0.3), abc.effects, 0.95)
-    assert "none surely changes how well it is read" in none
+    assert "none has a clear effect" in none
     clear = abc.surroundings.assign(p_holm=[0.3, 0.001, 0.3])
-    assert ": the right neighbour changes how well it is read." in about_surroundings(
-        clear, abc.effects, 0.95
-    )
+    assert ": the right neighbour matters." in about_surroundings(clear, abc.effects, 0.95)
     row = abc.surroundings.iloc[0]
     assert f"the left neighbour (F({row['df1']}, {row['df2']}) = {row['F']:.2f}, " in none
 
@@ -279,6 +277,6 @@ def test_ends_show_shares_intervals_and_what_the_characters_lead_to(abc: Tables)
 def test_the_extremes_come_with_a_warning(abc: Tables) -> None:
     sentence = about_combinations(abc.ends, "text", 0.95)
     own = abc.ends[abc.ends["kind"] == "text"]
-    assert sentence.startswith(f"Of {own['of'].iloc[0]} texts the best is")
-    assert "luck has its part in both, and no interval is adjusted for that" in sentence
+    assert sentence.startswith(f"The best of {own['of'].iloc[0]} texts is")
+    assert "no interval is adjusted for their selection" in sentence
     assert "drawn once" in about_combinations(abc.ends.assign(note="drawn once"), "text", 0.95)

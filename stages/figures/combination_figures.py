@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from stages.figures.numbers import (
-    interval_name,
     interval_text,
     listed,
     p_value,
@@ -29,8 +28,8 @@ from stages.schemas.explain import CombinationEffects, Combinations, Combination
 ROW = 0.19  # inches, of a combination
 TERMS = {"left": "the left neighbour", "right": "the right neighbour", "repeated": "a repetition"}
 REPEATED = {
-    "adjacent": "where it stands beside itself",
-    "apart": "where it comes again elsewhere in the text",
+    "adjacent": "where it is next to itself",
+    "apart": "where it is repeated elsewhere in the text",
 }
 
 
@@ -50,11 +49,7 @@ def about_surroundings(tests: pd.DataFrame, effects: pd.DataFrame, confidence: f
         for row in known.to_dict("records")
         if row[CombinationTests.p_holm] < 1 - confidence
     ]
-    verdict = (
-        f"{listed(clear)} changes how well it is read"
-        if clear
-        else "none surely changes how well it is read"
-    )
+    verdict = f"{listed(clear)} matters" if clear else "none has a clear effect"
     not_tested = [
         TERMS[row[CombinationTests.term]]
         for row in tests.to_dict("records")
@@ -62,8 +57,8 @@ def about_surroundings(tests: pd.DataFrame, effects: pd.DataFrame, confidence: f
     ]
     missing = f" Nothing is known of {listed(not_tested)}." if not_tested else ""
     return (
-        f"Beyond the character itself and its position, joint tests with clustered errors ask about "
-        f"{listed(parts)}: {verdict}.{missing}{_repeated(effects, confidence)}"
+        f"Given the character and its position, joint tests with clustered errors, of {listed(parts)}: "
+        f"{verdict}.{missing}{_repeated(effects, confidence)}"
     )
 
 
@@ -79,7 +74,7 @@ def _repeated(effects: pd.DataFrame, confidence: float) -> str:
             f"{REPEATED[row[CombinationEffects.category]]}"
         )
     return (
-        f" Compared with a character that comes once, accuracy changes {listed(parts)}."
+        f" Compared with a character that occurs once, accuracy changes {listed(parts)}."
         if parts
         else ""
     )
@@ -110,7 +105,7 @@ def draw_combinations(table: pd.DataFrame, kind: str) -> Figure | None:
     handles = [
         Line2D([], [], marker="o", color=PALETTE[0], label="best, with interval"),
         Line2D([], [], marker="o", color=PALETTE[1], label="worst"),
-        Line2D([], [], marker="|", label="expected of its characters", **blank),
+        Line2D([], [], marker="|", label="expected from its characters", **blank),
     ]
     figure.legend(handles=handles, loc="outside upper left", ncols=3)
     return figure
@@ -128,23 +123,21 @@ def about_combinations(table: pd.DataFrame, kind: str, confidence: float) -> str
     count = int(best[Combinations.of])
     number = f"{count} {kind}s"
     drawing = (
-        ", and that of a text drawn once says nothing of another drawing of it"
+        " The interval of a text that was drawn once does not hold for another drawing of it."
         if best[Combinations.note]
         else ""
     )
     return (
-        f"Of {number} the best is {_one(best, confidence)}, the worst {_one(worst, confidence)}. They are the "
-        f"extremes of many, so that luck has its part in both, and no interval is adjusted for that{drawing}."
+        f"The best of {number} is {_one(best, confidence)}. The worst is {_one(worst, confidence)}. Extremes of "
+        f"many are partly chance, and no interval is adjusted for their selection.{drawing}"
     )
 
 
 def _one(row: pd.Series, confidence: float) -> str:
     low = row[Combinations.low]
     high = row[Combinations.high]
-    interval = (
-        f", {interval_name(confidence)} {percent_range(low, high)}" if np.isfinite(low) else ""
-    )
+    interval = f" {interval_text(percent_range(low, high), confidence)}" if np.isfinite(low) else ""
     return (
-        f"{quoted(row[Combinations.combination])}, read right {percent(row[Combinations.accuracy])} of the times"
-        f"{interval}, where its characters alone lead to {percent(row[Combinations.expected])}"
+        f"{quoted(row[Combinations.combination])}: {percent(row[Combinations.accuracy])} read right{interval}, "
+        f"{percent(row[Combinations.expected])} expected from its characters"
     )

@@ -247,7 +247,7 @@ class Combinations(Table):
     accuracy = Number("share of those in which all of its characters were read right")
     low = Number("lower end of the interval")
     high = Number("upper end of the interval")
-    expected = Number("the share that its characters alone lead to")
+    expected = Number("the share expected from its characters")
     of = Whole("combinations that were compared")
     note = Text("what the interval holds for, or why there is none; or empty")
 

@@ -215,13 +215,13 @@ PAIRS = _combinations_figure(
     "pair",
     "The best and the worst pairs of neighbours",
     "Share of their occurrences in which both characters were read right, with {interval} intervals over captchas and "
-    "glyphs; a bar what the characters alone lead to.",
+    "glyphs; a bar: the share expected from the characters.",
 )
 TEXTS = _combinations_figure(
     "text",
     "The best and the worst texts",
     "Share of their renderings read whole, with {interval} intervals, over captchas, or over renderings where a text "
-    "came in one captcha; a bar what their characters alone lead to.",
+    "came in one captcha; a bar: the share expected from their characters.",
 )
 
 CHAPTER = Chapter(
