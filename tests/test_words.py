@@ -95,10 +95,12 @@ def retired_in(source: str, allowed: set[str]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "path",
+    [path for path in modules() if SCHEMAS not in path.parents],  # column names are file formats
+    ids=lambda path: path.relative_to(ROOT).as_posix(),
+)
 def test_identifiers_use_the_words_of_the_field(path: Path) -> None:
-    if SCHEMAS in path.parents:
-        pytest.skip("column names are file formats")
     assert retired_in(path.read_text(encoding="utf-8"), declared_columns()) == []
     assert not set(words_of(path.stem)) & set(RETIRED)
 
