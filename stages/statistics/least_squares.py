@@ -231,16 +231,22 @@ class Sums:
         self.out_of_range += int(
             ((fitted < -PROBABILITY_ROUNDING) | (fitted > 1 + PROBABILITY_ROUNDING)).sum()
         )
-        for batch in cluster_batches(X @ self.root, e, cluster):
-            self._add_batch(batch)
-
-    def _add_batch(self, batch: ClusterBatch) -> None:
-        self.clusters += len(batch.label)
-        self.meat += batch.score.T @ batch.score
-        if self.jackknife is None:
+        if self.jackknife is None:  # rows need no Z: fewer clusters are multiplied than rows
+            for batch in cluster_batches(X, e, cluster):
+                self._add_scores(batch.score @ self.root)
             return
+        for batch in cluster_batches(X @ self.root, e, cluster):
+            self._add_scores(batch.score)
+            self._add_left_out(batch, self.jackknife)
+
+    def _add_scores(self, score: Floats) -> None:
+        """s_g (g, K)."""
+        self.clusters += len(score)
+        self.meat += score.T @ score
+
+    def _add_left_out(self, batch: ClusterBatch, jackknife: Jackknife) -> None:
         w = batch.shortest_displacement(self.root, self.beta)
-        self.jackknife.add(w, batch.displacement.singular)
+        jackknife.add(w, batch.displacement.singular)
         if self.leave_out is not None:
             self.leave_out.add(batch, w)
 

@@ -50,7 +50,7 @@ class ClusterBatch:
     @cached_property
     def score(self) -> Floats:
         """s_g, (g, K)."""
-        return np.asarray((self.e[:, None, :] @ self.Z)[:, 0])
+        return np.asarray(np.einsum("gmk,gm->gk", self.Z, self.e))
 
     @cached_property
     def row_leverage(self) -> Floats:
@@ -70,7 +70,7 @@ class ClusterBatch:
             w, singular = _solutions(np.eye(K) - transposed @ self.Z, self.score, self.leverage)
             return Displacement(w, singular)
         error, singular = _solutions(np.eye(m) - self.Z @ transposed, self.e, self.leverage)
-        return Displacement(np.asarray((error[:, None, :] @ self.Z)[:, 0]), singular)
+        return Displacement(np.asarray(np.einsum("gmk,gm->gk", self.Z, error)), singular)
 
     def shortest_displacement(self, root: Floats, beta: Floats) -> Floats:
         """w_g (g, K) for the shortest beta_(-g): 0 in the directions that only the cluster identifies."""
@@ -86,6 +86,11 @@ def cluster_batches(Z: Floats, e: Floats, cluster: Ints) -> Iterator[ClusterBatc
     """Rows that are sorted by cluster, Z (n, K), e (n,) and labels (n,), as clusters of one size at a time."""
     starts = run_starts(cluster)
     sizes = np.diff(starts, append=len(cluster))
+    if (sizes == sizes[0]).all():  # no copy
+        yield ClusterBatch(
+            cluster[starts], Z.reshape(len(starts), -1, Z.shape[1]), e.reshape(len(starts), -1)
+        )
+        return
     for m in np.unique(sizes):
         rows = starts[sizes == m][:, None] + np.arange(m)
         yield ClusterBatch(cluster[rows[:, 0]], Z[rows], e[rows])
